@@ -1,0 +1,275 @@
+package scheduler_test
+
+import (
+	"errors"
+	"fmt"
+	"go/parser"
+	"go/token"
+	"io/fs"
+	"os"
+	"path"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"testing/fstest"
+)
+
+// This file is a statement of policy: which part of the module may import which.
+// Do not change it to make a build pass. A new arrow needs its sentence here.
+//
+//	scheduler <- mailbox <- actor <- supervisor, registry <- examples
+//
+// A part is a folder at the top; its sub-packages (scheduler/netio, actor/actortest) belong to it,
+// may import each other, and keep to the arrows of their part.
+
+const modulePath = "github.com/gotasklet/tasklet"
+
+// arrow says that files of one part may import package to of another part, and why.
+type arrow struct{ to, because string }
+
+// arrows bind the files that are built into a program.
+var arrows = map[string][]arrow{
+	"scheduler": {}, // The bottom: it knows tasks, and nothing of what a task is used for.
+	"mailbox": {
+		{"scheduler", "a sender without room and a reader without messages park, and parking is the scheduler's."},
+	},
+	"actor": {
+		{"scheduler", "a tasklet is a task with a name, a parent and a life cycle."},
+		{"mailbox", "a ref is an address with its mailbox."},
+	},
+	"supervisor": {
+		{"actor", "a supervisor is an ordinary tasklet that uses what every user can use; a back door would be something that users miss too."},
+		{"mailbox", "its callers compare with mailbox's error values."},
+	},
+	"registry": {
+		{"actor", "a name is a name for a ref."},
+		{"mailbox", "a closed ref is refused with mailbox's error value."},
+	},
+	"examples": {{"*", "a program uses what it likes; nothing imports a program."}},
+}
+
+// testArrows come on top of arrows in test files: a test may reach down as far as a user could.
+var testArrows = map[string][]arrow{
+	"supervisor": {
+		{"scheduler", "a test picks the clock."},
+		{"actor/actortest", "a test runs on the virtual clock."},
+	},
+	"registry": {
+		{"scheduler", "a test picks the clock."},
+		{"actor/actortest", "a test runs on the virtual clock."},
+		{"supervisor", "a name outlives the restarts of its tasklet, and only a supervisor restarts."},
+	},
+}
+
+// thirdParty are the modules from outside the standard library.
+var thirdParty = []arrow{
+	{"github.com/google/uuid", "the ID of a tasklet is a UUID."},
+	{"go.uber.org/zap", "the log is structured, and costs nothing when its level is off."},
+}
+
+// testThirdParty come on top of thirdParty in test files.
+var testThirdParty = []arrow{
+	{"github.com/stretchr/testify", "a test states what it requires in one line."},
+}
+
+func TestImportsPointOneWay(t *testing.T) {
+	files, wrong, err := checkImports(os.DirFS(moduleRoot(t)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, w := range wrong {
+		t.Error(w)
+	}
+	if !slices.Contains(files, "scheduler/imports_test.go") {
+		t.Errorf("this file is not among the %d files read: the check looks at the wrong tree", len(files))
+	}
+}
+
+// TestImportCheckSeesViolations plants one file at a time in an otherwise empty module.
+func TestImportCheckSeesViolations(t *testing.T) {
+	const m = modulePath + "/"
+	for _, c := range []struct {
+		file, imports string
+		ok            bool
+	}{
+		{"scheduler/a.go", "time", true},
+		{"scheduler/a.go", m + "scheduler/netio", true},
+		{"scheduler/netio/a.go", m + "scheduler", true},
+		{"scheduler/a.go", m + "mailbox", false},
+		{"scheduler/a_test.go", m + "actor", false},
+		{"scheduler/netio/a.go", m + "actor", false},
+		{"scheduler/a_other.go", "//go:build plan9\n" + m + "mailbox", false},
+		{"mailbox/a.go", m + "scheduler", true},
+		{"mailbox/a.go", m + "scheduler/netio", false},
+		{"mailbox/a.go", m + "actor", false},
+		{"actor/a.go", m + "scheduler", true},
+		{"actor/a.go", m + "mailbox", true},
+		{"actor/a.go", m + "supervisor", false},
+		{"actor/a_test.go", m + "actor/actortest", true},
+		{"actor/actortest/a.go", m + "registry", false},
+		{"supervisor/a.go", m + "actor", true},
+		{"supervisor/a.go", m + "mailbox", true},
+		{"supervisor/a.go", m + "scheduler", false},
+		{"supervisor/a.go", m + "registry", false},
+		{"supervisor/a.go", m + "actor/actortest", false},
+		{"supervisor/a_test.go", m + "actor/actortest", true},
+		{"supervisor/inspector/a.go", m + "scheduler", false},
+		{"registry/a.go", m + "actor", true},
+		{"registry/a.go", m + "supervisor", false},
+		{"registry/a_test.go", m + "supervisor", true},
+		{"examples/x/main.go", m + "registry", true},
+		{"examples/x/main.go", m + "examples/y", true},
+		{"actor/a_test.go", m + "examples/x", false},
+		{"actor/a.go", "go.uber.org/zap/zapcore", true},
+		{"actor/a.go", "go.uber.org/zapx", false},
+		{"actor/a.go", "github.com/google/uuid", true},
+		{"actor/a.go", "github.com/stretchr/testify/require", false},
+		{"actor/a_test.go", "github.com/stretchr/testify/require", true},
+		{"examples/x/main.go", "golang.org/x/sync/errgroup", false},
+		{"tasklet.go", "time", false},
+		{"tool/a.go", "time", false},
+		{"actor/a.go", modulePath, false},
+		// Not of this module, or not Go's business.
+		{"actor/testdata/a.go", m + "supervisor", true},
+		{".ci/a.go", m + "supervisor", true},
+		{"_old/a.go", m + "supervisor", true},
+	} {
+		src := "package p\n"
+		imports := c.imports
+		if tag, rest, found := strings.Cut(imports, "\n"); found {
+			src, imports = tag+"\n\n"+src, rest
+		}
+		src += "import _ " + strconv.Quote(imports) + "\n"
+		_, wrong, err := checkImports(fstest.MapFS{c.file: {Data: []byte(src)}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if ok := len(wrong) == 0; ok != c.ok {
+			t.Errorf("%s imports %s: accepted %v, want %v %q", c.file, c.imports, ok, c.ok, wrong)
+		}
+	}
+
+	nested := fstest.MapFS{
+		"examples/x/go.mod":  {Data: []byte("module x\n")},
+		"examples/x/main.go": {Data: []byte("package main\nimport _ \"golang.org/x/sync/errgroup\"\n")},
+	}
+	if _, wrong, err := checkImports(nested); err != nil || len(wrong) > 0 {
+		t.Errorf("a module of its own was checked by this one's rules: %q, %v", wrong, err)
+	}
+}
+
+// checkImports reads every Go file of the module at the top of fsys, whatever its build tags,
+// and returns the files read and one sentence for each import that no arrow allows.
+func checkImports(fsys fs.FS) (files, wrong []string, err error) {
+	err = fs.WalkDir(fsys, ".", func(file string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		if d.IsDir() {
+			return skipFolder(fsys, file)
+		}
+		if path.Ext(file) != ".go" {
+			return nil
+		}
+		src, err := fs.ReadFile(fsys, file)
+		if err != nil {
+			return err
+		}
+		parsed, err := parser.ParseFile(token.NewFileSet(), file, src, parser.ImportsOnly)
+		if err != nil {
+			return err
+		}
+		files = append(files, file)
+		if _, ok := arrows[partOf(path.Dir(file))]; !ok {
+			wrong = append(wrong, fmt.Sprintf("%s belongs to no part of the module: parts are the keys of arrows", file))
+		}
+		for _, spec := range parsed.Imports {
+			imported, err := strconv.Unquote(spec.Path.Value)
+			if err != nil {
+				return err
+			}
+			if rule := brokenRule(file, imported); rule != "" {
+				wrong = append(wrong, fmt.Sprintf("%s imports %s: %s", file, imported, rule))
+			}
+		}
+		return nil
+	})
+	return files, wrong, err
+}
+
+// skipFolder is fs.SkipDir for folders that the go command leaves out of the module.
+func skipFolder(fsys fs.FS, folder string) error {
+	if folder == "." {
+		return nil
+	}
+	if name := path.Base(folder); name[0] == '.' || name[0] == '_' || name == "testdata" || name == "vendor" {
+		return fs.SkipDir
+	}
+	switch _, err := fs.Stat(fsys, folder+"/go.mod"); {
+	case err == nil:
+		return fs.SkipDir
+	case errors.Is(err, fs.ErrNotExist):
+		return nil
+	default:
+		return err
+	}
+}
+
+// brokenRule says which rule file breaks when it imports the package at importPath; "" is none.
+func brokenRule(file, importPath string) string {
+	part, isTest := partOf(path.Dir(file)), strings.HasSuffix(file, "_test.go")
+
+	if to, ours := strings.CutPrefix(importPath, modulePath+"/"); ours || importPath == modulePath {
+		if partOf(to) == part {
+			return ""
+		}
+		allowed := arrows[part]
+		if isTest {
+			allowed = slices.Concat(allowed, testArrows[part])
+		}
+		if slices.ContainsFunc(allowed, func(a arrow) bool { return a.to == "*" || a.to == to }) {
+			return ""
+		}
+		return fmt.Sprintf("no arrow leads from %s to it", part)
+	}
+
+	if first, _, _ := strings.Cut(importPath, "/"); !strings.Contains(first, ".") {
+		return "" // the standard library
+	}
+	allowed := thirdParty
+	if isTest {
+		allowed = slices.Concat(allowed, testThirdParty)
+	}
+	if slices.ContainsFunc(allowed, func(a arrow) bool {
+		return importPath == a.to || strings.HasPrefix(importPath, a.to+"/")
+	}) {
+		return ""
+	}
+	return "the library depends on uuid and zap, its tests on testify too, and on nothing else"
+}
+
+// partOf is the part that a package belongs to, named by the package's path in the module.
+func partOf(pkg string) string {
+	part, _, _ := strings.Cut(pkg, "/")
+	return part
+}
+
+// moduleRoot is the nearest folder above with a go.mod.
+func moduleRoot(t *testing.T) string {
+	dir, err := os.Getwd()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for {
+		if _, err := os.Stat(filepath.Join(dir, "go.mod")); err == nil {
+			return dir
+		}
+		parent := filepath.Dir(dir)
+		if parent == dir {
+			t.Fatal("no go.mod above the test")
+		}
+		dir = parent
+	}
+}
