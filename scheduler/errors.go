@@ -1,0 +1,80 @@
+package scheduler
+
+import (
+	"context"
+	"fmt"
+	"runtime/debug"
+	"strings"
+)
+
+// ErrTimeout is what a blocking call returns when its time is over. It is context.DeadlineExceeded to errors.Is, and has
+// Timeout() true. The packages mailbox and actor export the same value.
+var ErrTimeout error = timeoutError{}
+
+type timeoutError struct{}
+
+func (timeoutError) Error() string        { return "timeout" }
+func (timeoutError) Timeout() bool        { return true }
+func (timeoutError) Temporary() bool      { return true }
+func (timeoutError) Is(target error) bool { return target == context.DeadlineExceeded }
+
+// DeadlockError says that a wait was refused because it could never have ended: whoever is waited for waits, over some
+// steps, for the one that asks. Everybody on the chain waits without a time limit.
+type DeadlockError struct {
+	// Chain has one entry for each waiting task, first the one that was refused. The last one waits for the first.
+	Chain []Link
+}
+
+// Link is one step of a chain of waits: Task waits for the next one in the chain.
+type Link struct {
+	Task string // its name
+	Kind Kind   // how it waits
+}
+
+// Error gives the chain in words: "deadlock: /a send to /b, /b join /a".
+func (e *DeadlockError) Error() string { return "deadlock: " + e.String() }
+
+// String gives the chain without the word deadlock.
+func (e *DeadlockError) String() string {
+	if len(e.Chain) == 0 {
+		return "nobody is left who could go on"
+	}
+	var b strings.Builder
+	for i, l := range e.Chain {
+		if i > 0 {
+			b.WriteString(", ")
+		}
+		fmt.Fprintf(&b, "%s in %s %s", l.Task, l.Kind, e.Chain[(i+1)%len(e.Chain)].Task)
+	}
+	return b.String()
+}
+
+// PanicError is a panic as an error: what was passed to panic, and where.
+type PanicError struct {
+	Value any
+	Stack []byte // of the goroutine that panicked, as debug.Stack prints it
+}
+
+// NewPanicError is called in a deferred call, with what recover returned.
+func NewPanicError(v any) *PanicError { return &PanicError{Value: v, Stack: debug.Stack()} }
+
+func (e *PanicError) Error() string { return fmt.Sprintf("panic: %v", e.Value) }
+
+// Unwrap gives the value if it is an error.
+func (e *PanicError) Unwrap() error {
+	err, _ := e.Value.(error)
+	return err
+}
+
+// Exit is the panic value that Kill raises in a task, unless Hooks.ExitValue says otherwise.
+type Exit struct{ Task *Task }
+
+func (e *Exit) Error() string { return "scheduler: task killed" }
+
+// misuse panics at the caller with the rule that it broke.
+func misuse(format string, args ...any) {
+	panic("scheduler: " + fmt.Sprintf(format, args...))
+}
+
+// bug panics because the package broke a rule of its own.
+func bug(what string) { panic("scheduler: internal error: " + what) }

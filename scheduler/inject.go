@@ -1,0 +1,87 @@
+package scheduler
+
+import (
+	"sync"
+	"sync/atomic"
+)
+
+// Work is something to be done on a scheduler, between two activations of its tasks: by then nobody else touches what the
+// scheduler owns. Do must be short and may not park.
+type Work interface{ Do() }
+
+// door is the one way in for other goroutines. Everything else of a scheduler is its own and needs no lock.
+type door struct {
+	mu    sync.Mutex
+	work  []Work // mu protects; in order of arrival
+	spare []Work // owned by the scheduler: the slice to fill next
+	shut  bool   // mu protects; nothing is taken any more
+
+	// pending is written under mu, and read by the scheduler before each activation: without it every activation would
+	// take the lock.
+	pending atomic.Bool
+	// sleeping is set by the scheduler before it blocks on wake. Whoever sets it back to false, by compare and swap, owes
+	// one value on wake (an injector) or takes none from it (the scheduler, whose timer was first).
+	sleeping atomic.Bool
+	wake     chan struct{} // made in New, then read-only; holds one
+}
+
+// Inject hands w to the scheduler. From any goroutine, tasks included; never blocks. Injected work is done in order of
+// arrival, before the next task is called or resumed. False: the scheduler has stopped, and w will not be done.
+func (s *Scheduler) Inject(w Work) bool {
+	d := &s.door
+	d.mu.Lock()
+	if d.shut {
+		d.mu.Unlock()
+		return false
+	}
+	d.work = append(d.work, w)
+	if len(d.work) == 1 {
+		d.pending.Store(true)
+	}
+	d.mu.Unlock()
+	d.ring()
+	return true
+}
+
+// InjectFunc is Inject for a function.
+func (s *Scheduler) InjectFunc(f func()) bool { return s.Inject(workFunc(f)) }
+
+type workFunc func()
+
+func (f workFunc) Do() { f() }
+
+// ring wakes the scheduler if it sleeps.
+func (d *door) ring() {
+	if d.sleeping.Load() && d.sleeping.CompareAndSwap(true, false) {
+		d.wake <- struct{}{}
+	}
+}
+
+// takeIn does what was injected.
+func (s *Scheduler) takeIn() {
+	d := &s.door
+	d.mu.Lock()
+	work := d.work
+	d.work = d.spare[:0]
+	d.pending.Store(false)
+	d.mu.Unlock()
+	for i, w := range work {
+		work[i] = nil
+		w.Do()
+	}
+	if cap(work) > 1<<14 {
+		work = nil // a burst's memory goes back
+	}
+	d.spare = work[:0]
+}
+
+// close makes Inject refuse, and gives what was not done.
+func (d *door) close() []Work {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.shut = true
+	work := d.work
+	d.work = nil
+	d.pending.Store(false)
+	return work
+}

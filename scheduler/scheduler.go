@@ -1,0 +1,414 @@
+package scheduler
+
+import (
+	"math/rand/v2"
+	"runtime"
+	"sync/atomic"
+	"time"
+)
+
+// Config is for New. The zero value works.
+type Config struct {
+	// Clock is the time that sleeps and timeouts go by; nil: a real one of its own.
+	Clock Clock
+	// Seed, if not 0, lets a generator with this seed draw the order among ready tasks, which is first come first served
+	// otherwise. With a virtual clock the same seed gives the same run.
+	Seed uint64
+	// StallAfter is how long a task may keep control before Hooks.Stall is called. 0: 100 ms, or never if the clock is
+	// virtual; negative: never.
+	StallAfter time.Duration
+	Hooks      Hooks
+}
+
+// Hooks are called by a scheduler when something happens that its owner may want to know. Any may be nil. All are called on the
+// scheduler but Stall, which has a goroutine of its own. They must be short and may not park.
+type Hooks struct {
+	// Name gives a task's name for messages.
+	Name func(*Task) string
+	// ExitValue gives the panic value of a kill; without it, an *Exit.
+	ExitValue func(*Task) any
+	// Recovered is called when a killed task blocks again after it recovered the kill.
+	Recovered func(*Task)
+	// Deadlock is called when t is about to wait in a ring. soft: somebody in the ring can time out, so t waits all the same.
+	Deadlock func(t *Task, e *DeadlockError, soft bool)
+	// Quiescent is called when nothing is ready, no timer runs and nothing outside is awaited: with a virtual clock at once
+	// (and it may make something ready), with a real one after a second, once until something happens again.
+	Quiescent func()
+	// Stall is called, on another goroutine, when a task keeps control for too long, and again when that is over.
+	Stall func(Stall)
+	// Context gives the task's own context, for tasks that are part of a TaskContext.
+	Context func(*Task) TaskContext
+}
+
+// Scheduler runs tasks, one at a time, each until it parks or returns. New makes one, Run is its loop.
+type Scheduler struct {
+	// Set in New, then read-only.
+	clock Clock
+	hooks Hooks
+	draw  *rand.Rand // nil without a seed; its state is owned by the loop
+
+	// Owned by whoever has control: one of the coroutines, or the driver, which is the goroutine in Run.
+	ready    runQueue
+	wheel    wheel
+	now      int64 // ns on the clock at the last look; may be late by 64 activations
+	origin   int64 // ns on the clock when ticks began to be counted
+	tick     uint32
+	outside  int   // waits that somebody outside will end: virtual time stands still
+	current  *Task // the task that has control, nil while the loop itself has it
+	running  *coro // the coroutine that has control
+	target   *coro // who shall get control, see switchTo
+	driver   *coro
+	victim   *coro   // a worker that dies of Goexit, see goexit
+	handed   *Task   // the first task that a free worker shall call
+	coros    []*coro // all that live
+	free     []*coro // those that serve no task
+	waiters  *Waiter // free places, see waiter
+	yielded  bool    // gave way to other goroutines since something was ready
+	quiet    bool    // Quiescent was called since something was ready
+	stopping bool    // nothing more is called
+	unwindng bool    // after Stop: serve what is ready, never sleep
+	sleeper  *time.Timer
+	fatal    *PanicError
+
+	started atomic.Bool // Run was called; a second call is misuse
+	door    door
+	watch   watchdog
+}
+
+const (
+	// glance is the number of activations after which the loop looks at the timers though tasks are ready.
+	glance = 64
+	// maxFree is how many free coroutines are kept: each has a stack of 8 KiB or so, and making one costs half a microsecond.
+	maxFree = 256
+	// tickNS is the resolution of timers.
+	tickNS = int64(time.Millisecond)
+	// forever is the latest time of a timer, 146 years on: what is added to it does not overflow.
+	forever = int64(1) << 62
+)
+
+// New makes a scheduler. Tasks can be made ready before Run is called.
+func New(cfg Config) *Scheduler {
+	s := &Scheduler{clock: cfg.Clock, hooks: cfg.Hooks}
+	if s.clock == nil {
+		s.clock = RealClock()
+	}
+	if cfg.Seed != 0 {
+		s.draw = rand.New(rand.NewPCG(cfg.Seed, 0))
+	}
+	s.driver = &coro{}
+	s.running = s.driver
+	s.door.wake = make(chan struct{}, 1)
+	s.wheel.init()
+	s.origin = s.clock.since()
+	s.now = s.origin
+	after := cfg.StallAfter
+	if after == 0 && !s.clock.virtual() {
+		after = 100 * time.Millisecond
+	}
+	s.watch.init(s, after)
+	return s
+}
+
+// Run is the loop: it calls and resumes ready tasks until Stop. Then it kills the tasks that are still parked, so that their
+// deferred calls run, and ends the coroutines. It returns an error only if a Runner let a panic out.
+//
+// To be called once, on a goroutine that the scheduler may keep until then.
+func (s *Scheduler) Run() error {
+	if s.started.Swap(true) {
+		misuse("Run called twice")
+	}
+	s.watch.start()
+	s.switchTo(s.driver, s.freeWorker())
+	s.unwind()
+	s.watch.stop()
+	if s.sleeper != nil {
+		s.sleeper.Stop()
+	}
+	for _, w := range s.door.close() {
+		w.Do()
+	}
+	if s.fatal != nil {
+		return s.fatal
+	}
+	return nil
+}
+
+// Stop ends Run. From any goroutine; returns at once.
+func (s *Scheduler) Stop() { s.InjectFunc(func() { s.stopping = true }) }
+
+// next is the loop of the scheduler: it gives the task to be called or resumed next; nil when the scheduler stops. It runs on
+// the stack of whoever gives up control, and sleeps there too, so that a task that is woken by the one event it waits for goes
+// on without any switch.
+//
+// Budget: 10 ns when a task is ready: two atomic loads, one store.
+func (s *Scheduler) next() *Task {
+	s.current = nil
+	for {
+		if s.door.pending.Load() {
+			s.takeIn()
+		}
+		if s.tick++; s.tick%glance == 0 {
+			s.expire()
+		}
+		if s.stopping {
+			return nil
+		}
+		var t *Task
+		if s.draw == nil {
+			t = s.ready.pop()
+		} else {
+			t = s.ready.popAny(s.draw)
+		}
+		if t != nil {
+			s.yielded, s.quiet = false, false
+			s.current = t
+			s.watch.note(t.id, s.tick)
+			return t
+		}
+		if s.unwindng {
+			return nil
+		}
+		s.idle()
+	}
+}
+
+// work is the body of a coroutine: it calls ready tasks, one after the other on the same stack. A task that parks keeps the
+// coroutine and others go on elsewhere.
+func (s *Scheduler) work(me *coro) {
+	returned := false
+	defer func() {
+		if returned {
+			return
+		}
+		if v := recover(); v != nil {
+			s.fatal, s.stopping = NewPanicError(v), true
+			s.end(me, s.driver)
+			return
+		}
+		s.afterCall(s.current)
+		s.goexit(me)
+	}()
+	s.inherit(me)
+	s.loop(me)
+	returned = true
+}
+
+func (s *Scheduler) loop(me *coro) {
+	s.running = me
+	for !me.quit {
+		t := s.handed
+		if t == nil {
+			t = s.next()
+		}
+		s.handed = nil
+		if t != nil && t.co == nil {
+			s.call(t)
+			continue
+		}
+		heir := s.driver
+		if t != nil {
+			heir = t.co
+		}
+		if len(s.free) >= maxFree && !me.died && t != nil {
+			s.end(me, heir)
+			return
+		}
+		s.free = append(s.free, me)
+		s.switchTo(me, heir)
+	}
+	s.end(me, s.driver)
+}
+
+// call activates a ready task that owns no stack.
+func (s *Scheduler) call(t *Task) {
+	t.state = Running
+	t.runner.Run(t)
+	s.afterCall(t)
+}
+
+func (s *Scheduler) afterCall(t *Task) {
+	if t.state != Running {
+		return // finished
+	}
+	if t.again {
+		t.again = false
+		t.state = Ready
+		s.ready.push(t)
+		return
+	}
+	t.state = Idle
+	t.since = s.now
+}
+
+// freeWorker gives a coroutine that serves no task.
+func (s *Scheduler) freeWorker() *coro {
+	if n := len(s.free); n > 0 {
+		c := s.free[n-1]
+		s.free[n-1] = nil
+		s.free = s.free[:n-1]
+		return c
+	}
+	return s.newCoro(s.work)
+}
+
+// unwind ends what Stop found: first the tasks that are parked, by a hard kill. One that blocks again is killed again, a few
+// times; then it is given up, and its goroutine is left behind. Then the free coroutines.
+func (s *Scheduler) unwind() {
+	s.unwindng = true
+	for range 3 {
+		for i := 0; i < len(s.coros); i++ {
+			if t := s.coros[i].task; t != nil && t.state == Parked {
+				t.kill.Or(killHard)
+				t.wake(killed)
+			}
+		}
+		if s.ready.n == 0 {
+			break
+		}
+		s.stopping = false
+		s.switchTo(s.driver, s.freeWorker())
+	}
+	s.stopping = true
+	for n := len(s.free); n > 0; n = len(s.free) {
+		c := s.free[n-1]
+		s.free = s.free[:n-1]
+		s.retire(c)
+	}
+}
+
+// Leaked gives the tasks that Run could not end: they recover every kill and block again. After Run has returned.
+func (s *Scheduler) Leaked() []*Task {
+	var ts []*Task
+	for _, c := range s.coros {
+		if c.task != nil {
+			ts = append(ts, c.task)
+		}
+	}
+	return ts
+}
+
+// idle is called when nothing is ready. It returns when it is worth looking again.
+func (s *Scheduler) idle() {
+	s.expire()
+	if s.ready.n > 0 || s.door.pending.Load() {
+		return
+	}
+	if !s.yielded {
+		// Others may be about to inject something: giving way once is far cheaper than to sleep and be woken. More than
+		// once, or spinning, costs more than it gains on a machine with few cores (measured).
+		s.yielded = true
+		runtime.Gosched()
+		return
+	}
+	s.ready.trim()
+	if s.clock.virtual() && s.wheel.n > 0 && s.outside == 0 {
+		s.clock.jump(s.origin + s.wheel.deadline()*tickNS)
+		s.expire()
+		return
+	}
+	// Not deadline, which looks through a list: waking for a cascade too is cheaper.
+	at := s.wheel.next()
+	if at < 0 && s.outside == 0 && !s.quiet && s.hooks.Quiescent != nil {
+		if s.clock.virtual() || !s.sleep(int64(time.Second)) {
+			s.quiet = true
+			s.hooks.Quiescent()
+		}
+		return
+	}
+	if at < 0 || s.clock.virtual() {
+		s.sleep(-1)
+	} else if d := s.origin + at*tickNS - s.clock.since(); d > 0 {
+		s.sleep(d)
+	}
+}
+
+// sleep blocks until something is injected, or for ns if that is not negative. It reports whether something was injected.
+func (s *Scheduler) sleep(ns int64) (woken bool) {
+	s.watch.idle()
+	defer s.watch.busy()
+	d := &s.door
+	d.sleeping.Store(true)
+	if d.pending.Load() && d.sleeping.CompareAndSwap(true, false) {
+		return true
+	}
+	if ns < 0 {
+		<-d.wake
+		return true
+	}
+	if s.sleeper == nil {
+		s.sleeper = time.NewTimer(time.Duration(ns))
+	} else {
+		s.sleeper.Reset(time.Duration(ns))
+	}
+	select {
+	case <-d.wake:
+		s.sleeper.Stop()
+		return true
+	case <-s.sleeper.C:
+		if !d.sleeping.CompareAndSwap(true, false) {
+			<-d.wake
+			return true
+		}
+		return false
+	}
+}
+
+// expire fires the timers that are due.
+func (s *Scheduler) expire() {
+	s.now = s.clock.since()
+	if s.wheel.n > 0 {
+		s.wheel.advance((s.now - s.origin) / tickNS)
+	}
+}
+
+// startTimer starts t to fire at ns on the clock or at the next tick after it, never before.
+func (s *Scheduler) startTimer(t *Timer, ns int64) {
+	if s.wheel.n == 0 {
+		// Nothing was advanced while the wheel was empty: without this a near deadline would land on a far level.
+		s.wheel.advance((s.now - s.origin) / tickNS)
+	}
+	s.wheel.start(t, min(ns-s.origin-1, forever)/tickNS+1)
+}
+
+func (s *Scheduler) stopTimer(t *Timer) {
+	if t.Active() {
+		s.wheel.stop(t)
+	}
+}
+
+// StartTimer starts t to call target at ns on the scheduler's clock, or at the next tick after it. On the scheduler.
+func (s *Scheduler) StartTimer(t *Timer, ns int64, target Expirer) {
+	t.target = target
+	s.startTimer(t, ns)
+}
+
+// StopTimer stops t and reports whether it was running. On the scheduler.
+func (s *Scheduler) StopTimer(t *Timer) bool { return s.wheel.stop(t) }
+
+// Nanotime is the time of the scheduler's clock in nanoseconds since an arbitrary point. From any goroutine.
+func (s *Scheduler) Nanotime() int64 { return s.clock.since() }
+
+// Now is the time of the scheduler's clock. From any goroutine.
+func (s *Scheduler) Now() time.Time { return s.clock.Now() }
+
+// Virtual reports whether the clock is a virtual one.
+func (s *Scheduler) Virtual() bool { return s.clock.virtual() }
+
+func (s *Scheduler) timeAt(ns int64) time.Time {
+	return s.clock.Now().Add(time.Duration(ns - s.clock.since()))
+}
+
+// after is the time d from now, at least 1 so that it is not "never".
+func (s *Scheduler) after(d time.Duration) int64 {
+	return max(s.clock.since()+min(int64(d), forever), 1)
+}
+
+// After is the time d from now on the clock, as Wait.Until and WakeAt take it.
+func (s *Scheduler) After(d time.Duration) int64 { return s.after(d) }
+
+// Current is the task that has control, nil between two. On the scheduler only.
+func (s *Scheduler) Current() *Task { return s.current }
+
+// AwaitOutside adds n to the number of things outside of the scheduler that are awaited, without a task being parked for them:
+// while it is not 0, a virtual clock stands still. On the scheduler.
+func (s *Scheduler) AwaitOutside(n int) { s.outside += n }

@@ -1,0 +1,150 @@
+package scheduler
+
+import (
+	"bytes"
+	"runtime"
+	"runtime/pprof"
+	"sync/atomic"
+	"time"
+)
+
+// Stall tells of a task that keeps control: nothing else on its scheduler can run meanwhile.
+type Stall struct {
+	ID    uint64        // of the task
+	For   time.Duration // about how long it has had control
+	Stack []byte        // where it is now; nil if that would take too long to find out (over 100,000 goroutines)
+	Over  bool          // it has given up control; sent once after each report
+}
+
+// watchdog names the task that hogs the scheduler. At each activation and resume the loop stores one word, made of the task's
+// id and a count; a goroutine samples it four times per limit. The same word four times in a row is a stall.
+type watchdog struct {
+	// Set in init, then read-only.
+	s     *Scheduler
+	limit time.Duration // not positive: off
+	wake  chan struct{}
+	quit  chan struct{}
+	gone  chan struct{}
+
+	// word is written by the loop and read by the watchdog's goroutine: id<<24 | count, 0 while the scheduler sleeps. An
+	// atomic because it is the only thing that the two share.
+	word atomic.Uint64
+	// asleep is set by the watchdog before it waits for the scheduler to be busy again, and taken back by whoever wakes it.
+	asleep atomic.Bool
+}
+
+func (w *watchdog) init(s *Scheduler, limit time.Duration) {
+	w.s, w.limit = s, limit
+	if s.hooks.Stall == nil {
+		w.limit = 0
+	}
+}
+
+// note is called for every activation.
+func (w *watchdog) note(id uint64, count uint32) {
+	if w.limit > 0 {
+		w.word.Store(id<<24 | uint64(count&0xffffff))
+	}
+}
+
+func (w *watchdog) idle() { w.word.Store(0) }
+
+// busy is called after a sleep, before anything runs. The word is not 0 any more before asleep is read, and the watchdog sets
+// asleep before it reads the word, so one of the two sees the other.
+func (w *watchdog) busy() {
+	w.word.Store(1)
+	if w.asleep.Load() && w.asleep.CompareAndSwap(true, false) {
+		w.wake <- struct{}{}
+	}
+}
+
+func (w *watchdog) start() {
+	if w.limit <= 0 {
+		return
+	}
+	w.wake, w.quit, w.gone = make(chan struct{}, 1), make(chan struct{}), make(chan struct{})
+	w.word.Store(1)
+	go w.run()
+}
+
+func (w *watchdog) stop() {
+	if w.limit > 0 {
+		close(w.quit)
+		<-w.gone
+	}
+}
+
+// samples is how many equal words in a row make a stall.
+const samples = 4
+
+func (w *watchdog) run() {
+	defer close(w.gone)
+	period := max(w.limit/samples, time.Microsecond)
+	tick := time.NewTimer(period)
+	defer tick.Stop()
+	var last uint64
+	same := 0
+	for {
+		select {
+		case <-tick.C:
+		case <-w.quit:
+			return
+		}
+		word := w.word.Load()
+		if word != last || word == 0 {
+			if same >= samples {
+				w.s.hooks.Stall(Stall{ID: last >> 24, For: time.Duration(same) * period, Over: true})
+			}
+			if word == 0 && last == 0 && !w.rest() {
+				return
+			}
+			last, same = word, 0
+		} else if same++; same == samples {
+			w.s.hooks.Stall(Stall{ID: word >> 24, For: w.limit, Stack: w.s.Hog()})
+		}
+		tick.Reset(period)
+	}
+}
+
+// rest lets the watchdog sleep as long as its scheduler does: an idle program has no timer that ticks. False: quit.
+func (w *watchdog) rest() bool {
+	w.asleep.Store(true)
+	if w.word.Load() != 0 && w.asleep.CompareAndSwap(true, false) {
+		return true
+	}
+	select {
+	case <-w.wake:
+		return true
+	case <-w.quit:
+		return false
+	}
+}
+
+// Busy gives the id of the task that has control and a word that changes whenever control does; 0 while the scheduler sleeps or
+// the watchdog is off. From any goroutine.
+func (s *Scheduler) Busy() (id, word uint64) {
+	word = s.watch.word.Load()
+	return word >> 24, word
+}
+
+// Hog gives the stack of the goroutine that has control: it is inside an activation and not inside a switch. Nil if there are too
+// many goroutines to look. From any goroutine.
+func (s *Scheduler) Hog() []byte {
+	if runtime.NumGoroutine() > 100_000 {
+		return nil
+	}
+	// The goroutine profile, because runtime.Stack stops the world for as long as it writes, and cuts the text off.
+	var buf bytes.Buffer
+	if pprof.Lookup("goroutine").WriteTo(&buf, 1) != nil {
+		return nil
+	}
+	var found [][]byte
+	for group := range bytes.SplitSeq(buf.Bytes(), []byte("\n\n")) {
+		if bytes.Contains(group, []byte("/scheduler.(*Scheduler).call+")) &&
+			!bytes.Contains(group, []byte("/scheduler.(*Scheduler).switchTo+")) &&
+			!bytes.Contains(group, []byte("/scheduler.(*Scheduler).sleep+")) {
+			found = append(found, bytes.Clone(group))
+		}
+	}
+	return bytes.Join(found, []byte("\n\n"))
+}
