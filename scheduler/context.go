@@ -84,8 +84,8 @@ type timeoutCtx struct {
 	mu      sync.Mutex
 	done    chan struct{} // nil until asked for
 	err     error         // not nil: done is closed if it was made
-	cause   error // what a blocking call returns
-	parked  *Task // the task that blocks under it now
+	cause   error         // what a blocking call returns
+	parked  *Task         // the task that blocks under it now
 	seq     uint32
 	hooks   map[*func()]struct{}
 	timing  bool // the timer was handed to the scheduler

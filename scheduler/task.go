@@ -21,11 +21,11 @@ type Runner interface {
 
 // State is where a task is between its birth and its end.
 //
-//	          Wake              called           returns, Again
-//	 Idle ──────────▶ Ready ──────────▶ Running ──────────▶ Ready
-//	  ▲                 ▲                │  │ │
-//	  └───── returns ───┼────────────────┘  │ └── Finish ─▶ Finished
-//	                    └─ Wake ── Parked ◀─┘ Park
+//	         Wake              called           returns, Again
+//	Idle ──────────▶ Ready ──────────▶ Running ──────────▶ Ready
+//	 ▲                 ▲                │  │ │
+//	 └───── returns ───┼────────────────┘  │ └── Finish ─▶ Finished
+//	                   └─ Wake ── Parked ◀─┘ Park
 //
 // The transitions are made in this file and in (*Scheduler).call, nowhere else.
 type State uint8
