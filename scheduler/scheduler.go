@@ -62,6 +62,7 @@ type Scheduler struct {
 	handed   *Task   // the first task that a free worker shall call
 	coros    []*coro // all that live
 	free     []*coro // those that serve no task
+	chores   []chore // see WhenCalm; in order of time
 	waiters  *Waiter // free places, see waiter
 	yielded  bool    // gave way to other goroutines since something was ready
 	quiet    bool    // Quiescent was called since something was ready
@@ -301,6 +302,7 @@ func (s *Scheduler) idle() {
 		return
 	}
 	s.ready.trim()
+	calm := s.tidy()
 	if s.clock.virtual() && s.wheel.n > 0 && s.outside == 0 {
 		s.clock.jump(s.origin + s.wheel.deadline()*tickNS)
 		s.expire()
@@ -315,11 +317,16 @@ func (s *Scheduler) idle() {
 		}
 		return
 	}
-	if at < 0 || s.clock.virtual() {
-		s.sleep(-1)
-	} else if d := s.origin + at*tickNS - s.clock.since(); d > 0 {
-		s.sleep(d)
+	d := int64(-1)
+	if at >= 0 && !s.clock.virtual() {
+		if d = s.origin + at*tickNS - s.clock.since(); d <= 0 {
+			return
+		}
 	}
+	if calm > 0 && (d < 0 || calm < d) {
+		d = calm
+	}
+	s.sleep(d)
 }
 
 // sleep blocks until something is injected, or for ns if that is not negative. It reports whether something was injected.

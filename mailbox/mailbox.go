@@ -1,0 +1,324 @@
+package mailbox
+
+import (
+	"math"
+	"reflect"
+	"sync/atomic"
+
+	"github.com/gotasklet/tasklet/scheduler"
+)
+
+// DefaultCap is the capacity of a mailbox that is not told otherwise.
+const DefaultCap = 1024
+
+// MaxCap is the largest capacity.
+const MaxCap = 1 << 30
+
+// Policy says what a send does that finds a mailbox full.
+type Policy uint8
+
+const (
+	// Block parks the sender until there is room; senders are served first come first served. The default.
+	Block Policy = iota
+	// Fail returns ErrFull.
+	Fail
+	// DropNewest drops the message that is being sent. The send reports no error; the loss is counted and reported.
+	DropNewest
+	// DropOldest drops the oldest message of the mailbox to make room. The loss is counted and reported.
+	DropOldest
+	// Unbounded takes every message: the mailbox grows until memory ends. For senders that can't wait and can't be refused.
+	Unbounded
+)
+
+// String gives the constant's name.
+func (p Policy) String() string {
+	switch p {
+	case Block:
+		return "Block"
+	case Fail:
+		return "Fail"
+	case DropNewest:
+		return "DropNewest"
+	case DropOldest:
+		return "DropOldest"
+	case Unbounded:
+		return "Unbounded"
+	}
+	return "Policy(?)"
+}
+
+// Config is for New. The zero value works.
+type Config struct {
+	Cap      int    // 1 to MaxCap; 0: DefaultCap. Must be 0 with Unbounded
+	Overflow Policy // Block
+	// OnLost is told of messages that were accepted, or dropped instead, and will never be read. It is called on the goroutine
+	// that found out, may not park, and may be nil.
+	OnLost func(Loss)
+}
+
+// Loss is a report about messages that will never be read.
+type Loss struct {
+	Count  int
+	Type   reflect.Type // of the messages; if M is an interface, of the first of them
+	Reason error        // ErrDropped, ErrClosed
+}
+
+// Mailbox is a bounded queue of messages of type M between tasks, with one reader. New makes one; Open gives it its reader.
+// A Mailbox must not be copied.
+type Mailbox[M any] struct {
+	// Set in Init, then read-only.
+	cap    uint32 // math.MaxUint32 for Unbounded
+	policy Policy
+	lost   func(Loss)
+
+	// state is written by whoever closes, and read by every send: a sender on another goroutine has to see it.
+	state atomic.Uint32
+	// home is the scheduler that owns the queue: nil until the first Open. Written once, read by every send to tell the
+	// local ones.
+	home atomic.Pointer[scheduler.Scheduler]
+	// ext is allocated by the first that needs it: a sender that must wait, or one from outside.
+	ext atomic.Pointer[ext[M]]
+
+	// Owned by home.
+	reader  scheduler.Resource // its holder is the reader; nil between two readers
+	queue   ring[M]
+	granted uint32 // room promised to senders from elsewhere: unspent credits and messages on their way
+	need    uint32 // the reader wants to be woken when so many are queued; never: it is not waiting
+	peak    uint32 // the most that were ever queued
+	calming bool   // a look at unused memory is due
+	handled uint64 // messages read
+	dropped uint64 // messages lost to the overflow policy
+}
+
+const never = math.MaxUint32
+
+// The states of a mailbox. Each is entered from the ones above it; Reopen goes back from closed to open.
+const (
+	stateOpen   = iota
+	stateClosed // no more sends; what is queued will be read
+	stateDead   // nobody will read it any more
+)
+
+// New makes a mailbox. It panics if cfg is invalid, naming the field.
+func New[M any](cfg Config) *Mailbox[M] {
+	m := new(Mailbox[M])
+	m.Init(cfg)
+	return m
+}
+
+// Init is New for a mailbox that is part of something larger.
+func (m *Mailbox[M]) Init(cfg Config) {
+	if err := cfg.check(); err != "" {
+		misuse("%s", err)
+	}
+	m.cap, m.policy, m.lost = uint32(cfg.Cap), cfg.Overflow, cfg.OnLost
+	switch {
+	case cfg.Overflow == Unbounded:
+		m.cap = never
+	case cfg.Cap == 0:
+		m.cap = DefaultCap
+	}
+	m.need = never
+	m.granted = m.firstCredits()
+}
+
+// firstCredits is the room promised to the outside from the start, so that the first sender from there need not ask. Local
+// senders take it back when they need it.
+func (m *Mailbox[M]) firstCredits() uint32 {
+	if m.policy == Unbounded {
+		return 0
+	}
+	return max(1, m.cap/4)
+}
+
+func (c Config) check() string {
+	switch {
+	case c.Overflow > Unbounded:
+		return "Config.Overflow is not a policy"
+	case c.Cap < 0:
+		return "Config.Cap is negative"
+	case c.Cap > MaxCap:
+		return "Config.Cap is above MaxCap"
+	case c.Cap != 0 && c.Overflow == Unbounded:
+		return "Config.Cap with Unbounded: an unbounded mailbox has no capacity"
+	}
+	return ""
+}
+
+// Open makes t the reader. A mailbox has one reader at a time; all of them are tasks of one scheduler. On that scheduler.
+func (m *Mailbox[M]) Open(t *scheduler.Task) {
+	if m.reader.Holder != nil {
+		misuse("opened by %v while %v reads it", t, m.reader.Holder)
+	}
+	switch home := m.home.Load(); home {
+	case t.Scheduler():
+	case nil:
+		m.home.Store(t.Scheduler())
+		// A sender holds the lock while it looks at home: it has seen the new one, or what it did is taken in below.
+	default:
+		misuse("opened by %v on another scheduler than before", t)
+	}
+	m.reader.Holder = t
+	if m.ext.Load() != nil {
+		m.takeIn()
+	}
+}
+
+// Hold ends the reader but not the mailbox: it goes on to take messages up to its capacity, for the next reader. On home.
+func (m *Mailbox[M]) Hold() {
+	m.reader.Holder = nil
+	m.need = never
+}
+
+// Close lets no more messages in; what is queued is still read, then the reader is told. Parked senders get ErrClosed. From any
+// goroutine. Closing twice does nothing.
+func (m *Mailbox[M]) Close() {
+	if !m.state.CompareAndSwap(stateOpen, stateClosed) {
+		return
+	}
+	if home := m.home.Load(); home != nil {
+		home.Inject((*closing[M])(m))
+		return
+	}
+	// Not opened yet: only senders from outside can wait, and they look at the state under the lock.
+	if x := m.ext.Load(); x != nil {
+		x.mu.Lock()
+		waiting := x.takeWaiting()
+		x.mu.Unlock()
+		m.refuseWaiting(waiting)
+	}
+}
+
+// closing is the part of Close that home does.
+type closing[M any] Mailbox[M]
+
+func (c *closing[M]) Do() {
+	m := (*Mailbox[M])(c)
+	if m.state.Load() == stateOpen {
+		return // opened again meanwhile
+	}
+	if x := m.ext.Load(); x != nil {
+		m.takeIn()
+		m.refuseAll(x)
+	}
+	m.wakeReader()
+}
+
+// wakeReader wakes the reader whatever it waits for. On home.
+func (m *Mailbox[M]) wakeReader() {
+	if m.need != never {
+		m.need = never
+		m.reader.Holder.Wake()
+	}
+}
+
+// Reopen lets messages in again after Close. On home.
+func (m *Mailbox[M]) Reopen() { m.state.CompareAndSwap(stateClosed, stateOpen) }
+
+// Closed reports whether m takes no more messages. From any goroutine.
+func (m *Mailbox[M]) Closed() bool { return m.state.Load() != stateOpen }
+
+// Drained reports whether m is closed and empty: there will be nothing to read. On home.
+func (m *Mailbox[M]) Drained() bool {
+	if m.queue.n > 0 || m.state.Load() == stateOpen {
+		return false
+	}
+	if m.ext.Load() != nil {
+		m.takeIn() // a message may be on its way that was sent before the close
+	}
+	return m.queue.n == 0
+}
+
+// Discard ends m for good: what is queued is reported as lost, senders get ErrClosed. On home; if m was never opened, from
+// any goroutine.
+func (m *Mailbox[M]) Discard() {
+	m.reader.Holder = nil
+	m.need = never
+	m.empty(stateDead)
+}
+
+// empty closes m and reports what is queued as lost, but lets it be opened again with Reopen. On home.
+func (m *Mailbox[M]) empty(state uint32) {
+	m.state.Store(state)
+	if x := m.ext.Load(); x != nil {
+		m.takeIn()
+		m.refuseAll(x)
+	}
+	n := m.queue.n
+	if n == 0 {
+		m.queue = ring[M]{}
+		return
+	}
+	loss := Loss{Count: int(n), Type: typeOf(&m.queue.buf[m.queue.head]), Reason: ErrClosed}
+	for m.queue.n > 0 {
+		if _, ticket := m.queue.popTicket(); ticket != nil {
+			ticket.Lost(ErrClosed)
+		}
+	}
+	m.queue = ring[M]{}
+	m.report(loss)
+}
+
+func (m *Mailbox[M]) report(l Loss) {
+	if m.lost != nil {
+		m.lost(l)
+	}
+}
+
+// typeOf is the type of a message: the static one, or for an interface what is in it.
+func typeOf[M any](v *M) reflect.Type {
+	if t := reflect.TypeFor[M](); t.Kind() != reflect.Interface {
+		return t
+	}
+	return reflect.TypeOf(any(*v))
+}
+
+// Cap is the capacity; 0 for Unbounded.
+func (m *Mailbox[M]) Cap() int {
+	if m.policy == Unbounded {
+		return 0
+	}
+	return int(m.cap)
+}
+
+// Overflow is the policy.
+func (m *Mailbox[M]) Overflow() Policy { return m.policy }
+
+// Len is the number of queued messages; parked senders do not count. From any goroutine: from another than home's it may lag
+// behind by what happens at the moment.
+func (m *Mailbox[M]) Len() int {
+	n := int(scheduler.Peek(&m.queue.n))
+	if x := m.ext.Load(); x != nil {
+		x.mu.Lock()
+		n += int(x.in.n)
+		x.mu.Unlock()
+	}
+	if m.policy == DropOldest {
+		n = min(n, int(m.cap))
+	}
+	return n
+}
+
+// Stats are counters for a log.
+type Stats struct {
+	Len, Cap, Peak   int
+	Handled, Dropped uint64
+	Closed           bool
+}
+
+// Stats gives the counters; as Len it may be asked from any goroutine.
+func (m *Mailbox[M]) Stats() Stats {
+	dropped := scheduler.Peek(&m.dropped)
+	if x := m.ext.Load(); x != nil {
+		x.mu.Lock()
+		dropped += x.dropped
+		x.mu.Unlock()
+	}
+	return Stats{
+		Len: m.Len(), Cap: m.Cap(), Peak: int(max(scheduler.Peek(&m.peak), scheduler.Peek(&m.queue.n))),
+		Handled: scheduler.Peek(&m.handled), Dropped: dropped, Closed: m.Closed(),
+	}
+}
+
+// Reader is what a task waits on that waits for m's reader to make room.
+func (m *Mailbox[M]) Reader() *scheduler.Resource { return &m.reader }

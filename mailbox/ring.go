@@ -1,0 +1,123 @@
+package mailbox
+
+// A Ticket travels with a message for whom it matters what becomes of it: the caller that waits for a reply. Its methods are
+// called on the mailbox's scheduler or, for Lost, on the goroutine that closes or overflows it; they may not park.
+type Ticket interface {
+	// Taken is called when the reader has taken the message.
+	Taken()
+	// Lost is called when nobody will ever read it.
+	Lost(reason error)
+}
+
+// ring is a queue of messages in a buffer that grows by doubling. The zero ring is empty and owns no memory.
+type ring[M any] struct {
+	buf     []M
+	tickets []Ticket // nil until a message with a ticket comes; then as long as buf, index for index
+	head, n uint32
+}
+
+// index of the i-th message from the head.
+func (r *ring[M]) index(i uint32) uint32 {
+	i += r.head
+	if i >= uint32(len(r.buf)) {
+		i -= uint32(len(r.buf))
+	}
+	return i
+}
+
+// push appends v; limit is the most that the ring will ever hold at once, so that the buffer does not grow past it.
+func (r *ring[M]) push(v M, ticket Ticket, limit uint32) {
+	if r.n == uint32(len(r.buf)) {
+		r.grow(limit)
+	}
+	i := r.index(r.n)
+	r.buf[i] = v
+	r.n++
+	if ticket != nil || r.tickets != nil {
+		r.setTicket(i, ticket)
+	}
+}
+
+func (r *ring[M]) setTicket(i uint32, ticket Ticket) {
+	if r.tickets == nil {
+		r.tickets = make([]Ticket, len(r.buf))
+	}
+	r.tickets[i] = ticket
+}
+
+// pushFront puts v before all others.
+func (r *ring[M]) pushFront(v M, ticket Ticket, limit uint32) {
+	if r.n == uint32(len(r.buf)) {
+		r.grow(max(limit, r.n+1))
+	}
+	if r.head == 0 {
+		r.head = uint32(len(r.buf))
+	}
+	r.head--
+	r.buf[r.head] = v
+	r.n++
+	if ticket != nil || r.tickets != nil {
+		r.setTicket(r.head, ticket)
+	}
+}
+
+// pop takes the oldest; n must not be 0.
+func (r *ring[M]) pop() M {
+	p := &r.buf[r.head]
+	v := *p
+	var zero M
+	*p = zero // or the message could not be collected while its place waits for the next round
+	r.head++
+	if r.head == uint32(len(r.buf)) {
+		r.head = 0
+	}
+	r.n--
+	return v
+}
+
+// popTicket is pop for a ring with tickets.
+func (r *ring[M]) popTicket() (M, Ticket) {
+	var ticket Ticket
+	if r.tickets != nil {
+		ticket = r.tickets[r.head]
+		r.tickets[r.head] = nil
+	}
+	return r.pop(), ticket
+}
+
+// remove takes out the i-th message from the head; the others keep their order.
+func (r *ring[M]) remove(i uint32) (M, Ticket) {
+	at := r.index(i)
+	v := r.buf[at]
+	var ticket Ticket
+	if r.tickets != nil {
+		ticket = r.tickets[at]
+	}
+	// The messages in front move one place towards the tail: they are the fewer in a selective receive.
+	for ; i > 0; i-- {
+		to, from := r.index(i), r.index(i-1)
+		r.buf[to] = r.buf[from]
+		if r.tickets != nil {
+			r.tickets[to] = r.tickets[from]
+		}
+	}
+	_, _ = r.popTicket()
+	return v, ticket
+}
+
+func (r *ring[M]) grow(limit uint32) {
+	size := max(4, 2*uint32(len(r.buf)))
+	if size > limit && limit > r.n {
+		size = limit
+	}
+	buf := make([]M, size)
+	k := copy(buf, r.buf[r.head:])
+	copy(buf[k:], r.buf[:r.head])
+	if r.tickets != nil {
+		tickets := make([]Ticket, size)
+		k := copy(tickets, r.tickets[r.head:])
+		copy(tickets[k:], r.tickets[:r.head])
+		r.tickets = tickets
+	}
+	r.buf, r.head = buf, 0
+}
