@@ -51,10 +51,18 @@ func (p Policy) String() string {
 type Config struct {
 	Cap      int    // 1 to MaxCap; 0: DefaultCap. Must be 0 with Unbounded
 	Overflow Policy // Block
-	// OnLost is told of messages that were accepted, or dropped instead, and will never be read. It is called on the goroutine
-	// that found out, may not park, and may be nil.
-	OnLost func(Loss)
+	// Losses is told of messages that were accepted, or dropped instead, and will never be read. Nil: nobody is told.
+	Losses LossReporter
 }
+
+// LossReporter is told of losses, on the goroutine that found out. MessagesLost may not park.
+type LossReporter interface{ MessagesLost(Loss) }
+
+// LossFunc makes a function a LossReporter.
+type LossFunc func(Loss)
+
+// MessagesLost calls f.
+func (f LossFunc) MessagesLost(l Loss) { f(l) }
 
 // Loss is a report about messages that will never be read.
 type Loss struct {
@@ -69,7 +77,7 @@ type Mailbox[M any] struct {
 	// Set in Init, then read-only.
 	cap    uint32 // math.MaxUint32 for Unbounded
 	policy Policy
-	lost   func(Loss)
+	losses LossReporter
 
 	// state is written by whoever closes, and read by every send: a sender on another goroutine has to see it.
 	state atomic.Uint32
@@ -111,7 +119,7 @@ func (m *Mailbox[M]) Init(cfg Config) {
 	if err := cfg.check(); err != "" {
 		misuse("%s", err)
 	}
-	m.cap, m.policy, m.lost = uint32(cfg.Cap), cfg.Overflow, cfg.OnLost
+	m.cap, m.policy, m.losses = uint32(cfg.Cap), cfg.Overflow, cfg.Losses
 	switch {
 	case cfg.Overflow == Unbounded:
 		m.cap = never
@@ -260,8 +268,8 @@ func (m *Mailbox[M]) empty(state uint32) {
 }
 
 func (m *Mailbox[M]) report(l Loss) {
-	if m.lost != nil {
-		m.lost(l)
+	if m.losses != nil {
+		m.losses.MessagesLost(l)
 	}
 }
 

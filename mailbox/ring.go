@@ -12,7 +12,7 @@ type Ticket interface {
 // ring is a queue of messages in a buffer that grows by doubling. The zero ring is empty and owns no memory.
 type ring[M any] struct {
 	buf     []M
-	tickets []Ticket // nil until a message with a ticket comes; then as long as buf, index for index
+	tickets *[]Ticket // nil until a message with a ticket comes; then as long as buf, index for index
 	head, n uint32
 }
 
@@ -40,9 +40,10 @@ func (r *ring[M]) push(v M, ticket Ticket, limit uint32) {
 
 func (r *ring[M]) setTicket(i uint32, ticket Ticket) {
 	if r.tickets == nil {
-		r.tickets = make([]Ticket, len(r.buf))
+		tickets := make([]Ticket, len(r.buf))
+		r.tickets = &tickets
 	}
-	r.tickets[i] = ticket
+	(*r.tickets)[i] = ticket
 }
 
 // pushFront puts v before all others.
@@ -79,8 +80,8 @@ func (r *ring[M]) pop() M {
 func (r *ring[M]) popTicket() (M, Ticket) {
 	var ticket Ticket
 	if r.tickets != nil {
-		ticket = r.tickets[r.head]
-		r.tickets[r.head] = nil
+		ticket = (*r.tickets)[r.head]
+		(*r.tickets)[r.head] = nil
 	}
 	return r.pop(), ticket
 }
@@ -91,14 +92,14 @@ func (r *ring[M]) remove(i uint32) (M, Ticket) {
 	v := r.buf[at]
 	var ticket Ticket
 	if r.tickets != nil {
-		ticket = r.tickets[at]
+		ticket = (*r.tickets)[at]
 	}
 	// The messages in front move one place towards the tail: they are the fewer in a selective receive.
 	for ; i > 0; i-- {
 		to, from := r.index(i), r.index(i-1)
 		r.buf[to] = r.buf[from]
 		if r.tickets != nil {
-			r.tickets[to] = r.tickets[from]
+			(*r.tickets)[to] = (*r.tickets)[from]
 		}
 	}
 	_, _ = r.popTicket()
@@ -115,9 +116,9 @@ func (r *ring[M]) grow(limit uint32) {
 	copy(buf[k:], r.buf[:r.head])
 	if r.tickets != nil {
 		tickets := make([]Ticket, size)
-		k := copy(tickets, r.tickets[r.head:])
-		copy(tickets[k:], r.tickets[:r.head])
-		r.tickets = tickets
+		k := copy(tickets, (*r.tickets)[r.head:])
+		copy(tickets[k:], (*r.tickets)[:r.head])
+		*r.tickets = tickets
 	}
 	r.buf, r.head = buf, 0
 }
