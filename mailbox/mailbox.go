@@ -252,6 +252,7 @@ func (m *Mailbox[M]) empty(state uint32) {
 		m.takeIn()
 		m.refuseAll(x)
 	}
+	m.Settle(ErrClosed)
 	n := m.queue.n
 	if n == 0 {
 		m.queue = ring[M]{}
@@ -260,7 +261,7 @@ func (m *Mailbox[M]) empty(state uint32) {
 	loss := Loss{Count: int(n), Type: typeOf(&m.queue.buf[m.queue.head]), Reason: ErrClosed}
 	for m.queue.n > 0 {
 		if _, ticket := m.queue.popTicket(); ticket != nil {
-			ticket.Lost(ErrClosed)
+			ticket.Settled(ErrClosed)
 		}
 	}
 	m.queue = ring[M]{}

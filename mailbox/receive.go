@@ -38,11 +38,28 @@ func (m *Mailbox[M]) pop() M {
 
 func (m *Mailbox[M]) popWithTicket() M {
 	v, ticket := m.queue.popTicket()
-	m.madeRoom()
 	if ticket != nil {
-		ticket.Taken()
+		m.queue.tickets.taken = append(m.queue.tickets.taken, ticket)
+	}
+	if m.ext.Load() != nil {
+		m.madeRoom()
 	}
 	return v
+}
+
+// Settle tells the senders of the messages in hand, that is taken and not settled, that the reader is through with them: err
+// is nil, or why it failed on them. Asking for the next message settles with nil, except TryNext and TakeBatch, after which
+// the caller does it. On home.
+func (m *Mailbox[M]) Settle(err error) {
+	k := m.queue.tickets
+	if k == nil || len(k.taken) == 0 {
+		return
+	}
+	for i, ticket := range k.taken {
+		k.taken[i] = nil
+		ticket.Settled(err)
+	}
+	k.taken = k.taken[:0]
 }
 
 // madeRoom lets in those who wait, after the reader has taken something.
@@ -72,6 +89,7 @@ func (m *Mailbox[M]) Next(ctx context.Context) (M, error) {
 }
 
 func (m *Mailbox[M]) next(t *scheduler.Task, w scheduler.Wait) (v M, err error) {
+	m.Settle(nil)
 	for m.queue.n == 0 {
 		if m.Drained() {
 			return v, ErrClosed
@@ -150,6 +168,7 @@ func (m *Mailbox[M]) ReceiveBatch(max int, wait time.Duration) iter.Seq[[]M] {
 			t := m.mustRead("ReceiveBatch")
 			w := scheduler.Wait{Kind: scheduler.InReceive}
 			need := m.BatchSize(max)
+			m.Settle(nil)
 			for m.queue.n == 0 {
 				if m.Drained() {
 					return
@@ -194,6 +213,7 @@ func (m *Mailbox[M]) TakeBatch(batch []M, max int) []M {
 func (m *Mailbox[M]) Match(ctx context.Context, want func(M) bool) (v M, err error) {
 	t := m.mustRead("Match")
 	_, limit := scheduler.Caller(ctx, "Match")
+	m.Settle(nil)
 	var seen, evicted uint32
 	for ended := error(nil); ; {
 		if d := uint32(m.dropped) - evicted; d > 0 && m.policy == DropOldest {
@@ -223,10 +243,10 @@ func (m *Mailbox[M]) take(i uint32) M {
 	m.peak = max(m.peak, m.queue.n)
 	m.handled++
 	v, ticket := m.queue.remove(i)
-	m.madeRoom()
 	if ticket != nil {
-		ticket.Taken()
+		m.queue.tickets.taken = append(m.queue.tickets.taken, ticket)
 	}
+	m.madeRoom()
 	return v
 }
 
@@ -250,7 +270,10 @@ func (s *shrink[M]) Do() {
 	if m.queue.n > 0 {
 		return
 	}
-	m.queue = ring[M]{}
+	m.queue.buf, m.queue.head = nil, 0
+	if m.queue.tickets != nil {
+		m.queue.tickets.slots = nil
+	}
 	if x := m.ext.Load(); x != nil {
 		x.spare = ring[M]{}
 	}

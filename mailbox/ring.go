@@ -1,18 +1,24 @@
 package mailbox
 
-// A Ticket travels with a message for whom it matters what becomes of it: the caller that waits for a reply. Its methods are
-// called on the mailbox's scheduler or, for Lost, on the goroutine that closes or overflows it; they may not park.
+// A Ticket travels with a message whose sender waits to learn what becomes of it: the caller that expects a reply.
 type Ticket interface {
-	// Taken is called when the reader has taken the message.
-	Taken()
-	// Lost is called when nobody will ever read it.
-	Lost(reason error)
+	// Settled is called once: with nil when the reader is through with the message, that is when it asks for the next one;
+	// with the error when it failed on the message; with ErrDropped or ErrClosed when the message will never be read. It is
+	// called on the mailbox's scheduler or, for the last two, on the goroutine of the one who closes or overflows it, and may
+	// not park.
+	Settled(err error)
+}
+
+// ticketing is what a ring has if its messages have tickets.
+type ticketing struct {
+	slots []Ticket // as long as the ring's buf, index for index
+	taken []Ticket // of the messages that the reader has taken and not yet settled
 }
 
 // ring is a queue of messages in a buffer that grows by doubling. The zero ring is empty and owns no memory.
 type ring[M any] struct {
 	buf     []M
-	tickets *[]Ticket // nil until a message with a ticket comes; then as long as buf, index for index
+	tickets *ticketing // nil until a message with a ticket comes
 	head, n uint32
 }
 
@@ -40,10 +46,9 @@ func (r *ring[M]) push(v M, ticket Ticket, limit uint32) {
 
 func (r *ring[M]) setTicket(i uint32, ticket Ticket) {
 	if r.tickets == nil {
-		tickets := make([]Ticket, len(r.buf))
-		r.tickets = &tickets
+		r.tickets = &ticketing{slots: make([]Ticket, len(r.buf))}
 	}
-	(*r.tickets)[i] = ticket
+	r.tickets.slots[i] = ticket
 }
 
 // pushFront puts v before all others.
@@ -80,8 +85,8 @@ func (r *ring[M]) pop() M {
 func (r *ring[M]) popTicket() (M, Ticket) {
 	var ticket Ticket
 	if r.tickets != nil {
-		ticket = (*r.tickets)[r.head]
-		(*r.tickets)[r.head] = nil
+		ticket = r.tickets.slots[r.head]
+		r.tickets.slots[r.head] = nil
 	}
 	return r.pop(), ticket
 }
@@ -92,14 +97,14 @@ func (r *ring[M]) remove(i uint32) (M, Ticket) {
 	v := r.buf[at]
 	var ticket Ticket
 	if r.tickets != nil {
-		ticket = (*r.tickets)[at]
+		ticket = r.tickets.slots[at]
 	}
 	// The messages in front move one place towards the tail: they are the fewer in a selective receive.
 	for ; i > 0; i-- {
 		to, from := r.index(i), r.index(i-1)
 		r.buf[to] = r.buf[from]
 		if r.tickets != nil {
-			(*r.tickets)[to] = (*r.tickets)[from]
+			r.tickets.slots[to] = r.tickets.slots[from]
 		}
 	}
 	_, _ = r.popTicket()
@@ -116,9 +121,9 @@ func (r *ring[M]) grow(limit uint32) {
 	copy(buf[k:], r.buf[:r.head])
 	if r.tickets != nil {
 		tickets := make([]Ticket, size)
-		k := copy(tickets, (*r.tickets)[r.head:])
-		copy(tickets[k:], (*r.tickets)[:r.head])
-		*r.tickets = tickets
+		k := copy(tickets, r.tickets.slots[r.head:])
+		copy(tickets[k:], r.tickets.slots[:r.head])
+		r.tickets.slots = tickets
 	}
 	r.buf, r.head = buf, 0
 }

@@ -87,9 +87,14 @@ func (m *Mailbox[M]) put(v M, ticket Ticket) {
 	}
 }
 
-// PutBack makes v the next message to be read, over the capacity if need be: a message that is to be handled once more. On
-// home.
-func (m *Mailbox[M]) PutBack(v M, ticket Ticket) {
+// PutBack makes v, which the reader took last, the next message to be read, over the capacity if need be: it is to be handled
+// once more. On home.
+func (m *Mailbox[M]) PutBack(v M) {
+	var ticket Ticket
+	if k := m.queue.tickets; k != nil && len(k.taken) > 0 {
+		last := len(k.taken) - 1
+		ticket, k.taken = k.taken[last], k.taken[:last]
+	}
 	m.queue.pushFront(v, ticket, m.cap)
 	if m.queue.n >= m.need {
 		m.wakeReader()
@@ -99,7 +104,7 @@ func (m *Mailbox[M]) PutBack(v M, ticket Ticket) {
 // drop reports a message that the overflow policy does away with. On the goroutine of the sender.
 func (m *Mailbox[M]) drop(v M, ticket Ticket) {
 	if ticket != nil {
-		ticket.Lost(ErrDropped)
+		ticket.Settled(ErrDropped)
 	}
 	m.report(Loss{Count: 1, Type: typeOf(&v), Reason: ErrDropped})
 }
