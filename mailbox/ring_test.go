@@ -1,0 +1,156 @@
+package mailbox
+
+import (
+	"math/rand/v2"
+	"slices"
+	"testing"
+)
+
+// slowRing is the obvious version of a ring.
+type slowRing []slowEntry
+
+type slowEntry struct {
+	v      int
+	ticket Ticket
+}
+
+type mark int
+
+func (mark) Settled(error) {}
+
+// ringStep does to both what one byte of a script says, and compares. limit is the most that push may bring in.
+func ringStep(t *testing.T, r *ring[int], s *slowRing, op byte, next, limit int) {
+	t.Helper()
+	var ticket Ticket
+	if op&0x80 != 0 {
+		ticket = mark(next)
+	}
+	take := func(i int, v int, got Ticket) {
+		t.Helper()
+		if want := (*s)[i]; v != want.v || got != want.ticket {
+			t.Fatalf("took %d with ticket %v, want %v", v, got, want)
+		}
+		*s = slices.Delete(*s, i, i+1)
+	}
+	switch op & 7 {
+	case 0, 1, 2:
+		if len(*s) < limit {
+			r.push(next, ticket, uint32(limit))
+			*s = append(*s, slowEntry{next, ticket})
+		}
+	case 3:
+		r.pushFront(next, ticket, uint32(limit))
+		*s = slices.Insert(*s, 0, slowEntry{next, ticket})
+	case 4, 5:
+		if len(*s) > 0 {
+			v, got := r.popTicket()
+			take(0, v, got)
+		}
+	case 6:
+		if len(*s) > 0 {
+			i := int(op>>3) % len(*s)
+			v, got := r.remove(uint32(i))
+			take(i, v, got)
+		}
+	case 7:
+		if len(*s) > 0 && r.tickets == nil {
+			take(0, r.pop(), nil)
+		}
+	}
+	checkRing(t, r, *s)
+}
+
+func checkRing(t *testing.T, r *ring[int], s slowRing) {
+	t.Helper()
+	if int(r.n) != len(s) {
+		t.Fatalf("n = %d, want %d", r.n, len(s))
+	}
+	used := map[uint32]bool{}
+	for i, want := range s {
+		at := r.index(uint32(i))
+		used[at] = true
+		if r.buf[at] != want.v {
+			t.Fatalf("message %d is %d, want %d", i, r.buf[at], want.v)
+		}
+		var got Ticket
+		if r.tickets != nil {
+			got = r.tickets.slots[at]
+		}
+		if got != want.ticket {
+			t.Fatalf("message %d has ticket %v, want %v", i, got, want.ticket)
+		}
+	}
+	for at := range r.buf {
+		if used[uint32(at)] {
+			continue
+		}
+		if r.buf[at] != 0 || (r.tickets != nil && r.tickets.slots[at] != nil) {
+			t.Fatalf("place %d is free but holds on to its message", at)
+		}
+	}
+	if r.tickets != nil && len(r.tickets.slots) != len(r.buf) {
+		t.Fatalf("%d places for tickets of %d messages", len(r.tickets.slots), len(r.buf))
+	}
+}
+
+// A ring does what a slice would do.
+func TestRingIsASlice(t *testing.T) {
+	for _, limit := range []int{1, 2, 3, 4, 5, 7, 64, 1000} {
+		r := rand.New(rand.NewPCG(1, uint64(limit)))
+		for round := range 20 {
+			var q ring[int]
+			var s slowRing
+			for i := range 400 {
+				op := byte(r.Uint32())
+				if round%2 == 0 {
+					op &^= 0x80 // no tickets
+				}
+				ringStep(t, &q, &s, op, i+1, limit)
+			}
+		}
+	}
+}
+
+func FuzzRing(f *testing.F) {
+	f.Add(uint8(3), []byte{0, 1, 2, 4, 0x80, 6, 3, 7})
+	f.Add(uint8(1), []byte{0, 4, 0, 4, 3, 3, 5, 5})
+	f.Fuzz(func(t *testing.T, limit uint8, script []byte) {
+		if limit == 0 {
+			return
+		}
+		var q ring[int]
+		var s slowRing
+		for i, op := range script {
+			ringStep(t, &q, &s, op, i+1, int(limit))
+		}
+	})
+}
+
+// The buffer starts at nothing and never becomes longer than it has to be.
+func TestRingGrows(t *testing.T) {
+	for _, limit := range []uint32{1, 2, 3, 4, 5, 6, 7, 8, 9, 1000, 1024} {
+		var q ring[int]
+		if q.buf != nil {
+			t.Fatal("the zero ring has memory")
+		}
+		for i := range limit {
+			q.push(int(i), nil, limit)
+			if n := uint32(len(q.buf)); n > limit || n > max(4, 2*q.n) {
+				t.Fatalf("limit %d: %d places for %d messages", limit, n, q.n)
+			}
+		}
+	}
+}
+
+func TestRingPushPopAllocatesNothing(t *testing.T) {
+	var q ring[[2]uint64]
+	for range 7 {
+		q.push([2]uint64{}, nil, 1024)
+	}
+	if n := testing.AllocsPerRun(1000, func() {
+		q.push([2]uint64{1, 2}, nil, 1024)
+		q.pop()
+	}); n != 0 {
+		t.Errorf("%v allocations", n)
+	}
+}
