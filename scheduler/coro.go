@@ -24,7 +24,7 @@ type coro struct {
 	at   *slot // where it is parked; meaningless while it runs
 	task *Task // the task that keeps this coroutine while parked; nil for a free one
 	quit bool  // told to end by stop
-	died bool  // its goroutine is unwinding from runtime.Goexit (only the trampoline keeps such a one)
+	died bool  // its goroutine is unwinding from runtime.Goexit or a panic (only the trampoline asks)
 	pos  int   // index in Scheduler.coros
 }
 
@@ -53,4 +53,16 @@ func (s *Scheduler) forget(c *coro) {
 	s.coros[c.pos], last.pos = last, c.pos
 	s.coros[len(s.coros)-1] = nil
 	s.coros = s.coros[:len(s.coros)-1]
+}
+
+// end is the last call of a coroutine whose body then returns: control goes to heir.
+func (s *Scheduler) end(me, heir *coro) {
+	s.forget(me)
+	s.target = heir
+}
+
+// retire ends the free coroutine c. Called by the driver.
+func (s *Scheduler) retire(c *coro) {
+	c.quit = true
+	s.switchTo(s.driver, c)
 }

@@ -31,14 +31,8 @@ func (s *Scheduler) handOn(me *coro) {
 	}
 }
 
-// end is the last call of a coroutine whose body then returns: control goes to heir.
-func (s *Scheduler) end(me, heir *coro) {
-	s.forget(me)
-	s.target = heir
-}
-
-// goexit is called from a deferred call of a worker whose goroutine is being ended by runtime.Goexit (t.FailNow does that),
-// and hands the scheduler over to a new worker.
+// goexit is called from a deferred call of a worker whose goroutine is being ended by runtime.Goexit (t.FailNow does that) or by
+// a panic, and hands the scheduler over to a new worker.
 //
 // When the goroutine is gone, the runtime wakes whoever is parked in its own slot; if that one called next, iter.Pull makes
 // the Goexit go on there. A caller of yield gets no Goexit. So the heir itself goes into the slot by yield first.
@@ -48,8 +42,7 @@ func (s *Scheduler) goexit(me *coro) {
 		s.victim = me
 		s.switchTo(me, heir)
 	}
-	s.forget(me)
-	s.target = heir
+	s.end(me, heir)
 }
 
 // inherit is the heir's half of goexit: it takes the place in the dying worker's slot, whose occupant is woken, sees that the
@@ -65,10 +58,4 @@ func (s *Scheduler) inherit(me *coro) {
 	v.own.swap()
 	s.handOn(me)
 	s.running = me
-}
-
-// retire ends the free coroutine c. Called by the driver.
-func (s *Scheduler) retire(c *coro) {
-	c.quit = true
-	s.switchTo(s.driver, c)
 }

@@ -19,13 +19,14 @@ func (s *Scheduler) switchTo(me, x *coro) {
 	s.running = me
 }
 
-// resume runs c until it yields or ends. The end of a goroutine that is in runtime.Goexit spreads to the caller of next, so
-// that call is made on a goroutine that is there to be lost.
+// resume runs c until it yields or ends.
 func (s *Scheduler) resume(c *coro) {
-	if !c.died || !c.quit {
-		c.own.next()
+	c.own.next()
+	if !c.died {
 		return
 	}
+	// c waits in goexit for its end. That is a Goexit, which spreads to the caller of next, so the call is made on a goroutine
+	// that is there to be lost.
 	gone := make(chan struct{})
 	go func() {
 		defer close(gone)
@@ -34,21 +35,12 @@ func (s *Scheduler) resume(c *coro) {
 	<-gone
 }
 
-func (s *Scheduler) end(me, heir *coro) {
-	s.forget(me)
-	s.target = heir
-}
-
-// goexit keeps the dying goroutine alive: it serves on from its deferred call until it is told to quit. The work is again
-// under a deferred call, for the next Goexit.
+// goexit is called from a deferred call of a worker whose goroutine is being ended by runtime.Goexit (t.FailNow does that) or by
+// a panic. It hands the scheduler over to a new worker, and the driver lets this one end.
 func (s *Scheduler) goexit(me *coro) {
 	me.died = true
-	s.work(me)
+	s.end(me, s.newCoro(s.work))
+	me.own.yield(struct{}{})
 }
 
 func (s *Scheduler) inherit(*coro) {}
-
-func (s *Scheduler) retire(c *coro) {
-	c.quit = true
-	s.switchTo(s.driver, c)
-}

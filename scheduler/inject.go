@@ -6,14 +6,15 @@ import (
 )
 
 // Work is something to be done on a scheduler, between two activations of its tasks: by then nobody else touches what the
-// scheduler owns. Do must be short and may not park.
+// scheduler owns. Do must be short, and may neither park nor call runtime.Goexit (t.FailNow does): it runs on the stack of
+// whoever gave up control. A panic that it lets out ends the scheduler.
 type Work interface{ Do() }
 
 // door is the one way in for other goroutines. Everything else of a scheduler is its own and needs no lock.
 type door struct {
 	mu    sync.Mutex
 	work  []Work // mu protects; in order of arrival
-	spare []Work // owned by the scheduler: the slice to fill next
+	spare []Work // owned by the scheduler: the slice to fill next; nil while takeIn is at work
 	shut  bool   // mu protects; nothing is taken any more
 
 	// pending is written under mu, and read by the scheduler before each activation: without it every activation would
@@ -62,17 +63,33 @@ func (s *Scheduler) takeIn() {
 	d := &s.door
 	d.mu.Lock()
 	work := d.work
-	d.work = d.spare[:0]
+	d.work, d.spare = d.spare[:0], nil
 	d.pending.Store(false)
 	d.mu.Unlock()
-	for i, w := range work {
-		work[i] = nil
-		w.Do()
-	}
+	s.do(work)
 	if cap(work) > 1<<14 {
 		work = nil // a burst's memory goes back
 	}
 	d.spare = work[:0]
+}
+
+// do does all of work, in order, and lets go of it.
+func (s *Scheduler) do(work []Work) {
+	for done := 0; done < len(work); {
+		done = s.doSome(work, done)
+	}
+}
+
+// doSome is do from the i-th on, up to the first that panics. It gives the number of those that are done.
+func (s *Scheduler) doSome(work []Work, i int) (done int) {
+	defer s.caught()
+	for done = i; done < len(work); {
+		w := work[done]
+		work[done] = nil
+		done++
+		w.Do()
+	}
+	return done
 }
 
 // close makes Inject refuse, and gives what was not done.

@@ -1,6 +1,7 @@
 package scheduler
 
 import (
+	"math"
 	"math/rand/v2"
 	"runtime"
 	"sync/atomic"
@@ -66,10 +67,11 @@ type Scheduler struct {
 	waiters  *Waiter // free places, see waiter
 	yielded  bool    // gave way to other goroutines since something was ready
 	quiet    bool    // Quiescent was called since something was ready
-	stopping bool    // nothing more is called
-	unwindng bool    // after Stop: serve what is ready, never sleep
+	stopping bool    // since Stop or a panic: the loop ends
+	ending   bool    // after that: unwind has what is ready served, see last
+	calls    int     // of tasks without a coroutine while ending
 	sleeper  *time.Timer
-	fatal    *PanicError
+	fatal    *PanicError // the first panic that a Runner, injected work, a timer or Quiescent let out
 
 	started atomic.Bool // Run was called; a second call is misuse
 	door    door
@@ -85,6 +87,12 @@ const (
 	tickNS = int64(time.Millisecond)
 	// forever is the latest time of a timer, 146 years on: what is added to it does not overflow.
 	forever = int64(1) << 62
+	// maxRaised is how many kills a task that is unwound after Stop may recover, or meet in its deferred calls. Then it is given
+	// up: it stays parked, and its goroutine is left behind.
+	maxRaised = 100
+	// maxCalls is how many calls tasks without a coroutine get after Stop, all together: tasks that wake themselves, or start
+	// each other, must not keep Run from ending.
+	maxCalls = 1 << 20
 )
 
 // New makes a scheduler. Tasks can be made ready before Run is called.
@@ -110,8 +118,9 @@ func New(cfg Config) *Scheduler {
 	return s
 }
 
-// Run is the loop: it calls and resumes ready tasks until Stop. Then it kills the tasks that are still parked, so that their
-// deferred calls run, and ends the coroutines. It returns an error only if a Runner let a panic out.
+// Run is the loop: it calls and resumes ready tasks until Stop. Then it kills (hard) the tasks that own a stack, so that their
+// deferred calls run, and ends the coroutines. It returns an error only if something let a panic out: a Runner, injected work,
+// a timer or Hooks.Quiescent. That ends it as Stop does, and the error is a *[PanicError], of the first panic.
 //
 // To be called once, on a goroutine that the scheduler may keep until then.
 func (s *Scheduler) Run() error {
@@ -124,9 +133,6 @@ func (s *Scheduler) Run() error {
 	s.watch.stop()
 	if s.sleeper != nil {
 		s.sleeper.Stop()
-	}
-	for _, w := range s.door.close() {
-		w.Do()
 	}
 	if s.fatal != nil {
 		return s.fatal
@@ -152,25 +158,46 @@ func (s *Scheduler) next() *Task {
 			s.expire()
 		}
 		if s.stopping {
-			return nil
+			return s.last()
 		}
-		var t *Task
-		if s.draw == nil {
-			t = s.ready.pop()
-		} else {
-			t = s.ready.popAny(s.draw)
-		}
-		if t != nil {
+		if t := s.pop(); t != nil {
 			s.yielded, s.quiet = false, false
 			s.current = t
 			s.watch.note(t.id, s.tick)
 			return t
 		}
-		if s.unwindng {
-			return nil
-		}
 		s.idle()
 	}
+}
+
+func (s *Scheduler) pop() *Task {
+	if s.draw == nil {
+		return s.ready.pop()
+	}
+	return s.ready.popAny(s.draw)
+}
+
+// last is next after Stop. While unwind asks for it, what is ready is still served, under a hard kill: a stackless task may have
+// deferred calls too, and what unwinds may wake others. Nobody sleeps any more.
+func (s *Scheduler) last() *Task {
+	for s.ending {
+		t := s.pop()
+		if t == nil {
+			break
+		}
+		if t.co == nil {
+			if s.calls++; s.calls > maxCalls {
+				continue
+			}
+		} else if t.givenUp() {
+			continue
+		}
+		t.kill.Or(killHard)
+		s.current = t
+		s.watch.note(t.id, s.tick)
+		return t
+	}
+	return nil
 }
 
 // work is the body of a coroutine: it calls ready tasks, one after the other on the same stack. A task that parks keeps the
@@ -181,12 +208,18 @@ func (s *Scheduler) work(me *coro) {
 		if returned {
 			return
 		}
+		t := s.current
 		if v := recover(); v != nil {
-			s.fatal, s.stopping = NewPanicError(v), true
-			s.end(me, s.driver)
-			return
+			s.crash(v)
+			if t != nil {
+				t.Finish()
+			}
+		} else if t != nil {
+			s.afterCall(t)
+		} else {
+			s.crash("runtime.Goexit outside of a task") // in what the loop called: injected work, a timer, a hook
 		}
-		s.afterCall(s.current)
+		// For a panic too: it may have come in a deferred call of a Goexit, which goes on although the panic was recovered.
 		s.goexit(me)
 	}()
 	s.inherit(me)
@@ -210,7 +243,7 @@ func (s *Scheduler) loop(me *coro) {
 		if t != nil {
 			heir = t.co
 		}
-		if len(s.free) >= maxFree && !me.died && t != nil {
+		if len(s.free) >= maxFree && t != nil {
 			s.end(me, heir)
 			return
 		}
@@ -222,6 +255,9 @@ func (s *Scheduler) loop(me *coro) {
 
 // call activates a ready task that owns no stack.
 func (s *Scheduler) call(t *Task) {
+	if t.state == Finished {
+		return // while it was in the run queue
+	}
 	t.state = Running
 	t.runner.Run(t)
 	s.afterCall(t)
@@ -252,29 +288,66 @@ func (s *Scheduler) freeWorker() *coro {
 	return s.newCoro(s.work)
 }
 
-// unwind ends what Stop found: first the tasks that are parked, by a hard kill. One that blocks again is killed again, a few
-// times; then it is given up, and its goroutine is left behind. Then the free coroutines.
-func (s *Scheduler) unwind() {
-	s.unwindng = true
-	for range 3 {
-		for i := 0; i < len(s.coros); i++ {
-			if t := s.coros[i].task; t != nil && t.state == Parked {
-				t.kill.Or(killHard)
-				t.wake(killed)
-			}
-		}
-		if s.ready.n == 0 {
-			break
-		}
-		s.stopping = false
-		s.switchTo(s.driver, s.freeWorker())
+// crash ends the loop because something that must not panic did.
+func (s *Scheduler) crash(v any) {
+	if s.fatal == nil {
+		s.fatal = NewPanicError(v)
 	}
 	s.stopping = true
-	for n := len(s.free); n > 0; n = len(s.free) {
-		c := s.free[n-1]
-		s.free = s.free[:n-1]
-		s.retire(c)
+}
+
+// caught is deferred around what the loop calls besides tasks. The loop runs on the stack of whoever gave up control: without
+// this, a panic would unwind a task that has nothing to do with it.
+func (s *Scheduler) caught() {
+	if v := recover(); v != nil {
+		s.crash(v)
 	}
+}
+
+// unwind ends what Stop found: first the tasks that are parked, by a hard kill, until none is left but those that were given up;
+// then the free coroutines. The door is shut when nothing is left to do, and what came in until then is done.
+func (s *Scheduler) unwind() {
+	s.stopping, s.ending = true, true
+	for shut := false; ; {
+		switch {
+		case s.killParked() || s.ready.n > 0:
+			s.switchTo(s.driver, s.freeWorker())
+		case !shut:
+			shut = true
+			s.do(s.door.close())
+		default:
+			for n := len(s.free); n > 0; n = len(s.free) {
+				c := s.free[n-1]
+				s.free = s.free[:n-1]
+				s.retire(c)
+			}
+			return
+		}
+	}
+}
+
+// killParked wakes everybody who is parked, by a hard kill, and reports whether there was anybody.
+func (s *Scheduler) killParked() (any bool) {
+	for i := 0; i < len(s.coros); i++ {
+		t := s.coros[i].task
+		if t == nil || t.state != Parked || t.givenUp() {
+			continue
+		}
+		any = true
+		t.kill.Or(killHard)
+		if t.waiter != nil {
+			if i, ok := t.waiter.Item.(Interrupter); ok {
+				s.interrupt(i)
+			}
+		}
+		t.wake(killed)
+	}
+	return any
+}
+
+func (s *Scheduler) interrupt(i Interrupter) {
+	defer s.caught()
+	i.Interrupt()
 }
 
 // Leaked gives the tasks that Run could not end: they recover every kill and block again. After Run has returned.
@@ -313,7 +386,7 @@ func (s *Scheduler) idle() {
 	if at < 0 && s.outside == 0 && !s.quiet && s.hooks.Quiescent != nil {
 		if s.clock.virtual() || !s.sleep(int64(time.Second)) {
 			s.quiet = true
-			s.hooks.Quiescent()
+			s.quiescent()
 		}
 		return
 	}
@@ -327,6 +400,11 @@ func (s *Scheduler) idle() {
 		d = calm
 	}
 	s.sleep(d)
+}
+
+func (s *Scheduler) quiescent() {
+	defer s.caught()
+	s.hooks.Quiescent()
 }
 
 // sleep blocks until something is injected, or for ns if that is not negative. It reports whether something was injected.
@@ -364,6 +442,7 @@ func (s *Scheduler) sleep(ns int64) (woken bool) {
 func (s *Scheduler) expire() {
 	s.now = s.clock.since()
 	if s.wheel.n > 0 {
+		defer s.caught()
 		s.wheel.advance((s.now - s.origin) / tickNS)
 	}
 }
@@ -401,13 +480,24 @@ func (s *Scheduler) Now() time.Time { return s.clock.Now() }
 // Virtual reports whether the clock is a virtual one.
 func (s *Scheduler) Virtual() bool { return s.clock.virtual() }
 
+// timeAt is the time of day when the clock shows ns; for the same ns it is always the same.
 func (s *Scheduler) timeAt(ns int64) time.Time {
-	return s.clock.Now().Add(time.Duration(ns - s.clock.since()))
+	switch c := s.clock.(type) {
+	case *realClock:
+		return c.origin.Add(time.Duration(ns))
+	case *VirtualClock:
+		return c.start.Add(time.Duration(ns))
+	}
+	panic("unreachable: there are two clocks")
 }
 
-// after is the time d from now, at least 1 so that it is not "never".
+// after is the time d from now, at least 1 so that it is not "never", and at most the largest number.
 func (s *Scheduler) after(d time.Duration) int64 {
-	return max(s.clock.since()+min(int64(d), forever), 1)
+	now := s.clock.since()
+	if int64(d) > math.MaxInt64-now {
+		return math.MaxInt64
+	}
+	return max(now+int64(d), 1)
 }
 
 // After is the time d from now on the clock, as Wait.Until and WakeAt take it.

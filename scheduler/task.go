@@ -92,7 +92,8 @@ const (
 const (
 	killSoft   = 1 << iota // to be raised once
 	killHard               // to be raised at every blocking point
-	killRaised             // a soft one was raised and its recovery not yet seen
+	killRaised             // one was raised and its recovery not yet seen
+	killCount              // from here on: how many were raised since the scheduler has stopped
 )
 
 // Init makes t a task of s that does r. The id is the caller's, unique within s, below 1<<40 and not 0; the stall watchdog
@@ -144,18 +145,22 @@ func (t *Task) wake(o outcome) {
 	}
 }
 
-// Finish makes t finished: it is not called again. From its own Run, or while it is idle or ready.
+// Finish makes t finished: it is not called again. From its own Run, which may not block afterwards, or while t is idle or ready
+// to be called.
 func (t *Task) Finish() {
-	if t.state == Parked {
+	if t.co != nil {
 		bug("a parked task can't finish")
 	}
 	t.state = Finished
 	t.s.stopTimer(&t.timer)
 }
 
-// WakeAt wakes t, which is idle by then, at ns on the scheduler's clock: how a stackless task sleeps. A second call replaces the
-// first. On t's scheduler.
+// WakeAt wakes t at ns on the scheduler's clock: how a stackless task sleeps. A second call replaces the first. It does not end
+// a wait: if t is parked by then, it is called again after it has returned. On t's scheduler, while t is not parked.
 func (t *Task) WakeAt(ns int64) {
+	if t.co != nil {
+		bug("WakeAt of a parked task")
+	}
 	t.s.stopTimer(&t.timer)
 	t.s.startTimer(&t.timer, ns)
 }
@@ -186,11 +191,14 @@ type Wait struct {
 //
 // A kill is raised here as a panic: at once if it came earlier, else when it comes. A wake-up that was there first wins.
 func (t *Task) Park(w Wait) error {
-	if t.s.current != t {
-		misuse("%s blocks while %s runs: a context may be used only inside its own task", t.s.name(t), t.s.name(t.s.current))
+	if t.s.current != t || t.state != Running {
+		t.mayNotBlock()
 	}
 	if t.kill.Load() != 0 {
 		t.raisePending(w.In)
+	}
+	if t.timer.Active() {
+		defer t.setAside()()
 	}
 	soft := w.Ctx != nil || w.Until != 0
 	if w.On != nil && w.On.Holder != nil {
@@ -262,7 +270,7 @@ func (t *Task) suspend(w Wait) {
 		s.outside++
 	}
 	switch r := s.next(); {
-	case r == t:
+	case r == t: // no switch
 	case r == nil:
 		s.switchTo(me, s.driver)
 	case r.co != nil:
@@ -282,6 +290,20 @@ func (t *Task) suspend(w Wait) {
 	t.state = Running
 }
 
+func (t *Task) mayNotBlock() {
+	if t.s.current == t {
+		misuse("%s blocks after it has finished", t.s.name(t))
+	}
+	misuse("%s blocks while %s runs: a context may be used only inside its own task", t.s.name(t), t.s.name(t.s.current))
+}
+
+// setAside lends the timer of WakeAt to the wait that begins; the function that it returns gives it back.
+func (t *Task) setAside() (giveBack func()) {
+	when := t.timer.when
+	t.s.stopTimer(&t.timer)
+	return func() { t.s.wheel.start(&t.timer, when) } // at the next tick if it has passed
+}
+
 func leave(w *Waiter) {
 	if w != nil {
 		w.Leave()
@@ -290,12 +312,14 @@ func leave(w *Waiter) {
 
 // Yield lets the other ready tasks run first. Every blocking rule of Park holds.
 func (t *Task) Yield() {
-	s := t.s
-	if s.current != t {
-		misuse("%s yields while %s runs", s.name(t), s.name(s.current))
+	if t.s.current != t || t.state != Running {
+		t.mayNotBlock()
 	}
 	if t.kill.Load() != 0 {
 		t.raisePending(nil)
+	}
+	if t.timer.Active() {
+		defer t.setAside()()
 	}
 	t.suspend(Wait{Kind: InYield})
 }
@@ -318,7 +342,7 @@ func (t *Task) Kill(hard bool) bool {
 		is := was
 		if hard {
 			is |= killHard
-		} else if was == 0 {
+		} else if was&(killCount-1) == 0 {
 			is |= killSoft
 		}
 		if is == was {
@@ -387,13 +411,26 @@ func (t *Task) raisePending(w *Waiter) {
 
 // raise panics with the kill. Its name is looked for on the stack by unwinding.
 func (t *Task) raise() {
-	t.kill.And(^uint32(killSoft))
+	if t.s.ending && t.kill.Add(killCount) >= maxRaised*killCount {
+		t.giveUp()
+	}
+	// In this order: between the two, a further kill must not find that there is none.
 	t.kill.Or(killRaised)
+	t.kill.And(^uint32(killSoft))
 	if h := t.s.hooks.ExitValue; h != nil {
 		panic(h(t))
 	}
 	panic(&Exit{t})
 }
+
+// giveUp parks t for ever, because it has recovered too many kills since the scheduler stopped.
+func (t *Task) giveUp() {
+	for {
+		t.suspend(Wait{})
+	}
+}
+
+func (t *Task) givenUp() bool { return t.kill.Load() >= maxRaised*killCount }
 
 // unwinding reports whether the caller runs in a deferred call of a panic that raise began. While deferred calls run, the
 // frames of the panic are still on the stack below them; after a recover they are gone. There is no other way to see a
