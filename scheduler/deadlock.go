@@ -11,7 +11,8 @@ package scheduler
 // The chain is followed within one scheduler: a task of another one ends it.
 func (t *Task) checkDeadlock(w Wait, soft bool) error {
 	// Brent's way to see a ring: the mark is moved on after 2, 4, 8 ... steps.
-	mark, steps, limit := t, 0, 2
+	var mark *Task
+	steps, limit := 0, 2
 	for x := w.On.Holder; x != t; {
 		if x.s != t.s || x.state != Parked || x.waitsOn == nil || x.waitsOn.Holder == nil {
 			return nil
