@@ -24,8 +24,8 @@ type gate struct {
 
 func nothing() {}
 
-// once lets only the first call through.
-func once(f func()) func() {
+// firstOnly lets only the first call through.
+func firstOnly(f func()) func() {
 	return func() {
 		f()
 		f = nothing
@@ -49,21 +49,21 @@ var gates = []struct {
 	{name: "Mutex", kind: scheduler.InMutex, make: func(keeper *scheduler.Task) gate {
 		var m scheduler.Mutex
 		m.TryLock(keeper)
-		return gate{m.Lock, once(m.Unlock), m.Unlock}
+		return gate{m.Lock, firstOnly(m.Unlock), m.Unlock}
 	}},
 	{name: "Semaphore", kind: scheduler.InSemaphore, make: func(*scheduler.Task) gate {
 		s := scheduler.NewSemaphore(3)
 		s.TryAcquire(3)
-		return gate{func(ctx context.Context) error { return s.Acquire(ctx, 2) }, once(func() { s.Release(2) }), func() { s.Release(2) }}
+		return gate{func(ctx context.Context) error { return s.Acquire(ctx, 2) }, firstOnly(func() { s.Release(2) }), func() { s.Release(2) }}
 	}},
 	{name: "Event", kind: scheduler.InEvent, make: func(*scheduler.Task) gate {
 		var e scheduler.Event
-		return gate{e.Wait, once(e.Set), nothing}
+		return gate{e.Wait, firstOnly(e.Set), nothing}
 	}},
 	{name: "WaitGroup", kind: scheduler.InWaitGroup, make: func(*scheduler.Task) gate {
 		var g scheduler.WaitGroup
 		g.Add(1)
-		return gate{g.Wait, once(g.Done), nothing}
+		return gate{g.Wait, firstOnly(g.Done), nothing}
 	}},
 }
 
