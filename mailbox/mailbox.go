@@ -268,6 +268,9 @@ func (m *Mailbox[M]) empty(state uint32) {
 	m.report(loss)
 }
 
+// CloseEmpty closes m and reports what is queued as lost; Reopen lets messages in again. On home.
+func (m *Mailbox[M]) CloseEmpty() { m.empty(stateClosed) }
+
 func (m *Mailbox[M]) report(l Loss) {
 	if m.losses != nil {
 		m.losses.MessagesLost(l)

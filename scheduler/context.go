@@ -61,7 +61,7 @@ func contextError(ctx context.Context) error {
 	case err == context.DeadlineExceeded || err == ErrTimeout:
 		return ErrTimeout
 	}
-	if c, ok := ctx.(*timeoutCtx); ok {
+	if c := ours(ctx); c != nil {
 		return c.cause
 	}
 	return context.Cause(ctx)
@@ -75,23 +75,27 @@ func ContextError(ctx context.Context) error { return contextError(ctx) }
 // runs for the context itself until somebody asks for Done.
 type timeoutCtx struct {
 	// Set in withDeadline, then read-only.
-	parent context.Context
-	task   *Task
-	at     int64 // ns on the scheduler's clock
-	unhook func() bool
+	parent  context.Context
+	task    *Task
+	at      int64       // ns on the scheduler's clock
+	limited bool        // parent is not just the task: it may end first
+	foreign bool        // somebody outside may end it: among its parents is a context that is not ours
+	unhook  func() bool // from the parent; nil if there is nothing to unhook
 
-	// mu protects the following.
-	mu      sync.Mutex
-	done    chan struct{} // nil until asked for
-	err     error         // not nil: done is closed if it was made
-	cause   error         // what a blocking call returns
-	parked  *Task         // the task that blocks under it now
-	seq     uint32
-	hooks   map[*func()]struct{}
-	timing  bool // the timer was handed to the scheduler
-	stopped bool // owned by the scheduler: cancelled before the timer was started
+	// mu protects the following. No other context's mu is taken under it.
+	mu       sync.Mutex
+	done     chan struct{}            // nil until asked for
+	err      error                    // not nil: done is closed if it was made
+	cause    error                    // what a blocking call returns; written with err, then read-only
+	parked   *Task                    // the task that blocks under it now
+	seq      uint32                   // of its wait
+	children map[*timeoutCtx]struct{} // of the same task
+	hooks    map[*func()]struct{}
+	timing   bool // the timer was handed to the scheduler
 
-	timer Timer // owned by the scheduler
+	// Owned by the scheduler.
+	stopped bool // cancelled before the timer was started
+	timer   Timer
 }
 
 // WithTimeout is context.WithTimeout on the clock of the task that parent belongs to, a virtual one too; without a goroutine
@@ -99,16 +103,30 @@ type timeoutCtx struct {
 // belongs to no task it is context.WithTimeout.
 //
 // With a virtual clock Deadline reports the parent's deadline only: code that compares it with the wall clock would be misled.
+//
+// From any goroutine. The end of the context ends those derived from it by WithTimeout and WithDeadline in the same step; those
+// that package context derives from it are ended by a goroutine each, as context.AfterFunc promises. Contexts of package context
+// count as the outside: while a task waits under one, a virtual clock stands still.
 func WithTimeout(parent context.Context, d time.Duration) (context.Context, context.CancelFunc) {
-	t, _ := From(parent)
+	if parent == nil {
+		misuse("WithTimeout with a nil context")
+	}
+	t, limit := From(parent)
 	if t == nil {
 		return context.WithTimeout(parent, d)
 	}
-	return withDeadline(parent, t, t.s.Nanotime()+int64(max(d, 0)))
+	c := withDeadline(parent, limit, t, t.s.after(d))
+	if d <= 0 {
+		c.cancel(context.DeadlineExceeded, ErrTimeout)
+	}
+	return c, c.release
 }
 
 // WithDeadline is WithTimeout for a time of that clock.
 func WithDeadline(parent context.Context, at time.Time) (context.Context, context.CancelFunc) {
+	if parent == nil {
+		misuse("WithDeadline with a nil context")
+	}
 	t, _ := From(parent)
 	if t == nil {
 		return context.WithDeadline(parent, at)
@@ -116,32 +134,68 @@ func WithDeadline(parent context.Context, at time.Time) (context.Context, contex
 	return WithTimeout(parent, at.Sub(t.s.Now()))
 }
 
-func withDeadline(parent context.Context, t *Task, at int64) (context.Context, context.CancelFunc) {
+func withDeadline(parent, limit context.Context, t *Task, at int64) *timeoutCtx {
 	if outer := deadlineOf(parent); outer != 0 && outer < at {
 		at = outer
 	}
-	c := &timeoutCtx{parent: parent, task: t, at: at}
+	c := &timeoutCtx{parent: parent, task: t, at: at, limited: limit != nil}
 	c.timer.target = c
-	if _, limit := From(parent); limit != nil {
+	if limit == nil {
+		return c
+	}
+	if outer := ours(parent); outer != nil {
+		c.foreign = outer.foreign
+		c.unhook = outer.adopt(c)
+		return c
+	}
+	if parent.Done() == nil {
+		return c
+	}
+	c.foreign = !ownDone(parent, t)
+	if c.Err() == nil {
 		c.unhook = context.AfterFunc(parent, func() { c.cancel(parent.Err(), context.Cause(parent)) })
 	}
-	return c, func() {
-		c.cancel(context.Canceled, context.Canceled)
-		if c.unhook != nil {
-			c.unhook()
-		}
+	return c
+}
+
+// release is the CancelFunc.
+func (c *timeoutCtx) release() {
+	c.cancel(context.Canceled, context.Canceled)
+	if c.unhook != nil {
+		c.unhook()
 	}
 }
 
+// ours gives the timeoutCtx that ends when ctx does: ctx itself, or the one to which ctx adds nothing but values. Nil if there is
+// none.
+func ours(ctx context.Context) *timeoutCtx {
+	if c, ok := ctx.(*timeoutCtx); ok {
+		return c
+	}
+	if c, ok := ctx.Value(timeoutKey{}).(*timeoutCtx); ok && ctx.Done() == c.Done() {
+		return c
+	}
+	return nil
+}
+
 // deadlineOf is the deadline that ctx has on its scheduler's clock, 0 if it has none.
+//
+// A context derived by context.WithoutCancel has that of its parent no longer. Only Done and Deadline tell, so with a virtual clock,
+// which Deadline does not show, one derived from that again by package context keeps the old deadline.
 func deadlineOf(ctx context.Context) int64 {
 	if c, ok := ctx.(*timeoutCtx); ok {
 		return c.at
 	}
-	if c, ok := ctx.Value(timeoutKey{}).(*timeoutCtx); ok {
-		return c.at
+	c, ok := ctx.Value(timeoutKey{}).(*timeoutCtx)
+	if !ok || ctx.Done() == nil {
+		return 0
 	}
-	return 0
+	if !c.task.s.Virtual() {
+		if at, ok := ctx.Deadline(); !ok || at.After(c.task.s.timeAt(c.at)) {
+			return 0
+		}
+	}
+	return c.at
 }
 
 type timeoutKey struct{}
@@ -167,15 +221,23 @@ func (c *timeoutCtx) Value(key any) any {
 	return c.parent.Value(key)
 }
 
+// Err does not wait for a timer or a goroutine to tell c that it has ended: it looks at the clock and at the parent.
 func (c *timeoutCtx) Err() error {
 	c.mu.Lock()
 	err := c.err
 	c.mu.Unlock()
-	if err == nil && c.task.s.Nanotime() >= c.at {
-		c.cancel(context.DeadlineExceeded, ErrTimeout)
-		return context.DeadlineExceeded
+	if err != nil {
+		return err
 	}
-	return err
+	if c.limited {
+		if err := c.parent.Err(); err != nil {
+			return c.cancel(err, contextError(c.parent))
+		}
+	}
+	if c.task.s.Nanotime() >= c.at {
+		return c.cancel(context.DeadlineExceeded, ErrTimeout)
+	}
+	return nil
 }
 
 // Done may be called from any goroutine, the timer started only by the scheduler: hence the door.
@@ -215,6 +277,30 @@ func (c *timeoutCtx) AfterFunc(f func()) (stop func() bool) {
 	}
 }
 
+// adopt makes the end of c that of child, in the same step: if it took a goroutine, virtual time might go on in between. It needs
+// no timer of c, since child's deadline is not after c's.
+func (c *timeoutCtx) adopt(child *timeoutCtx) (unhook func() bool) {
+	c.mu.Lock()
+	err, cause := c.err, c.cause
+	if err == nil {
+		if c.children == nil {
+			c.children = make(map[*timeoutCtx]struct{})
+		}
+		c.children[child] = struct{}{}
+	}
+	c.mu.Unlock()
+	if err != nil {
+		child.cancel(err, cause)
+		return nil
+	}
+	return func() bool {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		delete(c.children, child)
+		return true
+	}
+}
+
 // startTiming: mu held.
 func (c *timeoutCtx) startTiming() {
 	if c.timing || c.err != nil {
@@ -231,21 +317,25 @@ func (c *timeoutCtx) startTiming() {
 // Expire is the timer's.
 func (c *timeoutCtx) Expire() { c.cancel(context.DeadlineExceeded, ErrTimeout) }
 
-// cancel ends c, once. From any goroutine.
-func (c *timeoutCtx) cancel(err, cause error) {
+// cancel ends c, once, and gives the error that it ended with. From any goroutine.
+func (c *timeoutCtx) cancel(err, cause error) error {
 	c.mu.Lock()
 	if c.err != nil {
-		c.mu.Unlock()
-		return
+		defer c.mu.Unlock()
+		return c.err
 	}
 	c.err, c.cause = err, cause
 	if c.done != nil {
 		close(c.done)
 	}
-	hooks := c.hooks
-	c.hooks = nil
+	hooks, children := c.hooks, c.children
+	c.hooks, c.children = nil, nil
 	t, seq, timing := c.parked, c.seq, c.timing
 	c.mu.Unlock()
+	// The order among them decides nothing: at most one of all that belong to a task is the one that it is parked under.
+	for child := range children {
+		child.cancel(err, cause)
+	}
 	if timing {
 		c.task.s.InjectFunc(func() { c.stopped = true; c.task.s.stopTimer(&c.timer) })
 	}
@@ -255,6 +345,7 @@ func (c *timeoutCtx) cancel(err, cause error) {
 	for f := range hooks {
 		go (*f)()
 	}
+	return err
 }
 
 // endWait ends the wait number seq of t because its context is done.
@@ -269,50 +360,50 @@ func (e *endWait) Do() {
 	}
 }
 
-// watch makes the end of ctx end the wait that t is about to begin; the function that it returns ends the watch.
-//
-// A foreign context may end at any time and on any goroutine: while it is watched, a virtual clock stands still.
-func (t *Task) watch(ctx context.Context) (stop func()) {
+// watch is what makes the end of a context end a wait.
+type watch struct {
+	ours    *timeoutCtx
+	unhook  func() bool
+	foreign bool // the end of the context may come from outside: while it is watched, a virtual clock stands still
+}
+
+// watch makes the end of ctx end the wait that t is about to begin.
+func (t *Task) watch(ctx context.Context) (w watch) {
 	seq := t.waitSeq + 1
-	if c, ok := ctx.(*timeoutCtx); ok {
+	if c := ours(ctx); c != nil {
+		w.ours, w.foreign = c, c.foreign
 		c.mu.Lock()
 		c.parked, c.seq = t, seq
 		if c.err != nil { // since the caller looked
 			t.s.Inject(&endWait{t, seq})
 		}
 		c.mu.Unlock()
-		return c.unwatch
+	} else if ctx.Done() != nil {
+		w.foreign = !ownDone(ctx, t)
+		w.unhook = context.AfterFunc(ctx, func() { t.s.Inject(&endWait{t, seq}) })
 	}
-	if ctx.Done() == nil {
-		return nil
-	}
-	unhook := context.AfterFunc(ctx, func() { t.s.Inject(&endWait{t, seq}) })
-	foreign := !ownDone(ctx, t)
-	if foreign {
+	if w.foreign {
 		t.s.outside++
 	}
-	return func() {
-		unhook()
-		if foreign {
-			t.s.outside--
-		}
+	return w
+}
+
+// unwatch ends w.
+func (t *Task) unwatch(w watch) {
+	if w.foreign {
+		t.s.outside--
+	}
+	if c := w.ours; c != nil {
+		c.mu.Lock()
+		c.parked = nil
+		c.mu.Unlock()
+	} else if w.unhook != nil {
+		w.unhook()
 	}
 }
 
-// ownDone reports whether everything that can end ctx is known to the scheduler: then virtual time may go on.
+// ownDone reports whether ctx, which is none of ours, ends only with the task: then virtual time may go on.
 func ownDone(ctx context.Context, t *Task) bool {
-	// A context whose Done is that of one of ours adds nothing but values.
-	if c, ok := ctx.Value(timeoutKey{}).(*timeoutCtx); ok {
-		return c.Done() == ctx.Done()
-	}
-	if h := t.s.hooks.Context; h != nil {
-		return h(t).Done() == ctx.Done()
-	}
-	return false
-}
-
-func (c *timeoutCtx) unwatch() {
-	c.mu.Lock()
-	c.parked = nil
-	c.mu.Unlock()
+	h := t.s.hooks.Context
+	return h != nil && h(t).Done() == ctx.Done()
 }

@@ -14,7 +14,7 @@ func (t *Task) checkDeadlock(w Wait, soft bool) error {
 	var mark *Task
 	steps, limit := 0, 2
 	for x := w.On.Holder; x != t; {
-		if x.s != t.s || x.state != Parked || x.waitsOn == nil || x.waitsOn.Holder == nil {
+		if x.s != t.s || x.state != Parked && x.state != Idle || x.waitsOn == nil || x.waitsOn.Holder == nil {
 			return nil
 		}
 		soft = soft || x.soft
@@ -26,9 +26,9 @@ func (t *Task) checkDeadlock(w Wait, soft bool) error {
 			mark, steps, limit = x, 0, 2*limit
 		}
 	}
-	e := &DeadlockError{Chain: []Link{{t.s.name(t), w.Kind}}}
+	e := &DeadlockError{Chain: []Link{{Task: t.s.name(t), Kind: w.Kind}}}
 	for x := w.On.Holder; x != t; x = x.waitsOn.Holder {
-		e.Chain = append(e.Chain, Link{t.s.name(x), x.kind})
+		e.Chain = append(e.Chain, Link{Task: t.s.name(x), Kind: x.kind})
 	}
 	if h := t.s.hooks.Deadlock; h != nil {
 		h(t, e, soft)

@@ -23,12 +23,15 @@ func (timeoutError) Is(target error) bool { return target == context.DeadlineExc
 type DeadlockError struct {
 	// Chain has one entry for each waiting task, first the one that was refused. The last one waits for the first.
 	Chain []Link
+	// Quiescent: there need be no ring; nothing can happen any more, and these are all that wait, each with its own On.
+	Quiescent bool
 }
 
 // Link is one step of a chain of waits: Task waits for the next one in the chain.
 type Link struct {
 	Task string // its name
 	Kind Kind   // how it waits
+	On   string // for whom, if that is not the next in the chain; may be empty
 }
 
 // Error gives the chain in words: "deadlock: /a send to /b, /b join /a".
@@ -36,15 +39,19 @@ func (e *DeadlockError) Error() string { return "deadlock: " + e.String() }
 
 // String gives the chain without the word deadlock.
 func (e *DeadlockError) String() string {
-	if len(e.Chain) == 0 {
-		return "nobody is left who could go on"
-	}
 	var b strings.Builder
+	if e.Quiescent {
+		b.WriteString("nothing can happen any more: ")
+	}
 	for i, l := range e.Chain {
 		if i > 0 {
 			b.WriteString(", ")
 		}
-		fmt.Fprintf(&b, "%s in %s %s", l.Task, l.Kind, e.Chain[(i+1)%len(e.Chain)].Task)
+		on := l.On
+		if on == "" && !e.Quiescent {
+			on = e.Chain[(i+1)%len(e.Chain)].Task
+		}
+		b.WriteString(strings.TrimRight(fmt.Sprintf("%s in %s %s", l.Task, l.Kind, on), " "))
 	}
 	return b.String()
 }

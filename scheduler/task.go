@@ -189,7 +189,8 @@ type Wait struct {
 // when Until or a deadline of Ctx has passed, else context.Cause(Ctx) when Ctx is done; a *[DeadlockError], without parking,
 // when the wait could never end.
 //
-// A kill is raised here as a panic: at once if it came earlier, else when it comes. A wake-up that was there first wins.
+// A kill is raised here as a panic: at once if it came earlier, else when it comes. A wake-up that was there first wins. A wait
+// whose In has an Interrupter is not ended by a kill: that is told, now or later, and the wait goes on.
 func (t *Task) Park(w Wait) error {
 	if t.s.current != t || t.state != Running {
 		t.mayNotBlock()
@@ -227,7 +228,7 @@ func (t *Task) Park(w Wait) error {
 // suspendUntil is suspend under a time and a context.
 func (t *Task) suspendUntil(w Wait) error {
 	until := w.Until
-	var stop func()
+	var watched watch
 	if w.Ctx != nil {
 		if err := contextError(w.Ctx); err != nil {
 			leave(w.In)
@@ -236,16 +237,14 @@ func (t *Task) suspendUntil(w Wait) error {
 		if at := deadlineOf(w.Ctx); at != 0 && (until == 0 || at < until) {
 			until = at
 		}
-		stop = t.watch(w.Ctx)
+		watched = t.watch(w.Ctx)
 	}
 	if until != 0 {
 		t.s.startTimer(&t.timer, until)
 	}
 	t.suspend(w)
 	t.s.stopTimer(&t.timer)
-	if stop != nil {
-		stop()
-	}
+	t.unwatch(watched)
 	return nil
 }
 
@@ -361,6 +360,15 @@ func (t *Task) Killed() (pending, hard bool) {
 	return k&(killSoft|killHard) != 0, k&killHard != 0
 }
 
+// interrupter is the Item of w, if that is one.
+func interrupter(w *Waiter) Interrupter {
+	if w == nil {
+		return nil
+	}
+	i, _ := w.Item.(Interrupter)
+	return i
+}
+
 type killWork Task
 
 func (k *killWork) Do() {
@@ -368,8 +376,8 @@ func (k *killWork) Do() {
 	if t.kill.Load()&(killSoft|killHard) == 0 {
 		return
 	}
-	if t.state == Parked && t.waiter != nil {
-		if i, ok := t.waiter.Item.(Interrupter); ok {
+	if t.state == Parked {
+		if i := interrupter(t.waiter); i != nil {
 			i.Interrupt()
 			return
 		}

@@ -25,3 +25,35 @@ func (t *Task) MustRun(op string) { t.mustRun(op) }
 
 // IsRunning reports whether t has control. On its scheduler.
 func (t *Task) IsRunning() bool { return t.s.current == t }
+
+// Runner is the one given to Init.
+func (t *Task) Runner() Runner { return t.runner }
+
+// IdleOn is for a stackless task that waits for the holder of on and is about to return from Run: a search for deadlocks goes on
+// there. soft: the wait has an end of its own. Until the next activation. On t's scheduler.
+func (t *Task) IdleOn(kind Kind, on *Resource, soft bool) { t.kind, t.waitsOn, t.soft = kind, on, soft }
+
+// Redirect changes what t, which is parked, waits on: the one that it waits for has handed its duty to somebody else. On t's
+// scheduler.
+func (t *Task) Redirect(on *Resource) {
+	if t.state == Parked {
+		t.waitsOn = on
+	}
+}
+
+// View is what can be seen of a task from any goroutine; each field by itself, not all at one moment.
+type View struct {
+	State State
+	Kind  Kind
+	On    *Task // the holder of what it waits on, if it is parked
+	Since int64 // ns on the clock: since when it is idle or parked
+}
+
+// Glance looks at t without stopping it, from any goroutine; see [Peek].
+func (t *Task) Glance() View {
+	v := View{State: Peek(&t.state), Kind: Peek(&t.kind), Since: Peek(&t.since)}
+	if on := Peek(&t.waitsOn); on != nil && v.State == Parked {
+		v.On = Peek(&on.Holder)
+	}
+	return v
+}

@@ -13,7 +13,7 @@ type Stall struct {
 	ID    uint64        // of the task
 	For   time.Duration // about how long it has had control
 	Stack []byte        // where it is now; nil if that would take too long to find out (over 100,000 goroutines)
-	Over  bool          // it has given up control; sent once after each report
+	Over  bool          // it has given up control; sent once after each report, at the latest when Run ends
 }
 
 // watchdog names the task that hogs the scheduler. At each activation and resume the loop stores one word, made of the task's
@@ -40,11 +40,9 @@ func (w *watchdog) init(s *Scheduler, limit time.Duration) {
 	}
 }
 
-// note is called for every activation.
+// note is called for every activation, also when no watchdog runs: see Busy.
 func (w *watchdog) note(id uint64, count uint32) {
-	if w.limit > 0 {
-		w.word.Store(id<<24 | uint64(count&0xffffff))
-	}
+	w.word.Store(id<<24 | uint64(count&0xffffff))
 }
 
 func (w *watchdog) idle() { w.word.Store(0) }
@@ -84,6 +82,12 @@ func (w *watchdog) run() {
 	defer tick.Stop()
 	var last uint64
 	same := 0
+	over := func() {
+		if same >= samples {
+			w.s.hooks.Stall(Stall{ID: last >> 24, For: time.Duration(same) * period, Over: true})
+		}
+	}
+	defer over()
 	for {
 		select {
 		case <-tick.C:
@@ -92,13 +96,12 @@ func (w *watchdog) run() {
 		}
 		word := w.word.Load()
 		if word != last || word == 0 {
-			if same >= samples {
-				w.s.hooks.Stall(Stall{ID: last >> 24, For: time.Duration(same) * period, Over: true})
-			}
+			over()
+			same = 0
 			if word == 0 && last == 0 && !w.rest() {
 				return
 			}
-			last, same = word, 0
+			last = word
 		} else if same++; same == samples {
 			w.s.hooks.Stall(Stall{ID: word >> 24, For: w.limit, Stack: w.s.Hog()})
 		}

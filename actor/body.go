@@ -1,0 +1,411 @@
+package actor
+
+import (
+	"math"
+	"reflect"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/gotasklet/tasklet/mailbox"
+)
+
+// A Body is what a tasklet does: a recipe, made by the functions of this package, that can be started as a tasklet or put
+// into a child specification. It may be started any number of times; a body that reads a ref, only when its last tasklet has
+// ended.
+type Body interface {
+	// instance makes what works in one tasklet.
+	instance() instance
+	// allows are the options that make sense for the body.
+	allows() optionSet
+}
+
+// instance is a body at work.
+type instance interface {
+	// step is called on each activation. It works until it has nothing to do, arranges to be woken and returns; done says that
+	// the body has ended, with err as its result.
+	step(t *Tasklet) (done bool, err error)
+	// line is that of the ref that the body reads, nil for none.
+	line() refLine
+	// source is the function after which a tasklet without a name is called.
+	source() any
+	// kind is the word for trees and logs.
+	kind() string
+}
+
+// initer is an instance that has something to do before it counts as started.
+type initer interface{ init(t *Tasklet) error }
+
+// stepMessages is how many messages are handled, or children stopped, before others get their turn.
+const stepMessages = 64
+
+// Func is a body that calls f once; what f returns is the result.
+func Func(f func(*Tasklet) error) Body {
+	mustFunc("Func", f != nil)
+	return function(f)
+}
+
+// function is a body and its own instance: it has no state.
+type function func(*Tasklet) error
+
+func (f function) instance() instance            { return f }
+func (f function) allows() optionSet             { return anyBody }
+func (f function) step(t *Tasklet) (bool, error) { return true, f(t) }
+func (f function) line() refLine                 { return nil }
+func (f function) source() any                   { return (func(*Tasklet) error)(f) }
+func (f function) kind() string                  { return "task" }
+
+// Read is a body that calls f once, with the mailbox of ref, of which it is the reader.
+func Read[M any](ref Ref[M], f func(*Tasklet, *mailbox.Mailbox[M]) error) Body {
+	mustFunc("Read", f != nil)
+	return &reading[M]{ref.must("Read"), f}
+}
+
+type reading[M any] struct {
+	l *line[M]
+	f func(*Tasklet, *mailbox.Mailbox[M]) error
+}
+
+func (r *reading[M]) instance() instance            { return r }
+func (r *reading[M]) allows() optionSet             { return anyBody | refOptions }
+func (r *reading[M]) step(t *Tasklet) (bool, error) { return true, r.f(t, &r.l.box) }
+func (r *reading[M]) line() refLine                 { return r.l }
+func (r *reading[M]) source() any                   { return r.f }
+func (r *reading[M]) kind() string                  { return "reader" }
+
+// Handle is a body that calls f for each message of ref's mailbox, one after the other. It ends when ref is closed and all is
+// handled, or f returns ErrStop or ErrShutdown. What another error or a panic of f means, see [OnFailure].
+func Handle[M any](ref Ref[M], f func(*Tasklet, M) error) Body {
+	mustFunc("Handle", f != nil)
+	return &handling[M]{ref.must("Handle"), f}
+}
+
+type handling[M any] struct {
+	l *line[M]
+	f func(*Tasklet, M) error
+}
+
+func (h *handling[M]) instance() instance { return h }
+func (h *handling[M]) allows() optionSet  { return anyBody | refOptions | repeatOptions }
+func (h *handling[M]) waitsFirst()        {}
+func (h *handling[M]) line() refLine      { return h.l }
+func (h *handling[M]) source() any        { return h.f }
+func (h *handling[M]) kind() string       { return "receiver" }
+
+// step handles what is there.
+//
+// Budget: a send and its handling, one way, 15 ns; no allocation.
+func (h *handling[M]) step(t *Tasklet) (bool, error) {
+	box := &h.l.box
+	for range stepMessages {
+		if pending, _ := t.task.Killed(); pending {
+			t.takeKill()
+			return true, ErrKilled
+		}
+		m, ok := box.TryNext()
+		if !ok {
+			if box.Await(1) {
+				return false, nil
+			}
+			if box.Drained() {
+				return true, nil
+			}
+			continue
+		}
+		err := h.f(t, m)
+		if err != nil {
+			done, result := t.failed(err)
+			if done {
+				return true, result
+			}
+		}
+		box.Settle(err)
+	}
+	t.task.Wake()
+	return false, nil
+}
+
+// HandleInit is Handle with state that is made anew at every start: init makes it and returns the handler that works on it. The
+// tasklet has started when init returns; until then it handles nothing. init may block. An error of init is a failed start;
+// ErrStop from it means that the tasklet is not wanted.
+func HandleInit[M any](ref Ref[M], init func(*Tasklet) (func(*Tasklet, M) error, error)) Body {
+	mustFunc("HandleInit", init != nil)
+	return &handlingInit[M]{ref.must("HandleInit"), init}
+}
+
+type handlingInit[M any] struct {
+	l *line[M]
+	f func(*Tasklet) (func(*Tasklet, M) error, error)
+}
+
+func (h *handlingInit[M]) allows() optionSet { return anyBody | refOptions | repeatOptions }
+func (h *handlingInit[M]) instance() instance {
+	return &initialized[M]{handling: handling[M]{l: h.l}, init0: h.f}
+}
+
+type initialized[M any] struct {
+	handling[M]
+	init0 func(*Tasklet) (func(*Tasklet, M) error, error)
+}
+
+func (i *initialized[M]) source() any { return i.init0 }
+
+func (i *initialized[M]) init(t *Tasklet) error {
+	f, err := i.init0(t)
+	if err == nil && f == nil {
+		misuse("init of %s returned no handler", t.Path())
+	}
+	i.f = f
+	return err
+}
+
+// HandleBatch is a body that calls f for batches of messages: at most max, cut to the capacity, and after a first message it
+// waits at most wait for more; 0 takes what is there, a negative wait has no limit. The slice is valid until f returns. A failing
+// batch is reported with its count.
+func HandleBatch[M any](ref Ref[M], max int, wait time.Duration, f func(*Tasklet, []M) error) Body {
+	mustFunc("HandleBatch", f != nil)
+	if max <= 0 {
+		misuse("HandleBatch with max %d: it must be positive", max)
+	}
+	return &batches[M]{ref.must("HandleBatch"), f, max, wait}
+}
+
+type batches[M any] struct {
+	l    *line[M]
+	f    func(*Tasklet, []M) error
+	max  int
+	wait time.Duration
+}
+
+func (b *batches[M]) allows() optionSet  { return anyBody | refOptions | repeatOptions }
+func (b *batches[M]) instance() instance { return &batching[M]{batches: *b} }
+
+type batching[M any] struct {
+	batches[M]
+	buf  []M
+	till int64 // ns on the clock: when the batch that is being collected is handed over; 0: none is
+}
+
+func (b *batching[M]) waitsFirst()   {}
+func (b *batching[M]) line() refLine { return b.l }
+func (b *batching[M]) source() any   { return b.f }
+func (b *batching[M]) kind() string  { return "batch receiver" }
+func (b *batching[M]) inHand() int   { return len(b.buf) }
+
+func (b *batching[M]) step(t *Tasklet) (bool, error) {
+	box := &b.l.box
+	box.StopAwait()
+	b.buf = b.buf[:0]
+	n, need := box.Len(), box.BatchSize(b.max)
+	switch {
+	case n == 0:
+		if box.Await(1) {
+			return false, nil
+		}
+		if box.Drained() {
+			return true, nil
+		}
+	case b.wait != 0 && n < need && !box.Closed():
+		now := t.task.Scheduler().Nanotime()
+		if b.wait > 0 && b.till == 0 {
+			b.till = now + int64(b.wait)
+		}
+		if (b.wait < 0 || now < b.till) && box.Await(need) {
+			if b.wait > 0 {
+				t.task.WakeAt(b.till)
+			}
+			return false, nil
+		}
+	}
+	b.till = 0
+	t.task.WakeStop()
+	if b.buf = box.TakeBatch(b.buf, need); len(b.buf) > 0 {
+		err := b.f(t, b.buf)
+		if err != nil {
+			if done, result := t.failed(err); done {
+				return true, result
+			}
+		}
+		box.Settle(err)
+		clear(b.buf)
+		b.buf = b.buf[:0]
+	}
+	t.task.Wake()
+	return false, nil
+}
+
+// Every is a body that calls f, and again d after f has returned, and so on. The first call comes after d, or at once with the
+// option [Immediate].
+func Every(d time.Duration, f func(*Tasklet) error) Body {
+	mustFunc("Every", f != nil)
+	if d <= 0 {
+		misuse("Every with %v: the time must be positive", d)
+	}
+	return &every{d: d, f: f}
+}
+
+type every struct {
+	d         time.Duration
+	f         func(*Tasklet) error
+	at        int64 // when to call f; 0: not yet known
+	immediate bool
+}
+
+func (e *every) allows() optionSet  { return anyBody | repeatOptions | optImmediate }
+func (e *every) instance() instance { c := *e; return &c }
+func (e *every) callImmediately()   { e.immediate = true }
+func (e *every) line() refLine      { return nil }
+func (e *every) source() any        { return e.f }
+func (e *every) kind() string       { return "interval" }
+func (e *every) step(t *Tasklet) (bool, error) {
+	s := t.task.Scheduler()
+	if e.at == 0 && !e.immediate {
+		e.at = s.After(e.d)
+	}
+	if e.at > s.Nanotime() {
+		t.task.WakeAt(e.at)
+		return false, nil
+	}
+	e.at, e.immediate = 0, false // also if f panics
+	if err := e.f(t); err != nil {
+		if done, result := t.failed(err); done {
+			return true, result
+		}
+	}
+	e.at = s.After(e.d)
+	t.task.WakeAt(e.at)
+	return false, nil
+}
+
+// AtRate is a body that calls f hz times a second. The k-th call aims at k/hz after the start, so that errors do not add up; a
+// late call is made at once, and calls that were missed by then are skipped and counted (event ticks_missed). With the
+// option [Immediate] there is also a call at the start.
+func AtRate(hz float64, f func(*Tasklet, time.Time) error) Body {
+	mustFunc("AtRate", f != nil)
+	if !(hz > 0) || math.IsInf(hz, 0) {
+		misuse("AtRate with %v calls a second: the rate must be positive and finite", hz)
+	}
+	return &atRate{hz: hz, f: f}
+}
+
+type atRate struct {
+	hz        float64
+	f         func(*Tasklet, time.Time) error
+	start     int64 // ns on the clock
+	k         int64 // number of the next call
+	immediate bool
+}
+
+func (r *atRate) allows() optionSet  { return anyBody | repeatOptions | optImmediate }
+func (r *atRate) instance() instance { c := *r; return &c }
+func (r *atRate) callImmediately()   { r.immediate = true }
+func (r *atRate) line() refLine      { return nil }
+func (r *atRate) source() any        { return r.f }
+func (r *atRate) kind() string       { return "rate" }
+func (r *atRate) due() int64         { return r.start + int64(float64(r.k)*1e9/r.hz) }
+func (r *atRate) step(t *Tasklet) (bool, error) {
+	s := t.task.Scheduler()
+	now := s.Nanotime()
+	if r.k == 0 && r.start == 0 {
+		r.start = now
+		if !r.immediate {
+			r.k = 1
+		}
+	}
+	if now < r.due() {
+		t.task.WakeAt(r.due())
+		return false, nil
+	}
+	if last := int64(float64(now-r.start) * r.hz / 1e9); last > r.k {
+		t.sys.emit(Event{Kind: EventTicksMissed, Tasklet: t, Fields: []zap.Field{zap.Int64("missed", last-r.k)}})
+		r.k = last
+	}
+	r.k++
+	if err := r.f(t, s.Now()); err != nil {
+		if done, result := t.failed(err); done {
+			return true, result
+		}
+	}
+	t.task.WakeAt(max(r.due(), 1))
+	return false, nil
+}
+
+// later is the body of Later.
+type later struct {
+	d  time.Duration
+	f  func(*Tasklet) error
+	at int64
+}
+
+func (l *later) line() refLine { return nil }
+func (l *later) source() any   { return l.f }
+func (l *later) kind() string  { return "later" }
+func (l *later) step(t *Tasklet) (bool, error) {
+	s := t.task.Scheduler()
+	if l.at == 0 {
+		l.at = s.After(max(l.d, 0))
+	}
+	if s.Nanotime() < l.at {
+		t.task.WakeAt(l.at)
+		return false, nil
+	}
+	return true, l.f(t)
+}
+
+// loop is the body of Loop.
+type loop struct {
+	f      func(*Tasklet) error
+	failed bool
+	at     int64 // when to go on after a failure
+}
+
+// loopPause is how long a loop waits after a failure, so that it can't spin.
+const loopPause = time.Second
+
+func (l *loop) line() refLine { return nil }
+func (l *loop) source() any   { return l.f }
+func (l *loop) kind() string  { return "loop" }
+func (l *loop) step(t *Tasklet) (bool, error) {
+	s := t.task.Scheduler()
+	if l.failed {
+		l.failed = false
+		l.at = s.After(loopPause)
+	}
+	if s.Nanotime() < l.at {
+		t.task.WakeAt(l.at)
+		return false, nil
+	}
+	l.failed = true // until f has returned: it may panic
+	err := l.f(t)
+	if err != nil {
+		if done, result := t.failed(err); done {
+			return true, result
+		}
+	} else {
+		l.failed = false
+	}
+	t.task.Wake()
+	return false, nil
+}
+
+// nothing is the body of a root without one, and of the node of the daemons.
+type nothing string
+
+func (nothing) step(*Tasklet) (bool, error) { return false, nil }
+func (nothing) line() refLine               { return nil }
+func (nothing) source() any                 { return nil }
+func (n nothing) kind() string              { return string(n) }
+
+func mustFunc(op string, ok bool) {
+	if !ok {
+		misuse("%s with a nil function", op)
+	}
+}
+
+// messageType is the type of the messages of an instance, nil if it has none.
+func messageType(i instance) reflect.Type {
+	if l := i.line(); l != nil {
+		return l.message()
+	}
+	return nil
+}

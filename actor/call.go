@@ -1,0 +1,302 @@
+package actor
+
+import (
+	"context"
+	"errors"
+	"sync/atomic"
+
+	"github.com/gotasklet/tasklet/scheduler"
+)
+
+// A Reply is where the answer to one Call goes: part of the request, and like it a small value that can be passed on. It is
+// answered once, by anyone, from any goroutine. The zero Reply is nobody's: it panics.
+type Reply[R any] struct {
+	c   *cell[R]
+	gen uint32
+}
+
+// cell is where a call waits for its reply. A tasklet keeps one and uses it for one call after the other; a reply that comes too
+// late finds another generation.
+//
+// Who ends the call, by a reply, an error, or by giving up, is decided by a compare and swap on state: the winner, and nobody
+// else, writes v and err.
+type cell[R any] struct {
+	callBase
+	v R // written by the winner before the caller is woken
+}
+
+// callBase is a cell without its type. It is the mailbox.Ticket of the request.
+type callBase struct {
+	// state is gen<<2 | phase.
+	state atomic.Uint64
+	// delegated is set by the callee that hands its duty on; its ticket then means nothing.
+	delegated atomic.Bool
+	settled   atomic.Bool // the mailbox is through with the request: the cell can be used again
+
+	// Set before the request is sent, then read-only until the call is over.
+	caller *Tasklet // nil for an ordinary goroutine
+	wake   scheduler.WakeUp
+	done   chan struct{} // for an ordinary goroutine: holds one
+
+	err error // written by the winner before the caller is woken
+}
+
+// Phases of a call.
+const (
+	callFree = iota
+	callOpen
+	callWon  // somebody ends it, and wakes the caller
+	callLeft // the caller has given up
+)
+
+// win makes the caller of win the one who ends call number gen.
+func (c *callBase) win(gen uint32) bool {
+	return c.state.CompareAndSwap(uint64(gen)<<2|callOpen, uint64(gen)<<2|callWon)
+}
+
+func (c *callBase) gen() uint32 { return uint32(c.state.Load() >> 2) }
+
+// resume wakes the caller after win. by is the scheduler of the tasklet that does it, nil elsewhere.
+func (c *callBase) resume(by *scheduler.Task) {
+	switch {
+	case c.caller == nil:
+		c.done <- struct{}{}
+	case by != nil && by.Scheduler() == c.caller.task.Scheduler() && by.IsRunning():
+		c.wake.Do()
+	default:
+		c.wake.Send()
+	}
+}
+
+// Settled is called by the mailbox when the request has been handled or will never be.
+func (c *callBase) Settled(err error) {
+	gen := c.gen()
+	if !c.delegated.Load() {
+		if err == nil {
+			err = ErrNoReply
+		}
+		c.fail(gen, err)
+	}
+	c.settled.Store(true)
+}
+
+// fail ends call number gen with err, if it is open.
+func (c *callBase) fail(gen uint32, err error) bool {
+	if !c.win(gen) {
+		return false
+	}
+	c.err = err
+	c.resume(nil)
+	return true
+}
+
+// failDelegate is called when t, to which the reply was delegated, has finished.
+func (c *callBase) failDelegate(t *Tasklet) {
+	err := t.result()
+	if err == nil {
+		err = ErrNoReply
+	}
+	if c.delegated.Load() {
+		c.fail(c.gen(), &JoinError{t, err})
+	}
+}
+
+// Call sends to a request that carries a [Reply], made by msg, and waits for the answer. It returns the answer's value; or the
+// error given to Reply.Fail; or at once an error when no answer can come: ErrNoReply if the request was handled without one, the
+// handler's error if it failed, a *JoinError if the tasklet ended that had taken the request, mailbox.ErrDropped,
+// mailbox.ErrClosed; or an error of Ref.Send; or ErrTimeout or the cause of ctx; or a *DeadlockError if the callee waits for
+// the caller.
+//
+// ctx says who calls, as in Ref.Send. From a tasklet the calls after the first allocate nothing.
+func Call[M, R any](ctx context.Context, to Ref[M], msg func(Reply[R]) M) (R, error) {
+	mustFunc("Call", msg != nil)
+	l := to.must("Call")
+	if ctx == nil {
+		misuse("Call with a nil context")
+	}
+	by, limit := callerOf(ctx)
+	var c *cell[R]
+	if by == nil {
+		c = &cell[R]{}
+		c.done = make(chan struct{}, 1)
+	} else {
+		by.mustRun("Call")
+		c = freeCell[R](by)
+	}
+	gen := c.gen() + 1
+	c.err = nil
+	c.delegated.Store(false)
+	c.settled.Store(false)
+	c.state.Store(uint64(gen)<<2 | callOpen)
+	m := msg(Reply[R]{c, gen})
+	if by != nil {
+		c.wake = by.task.NextWait()
+	}
+	var err error
+	if by == nil {
+		err = l.box.SendTicket(ctx, m, &c.callBase)
+	} else {
+		err = l.box.SendTask(&by.task, limit, m, &c.callBase, false)
+	}
+	if err != nil {
+		c.leave(gen)
+		c.free(by)
+		var zero R
+		return zero, err
+	}
+	if by == nil {
+		return c.waitOutside(ctx, gen)
+	}
+	return c.wait(by, limit, gen, l)
+}
+
+// callerOf is scheduler.From for tasklets.
+func callerOf(ctx context.Context) (*Tasklet, context.Context) {
+	if t, ok := ctx.(*Tasklet); ok {
+		return t, nil
+	}
+	task, limit := scheduler.From(ctx)
+	if task == nil {
+		return nil, ctx
+	}
+	return taskletOf(task), limit
+}
+
+// freeCell gives the cell that t keeps, if it is of the right type and nobody can be about to use it; else a new one.
+func freeCell[R any](t *Tasklet) *cell[R] {
+	x := t.extra()
+	if c, ok := x.cell.(*cell[R]); ok && c.settled.Load() {
+		x.cell = nil
+		return c
+	}
+	c := &cell[R]{}
+	c.caller = t
+	return c
+}
+
+// free gives c back for the next call. It can be used again when the mailbox has settled it too.
+func (c *cell[R]) free(t *Tasklet) {
+	if t != nil {
+		t.extra().cell = c
+	}
+}
+
+// leave gives the call up; false: somebody has ended it already.
+func (c *callBase) leave(gen uint32) bool {
+	return c.state.CompareAndSwap(uint64(gen)<<2|callOpen, uint64(gen)<<2|callLeft)
+}
+
+func (c *cell[R]) wait(by *Tasklet, limit context.Context, gen uint32, l refLine) (v R, err error) {
+	for c.state.Load() == uint64(gen)<<2|callOpen {
+		c.wake = by.task.NextWait()
+		parked := c.park(by, limit, gen, l)
+		if parked == nil {
+			continue
+		}
+		if c.leave(gen) {
+			if errors.Is(parked, ErrTimeout) {
+				by.sys.emit(Event{Kind: EventCallTimeout, Tasklet: by, Err: parked})
+			}
+			return v, parked // the cell is not used again: the request may still be on its way
+		}
+	}
+	v, err = c.v, c.err
+	var zero R
+	c.v = zero
+	c.free(by)
+	return v, err
+}
+
+func (c *cell[R]) park(by *Tasklet, limit context.Context, gen uint32, l refLine) error {
+	returned := false
+	defer func() {
+		if !returned {
+			c.leave(gen) // a kill is being raised
+		}
+	}()
+	err := by.task.Park(scheduler.Wait{Kind: scheduler.InCall, On: l.reader(), Ctx: limit})
+	returned = true
+	return err
+}
+
+func (c *cell[R]) waitOutside(ctx context.Context, gen uint32) (v R, err error) {
+	select {
+	case <-c.done:
+	case <-ctx.Done():
+		if c.leave(gen) {
+			return v, scheduler.ContextError(ctx)
+		}
+		<-c.done
+	}
+	return c.v, c.err
+}
+
+// Send answers with v. ErrNotAwaited: nobody waits for it, because there was an answer already or the caller has given up. It
+// never parks; ctx says who answers. A tasklet passes itself.
+func (r Reply[R]) Send(ctx context.Context, v R) error {
+	return r.end(ctx, v, nil)
+}
+
+// Fail answers with an error, which the caller gets unchanged. Otherwise it is as Send. It panics if err is nil.
+func (r Reply[R]) Fail(ctx context.Context, err error) error {
+	if err == nil {
+		misuse("Reply.Fail with a nil error")
+	}
+	var zero R
+	return r.end(ctx, zero, err)
+}
+
+func (r Reply[R]) end(ctx context.Context, v R, err error) error {
+	if r.c == nil {
+		misuse("answer to a zero Reply")
+	}
+	if ctx == nil {
+		misuse("answer with a nil context")
+	}
+	by, _ := callerOf(ctx)
+	if !r.c.win(r.gen) {
+		if by != nil {
+			by.sys.emit(Event{Kind: EventReplyLate, Tasklet: by, Err: ErrNotAwaited})
+		}
+		return ErrNotAwaited
+	}
+	r.c.v, r.c.err = v, err
+	if by == nil {
+		r.c.resume(nil)
+	} else {
+		r.c.resume(&by.task)
+	}
+	return nil
+}
+
+// Delegate says that the answer will come later, from to, which may be the tasklet that calls Delegate: that its handler returns
+// does not end the call. If to ends without an answer, the caller gets a *JoinError. Only from inside the tasklet that has the
+// request in hand.
+func (r Reply[R]) Delegate(to *Tasklet) {
+	if r.c == nil {
+		misuse("Delegate of a zero Reply")
+	}
+	if to == nil {
+		misuse("Delegate to a nil *Tasklet")
+	}
+	if r.c.gen() != r.gen {
+		return
+	}
+	r.c.delegated.Store(true)
+	if to.HasFinished() {
+		r.c.failDelegate(to)
+		return
+	}
+	x := to.extra()
+	open := x.delegate[:0]
+	for _, c := range x.delegate { // forget those that were answered
+		if c.state.Load()&3 == callOpen {
+			open = append(open, c)
+		}
+	}
+	clear(x.delegate[len(open):])
+	x.delegate = append(open, &r.c.callBase)
+	if c := r.c.caller; c != nil && c.task.Scheduler() == to.task.Scheduler() {
+		c.task.Redirect(nil)
+	}
+}

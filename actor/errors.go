@@ -1,0 +1,156 @@
+package actor
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/gotasklet/tasklet/scheduler"
+)
+
+// Values that a body may return to end its tasklet without a failure.
+var (
+	// ErrStop, returned by a handler or a tick, ends its tasklet normally.
+	ErrStop = errors.New("actor: stop")
+	// ErrShutdown ends a tasklet with the exit kind ExitShutdown: it went because it was told to, or has nothing left to do.
+	ErrShutdown = errors.New("actor: shutdown")
+)
+
+// Results of tasklets and calls.
+var (
+	// ErrKilled is the result of a tasklet that was killed.
+	ErrKilled = errors.New("actor: killed")
+	// ErrGoexit is the result of a tasklet whose body called runtime.Goexit, as t.FailNow of package testing does.
+	ErrGoexit = errors.New("actor: body called runtime.Goexit")
+	// ErrStopped is the result of a tasklet that was started on a system that had stopped, and of calls to such a system.
+	ErrStopped = errors.New("actor: the system has stopped")
+	// ErrNoReply ends a Call whose request was handled without Send, Fail or Delegate.
+	ErrNoReply = errors.New("actor: request was handled without a reply")
+	// ErrNotAwaited is what Reply.Send and Fail return when nobody waits for the reply: there was one already, or the caller
+	// has given up.
+	ErrNotAwaited = errors.New("actor: nobody waits for this reply")
+	// ErrTimeout is scheduler.ErrTimeout.
+	ErrTimeout = scheduler.ErrTimeout
+)
+
+// Errors that other packages define and this one returns.
+type (
+	// DeadlockError is scheduler.DeadlockError.
+	DeadlockError = scheduler.DeadlockError
+	// PanicError is scheduler.PanicError.
+	PanicError = scheduler.PanicError
+)
+
+// TaskletExit is the panic value that a kill raises in a tasklet. A deferred call may recover it, and the tasklet goes on.
+type TaskletExit struct{ Tasklet *Tasklet }
+
+// Error says who was killed.
+func (e *TaskletExit) Error() string { return e.Tasklet.Path() + " killed" }
+
+// Is makes errors.Is(e, ErrKilled) true.
+func (e *TaskletExit) Is(target error) bool { return target == ErrKilled }
+
+// JoinError is what a join returns for a tasklet that failed.
+type JoinError struct {
+	Tasklet *Tasklet
+	Cause   error // its result: the error that it returned, a *PanicError, ErrKilled, ErrGoexit
+}
+
+func (e *JoinError) Error() string { return e.Tasklet.Path() + ": " + e.Cause.Error() }
+
+// Unwrap gives Cause.
+func (e *JoinError) Unwrap() error { return e.Cause }
+
+// ChildError is the result of a tasklet that was killed because a child of its failed that had been started with
+// OnFailure(Escalate).
+type ChildError struct {
+	Tasklet *Tasklet // the child
+	Cause   error
+}
+
+func (e *ChildError) Error() string { return "child " + e.Tasklet.Name() + ": " + e.Cause.Error() }
+
+// Unwrap gives Cause.
+func (e *ChildError) Unwrap() error { return e.Cause }
+
+// Leak is a tasklet that did not end when it was stopped.
+type Leak struct {
+	Path  string
+	Stack []byte // where it is, if it holds its scheduler; else nil
+}
+
+// StopError says who was left behind when a system stopped.
+type StopError struct{ Leaked []Leak }
+
+func (e *StopError) Error() string {
+	names := make([]string, len(e.Leaked))
+	for i, l := range e.Leaked {
+		names[i] = l.Path
+		if l.Stack != nil {
+			names[i] += " (holds its scheduler)"
+		}
+	}
+	return "actor: did not stop: " + strings.Join(names, ", ")
+}
+
+// ExitKind says how a tasklet ended. Only the first two are no failures.
+type ExitKind uint8
+
+const (
+	ExitNormal   ExitKind = iota // nil or ErrStop
+	ExitShutdown                 // ErrShutdown
+	ExitKilled                   // by Kill, or with its parent
+	ExitError                    // any other error
+	ExitPanic                    // a panic
+)
+
+// String gives the kind in one word: normal, shutdown, killed, error, panic.
+func (k ExitKind) String() string {
+	return [...]string{"normal", "shutdown", "killed", "error", "panic"}[k]
+}
+
+// Failure reports whether k counts as a failure.
+func (k ExitKind) Failure() bool { return k >= ExitKilled }
+
+// KindOf tells the exit kind of a tasklet whose result is err. Wrapped errors count as what they wrap.
+func KindOf(err error) ExitKind {
+	var p *PanicError
+	switch {
+	case err == nil || errors.Is(err, ErrStop):
+		return ExitNormal
+	case errors.Is(err, ErrShutdown):
+		return ExitShutdown
+	case errors.As(err, &p):
+		return ExitPanic
+	case errors.Is(err, ErrKilled):
+		return ExitKilled
+	}
+	return ExitError
+}
+
+// Exit tells of the end of a tasklet.
+type Exit struct {
+	Tasklet *Tasklet
+	Path    string
+	Kind    ExitKind
+	Err     error // the result; nil for ExitNormal
+}
+
+func misuse(format string, args ...any) {
+	panic("actor: " + fmt.Sprintf(format, args...))
+}
+
+func errSchedulers(n int) error {
+	return fmt.Errorf("actor: Config.Schedulers is %d: more than one scheduler is not supported yet", n)
+}
+
+// joinErrors is errors.Join that leaves a single error as it is.
+func joinErrors(a, b error) error {
+	switch {
+	case a == nil:
+		return b
+	case b == nil:
+		return a
+	}
+	return errors.Join(a, b)
+}

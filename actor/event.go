@@ -1,0 +1,397 @@
+package actor
+
+import (
+	"os"
+	"reflect"
+	"sync"
+	"time"
+
+	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
+
+	"github.com/gotasklet/tasklet/mailbox"
+	"github.com/gotasklet/tasklet/scheduler"
+)
+
+// An Event tells of something that happened in a system. All of them go through one place, in order, one at a time; the log is
+// one consumer, Config.OnEvent another.
+type Event struct {
+	Seq     uint64 // counts from 1, without gaps
+	Time    time.Time
+	Kind    EventKind
+	Tasklet *Tasklet // whom it concerns; nil if nobody in the tree
+	Path    string   // of the tasklet, as it was then
+	Err     error
+	Stack   []byte
+	Message reflect.Type // of the message concerned; never its contents
+	Soft    bool         // of a deadlock: somebody in it can time out
+	Fields  []zap.Field  // what else is to be logged
+}
+
+// EventKind says what happened. Its String is the value of the key "event" in log entries, which is stable.
+type EventKind uint8
+
+const (
+	EventSpawn         EventKind = iota + 1 // a tasklet was started
+	EventExit                               // a tasklet has finished; Err is its result
+	EventFailure                            // a message or tick failed, and the tasklet goes on; or a deferred call panicked
+	EventMessageLost                        // the message in hand at a failure will not be handled again
+	EventDeadLetter                         // messages will never be read; fields count and reason
+	EventOverflow                           // a mailbox began to drop messages
+	EventKill                               // somebody called Kill
+	EventKillRecovered                      // a tasklet recovered its kill and goes on
+	EventClose                              // a ref was closed
+	EventDeadlock                           // tasklets wait for each other; field chain
+	EventStall                              // a tasklet keeps its scheduler
+	EventStallOver                          // and has given it up
+	EventStopTimeout                        // a tasklet did not stop in its time and was detached
+	EventLeak                               // a tasklet is left when its system has stopped
+	EventReplyLate                          // a reply that nobody waits for any more
+	EventCallTimeout                        // a call ended before its reply
+	EventTicksMissed                        // AtRate skipped calls; field missed
+	EventSystemStart
+	EventSystemStop
+	// EventUser and all above are for other packages: see System.Emit and RegisterEvent.
+	EventUser EventKind = 64
+)
+
+type kindInfo struct {
+	name  string
+	level zapcore.Level
+}
+
+var kinds = [256]kindInfo{
+	EventSpawn:         {"spawn", zap.DebugLevel},
+	EventExit:          {"exit", zap.WarnLevel}, // see exitLevel
+	EventFailure:       {"failure", zap.WarnLevel},
+	EventMessageLost:   {"message_lost", zap.WarnLevel},
+	EventDeadLetter:    {"dead_letter", zap.WarnLevel},
+	EventOverflow:      {"overflow", zap.WarnLevel},
+	EventKill:          {"kill", zap.DebugLevel},
+	EventKillRecovered: {"kill_recovered", zap.WarnLevel},
+	EventClose:         {"close", zap.DebugLevel},
+	EventDeadlock:      {"deadlock", zap.ErrorLevel}, // soft ones warn
+	EventStall:         {"stall", zap.ErrorLevel},
+	EventStallOver:     {"stall_over", zap.WarnLevel},
+	EventStopTimeout:   {"stop_timeout", zap.ErrorLevel},
+	EventLeak:          {"leak", zap.ErrorLevel},
+	EventReplyLate:     {"reply_late", zap.WarnLevel},
+	EventCallTimeout:   {"call_timeout", zap.WarnLevel},
+	EventTicksMissed:   {"ticks_missed", zap.WarnLevel},
+	EventSystemStart:   {"system_start", zap.InfoLevel},
+	EventSystemStop:    {"system_stop", zap.InfoLevel},
+}
+
+// RegisterEvent gives a kind of EventUser or above its name and level. To be called before systems start, from init.
+func RegisterEvent(k EventKind, name string, level zapcore.Level) EventKind {
+	if k < EventUser || kinds[k].name != "" {
+		misuse("RegisterEvent(%d, %q): the kind is reserved or taken", k, name)
+	}
+	kinds[k] = kindInfo{name, level}
+	return k
+}
+
+// String is the name, in snake_case.
+func (k EventKind) String() string {
+	if n := kinds[k].name; n != "" {
+		return n
+	}
+	return "unknown"
+}
+
+// level is the one at which e is logged.
+func (e *Event) level() zapcore.Level {
+	switch e.Kind {
+	case EventExit:
+		return exitLevel(e.Tasklet, KindOf(e.Err))
+	case EventFailure:
+		if KindOf(e.Err) == ExitPanic {
+			return zap.ErrorLevel
+		}
+	case EventDeadlock:
+		if e.Soft {
+			return zap.WarnLevel
+		}
+	}
+	return kinds[e.Kind].level
+}
+
+// exitLevel: a panic is an error, another failure a warning. Who was killed by Kill is told of for information; who was stopped
+// with its parent, or ended normally, for debugging.
+func exitLevel(t *Tasklet, k ExitKind) zapcore.Level {
+	switch {
+	case k == ExitPanic:
+		return zap.ErrorLevel
+	case k == ExitError:
+		return zap.WarnLevel
+	case k == ExitKilled && t.marks.Load()&markStopped == 0:
+		return zap.InfoLevel
+	}
+	return zap.DebugLevel
+}
+
+// events is the one place.
+type events struct {
+	// Set in init, then read-only.
+	sys    *System
+	logger *zap.Logger // with the field system
+	core   zapcore.Core
+
+	// mu protects the following.
+	mu     sync.Mutex
+	seq    uint64
+	hook   func(Event)
+	limits map[EventKind]*limit
+}
+
+func (v *events) init(s *System, cfg Config) {
+	logger := cfg.Logger
+	if logger == nil {
+		enc := zap.NewDevelopmentEncoderConfig()
+		enc.CallerKey = ""
+		logger = zap.New(zapcore.NewCore(zapcore.NewConsoleEncoder(enc), zapcore.Lock(os.Stderr), zap.WarnLevel))
+	}
+	v.sys, v.hook = s, cfg.OnEvent
+	v.logger = logger.WithOptions(zap.WithClock(logClock{s.sched})).With(zap.String("system", s.name))
+	v.core = v.logger.Core()
+	v.limits = map[EventKind]*limit{EventDeadLetter: {}, EventOverflow: {}, EventStall: {}}
+}
+
+// logClock gives log entries the time of the system.
+type logClock struct{ s *scheduler.Scheduler }
+
+func (c logClock) Now() time.Time                         { return c.s.Now() }
+func (c logClock) NewTicker(d time.Duration) *time.Ticker { return time.NewTicker(d) }
+
+// wants reports whether anybody wants to know of events of kind k. Budget: a few nanoseconds.
+func (s *System) wants(k EventKind) bool {
+	return s.events.hook != nil || s.events.core.Enabled(kinds[k].level)
+}
+
+func (s *System) wantsExit(t *Tasklet, k ExitKind) bool {
+	return s.events.hook != nil || s.events.core.Enabled(exitLevel(t, k))
+}
+
+// Emit puts an event into the system's log and gives it to OnEvent; Seq, Time and an empty Path are filled in. From any goroutine.
+func (s *System) Emit(e Event) { s.emit(e) }
+
+func (s *System) emit(e Event) {
+	level := e.level()
+	logged := s.events.core.Enabled(level)
+	v := &s.events
+	if !logged && v.hook == nil {
+		return
+	}
+	if e.Path == "" && e.Tasklet != nil {
+		e.Path = e.Tasklet.Path()
+	}
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.seq++
+	e.Seq, e.Time = v.seq, s.sched.Now()
+	if logged {
+		v.write(&e, level)
+	}
+	if v.hook != nil {
+		v.tell(e)
+	}
+}
+
+func (s *System) emitExit(t *Tasklet, exit Exit) {
+	if !s.wantsExit(t, exit.Kind) {
+		return
+	}
+	e := Event{Kind: EventExit, Tasklet: t, Path: exit.Path, Err: exit.Err}
+	if p, ok := exit.Err.(*PanicError); ok {
+		e.Stack = p.Stack
+	}
+	e.Message = messageType(t.inst)
+	s.emit(e)
+}
+
+// tell calls the hook; mu held.
+func (v *events) tell(e Event) {
+	defer func() {
+		if p := recover(); p != nil {
+			v.hook = nil
+			v.logger.Error("Config.OnEvent panicked and is not called any more",
+				zap.String("event", "hook_panic"), zap.Any("panic", p), zap.Stack("stack"))
+		}
+	}()
+	v.hook(e)
+}
+
+// limitWindow is the time in which one entry of a kind that can come in floods is written.
+const limitWindow = time.Second
+
+// limit keeps a flood of one kind of event out of the log: the first is written at once, those that follow within the window are
+// counted, and the next one written says how many there were.
+type limit struct {
+	until      time.Time
+	suppressed uint64
+	last       Event
+}
+
+// write logs e; mu held.
+func (v *events) write(e *Event, level zapcore.Level) {
+	var fields []zap.Field
+	if l := v.limits[e.Kind]; l != nil {
+		if e.Time.Before(l.until) {
+			l.suppressed++
+			l.last = *e
+			return
+		}
+		l.until = e.Time.Add(limitWindow)
+		if l.suppressed > 0 {
+			fields = append(fields, zap.Uint64("suppressed", l.suppressed))
+			l.suppressed = 0
+		}
+	}
+	v.entry(e, level, fields)
+}
+
+func (v *events) entry(e *Event, level zapcore.Level, fields []zap.Field) {
+	ce := v.logger.Check(level, message(e))
+	if ce == nil {
+		return
+	}
+	fields = append(fields, zap.String("event", e.Kind.String()))
+	if t := e.Tasklet; t != nil {
+		fields = append(fields, zap.Stringer("tasklet", t.ID()), zap.String("path", e.Path), zap.String("kind", t.kindName()))
+	}
+	if e.Message != nil {
+		fields = append(fields, zap.Stringer("message", e.Message))
+	}
+	if e.Err != nil {
+		fields = append(fields, zap.Error(e.Err))
+	}
+	fields = append(fields, e.Fields...)
+	if e.Stack != nil {
+		fields = append(fields, zap.ByteString("stack", e.Stack))
+	}
+	ce.Write(fields...)
+}
+
+// flush writes what the limits held back, when the system stops.
+func (v *events) flush() {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	for _, k := range []EventKind{EventDeadLetter, EventOverflow, EventStall} {
+		if l := v.limits[k]; l.suppressed > 0 {
+			n := l.suppressed
+			l.suppressed = 0
+			v.entry(&l.last, l.last.level(), []zap.Field{zap.Uint64("suppressed", n-1)})
+		}
+	}
+}
+
+// message is the text of an entry: a sentence that needs no field to be understood.
+func message(e *Event) string {
+	who := e.Path
+	switch e.Kind {
+	case EventExit:
+		switch KindOf(e.Err) {
+		case ExitNormal:
+			return who + " ended"
+		case ExitShutdown:
+			return who + " shut down"
+		case ExitKilled:
+			return who + " was killed"
+		case ExitPanic:
+			return who + " panicked"
+		}
+		return who + " failed"
+	case EventSpawn:
+		return who + " started"
+	case EventFailure:
+		return who + " failed and goes on"
+	case EventMessageLost:
+		return who + " lost the message in hand"
+	case EventDeadLetter:
+		return "messages to " + who + " will not be read"
+	case EventOverflow:
+		return who + " drops messages: its mailbox is full"
+	case EventKill:
+		return who + " is being killed"
+	case EventKillRecovered:
+		return who + " recovered its kill and goes on"
+	case EventClose:
+		return who + " is closed"
+	case EventDeadlock:
+		if e.Soft {
+			return "possible deadlock"
+		}
+		return "deadlock"
+	case EventStall:
+		return who + " keeps its scheduler: nothing else can run"
+	case EventStallOver:
+		return who + " gave up its scheduler again"
+	case EventStopTimeout:
+		return who + " did not stop in its time and is left behind"
+	case EventLeak:
+		return who + " is left behind"
+	case EventReplyLate:
+		return "nobody waits for the reply of " + who
+	case EventCallTimeout:
+		return "call of " + who + " got no reply in time"
+	case EventTicksMissed:
+		return who + " missed calls"
+	case EventSystemStart:
+		return "system started"
+	case EventSystemStop:
+		return "system stopped"
+	}
+	return e.Kind.String()
+}
+
+// kindName is the kind of t for trees and logs: a label if there is one, else that of its body.
+func (t *Tasklet) kindName() string {
+	if v, ok := t.label("kind"); ok {
+		return v
+	}
+	if t == t.sys.root {
+		if _, ok := t.inst.(function); ok {
+			return "main"
+		}
+	}
+	return t.inst.kind()
+}
+
+// fields are those of t.Log.
+func (t *Tasklet) fields() []zap.Field {
+	return []zap.Field{zap.Stringer("tasklet", t.ID()), zap.String("path", t.Path())}
+}
+
+// reportFailure tells of a message or tick that failed, after which t goes on.
+func (t *Tasklet) reportFailure(err error) {
+	if l := t.inst.line(); l != nil {
+		l.settle(err)
+	}
+	e := Event{Kind: EventFailure, Tasklet: t, Err: err, Message: messageType(t.inst)}
+	if p, ok := err.(*PanicError); ok {
+		e.Stack = p.Stack
+	}
+	if b, ok := t.inst.(interface{ inHand() int }); ok {
+		e.Fields = append(e.Fields, zap.Int("count", b.inHand()))
+	}
+	t.sys.emit(e)
+}
+
+// deadLetters reports messages of l that will not be read.
+func (s *System) deadLetters(l refLine, t *Tasklet, loss mailbox.Loss) {
+	path := l.name()
+	if t != nil {
+		path = t.Path()
+	}
+	reason := "closed"
+	if loss.Reason == mailbox.ErrDropped {
+		reason = "dropped"
+		s.emit(Event{Kind: EventOverflow, Tasklet: t, Path: path, Message: loss.Type})
+	} else if loss.Reason == mailbox.ErrFull {
+		reason = "full"
+	}
+	s.emit(Event{
+		Kind: EventDeadLetter, Tasklet: t, Path: path, Err: loss.Reason, Message: loss.Type,
+		Fields: []zap.Field{zap.String("target", path), zap.String("reason", reason), zap.Int("count", loss.Count)},
+	})
+}

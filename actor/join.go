@@ -1,0 +1,130 @@
+package actor
+
+import (
+	"context"
+
+	"github.com/gotasklet/tasklet/scheduler"
+)
+
+// Join waits until t has finished: its body, its children and its deferred calls. It returns nil if t ended normally or shut
+// down, else a *[JoinError] with the cause; or ErrTimeout or the cause of ctx, if ctx ended the wait; or a *[DeadlockError],
+// at once, if the wait could never end, as for oneself or an ancestor. Many may join, before or after the end. From any
+// goroutine; ctx says who calls.
+func (t *Tasklet) Join(ctx context.Context) error {
+	if ctx == nil {
+		misuse("Join with a nil context")
+	}
+	if by, limit := scheduler.From(ctx); by != nil {
+		by.MustRun("Join")
+		if !t.HasFinished() {
+			if err := t.mayJoin(by, limit); err != nil {
+				return err
+			}
+			var place scheduler.Waiter
+			t.joiners.Add(&place)
+			err := by.Park(scheduler.Wait{Kind: scheduler.InJoin, On: t.task.Resource(), Ctx: limit, In: &place})
+			if err != nil && !t.HasFinished() {
+				return err
+			}
+		}
+		return t.joined()
+	}
+	if t.HasFinished() {
+		return t.joined()
+	}
+	x := t.extra()
+	x.mu.Lock()
+	if x.fin == nil {
+		x.fin = make(chan struct{})
+		if t.HasFinished() {
+			close(x.fin)
+		}
+	}
+	fin := x.fin
+	x.mu.Unlock()
+	select {
+	case <-fin:
+		return t.joined()
+	case <-ctx.Done():
+		if t.HasFinished() {
+			return t.joined()
+		}
+		return scheduler.ContextError(ctx)
+	}
+}
+
+// mayJoin refuses a join of an ancestor, which can't finish before its children do: there is no ring of parked tasklets as
+// long as the ancestor runs.
+func (t *Tasklet) mayJoin(by *scheduler.Task, limit context.Context) error {
+	if limit != nil || by == &t.task {
+		return nil // the search for rings finds it, or the wait has an end
+	}
+	me := taskletOf(by)
+	for p := me.parent; p != nil; p = p.parent {
+		if p == t {
+			e := &DeadlockError{Chain: []scheduler.Link{{Task: me.Path(), Kind: scheduler.InJoin}, {Task: t.Path(), Kind: scheduler.InStop}}}
+			t.sys.hooks().Deadlock(by, e, false)
+			return e
+		}
+	}
+	return nil
+}
+
+// joined is what a join returns for t, which has finished.
+func (t *Tasklet) joined() error {
+	err := t.result()
+	if !KindOf(err).Failure() {
+		return nil
+	}
+	return &JoinError{t, err}
+}
+
+// Result is what became of one tasklet.
+type Result[R any] struct {
+	Value R
+	Err   error // as Join returns it
+}
+
+// Join is Tasklet.Join with the value that the function returned.
+func (k *Task[R]) Join(ctx context.Context) (R, error) {
+	err := k.t.Join(ctx)
+	if k.t.HasFinished() {
+		return k.v, err
+	}
+	var zero R
+	return zero, err
+}
+
+// JoinAll joins all of ts and gives their results in the same order. It does not stop at a failure: that is in the result. The
+// error is only for a wait that ended early, with ErrTimeout, the cause of ctx or a *DeadlockError, together with the
+// results so far.
+func JoinAll[R any](ctx context.Context, ts ...*Task[R]) ([]Result[R], error) {
+	rs := make([]Result[R], len(ts))
+	for i, k := range ts {
+		rs[i].Value, rs[i].Err = k.Join(ctx)
+		if !k.HasFinished() {
+			return rs, rs[i].Err
+		}
+	}
+	return rs, nil
+}
+
+// JoinEach is JoinAll for tasklets with and without a result; the value of one without is nil.
+func JoinEach(ctx context.Context, ts ...*Tasklet) ([]Result[any], error) {
+	rs := make([]Result[any], len(ts))
+	for i, t := range ts {
+		rs[i].Err = t.Join(ctx)
+		if !t.HasFinished() {
+			return rs, rs[i].Err
+		}
+		if v, ok := t.inst.(interface{ value() any }); ok {
+			rs[i].Value = v.value()
+		}
+	}
+	return rs, nil
+}
+
+// JoinChildren joins the children that t has when it is called, in order of their start.
+func (t *Tasklet) JoinChildren(ctx context.Context) ([]Result[any], error) {
+	return JoinEach(ctx, t.Children()...)
+}

@@ -1,0 +1,385 @@
+package actor
+
+import (
+	"errors"
+	"time"
+
+	"github.com/gotasklet/tasklet/scheduler"
+)
+
+// phase is where a tasklet is in its life. It only grows. This file makes all transitions:
+//
+//	starting ── init done ──▶ living ── body ended ──▶ stopping ── no child left ──▶ deferring ──▶ finished
+//	    └────────── init failed ────────────────────────▲
+//
+// A tasklet is called by its scheduler whenever it is ready, and does what its phase says. A body that waits half-way keeps
+// the call open; in all other waits, for messages, for a time, for the end of a child, the tasklet owns no stack.
+type phase uint8
+
+const (
+	starting  phase = iota // OnStart functions and the body's init
+	living                 // the body
+	stopping               // the children are stopped, newest first
+	deferring              // the deferred calls
+	finished               // all over; never called again
+)
+
+// runner makes a Tasklet a scheduler.Runner without giving it an exported method.
+type runner Tasklet
+
+// Run is called by the scheduler on each activation.
+func (r *runner) Run(*scheduler.Task) {
+	t := (*Tasklet)(r)
+	if t.phase <= living {
+		t.live()
+	}
+	if t.phase == stopping {
+		t.stopChildren()
+	}
+	if t.phase == deferring {
+		t.runDeferred()
+	}
+}
+
+// live lets the body take one step, and begins the end if that was the last. It may return while the body goes on later.
+func (t *Tasklet) live() {
+	returned := false
+	defer func() {
+		if !returned {
+			t.caught(recover())
+		}
+	}()
+	done, err := true, error(nil)
+	if pending, _ := t.task.Killed(); pending {
+		// Found at the start of a step, so there is no stack to unwind.
+		t.takeKill()
+		err = ErrKilled
+	} else if t.phase == starting {
+		if err = t.begin(); err == nil {
+			t.phase = living
+			t.announce(nil)
+			done, err = t.inst.step(t)
+		}
+	} else {
+		done, err = t.inst.step(t)
+	}
+	returned = true
+	if done {
+		t.bodyEnded(err)
+	}
+}
+
+// begin runs what comes before the body.
+func (t *Tasklet) begin() error {
+	if x := t.ex.Load(); x != nil {
+		for _, f := range x.onStart {
+			if err := f(t); err != nil {
+				return err
+			}
+		}
+	}
+	if i, ok := t.inst.(initer); ok {
+		return i.init(t)
+	}
+	return nil
+}
+
+// caught deals with a step that did not return: v is the panic's value, nil for runtime.Goexit.
+func (t *Tasklet) caught(v any) {
+	var err error
+	switch e := v.(type) {
+	case nil:
+		// The goroutine is lost when the deferred calls have run: what is left is done on another one.
+		t.bodyEnded(ErrGoexit)
+		t.task.Wake()
+		return
+	case *TaskletExit:
+		err = ErrKilled
+		if e.Tasklet != t {
+			err = scheduler.NewPanicError(v)
+		}
+	default:
+		err = scheduler.NewPanicError(v)
+	}
+	if err != ErrKilled && t.phase == living && t.resumes() {
+		t.reportFailure(err)
+		t.task.Wake()
+		return
+	}
+	t.bodyEnded(err)
+}
+
+// resumes reports whether t goes on after a failed message or tick.
+func (t *Tasklet) resumes() bool { return t.onFailure == Resume }
+
+// failed is called by a body when a message or tick gave an error: done says that the tasklet ends with it.
+func (t *Tasklet) failed(err error) (done bool, result error) {
+	switch {
+	case !KindOf(err).Failure():
+		return true, err
+	case t.resumes():
+		t.reportFailure(err)
+		return false, nil
+	}
+	return true, err
+}
+
+// bodyEnded makes the end of t certain. The order of what follows is rule 21 of the semantics.
+func (t *Tasklet) bodyEnded(err error) {
+	if err == ErrKilled {
+		t.marks.Or(markKilled)
+		if x := t.ex.Load(); x != nil {
+			x.mu.Lock()
+			if x.cause != nil {
+				err = x.cause
+				x.result = err
+			}
+			x.mu.Unlock()
+		}
+	} else if err != nil && !errors.Is(err, ErrStop) {
+		t.extra().result = err
+	}
+	t.phase = stopping
+	t.markOver()
+	if l := t.inst.line(); l != nil {
+		l.bodyEnded(t, err)
+	}
+}
+
+// result is what t ended with; nil as long as it has not.
+func (t *Tasklet) result() error {
+	if x := t.ex.Load(); x != nil && x.result != nil {
+		return x.result
+	}
+	if t.marks.Load()&markKilled != 0 {
+		return ErrKilled
+	}
+	return nil
+}
+
+func (t *Tasklet) takeKill() {
+	t.task.TakeKill()
+}
+
+// stopChildren stops the children one by one, the newest first, and waits for each without a stack: the end of the child and a
+// timer call it again.
+func (t *Tasklet) stopChildren() {
+	for n := 0; ; n++ {
+		t.sys.mu.Lock()
+		c := t.last
+		t.sys.mu.Unlock()
+		if c == nil {
+			break
+		}
+		if n == stepMessages {
+			t.task.Wake() // others want to run too
+			return
+		}
+		if c.endIdle() {
+			continue
+		}
+		st := &t.extra().stopping
+		if st.child != c {
+			st.begin(c, c.shutdown())
+		}
+		if st.check(t.task.Scheduler().Nanotime()) {
+			continue
+		}
+		if st.deadline != 0 {
+			t.task.WakeAt(st.deadline)
+		}
+		t.task.IdleOn(scheduler.InStop, c.task.Resource(), st.deadline != 0)
+		return
+	}
+	t.task.WakeStop()
+	t.phase = deferring
+}
+
+// endIdle ends a child at once, on the stack of its parent, if none of its code has to be run for that: how a million idle
+// receivers can be stopped in less than half a second. False: it is not so simple.
+func (t *Tasklet) endIdle() bool {
+	if t.task.State() != scheduler.Idle || t.phase != living {
+		return false
+	}
+	if x := t.ex.Load(); x != nil && (len(x.deferred) > 0 || x.owned.first != nil) {
+		return false
+	}
+	t.sys.mu.Lock()
+	parent := t.first != nil
+	t.sys.mu.Unlock()
+	if parent {
+		return false
+	}
+	t.marks.Or(markStopped)
+	t.task.TakeKill()
+	t.bodyEnded(ErrKilled)
+	t.finish()
+	return true
+}
+
+// stopState is the stop of one child: a kill, after the child's time a hard kill, and a second later it is given up.
+type stopState struct {
+	child    *Tasklet
+	limit    time.Duration
+	deadline int64 // ns on the clock: when to look again; 0: never
+	hard     bool
+}
+
+// hardTime is what a body has to end after its kill became hard.
+const hardTime = time.Second
+
+func (s *stopState) begin(c *Tasklet, limit time.Duration) {
+	*s = stopState{child: c, limit: limit}
+	now := c.task.Scheduler().Nanotime()
+	c.marks.Or(markStopped)
+	c.kill(nil)
+	switch limit {
+	case Infinity:
+	case BrutalKill:
+		s.harden(now)
+	default:
+		s.deadline = now + int64(limit)
+	}
+}
+
+func (s *stopState) harden(now int64) {
+	s.hard = true
+	s.child.harden()
+	s.deadline = now + int64(hardTime)
+}
+
+// check reports whether the child is gone: finished, or given up.
+func (s *stopState) check(now int64) bool {
+	switch {
+	case s.child.HasFinished():
+		return true
+	case s.deadline == 0 || now < s.deadline:
+		return false
+	case s.child.phase == stopping:
+		s.deadline = now + int64(s.limit) // it waits for its own children, each of which has its own time
+		return false
+	case !s.hard:
+		s.harden(now)
+		return false
+	}
+	s.child.detach()
+	return true
+}
+
+// detach gives t up: it is taken out of the tree with all that is below it, so that its parent can go on.
+func (t *Tasklet) detach() {
+	path := t.Path()
+	t.marks.Or(markLeaked)
+	t.sys.unlink(t)
+	t.sys.leak(path)
+	t.sys.emit(Event{Kind: EventStopTimeout, Tasklet: t, Path: path})
+}
+
+// runDeferred runs the deferred calls, last in first out, and finishes.
+func (t *Tasklet) runDeferred() {
+	if x := t.ex.Load(); x != nil {
+		for n := len(x.deferred); n > 0; n = len(x.deferred) {
+			f := x.deferred[n-1]
+			x.deferred = x.deferred[:n-1]
+			if !t.callDeferred(f) {
+				return
+			}
+		}
+	}
+	t.finish()
+}
+
+// callDeferred reports whether the goroutine goes on.
+func (t *Tasklet) callDeferred(f func()) (goesOn bool) {
+	returned := false
+	defer func() {
+		if returned {
+			return
+		}
+		switch v := recover(); v.(type) {
+		case nil: // runtime.Goexit: the other calls are run on another goroutine
+			t.task.Wake()
+		case *TaskletExit:
+			goesOn = true
+		default:
+			goesOn = true
+			err := scheduler.NewPanicError(v)
+			t.sys.emit(Event{Kind: EventFailure, Tasklet: t, Err: err, Stack: err.Stack})
+			if t.result() == nil {
+				t.extra().result = err
+			}
+		}
+	}()
+	f()
+	returned = true
+	return true
+}
+
+// finish is the last step: nobody sees t half-way in it.
+func (t *Tasklet) finish() {
+	x := t.ex.Load()
+	err := t.result()
+	if x != nil {
+		x.owned.releaseAll()
+		x.locals = nil
+		x.cell = nil
+		for _, c := range x.delegate {
+			c.failDelegate(t)
+		}
+		x.delegate = nil
+	}
+	t.phase = finished
+	t.task.Finish()
+	exit := Exit{Tasklet: t, Kind: KindOf(err), Err: err}
+	failedStart := x != nil && x.start != nil && !x.start.done
+	leaked := t.marks.Load()&markLeaked != 0
+	if x != nil || t.sys.wantsExit(t, exit.Kind) {
+		exit.Path = t.Path()
+	}
+	if !leaked {
+		t.sys.unlink(t)
+	}
+	t.marks.Or(markFinished)
+	if !failedStart || x.supervised == nil {
+		t.sys.emitExit(t, exit)
+	}
+	t.joiners.ReleaseAll()
+	if x != nil {
+		x.mu.Lock()
+		if x.fin != nil {
+			close(x.fin)
+		}
+		x.mu.Unlock()
+		for _, w := range x.watchers {
+			w.tell(exit)
+		}
+		x.watchers = nil
+		if failedStart {
+			t.announce(err)
+		} else if x.supervised != nil {
+			x.supervised(exit)
+		}
+	}
+	if t.onFailure == Escalate && exit.Kind.Failure() && t.parent != nil && t.marks.Load()&markStopped == 0 {
+		t.parent.kill(&ChildError{t, err})
+	}
+	if p := t.parent; p != nil && p.phase == stopping {
+		p.task.Wake()
+	}
+	t.sys.finished(t)
+}
+
+// announce tells the one that waits for the start of t how it went.
+func (t *Tasklet) announce(err error) {
+	if x := t.ex.Load(); x != nil && x.start != nil && !x.start.done {
+		x.start.done, x.start.err = true, err
+		x.start.line.ReleaseAll()
+	}
+}
+
+// startWait is where StartChild waits.
+type startWait struct {
+	line scheduler.Line
+	done bool
+	err  error
+}

@@ -1,0 +1,72 @@
+package actor
+
+import (
+	"reflect"
+	"runtime"
+	"strconv"
+	"strings"
+)
+
+// Name is the one given at the start, or that of the ref, or else that of the body's function with a number that makes it
+// unique among its siblings: "worker#2".
+func (t *Tasklet) Name() string {
+	if x := t.ex.Load(); x != nil && x.name != "" {
+		return x.name
+	}
+	return functionName(t.inst.source()) + "#" + strconv.FormatUint(uint64(t.num), 10)
+}
+
+// Path is the names from the root down, "/shop/orders/worker-3".
+func (t *Tasklet) Path() string {
+	size := 0
+	for p := t; p != nil && p != t.sys.daemons; p = p.parent {
+		size += 16
+	}
+	path := make([]byte, 0, size)
+	return string(t.appendPath(path))
+}
+
+func (t *Tasklet) appendPath(path []byte) []byte {
+	if t.parent == t.sys.daemons && t.parent != nil {
+		path = append(path, "/(daemons)"...)
+	} else if t.parent != nil {
+		path = t.parent.appendPath(path)
+	}
+	path = append(path, '/')
+	return append(path, t.Name()...)
+}
+
+// functionName is the name of a function for people: without its package's path, the package and the marks of the compiler.
+// "example.com/shop/orders.(*Book).handle-fm" is "Book.handle".
+func functionName(f any) string {
+	v := reflect.ValueOf(f)
+	if v.Kind() != reflect.Func {
+		return "tasklet"
+	}
+	fn := runtime.FuncForPC(v.Pointer())
+	if fn == nil {
+		return "tasklet"
+	}
+	name := fn.Name()
+	name = name[strings.LastIndexByte(name, '/')+1:]
+	if i := strings.IndexByte(name, '['); i >= 0 { // type arguments
+		if j := strings.LastIndexByte(name, ']'); j > i {
+			name = name[:i] + name[j+1:]
+		}
+	}
+	if _, after, ok := strings.Cut(name, "."); ok {
+		name = after
+	}
+	name = strings.TrimSuffix(name, "-fm")
+	return strings.NewReplacer("(*", "", "(", "", ")", "").Replace(name)
+}
+
+// checkName panics unless name can be part of a path.
+func checkName(op, name string) {
+	if name == "" {
+		misuse("%s with an empty name", op)
+	}
+	if strings.ContainsRune(name, '/') {
+		misuse("%s with the name %q: a slash separates the parts of a path", op, name)
+	}
+}

@@ -1,0 +1,206 @@
+package actor
+
+import (
+	"time"
+
+	"github.com/gotasklet/tasklet/mailbox"
+)
+
+// An Option says how a tasklet is started, or how a ref is made. An option that a call can't use panics there, with its name.
+type Option struct {
+	set   optionSet
+	name  string
+	n     int64
+	start func(*Tasklet) error
+	exit  func(Exit)
+}
+
+// optionSet is a set of options, one bit each.
+type optionSet uint16
+
+const (
+	optName optionSet = 1 << iota
+	optDaemon
+	optMailboxLen
+	optOverflow
+	optImmediate
+	optShutdown
+	optResume
+	optStop
+	optEscalate
+	optOnStart
+	optSupervised
+	optOnScheduler
+
+	anyBody       = optName | optDaemon | optShutdown | optStop | optEscalate | optOnStart | optSupervised | optOnScheduler
+	repeatOptions = optResume
+	boxOptions    = optMailboxLen | optOverflow
+	refOptions    = optionSet(0) // of a body whose ref exists already
+)
+
+var optionNames = map[optionSet]string{
+	optName: "Name", optDaemon: "Daemon", optMailboxLen: "MailboxLen", optOverflow: "Overflow", optImmediate: "Immediate",
+	optShutdown: "Shutdown", optResume: "OnFailure(Resume)", optStop: "OnFailure(Stop)", optEscalate: "OnFailure(Escalate)",
+	optOnStart: "OnStart", optSupervised: "Supervised", optOnScheduler: "OnScheduler",
+}
+
+// Name names the tasklet, or the ref and so the tasklets that read it. Names need not be unique; a slash in one is misuse.
+func Name(name string) Option {
+	checkName("Name", name)
+	return Option{set: optName, name: name}
+}
+
+// Daemon starts the tasklet as one of the system, not of its creator: it survives its creator, has no parent, and is stopped
+// last, after the root.
+func Daemon() Option { return Option{set: optDaemon} }
+
+// MailboxLen is the capacity of the mailbox: 1 to mailbox.MaxCap; without it mailbox.DefaultCap.
+func MailboxLen(n int) Option {
+	if n < 1 || n > mailbox.MaxCap {
+		misuse("MailboxLen(%d): the capacity must be 1 to %d", n, mailbox.MaxCap)
+	}
+	return Option{set: optMailboxLen, n: int64(n)}
+}
+
+// Overflow is what a send does that finds the mailbox full; without it mailbox.Block.
+func Overflow(p mailbox.Policy) Option {
+	if p > mailbox.Unbounded {
+		misuse("Overflow(%d): not a policy", p)
+	}
+	return Option{set: optOverflow, n: int64(p)}
+}
+
+// OnScheduler says on which of the system's schedulers the tasklet runs, counted from 0. A system has one for now.
+func OnScheduler(n int) Option {
+	if n != 0 {
+		misuse("OnScheduler(%d): the system has one scheduler, number 0", n)
+	}
+	return Option{set: optOnScheduler}
+}
+
+// Immediate makes the first call of Every or AtRate at the start.
+func Immediate() Option { return Option{set: optImmediate} }
+
+// Values for [Shutdown] besides times.
+const (
+	BrutalKill time.Duration = -1 // the kill is hard from the start
+	Infinity   time.Duration = -2 // wait without end; only the context of System.Stop limits it
+
+	defaultShutdown = 5 * time.Second
+)
+
+// Shutdown is how long a stopping parent waits for the body of this tasklet after it has killed it. Then the kill becomes hard:
+// it is raised again at every blocking point. If the body still has not ended a second later, the tasklet is given up: detached
+// from the tree with all that is below it, and reported as leaked. 0 is 5 s; see BrutalKill and Infinity. The time in which
+// the tasklet itself waits for its children does not count.
+func Shutdown(d time.Duration) Option {
+	if d < Infinity {
+		misuse("Shutdown(%v): negative", d)
+	}
+	return Option{set: optShutdown, n: int64(d)}
+}
+
+// FailurePolicy says what the failure of a body, or of one message or tick, means.
+type FailurePolicy uint8
+
+const (
+	// Resume, for bodies that are called for each message or tick: the failure is reported, and the body goes on with the next,
+	// with the same state. The default of such bodies, unless they are supervised.
+	Resume FailurePolicy = iota
+	// Stop ends the tasklet with the error.
+	Stop
+	// Escalate is Stop, and kills the parent with a *ChildError.
+	Escalate
+)
+
+// OnFailure sets the policy.
+func OnFailure(p FailurePolicy) Option {
+	switch p {
+	case Resume:
+		return Option{set: optResume}
+	case Stop:
+		return Option{set: optStop}
+	case Escalate:
+		return Option{set: optEscalate}
+	}
+	misuse("OnFailure(%d): not a policy", p)
+	return Option{}
+}
+
+// OnStart lets f run inside the tasklet before its body. An error is a failed start. It may be given more than once.
+func OnStart(f func(*Tasklet) error) Option {
+	mustFunc("OnStart", f != nil)
+	return Option{set: optOnStart, start: f}
+}
+
+// Supervised is for those who write a supervisor. OnFailure defaults to Stop; when the body ends, its ref is held: it goes on to
+// take messages up to its capacity, for the next tasklet that is started with it, until [CloseRef] or [Retire]. onEnd is called
+// when the tasklet has finished, on its parent's scheduler, and may not block; it is not called for a failed start.
+func Supervised(onEnd func(Exit)) Option {
+	mustFunc("Supervised", onEnd != nil)
+	return Option{set: optSupervised, exit: onEnd}
+}
+
+// apply sets t up as the options say. allowed are those that make sense for the call named op.
+func (t *Tasklet) apply(op string, opts []Option, allowed optionSet) (daemon bool) {
+	if allowed&optResume == 0 {
+		t.onFailure = Stop
+	}
+	for i := range opts {
+		o := &opts[i]
+		if o.set&allowed == 0 {
+			misuse("%s can't use the option %s", op, optionNames[o.set])
+		}
+		switch o.set {
+		case optName:
+			t.extra().name = o.name
+		case optDaemon:
+			daemon = true
+		case optImmediate:
+			t.inst.(interface{ callImmediately() }).callImmediately()
+		case optShutdown:
+			t.extra().shutdown = time.Duration(o.n)
+		case optResume:
+			t.onFailure, t.onFailureSet = Resume, true
+		case optStop:
+			t.onFailure, t.onFailureSet = Stop, true
+		case optEscalate:
+			t.onFailure, t.onFailureSet = Escalate, true
+		case optOnStart:
+			x := t.extra()
+			x.onStart = append(x.onStart, o.start)
+		case optSupervised:
+			t.supervised = true
+			t.extra().supervised = o.exit
+		}
+	}
+	if t.supervised && !t.onFailureSet {
+		t.onFailure = Stop
+	}
+	return daemon
+}
+
+// shutdown is the time that t has to end.
+func (t *Tasklet) shutdown() time.Duration {
+	if x := t.ex.Load(); x != nil && x.shutdown != 0 {
+		return x.shutdown
+	}
+	return defaultShutdown
+}
+
+// boxConfig is the mailbox that the options ask for.
+func boxConfig(op string, opts []Option) (cfg mailbox.Config) {
+	sized := false
+	for i := range opts {
+		switch opts[i].set {
+		case optMailboxLen:
+			cfg.Cap, sized = int(opts[i].n), true
+		case optOverflow:
+			cfg.Overflow = mailbox.Policy(opts[i].n)
+		}
+	}
+	if sized && cfg.Overflow == mailbox.Unbounded {
+		misuse("%s with MailboxLen and Unbounded: an unbounded mailbox has no capacity", op)
+	}
+	return cfg
+}

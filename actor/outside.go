@@ -1,0 +1,146 @@
+package actor
+
+import (
+	"context"
+
+	"github.com/gotasklet/tasklet/mailbox"
+	"github.com/gotasklet/tasklet/scheduler"
+)
+
+// Await runs f on another goroutine and parks t until f has returned: for what blocks in a way that the scheduler can't see, a
+// database, an HTTP request, a file, a long computation. Meanwhile other tasklets run. f must not touch what tasklets own. Its
+// context is done when t is killed; the kill is raised when f has returned. A panic of f comes back as a *PanicError. With a
+// virtual clock, time stands still meanwhile. Only from inside t.
+func Await[R any](t *Tasklet, f func(context.Context) (R, error)) (R, error) {
+	mustFunc("Await", f != nil)
+	t.mustRun("Await")
+	t.task.Checkpoint()
+	a := newAwait(t)
+	a.wake = t.task.NextWait()
+	var v R
+	var err error
+	go func() {
+		defer a.over()
+		protect(a.ctx, f, &v, &err)
+	}()
+	a.place.Item = a
+	for !a.done {
+		_ = t.task.Park(scheduler.Wait{Kind: scheduler.InAwait, In: &a.place})
+	}
+	a.cancel(nil)
+	t.task.Checkpoint()
+	return v, err
+}
+
+// await is a function that runs on another goroutine for a tasklet.
+type await struct {
+	t      *Tasklet
+	ctx    context.Context
+	cancel context.CancelCauseFunc
+	place  scheduler.Waiter
+	wake   scheduler.WakeUp
+
+	// Owned by the scheduler.
+	returned bool // f has
+	done     bool // t may go on
+	then     func()
+}
+
+func newAwait(t *Tasklet) *await {
+	a := &await{t: t}
+	a.ctx, a.cancel = context.WithCancelCause(t.sys.plain)
+	if t.sys.seeded {
+		t.sys.awaits = append(t.sys.awaits, a)
+	}
+	return a
+}
+
+// Interrupt is called when t is killed.
+func (a *await) Interrupt() { a.cancel(ErrKilled) }
+
+// over is called on the other goroutine, last.
+func (a *await) over() { a.t.sys.sched.Inject(a) }
+
+// Do is the end of the wait, on the scheduler. With a seed those that have returned are taken in the order of their start, so
+// that the order does not depend on the other goroutines.
+func (a *await) Do() {
+	a.returned = true
+	s := a.t.sys
+	if !s.seeded {
+		a.finish()
+		return
+	}
+	for len(s.awaits) > 0 && s.awaits[0].returned {
+		first := s.awaits[0]
+		s.awaits = s.awaits[1:]
+		first.finish()
+	}
+}
+
+func (a *await) finish() {
+	a.done = true
+	if a.then != nil {
+		a.then()
+		return
+	}
+	a.wake.Do()
+}
+
+// protect calls f, and makes an error of its panic. The results go through pointers: a runtime.Goexit of f leaves no other way.
+func protect[R any](ctx context.Context, f func(context.Context) (R, error), v *R, err *error) {
+	*err = ErrGoexit
+	defer func() {
+		if p := recover(); p != nil {
+			*err = scheduler.NewPanicError(p)
+		}
+	}()
+	*v, *err = f(ctx)
+}
+
+// Pipe is Await without the wait: f runs on another goroutine, t goes on, and what f returns is sent to to as the message that
+// msg makes of it, on t's scheduler. The message waits for room if there is none. cancel ends f's context, and no message comes
+// any more; so does the end of t. cancel is for the inside of t's scheduler. Only from inside t.
+func Pipe[M, R any](t *Tasklet, f func(context.Context) (R, error), to Ref[M], msg func(R, error) M) (cancel func()) {
+	mustFunc("Pipe", f != nil && msg != nil)
+	l := to.must("Pipe")
+	t.mustRun("Pipe")
+	p := &pipe[M]{l: l}
+	a := newAwait(t)
+	var v R
+	var err error
+	t.task.Scheduler().AwaitOutside(1)
+	a.then = func() {
+		t.task.Scheduler().AwaitOutside(-1)
+		a.cancel(nil)
+		if p.cancelled {
+			return
+		}
+		_ = l.box.Deliver(&p.env, msg(v, err), true) // a loss is reported by the mailbox
+		if !p.env.Waits() {
+			t.extra().owned.remove(&p.own)
+		}
+	}
+	p.own.release = func() {
+		p.cancelled = true
+		a.cancel(ErrKilled)
+		l.box.Withdraw(&p.env)
+	}
+	t.extra().owned.add(&p.own)
+	go func() {
+		defer a.over()
+		protect(a.ctx, f, &v, &err)
+	}()
+	return func() {
+		if !p.cancelled {
+			t.extra().owned.remove(&p.own)
+			p.own.release()
+		}
+	}
+}
+
+type pipe[M any] struct {
+	l         *line[M]
+	env       mailbox.Envelope[M]
+	own       owned
+	cancelled bool
+}

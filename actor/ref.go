@@ -1,0 +1,365 @@
+package actor
+
+import (
+	"context"
+	"reflect"
+	"sync"
+	"sync/atomic"
+
+	"github.com/gotasklet/tasklet/mailbox"
+	"github.com/gotasklet/tasklet/scheduler"
+)
+
+// A Ref is the address of a tasklet that takes messages of type M: a small value that can be compared, copied and sent. It
+// stays valid when the tasklet is restarted: the new one reads the same mailbox, in the same order. Methods may be called from
+// any goroutine. The zero Ref is the address of nobody; using it panics, except with == and IsZero.
+type Ref[M any] struct{ l *line[M] }
+
+// line is what a ref points to: a mailbox and the tasklets that read it, one after the other.
+type line[M any] struct {
+	box mailbox.Mailbox[M]
+
+	// cur is set by the start of a tasklet and taken back at its end; everybody may ask for it.
+	cur atomic.Pointer[Tasklet]
+	// sys is that of the first tasklet; for the reports of lost messages.
+	sys atomic.Pointer[System]
+	// more holds what most refs never need. Allocated by whoever needs it first.
+	more atomic.Pointer[lineExtra]
+
+	// Owned by the scheduler.
+	reopen bool // the next start opens the mailbox again
+	dead   atomic.Bool
+}
+
+// lineExtra is the part of a line that most never need.
+type lineExtra struct {
+	name string // set in NewRef, then read-only
+
+	mu   sync.Mutex
+	gone chan struct{}  // closed when the line is dead; mu protects
+	line scheduler.Line // of tasklets in Ref.Join; owned by the scheduler
+	last *Tasklet       // the last supervised one; written before dead
+}
+
+func (l *line[M]) extra() *lineExtra {
+	if x := l.more.Load(); x != nil {
+		return x
+	}
+	l.more.CompareAndSwap(nil, new(lineExtra))
+	return l.more.Load()
+}
+
+// refLine is a line without its type.
+type refLine interface {
+	claim(t *Tasklet)
+	open(t *Tasklet)
+	idle() bool
+	reader() *scheduler.Resource
+	bodyEnded(t *Tasklet, err error)
+	settle(err error)
+	close(reopen bool)
+	retire()
+	isDead() bool
+	message() reflect.Type
+	stats() mailbox.Stats
+	name() string
+	identity() any
+}
+
+// NewRef makes a ref before its tasklet: it can be handed out, and takes messages up to its capacity. Options: Name,
+// MailboxLen, Overflow.
+func NewRef[M any](opts ...Option) Ref[M] {
+	for i := range opts {
+		if opts[i].set&(optName|boxOptions) == 0 {
+			misuse("NewRef can't use the option %s", optionNames[opts[i].set])
+		}
+	}
+	return newRef[M]("NewRef", opts)
+}
+
+func newRef[M any](op string, opts []Option) Ref[M] {
+	l := &line[M]{}
+	l.init(op, opts)
+	return Ref[M]{l}
+}
+
+func (l *line[M]) init(op string, opts []Option) {
+	cfg := mailbox.Config{Losses: l}
+	if len(opts) > 0 {
+		cfg = boxConfig(op, opts)
+		cfg.Losses = l
+		for i := range opts {
+			if opts[i].set == optName {
+				l.extra().name = opts[i].name
+			}
+		}
+	}
+	l.box.Init(cfg)
+}
+
+// must gives the line of a ref that is not zero.
+func (r Ref[M]) must(op string) *line[M] {
+	if r.l == nil {
+		misuse("%s with a zero Ref", op)
+	}
+	return r.l
+}
+
+// IsZero reports whether r is the zero Ref.
+func (r Ref[M]) IsZero() bool { return r.l == nil }
+
+// Send sends m. While the mailbox is full it parks the calling tasklet, or blocks the calling goroutine, as long as ctx allows;
+// see mailbox.Mailbox.Send for the order and the errors: mailbox.ErrClosed, mailbox.ErrFull, ErrTimeout or the cause of ctx,
+// *DeadlockError. With an error, m was not sent.
+func (r Ref[M]) Send(ctx context.Context, m M) error {
+	if t, ok := ctx.(*Tasklet); ok {
+		// The common case, without a call through an interface.
+		if !t.task.IsRunning() {
+			t.mustRun("Send")
+		}
+		if r.l != nil && r.l.box.Put(&t.task, m) {
+			return nil
+		}
+		return r.must("Send").box.SendTask(&t.task, nil, m, nil, false)
+	}
+	return r.must("Send").box.Send(ctx, m)
+}
+
+// TrySend is Send that never waits: it returns mailbox.ErrFull where Send would.
+func (r Ref[M]) TrySend(ctx context.Context, m M) error {
+	return r.must("TrySend").box.TrySend(ctx, m)
+}
+
+// Close ends the tasklet gently: nothing more can be sent, what is queued is handled, then it ends with nil. Closing twice does
+// nothing.
+func (r Ref[M]) Close() {
+	l := r.must("Close")
+	if l.box.Closed() {
+		return
+	}
+	l.box.Close()
+	if t := l.cur.Load(); t != nil {
+		t.sys.emit(Event{Kind: EventClose, Tasklet: t})
+	}
+}
+
+// Kill kills the current tasklet; see Tasklet.Kill. If there is none, nothing happens.
+func (r Ref[M]) Kill() {
+	if t := r.must("Kill").cur.Load(); t != nil {
+		t.Kill()
+	}
+}
+
+// Tasklet is the current one; nil before the start and between two.
+func (r Ref[M]) Tasklet() *Tasklet { return r.must("Tasklet").cur.Load() }
+
+// Name is the ref's own name, or else that of its tasklet; "" if there is neither.
+func (r Ref[M]) Name() string {
+	l := r.must("Name")
+	if n := l.name(); n != "" {
+		return n
+	}
+	if t := l.cur.Load(); t != nil {
+		return t.Name()
+	}
+	return ""
+}
+
+// String is the path of the current tasklet, or the name.
+func (r Ref[M]) String() string {
+	if r.l == nil {
+		return "(zero ref)"
+	}
+	if t := r.l.cur.Load(); t != nil {
+		return t.Path()
+	}
+	return r.Name()
+}
+
+// Len is the number of queued messages; parked senders do not count. From outside of the scheduler it may lag behind a little.
+func (r Ref[M]) Len() int { return r.must("Len").box.Len() }
+
+// Cap is the capacity of the mailbox; 0 for an unbounded one.
+func (r Ref[M]) Cap() int { return r.must("Cap").box.Cap() }
+
+// HasFinished reports whether r is dead: its tasklet has ended for good.
+func (r Ref[M]) HasFinished() bool { return r.must("HasFinished").isDead() && r.currentFinished() }
+
+func (r Ref[M]) currentFinished() bool {
+	t := r.l.cur.Load()
+	return t == nil || t.HasFinished()
+}
+
+// Join waits until the tasklet has ended for good: over restarts, until its supervisor has given it up. The result is that of
+// the last tasklet; see Tasklet.Join. The ref of a tasklet that never starts keeps its joiners waiting.
+func (r Ref[M]) Join(ctx context.Context) error {
+	l := r.must("Join")
+	for {
+		if l.dead.Load() {
+			t := l.cur.Load() // stays set when an unsupervised tasklet ends
+			if t == nil {
+				t = l.extra().last
+			}
+			if t == nil {
+				return nil
+			}
+			return t.Join(ctx)
+		}
+		if t := l.cur.Load(); t != nil && !t.supervised {
+			return t.Join(ctx)
+		}
+		if err := l.waitDead(ctx); err != nil {
+			return err
+		}
+	}
+}
+
+func (l *line[M]) waitDead(ctx context.Context) error {
+	x := l.extra()
+	if t, limit := scheduler.From(ctx); t != nil {
+		t.MustRun("Join")
+		var place scheduler.Waiter
+		x.line.Add(&place)
+		w := scheduler.Wait{Kind: scheduler.InJoin, Ctx: limit, In: &place}
+		if cur := l.cur.Load(); cur != nil {
+			w.On = cur.task.Resource()
+		}
+		if err := t.Park(w); err != nil && !l.dead.Load() {
+			return err
+		}
+		return nil
+	}
+	x.mu.Lock()
+	if x.gone == nil {
+		x.gone = make(chan struct{})
+		if l.dead.Load() {
+			close(x.gone)
+		}
+	}
+	gone := x.gone
+	x.mu.Unlock()
+	select {
+	case <-gone:
+		return nil
+	case <-ctx.Done():
+		return scheduler.ContextError(ctx)
+	}
+}
+
+func (l *line[M]) name() string {
+	if x := l.more.Load(); x != nil {
+		return x.name
+	}
+	return ""
+}
+
+// claim makes t the tasklet of the line. On the goroutine of the starter.
+func (l *line[M]) claim(t *Tasklet) {
+	if l.dead.Load() {
+		misuse("%s: the ref of its body has ended for good", t.describeStart())
+	}
+	if !l.cur.CompareAndSwap(nil, t) {
+		misuse("%s: %s still runs with the same ref", t.describeStart(), l.cur.Load().Path())
+	}
+	if !l.sys.CompareAndSwap(nil, t.sys) && l.sys.Load() != t.sys {
+		l.cur.Store(nil)
+		misuse("%s: the ref of its body belongs to another system", t.describeStart())
+	}
+	if n := l.name(); n != "" {
+		if x := t.extra(); x.name == "" {
+			x.name = n
+		}
+	}
+}
+
+// describeStart names a tasklet that is not in the tree yet.
+func (t *Tasklet) describeStart() string { return "start of " + t.Name() }
+
+func (l *line[M]) open(t *Tasklet) {
+	if l.reopen {
+		l.reopen = false
+		l.box.Reopen()
+	}
+	l.box.Open(&t.task)
+}
+
+func (l *line[M]) idle() bool { return l.box.Await(1) }
+
+func (l *line[M]) reader() *scheduler.Resource { return l.box.Reader() }
+
+func (l *line[M]) settle(err error) { l.box.Settle(err) }
+
+// bodyEnded holds the line for a supervisor, or ends it.
+func (l *line[M]) bodyEnded(t *Tasklet, err error) {
+	if err == nil {
+		err = ErrNoReply
+	} else {
+		err = &JoinError{t, err}
+	}
+	l.box.Settle(err)
+	if !t.supervised {
+		l.end()
+		return
+	}
+	l.cur.Store(nil)
+	l.extra().last = t
+	l.box.Hold()
+	if !KindOf(t.result()).Failure() {
+		l.reopen = true
+	}
+}
+
+// end makes the line dead. On the scheduler, except for a line that was never opened.
+func (l *line[M]) end() {
+	l.dead.Store(true)
+	l.box.Discard()
+	x := l.more.Load()
+	if x == nil {
+		return
+	}
+	x.line.ReleaseAll()
+	x.mu.Lock()
+	if x.gone != nil {
+		close(x.gone)
+	}
+	x.mu.Unlock()
+}
+
+// close is what a supervisor does with the ref of a child that it has stopped and may start again.
+func (l *line[M]) close(reopen bool) {
+	l.reopen = reopen
+	l.box.CloseEmpty()
+}
+
+func (l *line[M]) retire() {
+	if !l.dead.Load() {
+		l.end()
+	}
+}
+
+func (l *line[M]) isDead() bool          { return l.dead.Load() }
+func (l *line[M]) message() reflect.Type { return reflect.TypeFor[M]() }
+func (l *line[M]) stats() mailbox.Stats  { return l.box.Stats() }
+func (l *line[M]) identity() any         { return l }
+
+// MessagesLost is called by the mailbox.
+func (l *line[M]) MessagesLost(loss mailbox.Loss) {
+	if s := l.sys.Load(); s != nil {
+		s.deadLetters(l, l.cur.Load(), loss)
+	}
+}
+
+// CloseRef is for those who write a supervisor: the ref of b, if it has one, takes no more messages, and what is queued becomes
+// dead letters, until b is started again. On the scheduler.
+func CloseRef(b Body) {
+	if l := b.instance().line(); l != nil && !l.isDead() {
+		l.close(true)
+	}
+}
+
+// Retire is for those who write a supervisor: the ref of b, if it has one, ends for good. On the scheduler.
+func Retire(b Body) {
+	if l := b.instance().line(); l != nil {
+		l.retire()
+	}
+}

@@ -1,0 +1,307 @@
+package actor
+
+import (
+	"context"
+	"time"
+
+	"github.com/gotasklet/tasklet/mailbox"
+	"github.com/gotasklet/tasklet/scheduler"
+)
+
+// A Spawner is what a tasklet can be started under: a *Tasklet, whose child the new one becomes, only from inside it; or a
+// *System, from any goroutine, for a child of its root.
+type Spawner interface {
+	// spawner gives the system and the parent; outside: the caller may be on any goroutine.
+	spawner(op string) (s *System, parent *Tasklet, outside bool)
+}
+
+func (t *Tasklet) spawner(op string) (*System, *Tasklet, bool) {
+	if t.phase == finished && t.marks.Load()&markStopped == 0 || t.sys == nil {
+		misuse("%s under %s, which has finished", op, t.Path())
+	}
+	t.mustRun(op)
+	if t.phase >= deferring {
+		misuse("%s from a deferred call of %s: no children may be started there", op, t.Path())
+	}
+	return t.sys, t, false
+}
+
+func (s *System) spawner(op string) (*System, *Tasklet, bool) {
+	if s == nil {
+		misuse("%s under a nil *System", op)
+	}
+	return s, s.root, true
+}
+
+// start puts t, whose inst is set, into the tree and into the run queue: its first step comes after those that are ready now, and
+// the caller goes on.
+func (t *Tasklet) start(p Spawner, op string, opts []Option, allowed optionSet) {
+	if p == nil {
+		misuse("%s under a nil Spawner", op)
+	}
+	s, parent, outside := p.spawner(op)
+	t.sys = s
+	daemon := false
+	if len(opts) > 0 {
+		daemon = t.apply(op, opts, allowed)
+	} else if allowed&optResume == 0 {
+		t.onFailure = Stop
+	}
+	if daemon {
+		parent = s.daemons
+	}
+	t.phase = living
+	if _, ok := t.inst.(initer); ok {
+		t.phase = starting
+	} else if x := t.ex.Load(); x != nil && x.onStart != nil {
+		t.phase = starting
+	}
+	l := t.inst.line()
+	if l != nil {
+		l.claim(t)
+	}
+	if !s.link(t, parent) {
+		t.stillborn(l)
+		return
+	}
+	if s.wants(EventSpawn) {
+		s.emit(Event{Kind: EventSpawn, Tasklet: t})
+	}
+	if outside || daemon {
+		// Also for a daemon started from inside: the same way for all whose parent is not the caller.
+		if !s.sched.Inject((*arrival)(t)) {
+			s.unlink(t)
+			t.stillborn(l)
+		}
+		return
+	}
+	t.arrive(l)
+}
+
+// arrival is the part of a start that the scheduler does for a starter elsewhere.
+type arrival Tasklet
+
+func (a *arrival) Do() {
+	t := (*Tasklet)(a)
+	if t.phase == finished {
+		return // stopped with its parent meanwhile
+	}
+	t.arrive(t.inst.line())
+}
+
+// arrive makes t ready; a receiver that finds its mailbox empty stays idle, as there is nothing to be run. On the scheduler.
+func (t *Tasklet) arrive(l refLine) {
+	if l != nil {
+		l.open(t)
+		if _, waits := t.inst.(interface{ waitsFirst() }); waits && t.phase == living && l.idle() {
+			return
+		}
+	}
+	t.task.Wake()
+}
+
+// stillborn makes t a tasklet that has already finished, because its system has stopped.
+func (t *Tasklet) stillborn(l refLine) {
+	t.extra().result = ErrStopped
+	t.phase = finished
+	t.marks.Or(markOver | markFinished | markStopped)
+	if l != nil {
+		l.bodyEnded(t, ErrStopped)
+	}
+}
+
+// Go starts a tasklet that calls f once. What f returns is its result; see [Tasklet.Join].
+func Go(p Spawner, f func(*Tasklet) error, opts ...Option) *Tasklet {
+	mustFunc("Go", f != nil)
+	t := &Tasklet{inst: function(f)}
+	t.start(p, "Go", opts, anyBody)
+	return t
+}
+
+// StartTasklet starts a tasklet that does b.
+func StartTasklet(p Spawner, b Body, opts ...Option) *Tasklet {
+	if b == nil {
+		misuse("StartTasklet with a nil Body")
+	}
+	t := &Tasklet{inst: b.instance()}
+	t.start(p, "StartTasklet", opts, b.allows())
+	return t
+}
+
+// Later starts a tasklet that calls f once, after d.
+func Later(p Spawner, d time.Duration, f func(*Tasklet) error, opts ...Option) *Tasklet {
+	mustFunc("Later", f != nil)
+	t := &Tasklet{inst: &later{d: d, f: f}}
+	t.start(p, "Later", opts, anyBody)
+	return t
+}
+
+// Interval starts a tasklet that calls f, and again d after it has returned, and so on; see [Every].
+func Interval(p Spawner, d time.Duration, f func(*Tasklet) error, opts ...Option) *Tasklet {
+	b := Every(d, f)
+	t := &Tasklet{inst: b.instance()}
+	t.start(p, "Interval", opts, b.allows())
+	return t
+}
+
+// Loop starts a tasklet that calls f again and again, and yields after each call. After a failure it waits a second.
+func Loop(p Spawner, f func(*Tasklet) error, opts ...Option) *Tasklet {
+	mustFunc("Loop", f != nil)
+	t := &Tasklet{inst: &loop{f: f}}
+	t.start(p, "Loop", opts, anyBody|repeatOptions)
+	return t
+}
+
+// Rate starts a tasklet that calls f hz times a second; see [AtRate].
+func Rate(p Spawner, hz float64, f func(*Tasklet, time.Time) error, opts ...Option) *Tasklet {
+	b := AtRate(hz, f)
+	t := &Tasklet{inst: b.instance()}
+	t.start(p, "Rate", opts, b.allows())
+	return t
+}
+
+// Task is a tasklet with a result of type R. It is not a context; its Tasklet is.
+type Task[R any] struct {
+	t Tasklet
+	f func(*Tasklet) (R, error)
+	v R // owned by the scheduler, read by others when t has finished
+}
+
+// New starts a tasklet that calls f once, and keeps what f returns for those who join it.
+func New[R any](p Spawner, f func(*Tasklet) (R, error), opts ...Option) *Task[R] {
+	mustFunc("New", f != nil)
+	k := &Task[R]{f: f}
+	k.t.inst = (*withResult[R])(k)
+	k.t.start(p, "New", opts, anyBody)
+	return k
+}
+
+type withResult[R any] Task[R]
+
+func (w *withResult[R]) step(t *Tasklet) (bool, error) {
+	v, err := w.f(t)
+	w.v = v
+	return true, err
+}
+func (w *withResult[R]) line() refLine { return nil }
+func (w *withResult[R]) source() any   { return w.f }
+func (w *withResult[R]) kind() string  { return "task" }
+func (w *withResult[R]) value() any    { return w.v }
+
+// Tasklet is the one that k started.
+func (k *Task[R]) Tasklet() *Tasklet { return &k.t }
+
+// Kill is Tasklet.Kill.
+func (k *Task[R]) Kill() { k.t.Kill() }
+
+// HasFinished is Tasklet.HasFinished.
+func (k *Task[R]) HasFinished() bool { return k.t.HasFinished() }
+
+// Name is Tasklet.Name.
+func (k *Task[R]) Name() string { return k.t.Name() }
+
+// Receiver starts a tasklet that calls f for each message sent to the ref that it returns, one after the other. It ends when the
+// ref is closed and all is handled, or f returns ErrStop or ErrShutdown. The error or panic of one message is reported, and
+// the next is handled with the same state; see [OnFailure].
+func Receiver[M any](p Spawner, f func(*Tasklet, M) error, opts ...Option) Ref[M] {
+	mustFunc("Receiver", f != nil)
+	r := &receiver[M]{}
+	r.l.init("Receiver", opts)
+	r.h = handling[M]{&r.l, f}
+	r.t.inst = &r.h
+	r.t.start(p, "Receiver", opts, anyBody|repeatOptions|boxOptions)
+	return Ref[M]{&r.l}
+}
+
+// receiver is all that an idle receiver needs, in one piece of memory: 416 bytes.
+type receiver[M any] struct {
+	t Tasklet
+	l line[M]
+	h handling[M]
+}
+
+// BatchReceiver is Receiver for batches; see [HandleBatch].
+func BatchReceiver[M any](p Spawner, max int, wait time.Duration, f func(*Tasklet, []M) error, opts ...Option) Ref[M] {
+	ref := newRef[M]("BatchReceiver", opts)
+	b := HandleBatch(ref, max, wait, f)
+	t := &Tasklet{inst: b.instance()}
+	t.start(p, "BatchReceiver", opts, anyBody|repeatOptions|boxOptions)
+	return ref
+}
+
+// Spawn starts a tasklet that calls f once with a mailbox of its own, to write receive loops with. The ref that it returns sends
+// there.
+func Spawn[M any](p Spawner, f func(*Tasklet, *mailbox.Mailbox[M]) error, opts ...Option) Ref[M] {
+	ref := newRef[M]("Spawn", opts)
+	t := &Tasklet{inst: Read(ref, f).instance()}
+	t.start(p, "Spawn", opts, anyBody|boxOptions)
+	return ref
+}
+
+// StartChild is StartTasklet that waits until the tasklet has started: its OnStart functions and its init are done. If one of
+// them fails, StartChild returns its error when all is undone. If ctx ends first, the error is that of ctx, and the start goes
+// on. ctx must be p or derived from it; with a *System, any.
+func StartChild(ctx context.Context, p Spawner, b Body, opts ...Option) (*Tasklet, error) {
+	if b == nil {
+		misuse("StartChild with a nil Body")
+	}
+	if p == nil {
+		misuse("StartChild under a nil Spawner")
+	}
+	t := &Tasklet{inst: b.instance()}
+	w := &startWait{}
+	t.extra().start = w
+	by, limit := scheduler.Caller(ctx, "StartChild")
+	t.start(p, "StartChild", opts, b.allows())
+	if t.HasFinished() {
+		return t, t.result()
+	}
+	if t.phase != starting {
+		w.done = true
+		return t, nil
+	}
+	for !w.done {
+		var place scheduler.Waiter
+		w.line.Add(&place)
+		wait := scheduler.Wait{Kind: scheduler.InJoin, On: t.task.Resource(), Ctx: limit, In: &place}
+		if err := by.Park(wait); err != nil && !w.done {
+			return t, err
+		}
+	}
+	return t, w.err
+}
+
+// StopChild kills c and waits until it has finished, as a stopping parent does: after d the kill becomes hard, and a second later c
+// is given up, which is no error here but an event. d is as in [Shutdown]. The error is that of ctx, or a *DeadlockError;
+// the stop then goes on by itself only as far as the kill goes.
+func StopChild(ctx context.Context, c *Tasklet, d time.Duration) error {
+	if c == nil {
+		misuse("StopChild of a nil *Tasklet")
+	}
+	by, limit := scheduler.Caller(ctx, "StopChild")
+	if d == 0 {
+		d = defaultShutdown
+	}
+	if c.endIdle() {
+		return nil
+	}
+	var st stopState
+	st.begin(c, d)
+	for !st.check(by.Scheduler().Nanotime()) {
+		var place scheduler.Waiter
+		c.joiners.Add(&place)
+		err := by.Park(scheduler.Wait{
+			Kind: scheduler.InStop, On: c.task.Resource(), Ctx: limit, Until: st.deadline, In: &place,
+		})
+		if err != nil && err != ErrTimeout || limit != nil && limit.Err() != nil {
+			if c.HasFinished() {
+				return nil
+			}
+			if err == nil || err == ErrTimeout {
+				err = scheduler.ContextError(limit)
+			}
+			return err
+		}
+	}
+	return nil
+}

@@ -1,0 +1,443 @@
+package actor
+
+import (
+	"context"
+	"encoding/binary"
+	"math/rand/v2"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/google/uuid"
+	"go.uber.org/zap"
+
+	"github.com/gotasklet/tasklet/scheduler"
+)
+
+// Config is for Run and Start. The zero value works.
+type Config struct {
+	// Name is that of the root tasklet and of the system in log entries; "tasklet".
+	Name string
+	// Schedulers is how many run, each on its own goroutine; 0 is 1, and more are not supported yet.
+	Schedulers int
+	// Logger gets the events; nil: warnings and errors go as text to standard error. zap.NewNop() for none.
+	Logger *zap.Logger
+	// Clock is what sleeps, timeouts and log times go by; nil: real time. See scheduler.NewVirtualClock.
+	Clock scheduler.Clock
+	// Seed, if not 0, lets a generator with this seed draw the order among ready tasklets, and the ids: with a virtual clock the
+	// same seed gives the same run.
+	Seed uint64
+	// StallAfter is how long a tasklet may keep its scheduler before that is reported. 0: 100 ms, or never with a virtual
+	// clock; negative: never.
+	StallAfter time.Duration
+	// OnEvent is told of all events, in order, one call at a time. It may not block. If it panics, it is not called again.
+	OnEvent func(Event)
+}
+
+// System is a tree of tasklets with the scheduler that runs them. Start makes one that lives beside the rest of a program; Run
+// is for programs that are one.
+type System struct {
+	// Set when it is made, then read-only.
+	name    string
+	id      uuid.UUID // the first half is the system's; the second is filled in for each tasklet
+	ctx     context.Context
+	plain   context.Context // ctx that is never done, for Await
+	sched   *scheduler.Scheduler
+	root    *Tasklet
+	daemons *Tasklet // the hidden node over the daemons
+	log     *zap.Logger
+	start   time.Time
+	real    bool          // the clock is not virtual
+	done    chan struct{} // closed when the scheduler's goroutine has ended
+
+	events events
+
+	// mu protects the tree's links in all tasklets, and the following. Held for a few instructions, at start and end only.
+	mu     sync.Mutex
+	lastID uint64
+	living int
+	leaked []Leak
+
+	// Owned by the scheduler.
+	awaits   []*await // with a seed: those under way, in order of their start
+	seeded   bool
+	mainDone bool // Run's main has returned
+	fatal    error
+}
+
+func newSystem(ctx context.Context, cfg Config, main instance) (*System, error) {
+	if cfg.Schedulers > 1 {
+		return nil, errSchedulers(cfg.Schedulers)
+	}
+	if cfg.Schedulers < 0 {
+		misuse("Config.Schedulers is negative")
+	}
+	name := cfg.Name
+	if name == "" {
+		name = "tasklet"
+	}
+	checkName("Config.Name", name)
+	s := &System{name: name, ctx: ctx, plain: context.WithoutCancel(ctx), done: make(chan struct{}), seeded: cfg.Seed != 0}
+	if s.seeded {
+		r := rand.New(rand.NewPCG(cfg.Seed, 1))
+		binary.BigEndian.PutUint64(s.id[:], r.Uint64())
+	} else {
+		id := uuid.New()
+		copy(s.id[:8], id[:])
+	}
+	s.id[6] = s.id[6]&0x0f | 0x80 // version 8: made in a way of its own
+	s.sched = scheduler.New(scheduler.Config{
+		Clock: cfg.Clock, Seed: cfg.Seed, StallAfter: cfg.StallAfter, Hooks: s.hooks(),
+	})
+	s.real = !s.sched.Virtual()
+	s.start = s.sched.Now()
+	s.events.init(s, cfg)
+	s.log = s.events.logger
+	s.root = &Tasklet{sys: s, inst: main, phase: living}
+	s.root.onFailure = Stop
+	s.root.extra().name = name
+	s.daemons = &Tasklet{sys: s, inst: nothing("daemons"), phase: living}
+	s.daemons.onFailure = Stop
+	s.daemons.extra().name = "(daemons)"
+	s.link(s.root, nil)
+	s.link(s.daemons, nil)
+	return s, nil
+}
+
+// Run runs main as the root tasklet of a new system, until it and everything below it is finished, and returns main's own error.
+// When ctx is done the tree is stopped; if main unwinds because of that, the error is context.Cause(ctx). If tasklets could
+// not be stopped, a *StopError that names them is joined to it. With a virtual clock, a system in which nothing can ever happen
+// again is an error too: main is killed, with a *DeadlockError as the result.
+func Run(ctx context.Context, cfg Config, main func(t *Tasklet) error) error {
+	if ctx == nil {
+		misuse("Run with a nil context")
+	}
+	mustFunc("Run", main != nil)
+	s, err := newSystem(ctx, cfg, function(main))
+	if err != nil {
+		return err
+	}
+	s.loop()
+	s.sched.Inject((*arrival)(s.root))
+	unhook := context.AfterFunc(ctx, func() { s.root.kill(context.Cause(ctx)) })
+	defer unhook()
+	stopErr := s.wait(nil)
+	err = s.root.result()
+	if err == ErrKilled && ctx.Err() != nil {
+		err = context.Cause(ctx)
+	}
+	return joinErrors(err, stopErr)
+}
+
+// Start starts a system without a main, in the background: its root has no body, and whoever has the System can start
+// tasklets under it, until Stop.
+func Start(cfg Config) (*System, error) {
+	s, err := newSystem(context.Background(), cfg, nothing("system"))
+	if err != nil {
+		return nil, err
+	}
+	s.loop()
+	return s, nil
+}
+
+// loop starts the scheduler on a goroutine of its own: a tasklet that holds it for ever can't hold the caller of Run.
+func (s *System) loop() {
+	s.emit(Event{Kind: EventSystemStart, Tasklet: s.root})
+	go func() {
+		defer close(s.done)
+		if err := s.sched.Run(); err != nil {
+			s.mu.Lock()
+			s.fatal = err
+			s.mu.Unlock()
+		}
+		for _, t := range s.sched.Leaked() {
+			s.leakTask(t)
+		}
+		s.emit(Event{Kind: EventSystemStop, Tasklet: s.root})
+		s.events.flush()
+	}()
+}
+
+// Stop stops the whole tree: child by child in reverse order, then the daemons. It returns when all have finished. If ctx is
+// done before, what is left is killed hard, and a *StopError names who has not stopped within a second. Not from inside a
+// tasklet of s: kill the root there. Stopping twice does nothing.
+func (s *System) Stop(ctx context.Context) error {
+	if ctx == nil {
+		misuse("Stop with a nil context")
+	}
+	if t, _ := scheduler.From(ctx); t != nil {
+		misuse("System.Stop from inside the tasklet %v: it would wait for itself; kill the root instead", t)
+	}
+	s.root.Kill()
+	return s.wait(ctx)
+}
+
+// hogPatience is how long a stop waits for a tasklet that holds the scheduler: the time that it has to end, and the one that it
+// has after its kill became hard.
+const hogPatience = defaultShutdown + hardTime
+
+// wait waits for the end of the system. ctx limits the wait of Stop; nil: no limit.
+func (s *System) wait(ctx context.Context) error {
+	var limit <-chan struct{}
+	if ctx != nil {
+		limit = ctx.Done()
+	}
+	over := s.root.Done() // the stop has begun
+	var look <-chan time.Time
+	var last uint64
+	var since time.Time
+	for {
+		select {
+		case <-s.done:
+			return s.stopError()
+		case <-limit:
+			return s.giveUp(ctx)
+		case <-over:
+			over = nil
+			tick := time.NewTicker(hogPatience / 8)
+			defer tick.Stop()
+			look = tick.C
+		case now := <-look:
+			switch _, word := s.sched.Busy(); {
+			case word == 0 || word != last:
+				last, since = word, now
+			case now.Sub(since) >= hogPatience:
+				return s.hogError()
+			}
+		}
+	}
+}
+
+// giveUp is called when Stop may wait no longer.
+func (s *System) giveUp(ctx context.Context) error {
+	s.sched.InjectFunc(func() {
+		for _, top := range []*Tasklet{s.root, s.daemons} {
+			for t := range top.Tree() {
+				t.harden()
+			}
+		}
+	})
+	select {
+	case <-s.done:
+		return s.stopError()
+	case <-time.After(hardTime):
+	}
+	// Whoever is parked is left to the scheduler, which kills a few times more; a hog is left alone.
+	err := s.hogError()
+	s.sched.Stop()
+	return joinErrors(scheduler.ContextError(ctx), err)
+}
+
+// hogError names everybody who has not finished.
+func (s *System) hogError() error {
+	id, _ := s.sched.Busy()
+	var leaked []Leak
+	for _, top := range []*Tasklet{s.root, s.daemons} {
+		for t := range top.Tree() {
+			if t == s.daemons || t.HasFinished() {
+				continue
+			}
+			l := Leak{Path: t.Path()}
+			if t.task.ID() == id && id != 0 {
+				l.Stack = s.sched.Hog()
+			}
+			leaked = append(leaked, l)
+		}
+	}
+	slices.SortStableFunc(leaked, func(a, b Leak) int { // who holds the scheduler comes first
+		return boolInt(a.Stack == nil) - boolInt(b.Stack == nil)
+	})
+	s.mu.Lock()
+	leaked = append(leaked, s.leaked...)
+	s.mu.Unlock()
+	return &StopError{leaked}
+}
+
+func boolInt(b bool) int {
+	if b {
+		return 1
+	}
+	return 0
+}
+
+func (s *System) stopError() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var err error
+	if len(s.leaked) > 0 {
+		err = &StopError{slices.Clone(s.leaked)}
+	}
+	return joinErrors(s.fatal, err)
+}
+
+// Root is the root tasklet: Run's main, or for Start one without a body.
+func (s *System) Root() *Tasklet { return s.root }
+
+// Name is the one given in Config.
+func (s *System) Name() string { return s.name }
+
+// Daemons gives the tasklets started with Daemon that have not finished.
+func (s *System) Daemons() []*Tasklet { return s.daemons.Children() }
+
+// Now is the time of the system's clock.
+func (s *System) Now() time.Time { return s.sched.Now() }
+
+// link puts t into the tree; false: its parent is ending and takes no more. From any goroutine.
+func (s *System) link(t, parent *Tasklet) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.lastID++
+	t.task.Init(s.sched, s.lastID, (*runner)(t))
+	t.parent = parent
+	if parent == nil {
+		s.living++
+		return true
+	}
+	if parent.marks.Load()&markOver != 0 && !s.unwinding(parent) {
+		return false
+	}
+	s.living++
+	parent.started++
+	t.num = parent.started
+	if t.prev = parent.last; t.prev == nil {
+		parent.first = t
+	} else {
+		t.prev.next = t
+	}
+	parent.last = t
+	return true
+}
+
+// unwinding: a tasklet that was killed hard may still start children, which are stopped with the rest.
+func (s *System) unwinding(t *Tasklet) bool {
+	return t.phase < stopping && t.task.Scheduler().Current() == &t.task
+}
+
+// unlink takes t out of the tree.
+func (s *System) unlink(t *Tasklet) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.living--
+	p := t.parent
+	if p == nil {
+		return
+	}
+	if t.prev == nil {
+		p.first = t.next
+	} else {
+		t.prev.next = t.next
+	}
+	if t.next == nil {
+		p.last = t.prev
+	} else {
+		t.next.prev = t.prev
+	}
+	t.prev, t.next = nil, nil
+}
+
+// finished is called when t has; it ends the system after the root and the daemons.
+func (s *System) finished(t *Tasklet) {
+	switch t {
+	case s.root:
+		s.daemons.marks.Or(markStopped)
+		s.daemons.task.Kill(false)
+	case s.daemons:
+		s.sched.Stop()
+	}
+}
+
+func (s *System) leak(path string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.leaked = append(s.leaked, Leak{Path: path})
+}
+
+// leakTask reports a task that survived the scheduler, unless it is known already.
+func (s *System) leakTask(task *scheduler.Task) {
+	t := s.find(task)
+	if t == nil || t.marks.Load()&markLeaked != 0 {
+		return
+	}
+	s.leak(t.Path())
+	s.emit(Event{Kind: EventLeak, Tasklet: t})
+}
+
+// find gives the tasklet that task is part of, if it is in the tree.
+func (s *System) find(task *scheduler.Task) *Tasklet { return s.findID(task.ID()) }
+
+func (s *System) findID(id uint64) *Tasklet {
+	for _, top := range []*Tasklet{s.root, s.daemons} {
+		for t := range top.Tree() {
+			if t.task.ID() == id {
+				return t
+			}
+		}
+	}
+	return nil
+}
+
+// hooks are what the scheduler tells the system.
+func (s *System) hooks() scheduler.Hooks {
+	return scheduler.Hooks{
+		Name:      func(t *scheduler.Task) string { return taskletOf(t).Path() },
+		ExitValue: func(t *scheduler.Task) any { return &TaskletExit{taskletOf(t)} },
+		Context:   func(t *scheduler.Task) scheduler.TaskContext { return taskletOf(t) },
+		Recovered: func(t *scheduler.Task) {
+			s.emit(Event{Kind: EventKillRecovered, Tasklet: taskletOf(t)})
+		},
+		Deadlock: func(t *scheduler.Task, e *DeadlockError, soft bool) {
+			s.emit(Event{
+				Kind: EventDeadlock, Tasklet: taskletOf(t), Err: e, Soft: soft,
+				Fields: []zap.Field{zap.String("chain", e.String()), zap.Bool("soft", soft)},
+			})
+		},
+		Quiescent: s.quiescent,
+		Stall:     s.stalled,
+	}
+}
+
+// taskletOf gives the tasklet whose part a task is.
+func taskletOf(t *scheduler.Task) *Tasklet { return (*Tasklet)(t.Runner().(*runner)) }
+
+func (s *System) stalled(st scheduler.Stall) {
+	t := s.findID(st.ID)
+	if t == nil {
+		return
+	}
+	kind := EventStall
+	if st.Over {
+		kind = EventStallOver
+	}
+	s.emit(Event{Kind: kind, Tasklet: t, Stack: st.Stack, Fields: []zap.Field{zap.Duration("for", st.For)}})
+}
+
+// quiescent is called when nothing can happen any more unless somebody outside does something. If a tasklet waits all the same,
+// that is a deadlock, at least within the system.
+func (s *System) quiescent() {
+	e := DeadlockError{Quiescent: true}
+	waiting := false // for something else than messages
+	for _, top := range []*Tasklet{s.root, s.daemons} {
+		for t := range top.Tree() {
+			if kind, on, _ := t.task.Waits(); kind != scheduler.NotParked {
+				l := scheduler.Link{Task: t.Path(), Kind: kind}
+				if on != nil && on.Holder != nil {
+					l.On = taskletOf(on.Holder).Path()
+				}
+				e.Chain = append(e.Chain, l)
+				waiting = waiting || kind != scheduler.InReceive || t == s.root
+			}
+		}
+	}
+	if !waiting {
+		return // receivers without messages are no deadlock
+	}
+	_, isMain := s.root.inst.(function)
+	fatal := isMain && !s.real
+	s.emit(Event{
+		Kind: EventDeadlock, Tasklet: s.root, Err: &e, Soft: !fatal,
+		Fields: []zap.Field{zap.String("chain", e.String()), zap.Bool("soft", !fatal)},
+	})
+	if fatal {
+		s.root.kill(&e)
+	}
+}

@@ -1,0 +1,325 @@
+package actor
+
+import (
+	"context"
+	"encoding/binary"
+	"iter"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/google/uuid"
+	"go.uber.org/zap"
+
+	"github.com/gotasklet/tasklet/scheduler"
+)
+
+// A Tasklet is one activity: it has a name, a place in the tree, a body that runs on its system's scheduler together with the
+// other tasklets, one at a time, and an end. A restart makes a new Tasklet.
+//
+// A *Tasklet is a context.Context. It is done when its end is certain: its body has ended, or it was killed for the second, hard
+// time because it did not stop. A first kill does not end it: that is raised as a panic at the point where the tasklet waits,
+// and deferred calls can still use the context. The context marks the tasklet's own blocking calls: give it to nobody else.
+//
+// Methods may be called from any goroutine unless they say otherwise. Those that say "only from inside" panic elsewhere.
+type Tasklet struct {
+	task scheduler.Task
+
+	// Set at the start, then read-only.
+	sys          *System
+	parent       *Tasklet // nil for the root, and for the node of the daemons
+	inst         instance
+	num          uint32 // makes derived names unique among siblings
+	onFailure    FailurePolicy
+	onFailureSet bool
+	supervised   bool
+
+	// marks is written by the tasklet's scheduler, and read by those who join it or use its context elsewhere.
+	marks atomic.Uint32
+
+	// Owned by the scheduler.
+	phase phase
+
+	// System.mu protects the following.
+	started                 uint32 // children so far
+	first, last, next, prev *Tasklet
+
+	joiners scheduler.Line // owned by the scheduler: those parked in Join
+
+	// ex holds what most tasklets never need. Allocated by whoever needs it first.
+	ex atomic.Pointer[extra]
+}
+
+// Bits of Tasklet.marks.
+const (
+	markOver     = 1 << iota // the context is done
+	markFinished             // all is over
+	markLeaked               // detached, because it did not stop
+	markKilled               // the result is ErrKilled, if extra has no other
+	markStopped              // by its parent, not by somebody's Kill
+)
+
+// extra is the part of a tasklet that most never need.
+type extra struct {
+	// Set at the start, then read-only.
+	name       string
+	onStart    []func(*Tasklet) error
+	shutdown   time.Duration // 0: the default
+	supervised func(Exit)
+
+	// mu protects the following.
+	mu     sync.Mutex
+	done   chan struct{} // closed with markOver
+	over   map[*func()]struct{}
+	fin    chan struct{} // closed with markFinished, for joiners on other goroutines
+	labels []label
+	cause  error // why it was killed, if not just so
+	logger *zap.Logger
+
+	// Owned by the scheduler.
+	result   error
+	deferred []func()
+	locals   map[any]any
+	owned    ownedList // timers, watches, pipes
+	watchers []*watch  // of those that want to know of the end
+	delegate []*callBase
+	cell     any // a free *cell[R]
+	start    *startWait
+	stopping stopState
+	killedAt int64 // ns on the clock, when the last kill was noticed; 0: never
+}
+
+type label struct{ key, value string }
+
+func (t *Tasklet) extra() *extra {
+	if x := t.ex.Load(); x != nil {
+		return x
+	}
+	t.ex.CompareAndSwap(nil, new(extra))
+	return t.ex.Load()
+}
+
+// Task is the scheduler's half of t, for code that is built on package scheduler.
+func (t *Tasklet) Task() *scheduler.Task { return &t.task }
+
+// System is the one that t belongs to.
+func (t *Tasklet) System() *System { return t.sys }
+
+// ID is unique. It is made from an identity of the system and a count, not from random bits for each tasklet.
+func (t *Tasklet) ID() uuid.UUID {
+	id := t.sys.id
+	binary.BigEndian.PutUint64(id[8:], t.task.ID())
+	id[8] = id[8]&0x3f | 0x80 // variant
+	return id
+}
+
+// String is the path.
+func (t *Tasklet) String() string { return t.Path() }
+
+// Parent is the tasklet under which t was started; nil for the root and for daemons.
+func (t *Tasklet) Parent() *Tasklet {
+	if t.parent == t.sys.daemons {
+		return nil
+	}
+	return t.parent
+}
+
+// Children gives the children that have not finished, in order of start.
+func (t *Tasklet) Children() []*Tasklet {
+	t.sys.mu.Lock()
+	defer t.sys.mu.Unlock()
+	var cs []*Tasklet
+	for c := t.first; c != nil; c = c.next {
+		cs = append(cs, c)
+	}
+	return cs
+}
+
+// Tree walks t and everything below that has not finished, parents before children, with the level: t itself is at 0. It goes
+// over a copy made at the start of each family.
+func (t *Tasklet) Tree() iter.Seq2[*Tasklet, int] {
+	return func(yield func(*Tasklet, int) bool) { t.walk(0, yield) }
+}
+
+func (t *Tasklet) walk(level int, yield func(*Tasklet, int) bool) bool {
+	if !yield(t, level) {
+		return false
+	}
+	for _, c := range t.Children() {
+		if !c.walk(level+1, yield) {
+			return false
+		}
+	}
+	return true
+}
+
+// HasFinished reports whether t, its children and its deferred calls are all over.
+func (t *Tasklet) HasFinished() bool { return t.marks.Load()&markFinished != 0 }
+
+// Kill asks t to end, with everything below. It returns at once. If t waits, a *[TaskletExit] is raised as a panic where it
+// waits, so that its deferred calls run; if it is busy, at its next blocking point; a receiver that waits for messages, or a
+// tasklet not yet started, ends without any of its code being run. A body that recovers the panic goes on living. Killing
+// oneself is allowed. Further kills do nothing until that one was recovered; on a tasklet that is ending they do nothing.
+//
+// See [Shutdown] for what happens to one that does not end.
+func (t *Tasklet) Kill() { t.kill(nil) }
+
+// kill is Kill with a cause, which becomes the result.
+func (t *Tasklet) kill(cause error) {
+	if t.marks.Load()&(markOver|markFinished) != 0 {
+		return
+	}
+	if cause != nil {
+		x := t.extra()
+		x.mu.Lock()
+		if x.cause == nil {
+			x.cause = cause
+		}
+		x.mu.Unlock()
+	}
+	if t.task.Kill(false) {
+		t.sys.emit(Event{Kind: EventKill, Tasklet: t, Err: cause})
+	}
+}
+
+// harden makes the kill one that is raised at every blocking point. On the scheduler.
+func (t *Tasklet) harden() {
+	t.markOver()
+	t.task.Kill(true)
+}
+
+// Sleep parks t for d of the system's clock, never shorter; d <= 0 is Yield. Only from inside.
+func (t *Tasklet) Sleep(d time.Duration) { t.task.Sleep(d) }
+
+// Yield lets the other ready tasklets run first. Only from inside.
+func (t *Tasklet) Yield() { t.task.Yield() }
+
+// Defer lets f run when t ends, however it ends, after its children: last in, first out. It is the place to release what a
+// receiver holds, which has no stack for a Go defer. f may block, under the same kill as t; it may not start children. A panic
+// in it is reported, and becomes t's result if there was none. Only from inside, and not from a deferred call.
+func (t *Tasklet) Defer(f func()) {
+	if f == nil {
+		misuse("Defer of a nil function")
+	}
+	t.mustRun("Defer")
+	if t.phase >= deferring {
+		misuse("Defer from a deferred call of %s", t.Path())
+	}
+	x := t.extra()
+	x.deferred = append(x.deferred, f)
+}
+
+func (t *Tasklet) mustRun(op string) { t.task.MustRun(op) }
+
+// Log gives the system's logger with t's id and path.
+func (t *Tasklet) Log() *zap.Logger {
+	x := t.extra()
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if x.logger == nil {
+		x.logger = t.sys.log.With(t.fields()...)
+	}
+	return x.logger
+}
+
+// Current is the tasklet that ctx belongs to: ctx is the tasklet itself, or derived from it. Nil outside.
+func Current(ctx context.Context) *Tasklet {
+	if t, ok := ctx.(*Tasklet); ok {
+		return t
+	}
+	t, _ := ctx.Value(taskletKey{}).(*Tasklet)
+	return t
+}
+
+type taskletKey struct{}
+
+// Deadline is that of the context given to Run.
+func (t *Tasklet) Deadline() (time.Time, bool) { return t.sys.ctx.Deadline() }
+
+// Done is closed when the end of t is certain: its body has ended, or a kill has become hard.
+func (t *Tasklet) Done() <-chan struct{} {
+	x := t.extra()
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if x.done == nil {
+		x.done = make(chan struct{})
+		if t.marks.Load()&markOver != 0 {
+			close(x.done)
+		}
+	}
+	return x.done
+}
+
+// Err is context.Canceled once Done is closed. It is never t's result: for that, Join.
+func (t *Tasklet) Err() error {
+	if t.marks.Load()&markOver != 0 {
+		return context.Canceled
+	}
+	return nil
+}
+
+// Value is that of the context given to Run, for keys other than this package's own.
+func (t *Tasklet) Value(key any) any {
+	if key == (taskletKey{}) {
+		return t
+	}
+	if v := t.task.Value(key); v != nil {
+		return v
+	}
+	return t.sys.ctx.Value(key)
+}
+
+// AfterFunc is what contexts derived from t use to be told of its end, without a goroutine. It is meant for package context.
+func (t *Tasklet) AfterFunc(f func()) (stop func() bool) {
+	x := t.extra()
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if t.marks.Load()&markOver != 0 {
+		go f()
+		return func() bool { return false }
+	}
+	if x.over == nil {
+		x.over = make(map[*func()]struct{})
+	}
+	key := &f
+	x.over[key] = struct{}{}
+	return func() bool {
+		x.mu.Lock()
+		defer x.mu.Unlock()
+		_, ok := x.over[key]
+		delete(x.over, key)
+		return ok
+	}
+}
+
+// markOver ends t as a context. On the scheduler.
+func (t *Tasklet) markOver() {
+	if t.marks.Or(markOver)&markOver != 0 {
+		return
+	}
+	x := t.ex.Load()
+	if x == nil {
+		return // who allocates it from now on sees the mark
+	}
+	x.mu.Lock()
+	if x.done != nil {
+		close(x.done)
+	}
+	over := x.over
+	x.over = nil
+	x.mu.Unlock()
+	for f := range over {
+		go (*f)()
+	}
+}
+
+// WithTimeout is context.WithTimeout on the clock of the tasklet that ctx belongs to, a virtual one too, without a goroutine. See
+// scheduler.WithTimeout.
+func WithTimeout(ctx context.Context, d time.Duration) (context.Context, context.CancelFunc) {
+	return scheduler.WithTimeout(ctx, d)
+}
+
+// WithDeadline is WithTimeout for a time of that clock.
+func WithDeadline(ctx context.Context, at time.Time) (context.Context, context.CancelFunc) {
+	return scheduler.WithDeadline(ctx, at)
+}
