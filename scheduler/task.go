@@ -300,7 +300,13 @@ func (t *Task) mayNotBlock() {
 func (t *Task) setAside() (giveBack func()) {
 	when := t.timer.when
 	t.s.stopTimer(&t.timer)
-	return func() { t.s.wheel.start(&t.timer, when) } // at the next tick if it has passed
+	return func() {
+		if when <= t.s.wheel.now {
+			t.wake(timedOut)
+		} else {
+			t.s.wheel.start(&t.timer, when)
+		}
+	}
 }
 
 func leave(w *Waiter) {
