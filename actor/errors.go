@@ -114,9 +114,20 @@ func (k ExitKind) Failure() bool { return k >= ExitKilled }
 
 // KindOf tells the exit kind of a tasklet whose result is err. Wrapped errors count as what they wrap.
 func KindOf(err error) ExitKind {
+	switch err {
+	case nil:
+		return ExitNormal
+	case ErrKilled:
+		return ExitKilled
+	}
+	return kindOf(err)
+}
+
+// kindOf is apart because it allocates.
+func kindOf(err error) ExitKind {
 	var p *PanicError
 	switch {
-	case err == nil || errors.Is(err, ErrStop):
+	case errors.Is(err, ErrStop):
 		return ExitNormal
 	case errors.Is(err, ErrShutdown):
 		return ExitShutdown
