@@ -34,13 +34,15 @@ func (t *Tasklet) Join(ctx context.Context) error {
 	}
 	x := t.extra()
 	x.mu.Lock()
-	if x.fin == nil {
-		x.fin = make(chan struct{})
-		if t.HasFinished() {
-			close(x.fin)
-		}
-	}
 	fin := x.fin
+	switch {
+	case fin != nil:
+	case t.HasFinished(): // since the first look; nobody will close a new channel
+		fin = closed
+	default:
+		fin = make(chan struct{})
+		x.fin = fin
+	}
 	x.mu.Unlock()
 	select {
 	case <-fin:

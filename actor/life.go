@@ -140,7 +140,9 @@ func (t *Tasklet) bodyEnded(err error) {
 		t.extra().result = err
 	}
 	t.phase = stopping
-	t.markOver()
+	if t.marks.Load()&markParent != 0 || t.ex.Load() != nil {
+		t.markOver()
+	} // else nobody can see t between this and its finish, which sets the mark too
 	if l := t.inst.line(); l != nil {
 		l.bodyEnded(t, err)
 	}
@@ -164,6 +166,10 @@ func (t *Tasklet) takeKill() {
 // stopChildren stops the children one by one, the newest first, and waits for each without a stack: the end of the child and a
 // timer call it again.
 func (t *Tasklet) stopChildren() {
+	if t.marks.Load()&markParent == 0 {
+		t.phase = deferring
+		return
+	}
 	for n := 0; ; n++ {
 		t.sys.mu.Lock()
 		c := t.last
@@ -204,10 +210,7 @@ func (t *Tasklet) endIdle() bool {
 	if x := t.ex.Load(); x != nil && (len(x.deferred) > 0 || x.owned.first != nil) {
 		return false
 	}
-	t.sys.mu.Lock()
-	parent := t.first != nil
-	t.sys.mu.Unlock()
-	if parent {
+	if t.marks.Load()&markParent != 0 {
 		return false
 	}
 	t.marks.Or(markStopped)
@@ -339,7 +342,10 @@ func (t *Tasklet) finish() {
 	if !leaked {
 		t.sys.unlink(t)
 	}
-	t.marks.Or(markFinished)
+	if t.marks.Or(markFinished|markOver)&markOver == 0 {
+		t.closeDone()
+	}
+	x = t.ex.Load() // a joiner elsewhere may just have made it
 	if !failedStart || x.supervised == nil {
 		t.sys.emitExit(t, exit)
 	}

@@ -230,13 +230,15 @@ func (l *line[M]) waitDead(ctx context.Context) error {
 		return nil
 	}
 	x.mu.Lock()
-	if x.gone == nil {
-		x.gone = make(chan struct{})
-		if l.dead.Load() {
-			close(x.gone)
-		}
-	}
 	gone := x.gone
+	switch {
+	case gone != nil:
+	case l.dead.Load():
+		gone = closed
+	default:
+		gone = make(chan struct{})
+		x.gone = gone
+	}
 	x.mu.Unlock()
 	select {
 	case <-gone:

@@ -99,6 +99,9 @@ func newSystem(ctx context.Context, cfg Config, main instance) (*System, error) 
 	s.daemons = &Tasklet{sys: s, inst: nothing("daemons"), phase: living}
 	s.daemons.onFailure = Stop
 	s.daemons.extra().name = "(daemons)"
+	// Children of these two come from any goroutine, so the mark could be missed at the end: it is always set.
+	s.root.marks.Store(markParent)
+	s.daemons.marks.Store(markParent)
 	s.link(s.root, nil)
 	s.link(s.daemons, nil)
 	return s, nil
@@ -297,7 +300,9 @@ func (s *System) link(t, parent *Tasklet) bool {
 		return false
 	}
 	s.living++
-	parent.started++
+	if parent.started++; parent.started == 1 {
+		parent.marks.Or(markParent)
+	}
 	t.num = parent.started
 	if t.prev = parent.last; t.prev == nil {
 		parent.first = t

@@ -57,6 +57,7 @@ const (
 	markLeaked               // detached, because it did not stop
 	markKilled               // the result is ErrKilled, if extra has no other
 	markStopped              // by its parent, not by somebody's Kill
+	markParent               // it has or had children; set under System.mu before the first is linked
 )
 
 // extra is the part of a tasklet that most never need.
@@ -242,13 +243,15 @@ func (t *Tasklet) Done() <-chan struct{} {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	if x.done == nil {
-		x.done = make(chan struct{})
 		if t.marks.Load()&markOver != 0 {
-			close(x.done)
+			return closed // not kept: closeDone, which may come yet, would close it again
 		}
+		x.done = make(chan struct{})
 	}
 	return x.done
 }
+
+var closed = func() chan struct{} { c := make(chan struct{}); close(c); return c }()
 
 // Err is context.Canceled once Done is closed. It is never t's result: for that, Join.
 func (t *Tasklet) Err() error {
@@ -294,9 +297,13 @@ func (t *Tasklet) AfterFunc(f func()) (stop func() bool) {
 
 // markOver ends t as a context. On the scheduler.
 func (t *Tasklet) markOver() {
-	if t.marks.Or(markOver)&markOver != 0 {
-		return
+	if t.marks.Or(markOver)&markOver == 0 {
+		t.closeDone()
 	}
+}
+
+// closeDone tells those who wait for the context's end. After markOver was set.
+func (t *Tasklet) closeDone() {
 	x := t.ex.Load()
 	if x == nil {
 		return // who allocates it from now on sees the mark

@@ -1,0 +1,280 @@
+package actor_test
+
+import (
+	"context"
+	"fmt"
+	"runtime"
+	"sync"
+	"testing"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/gotasklet/tasklet/actor"
+	"github.com/gotasklet/tasklet/mailbox"
+)
+
+// bench runs main as the root of a system whose log is off, with the timer of b running.
+func bench(b *testing.B, main func(t *actor.Tasklet)) {
+	b.Helper()
+	b.ReportAllocs()
+	err := actor.Run(context.Background(), actor.Config{Logger: zap.NewNop()}, func(t *actor.Tasklet) error {
+		b.ResetTimer()
+		main(t)
+		b.StopTimer()
+		return nil
+	})
+	if err != nil {
+		b.Fatal(err)
+	}
+}
+
+func perMessage(b *testing.B, messages int) {
+	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(messages), "ns/msg")
+}
+
+// BenchmarkChanHop is what the others are compared with: one hand-over of an unbuffered channel between two goroutines.
+func BenchmarkChanHop(b *testing.B) {
+	there, back := make(chan int), make(chan int)
+	go func() {
+		for v := range there {
+			back <- v
+		}
+		close(back)
+	}()
+	for i := range b.N {
+		there <- i
+		<-back
+	}
+	close(there)
+	perMessage(b, 2*b.N)
+}
+
+// BenchmarkChanBuffered is one send and receive of a buffered channel of 1024.
+func BenchmarkChanBuffered(b *testing.B) {
+	c := make(chan int, 1024)
+	done := make(chan int)
+	go func() {
+		n := 0
+		for range c {
+			n++
+		}
+		done <- n
+	}()
+	for i := range b.N {
+		c <- i
+	}
+	close(c)
+	<-done
+	perMessage(b, b.N)
+}
+
+type ball struct {
+	n    int
+	from actor.Ref[ball]
+}
+
+func BenchmarkReceiverPingPong(b *testing.B) {
+	bench(b, func(t *actor.Tasklet) {
+		var ping, pong actor.Ref[ball]
+		ping = actor.Receiver(t, func(t *actor.Tasklet, m ball) error {
+			if m.n == b.N {
+				return actor.ErrStop
+			}
+			return m.from.Send(t, ball{m.n + 1, ping})
+		})
+		pong = actor.Receiver(t, func(t *actor.Tasklet, m ball) error {
+			return m.from.Send(t, ball{m.n, pong})
+		})
+		_ = pong.Send(t, ball{0, ping})
+		_ = ping.Join(t)
+	})
+	perMessage(b, 2*b.N)
+}
+
+func BenchmarkOneWay(b *testing.B) {
+	n := 0
+	bench(b, func(t *actor.Tasklet) {
+		r := actor.Receiver(t, func(t *actor.Tasklet, m int) error { n++; return nil })
+		for i := range b.N {
+			_ = r.Send(t, i)
+		}
+		r.Close()
+		_ = r.Join(t)
+	})
+	if n != b.N {
+		b.Fatal(n)
+	}
+	perMessage(b, b.N)
+}
+
+func BenchmarkParkedPingPong(b *testing.B) {
+	bench(b, func(t *actor.Tasklet) {
+		var pong actor.Ref[int]
+		ping := actor.Spawn(t, func(t *actor.Tasklet, in *mailbox.Mailbox[int]) error {
+			for n := range in.Receive() {
+				if n == b.N {
+					return nil
+				}
+				_ = pong.Send(t, n+1)
+			}
+			return nil
+		})
+		pong = actor.Spawn(t, func(t *actor.Tasklet, in *mailbox.Mailbox[int]) error {
+			for n := range in.Receive() {
+				_ = ping.Send(t, n)
+			}
+			return nil
+		})
+		_ = ping.Send(t, 0)
+		_ = ping.Join(t)
+	})
+	perMessage(b, 2*b.N)
+}
+
+func BenchmarkParkedRing(b *testing.B) {
+	const size = 100
+	bench(b, func(t *actor.Tasklet) {
+		refs := make([]actor.Ref[int], size)
+		for i := range refs {
+			refs[i] = actor.Spawn(t, func(t *actor.Tasklet, in *mailbox.Mailbox[int]) error {
+				for n := range in.Receive() {
+					if n >= b.N {
+						return nil
+					}
+					_ = refs[(i+1)%size].Send(t, n+1)
+				}
+				return nil
+			})
+		}
+		_ = refs[0].Send(t, 0)
+		_ = refs[b.N%size].Join(t)
+	})
+	perMessage(b, b.N)
+}
+
+func BenchmarkFromGoroutine(b *testing.B) {
+	bench(b, func(t *actor.Tasklet) {
+		n := 0
+		r := actor.Receiver(t, func(t *actor.Tasklet, m int) error { n++; return nil })
+		_, _ = actor.Await(t, func(ctx context.Context) (int, error) {
+			for i := range b.N {
+				_ = r.Send(ctx, i)
+			}
+			return 0, nil
+		})
+		r.Close()
+		_ = r.Join(t)
+		if n != b.N {
+			b.Fatal(n)
+		}
+	})
+	perMessage(b, b.N)
+}
+
+type question struct {
+	n     int
+	reply actor.Reply[int]
+}
+
+func BenchmarkCall(b *testing.B) {
+	bench(b, func(t *actor.Tasklet) {
+		r := actor.Receiver(t, func(t *actor.Tasklet, q question) error { return q.reply.Send(t, q.n+1) })
+		for i := range b.N {
+			v, err := actor.Call(t, r, func(r actor.Reply[int]) question { return question{i, r} })
+			if err != nil || v != i+1 {
+				b.Fatal(v, err)
+			}
+		}
+	})
+}
+
+func BenchmarkStart(b *testing.B) {
+	const batch = 100
+	b.Run("tasklet", func(b *testing.B) {
+		n := 0
+		bench(b, func(t *actor.Tasklet) {
+			ts := make([]*actor.Tasklet, batch)
+			for i := 0; i < b.N; i += batch {
+				for j := range ts {
+					ts[j] = actor.Go(t, func(t *actor.Tasklet) error { n++; return nil })
+				}
+				for _, c := range ts {
+					_ = c.Join(t)
+				}
+			}
+		})
+	})
+	b.Run("tasklet-parking", func(b *testing.B) {
+		n := 0
+		bench(b, func(t *actor.Tasklet) {
+			ts := make([]*actor.Tasklet, batch)
+			for i := 0; i < b.N; i += batch {
+				for j := range ts {
+					ts[j] = actor.Go(t, func(t *actor.Tasklet) error { t.Yield(); n++; return nil })
+				}
+				for _, c := range ts {
+					_ = c.Join(t)
+				}
+			}
+		})
+	})
+	b.Run("goroutine", func(b *testing.B) {
+		b.ReportAllocs()
+		var wg sync.WaitGroup
+		var mu sync.Mutex
+		n := 0
+		for i := 0; i < b.N; i += batch {
+			wg.Add(batch)
+			for range batch {
+				go func() {
+					mu.Lock()
+					n++
+					mu.Unlock()
+					wg.Done()
+				}()
+			}
+			wg.Wait()
+		}
+	})
+}
+
+// BenchmarkMillion makes 1,000,000 idle receivers in one tree, lets each handle one message, and stops the tree.
+func BenchmarkMillion(b *testing.B) {
+	const n = 1_000_000
+	for range b.N {
+		var before, after runtime.MemStats
+		runtime.GC()
+		runtime.ReadMemStats(&before)
+		handled := 0
+		var stop time.Time
+		err := actor.Run(context.Background(), actor.Config{Logger: zap.NewNop()}, func(t *actor.Tasklet) error {
+			refs := make([]actor.Ref[int], n)
+			begin := time.Now()
+			for i := range refs {
+				refs[i] = actor.Receiver(t, func(t *actor.Tasklet, m int) error { handled++; return nil })
+			}
+			b.ReportMetric(float64(time.Since(begin).Nanoseconds())/n, "start-ns")
+			runtime.GC()
+			runtime.ReadMemStats(&after)
+			b.ReportMetric(float64(after.HeapInuse+after.StackInuse-before.HeapInuse-before.StackInuse)/n, "B/receiver")
+			begin = time.Now()
+			for i, r := range refs {
+				_ = r.Send(t, i)
+				if i%1000 == 0 {
+					t.Yield()
+				}
+			}
+			t.Yield()
+			b.ReportMetric(float64(time.Since(begin).Nanoseconds())/n, "send-ns")
+			stop = time.Now()
+			return nil
+		})
+		b.ReportMetric(time.Since(stop).Seconds(), "stop-s")
+		if err != nil || handled != n {
+			b.Fatal(err, handled)
+		}
+	}
+}
+
+var _ = fmt.Sprint
