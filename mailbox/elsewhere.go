@@ -15,52 +15,37 @@ import (
 //
 //	queue.n + granted <= cap   and   granted = credits + in.n - over
 //
-// where in holds the messages on their way. (A message put back and the overdraft of DropOldest, see over, excepted.)
+// where in holds the messages on their way. A message put back is the one exception: it may be above the capacity.
 //
 // Whoever finds no credit and is to wait puts an envelope in ext.queue and knocks; home moves it into the one line of senders,
-// behind those that came before, and room goes to the line first. As long as anybody stands there, no credits are given out,
-// so nobody overtakes.
+// behind those that came before, and room goes to the line first. As long as anybody stands there, no credits are out, so
+// nobody overtakes. Otherwise, when home has done its part and there is room, some of it is promised:
+//
+//	line not empty  =>  credits = 0 and queue.n + granted >= cap
+//	room and nobody in ext.queue  =>  granted > 0
+//
+// By the second, no credit means full, or that a message is on its way and home will look.
 //
 // Tried and rejected: a common atomic count (every local send pays for it, and a sender that takes its count back makes another
 // see "full" and park with nobody to wake it); giving the count back in batches (a local sender that is parked meanwhile is
-// not woken); a second queue that the reader looks into (m2, sent because of m1, overtakes m1).
+// not woken); a second queue that the reader looks into (m2, sent because of m1, overtakes m1); credits only after somebody
+// from elsewhere has asked (TrySend finds an empty mailbox full).
 type ext[M any] struct {
 	// Owned by home.
-	line scheduler.Line // of senders that wait for room; an Item is an *Envelope[M]
-	free *Envelope[M]
-	used bool // somebody from elsewhere has sent: give out credits
+	line  scheduler.Line // of senders that wait for room; an Item is an *Envelope[M]
+	free  *Envelope[M]
+	spare ring[M] // what in becomes next
 
-	// mu protects the following.
-	mu       sync.Mutex
-	in       ring[M]      // messages on their way
-	spare    ring[M]      // owned by home: the ring to fill next
-	credits  uint32       // room promised and not yet spent
-	over     uint32       // messages in in that were sent without a credit, under DropOldest
-	early    bool         // not opened yet, and all of the capacity was promised
-	knocked  bool         // home was told that there is something to be done
-	queue    *Envelope[M] // waiting, not yet in the line; first come first
-	queueEnd *Envelope[M]
-	gone     bool   // home's scheduler has stopped
-	dropped  uint64 // messages lost to the overflow policy here
+	// mu protects the following. Before the first Open, all of the mailbox.
+	mu      sync.Mutex
+	in      ring[M]        // messages on their way
+	queue   scheduler.Line // of senders from elsewhere that wait for room and are not in line yet
+	credits uint32         // room promised and not yet spent
+	over    uint32         // how many messages of in were sent without a credit, under DropOldest
+	early   bool           // not opened yet, and all of the capacity was promised
+	knocked bool           // home was told that there is something to be done
+	dropped uint64         // messages lost to the overflow policy here
 }
-
-// away is the part of an envelope that its sender, elsewhere, and home share.
-type away[M any] struct {
-	// phase goes from waiting to one of the others, once, by compare and swap: home lets the message in or refuses it, or the
-	// sender leaves.
-	phase atomic.Uint32
-	done  chan struct{}     // for a goroutine: holds one, sent after phase
-	wake  *scheduler.WakeUp // for a task
-	box   *Mailbox[M]
-	err   error // written before phase
-}
-
-const (
-	phaseWaiting = iota
-	phaseLetIn
-	phaseRefused
-	phaseLeft
-)
 
 // extra gives ext, and makes it if need be.
 func (m *Mailbox[M]) extra() *ext[M] {
@@ -71,185 +56,160 @@ func (m *Mailbox[M]) extra() *ext[M] {
 	return m.ext.Load()
 }
 
-func (x *ext[M]) envelope() *Envelope[M] {
-	e := x.free
-	if e == nil {
-		e = new(Envelope[M])
-		e.place.Item = e
-		return e
-	}
-	x.free, e.next = e.next, nil
-	return e
-}
-
-func (x *ext[M]) release(e *Envelope[M]) {
-	var zero M
-	e.msg, e.ticket, e.err, e.sent = zero, nil, nil, false
-	e.next, x.free = x.free, e
-}
-
 // sendFromElsewhere is Send and TrySend for a goroutine (t is nil) or a task of another scheduler, or before the first Open.
 func (m *Mailbox[M]) sendFromElsewhere(t *scheduler.Task, ctx context.Context, v M, ticket Ticket, try bool) error {
+	x, err := m.enter(v, ticket, m.onFull(try))
+	if x == nil {
+		return err
+	}
+	e := &Envelope[M]{msg: v, ticket: ticket, away: &away{task: t}}
+	if t == nil {
+		e.away.done = make(chan struct{}, 1)
+	}
+	home, err := m.enqueue(x, e)
+	if err != nil {
+		return err
+	}
+	if t == nil {
+		select {
+		case <-e.away.done:
+		case <-ctx.Done():
+			if m.leave(e) {
+				return scheduler.ContextError(ctx)
+			}
+		}
+		return e.err
+	}
+	err = m.parkElsewhere(e, ctx, home)
+	if !m.leave(e) {
+		return e.err
+	}
+	if err == nil { // woken by somebody else
+		return m.sendFromElsewhere(t, ctx, v, ticket, try)
+	}
+	return err
+}
+
+// enter puts v on its way. If there is no credit, onFull says what is to be done; for Block, nothing was done, and mu of the
+// ext that it gives is held.
+func (m *Mailbox[M]) enter(v M, ticket Ticket, onFull Policy) (wait *ext[M], err error) {
 	x := m.extra()
 	x.mu.Lock()
-	if m.state.Load() != stateOpen || x.gone {
-		x.mu.Unlock()
-		return ErrClosed
-	}
 	home := m.home.Load()
-	if home == nil && !x.early {
+	switch {
+	case m.state.Load() != stateOpen:
+		x.mu.Unlock()
+		return nil, ErrClosed
+	case home == nil && !x.early && m.policy != Unbounded:
 		// Nobody else has a claim on the room yet, and whoever opens m takes this lock.
 		x.early = true
 		x.credits, m.granted = m.cap, m.cap
+	}
+	if x.credits == 0 {
+		switch onFull {
+		case Block:
+			return x, nil
+		case Fail:
+			x.mu.Unlock()
+			return nil, ErrFull
+		case DropNewest:
+			x.dropped++
+			x.mu.Unlock()
+			m.drop(v, ticket)
+			return nil, nil
+		}
+	}
+	if !m.knock(x, home) {
+		x.mu.Unlock()
+		return nil, ErrClosed
 	}
 	switch {
 	case m.policy == Unbounded:
 	case x.credits > 0:
 		x.credits--
-	case m.policy == DropOldest:
-		if x.over == m.cap {
-			v, ticket := x.in.popTicket()
-			x.over--
-			x.dropped++
-			defer m.drop(v, ticket) // after the unlock
-		}
+	case x.in.n < m.cap:
 		x.over++
-	case m.policy == DropNewest:
-		x.dropped++
-		x.mu.Unlock()
-		m.drop(v, ticket)
-		return nil
-	case m.policy == Fail || try:
-		x.mu.Unlock()
-		return ErrFull
 	default:
-		return m.waitElsewhere(x, home, t, ctx, v, ticket)
+		// As many as m can hold are on their way, so the oldest of them, and what is older, give way.
+		x.dropped++
+		old, oldTicket := x.in.popTicket()
+		defer m.drop(old, oldTicket) // after the unlock
 	}
 	x.in.push(v, ticket, m.cap)
-	knock := x.knock(home)
 	x.mu.Unlock()
-	if knock && !home.Inject((*arrival[M])(m)) {
-		return m.abandon(x, 1)
-	}
-	return nil
+	return nil, nil
 }
 
-// knock reports whether home must be told; mu held.
-func (x *ext[M]) knock(home *scheduler.Scheduler) bool {
-	if home == nil || x.knocked {
-		return false
+// enqueue lets e wait for room; mu is held on entry. It gives home, or why e can't wait.
+func (m *Mailbox[M]) enqueue(x *ext[M], e *Envelope[M]) (*scheduler.Scheduler, error) {
+	defer x.mu.Unlock()
+	home := m.home.Load()
+	if !m.knock(x, home) {
+		return nil, ErrClosed
 	}
-	x.knocked = true
-	return true
-}
-
-// waitElsewhere waits for room; mu is held on entry.
-func (m *Mailbox[M]) waitElsewhere(x *ext[M], home *scheduler.Scheduler, t *scheduler.Task, ctx context.Context, v M, ticket Ticket) error {
-	e := &Envelope[M]{msg: v, ticket: ticket}
 	e.place.Item = e
-	e.away = &away[M]{box: m}
-	if t == nil {
-		e.away.done = make(chan struct{}, 1)
-	} else {
-		wake := t.NextWait()
-		e.away.wake = &wake
-	}
-	if x.queueEnd == nil {
-		x.queue = e
-	} else {
-		x.queueEnd.next = e
-	}
-	x.queueEnd = e
-	knock := x.knock(home)
-	x.mu.Unlock()
-	if knock && !home.Inject((*arrival[M])(m)) {
-		return m.abandon(x, 0)
-	}
-	if t != nil {
-		return m.parkElsewhere(e, t, ctx)
-	}
-	select {
-	case <-e.away.done:
-	case <-ctx.Done():
-		if m.leaveElsewhere(e) {
-			return scheduler.ContextError(ctx)
-		}
-	}
-	return e.away.err
+	x.queue.Add(&e.place)
+	return home, nil
 }
 
-// parkElsewhere parks a task that is not at home.
-func (m *Mailbox[M]) parkElsewhere(e *Envelope[M], t *scheduler.Task, limit context.Context) error {
+// knock sees to it that home will look; false: home's scheduler has stopped, so m is closed. Before the first Open there is
+// nobody to be told: Open looks. mu held.
+func (m *Mailbox[M]) knock(x *ext[M], home *scheduler.Scheduler) bool {
+	if home == nil || x.knocked {
+		return true
+	}
+	x.knocked = home.Inject((*arrival[M])(m))
+	if !x.knocked {
+		m.state.Store(stateClosed)
+	}
+	return x.knocked
+}
+
+// parkElsewhere parks a task that is not at home. A virtual clock stands still while home, on another scheduler, works.
+func (m *Mailbox[M]) parkElsewhere(e *Envelope[M], limit context.Context, home *scheduler.Scheduler) error {
+	t := e.away.task
+	if s := t.Scheduler(); home != nil && home != s {
+		s.AwaitOutside(1)
+		defer s.AwaitOutside(-1)
+	}
+	e.away.parked = true
 	defer func() {
-		if e.away.phase.Load() == phaseWaiting {
-			m.leaveElsewhere(e) // a kill is being raised
+		if e.away.parked {
+			e.away.parked = false
+			m.leave(e) // a kill is being raised
 		}
 	}()
 	err := t.Park(scheduler.Wait{Kind: scheduler.InSend, Ctx: limit})
-	if err != nil && m.leaveElsewhere(e) {
-		return err
-	}
-	return e.away.err
+	e.away.parked = false
+	return err
 }
 
-// leaveElsewhere takes e back; false: too late, it was decided already.
-func (m *Mailbox[M]) leaveElsewhere(e *Envelope[M]) bool {
+// leave takes e back; false: too late, it was decided already.
+func (m *Mailbox[M]) leave(e *Envelope[M]) bool {
 	if !e.away.phase.CompareAndSwap(phaseWaiting, phaseLeft) {
 		return false
 	}
 	// Home takes the envelope out of its line, or there would be no bound on those that time out one after the other.
-	if home := m.home.Load(); home == nil || !home.Inject((*departure[M])(e)) {
-		m.ext.Load().unqueue(e)
+	x := m.ext.Load()
+	x.mu.Lock()
+	home := m.home.Load()
+	if home == nil {
+		e.place.Leave()
+	}
+	x.mu.Unlock()
+	if home != nil {
+		home.Inject(&departure[M]{m, e})
 	}
 	return true
 }
 
 // departure is the part of leaving that home does.
-type departure[M any] Envelope[M]
-
-func (d *departure[M]) Do() {
-	e := (*Envelope[M])(d)
-	if e.place.Waits() {
-		e.place.Leave()
-		return
-	}
-	e.away.box.ext.Load().unqueue(e)
+type departure[M any] struct {
+	m *Mailbox[M]
+	e *Envelope[M]
 }
 
-// unqueue takes e out of x.queue.
-func (x *ext[M]) unqueue(e *Envelope[M]) {
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	var before *Envelope[M]
-	for q := x.queue; q != nil; before, q = q, q.next {
-		if q != e {
-			continue
-		}
-		if before == nil {
-			x.queue = e.next
-		} else {
-			before.next = e.next
-		}
-		if x.queueEnd == e {
-			x.queueEnd = before
-		}
-		return
-	}
-}
-
-// decide ends the wait of an envelope from elsewhere; false: its sender has left.
-func (a *away[M]) decide(phase uint32, err error) bool {
-	a.err = err
-	if !a.phase.CompareAndSwap(phaseWaiting, phase) {
-		return false
-	}
-	if a.wake != nil {
-		a.wake.Send()
-	} else {
-		a.done <- struct{}{}
-	}
-	return true
-}
+func (d *departure[M]) Do() { d.m.Withdraw(d.e) }
 
 // arrival is what home does when somebody has knocked.
 type arrival[M any] Mailbox[M]
@@ -260,149 +220,114 @@ func (a *arrival[M]) Do() { (*Mailbox[M])(a).takeIn() }
 func (m *Mailbox[M]) takeIn() {
 	x := m.ext.Load()
 	x.mu.Lock()
-	in := x.in
-	x.in = x.spare
-	over := x.over
+	in, over := x.in, x.over
+	x.in, x.spare = x.spare, ring[M]{}
 	x.over, x.knocked = 0, false
-	waiting := x.takeWaiting()
+	if over > 0 {
+		m.granted -= x.credits
+		x.credits = 0
+	}
+	for !x.queue.Empty() {
+		w := x.queue.First()
+		w.Leave()
+		x.line.Add(w)
+	}
 	x.mu.Unlock()
 
-	if in.n > 0 || waiting != nil {
-		x.used = true
-	}
 	if m.policy != Unbounded {
 		m.granted -= in.n - over
 	}
 	for in.n > 0 {
-		v, ticket := in.popTicket()
-		if over > 0 && m.queue.n+m.granted >= m.cap {
-			m.dropOldest()
+		if over > 0 && m.full() {
+			m.dropOldest() // there is one: nothing is promised now
 		}
+		v, ticket := in.popTicket()
 		m.put(v, ticket)
 	}
 	x.spare = in
-	for e := waiting; e != nil; {
-		next := e.next
-		e.next = nil
-		x.line.Add(&e.place)
-		e = next
-	}
 	m.letIn(x)
 }
 
-// letIn gives free room to those in the line and, if nobody stands there, to the outside as credits. On home.
+// letIn gives free room to those in the line and, if nobody stands there, to the outside as credits; or sends everybody away
+// if m is closed. On home.
 func (m *Mailbox[M]) letIn(x *ext[M]) {
+	if m.Closed() {
+		m.report(m.refuse(&x.line))
+		return
+	}
 	for !x.line.Empty() {
-		if m.queue.n+m.granted >= m.cap && !m.reclaim() {
+		if m.full() {
 			return
 		}
 		e := x.line.First().Item.(*Envelope[M])
-		if e.away != nil && !e.away.decide(phaseLetIn, nil) {
-			e.place.Leave()
-			continue
+		if v, ticket := e.msg, e.ticket; e.decide(nil) {
+			m.put(v, ticket)
 		}
-		e.sent = true
-		e.place.Release()
-		m.put(e.msg, e.ticket)
-		var zero M
-		e.msg, e.ticket = zero, nil
 	}
-	if !x.used || m.policy == Unbounded || m.queue.n+m.granted >= m.cap {
+	if m.policy == Unbounded || m.full() {
 		return
 	}
-	// Half, so that local senders need not take it back each time.
-	room := max(1, (m.cap-m.queue.n-m.granted)/2)
-	x.mu.Lock()
-	if x.queue == nil {
-		x.credits += room
-		m.granted += room
+	// Half, so that neither side has to ask each time.
+	if share := max(1, (m.cap-m.queue.n)/2); share > m.granted {
+		more := share - m.granted
+		x.mu.Lock()
+		if x.queue.Empty() {
+			x.credits += more
+			m.granted += more
+		}
+		x.mu.Unlock()
 	}
-	x.mu.Unlock()
 }
 
-// reclaim takes back the room promised to the outside and not yet used; it reports whether there is room now. On home.
+// reclaim is called when m is full, and takes room back that was promised to the outside and not yet used. It reports whether
+// there is room now. On home.
 func (m *Mailbox[M]) reclaim() bool {
 	if m.granted == 0 {
 		return false
 	}
 	x := m.extra()
 	x.mu.Lock()
-	m.granted -= x.credits
-	x.credits = 0
+	// Not all, or the outside would find m full when it isn't.
+	k := min(x.credits, max(m.queue.n+m.granted-m.cap+1, (x.credits+1)/2))
+	x.credits -= k
+	m.granted -= k
 	x.mu.Unlock()
-	return m.queue.n+m.granted < m.cap
+	return !m.full()
 }
 
-// takeWaiting empties the queue of envelopes; mu held.
-func (x *ext[M]) takeWaiting() *Envelope[M] {
-	first := x.queue
-	x.queue, x.queueEnd = nil, nil
-	return first
+// away is the part of an envelope that its sender, elsewhere, and home share.
+type away struct {
+	// phase goes from waiting to one of the others, once, by compare and swap: home decides, or the sender leaves.
+	phase atomic.Uint32
+	done  chan struct{}   // for a goroutine: holds one, sent after phase
+	task  *scheduler.Task // the sender, if it is a task
+
+	// Owned by task's scheduler: it is parked for this. Else the wake-up comes late and would end another wait.
+	parked bool
 }
 
-// refuseAll gives ErrClosed to everybody in the line. On home.
-func (m *Mailbox[M]) refuseAll(x *ext[M]) {
-	for !x.line.Empty() {
-		e := x.line.First().Item.(*Envelope[M])
-		e.err = ErrClosed
-		local := e.place.Task() != nil
-		e.place.Release()
-		if !local {
-			m.refuse(e)
-		}
+const (
+	phaseWaiting = iota
+	phaseDecided
+	phaseLeft
+)
+
+// decide ends the wait of a sender elsewhere; false: it has left.
+func (a *away) decide() bool {
+	if !a.phase.CompareAndSwap(phaseWaiting, phaseDecided) {
+		return false
 	}
-}
-
-// refuse gives ErrClosed to the sender of an envelope that is in no line; if it has none, the message is lost.
-func (m *Mailbox[M]) refuse(e *Envelope[M]) {
-	if e.away != nil {
-		e.away.decide(phaseRefused, ErrClosed)
-		return
-	}
-	m.report(Loss{Count: 1, Type: typeOf(&e.msg), Reason: ErrClosed})
-}
-
-// refuseWaiting is refuse for a chain.
-func (m *Mailbox[M]) refuseWaiting(e *Envelope[M]) {
-	for e != nil {
-		next := e.next
-		e.next = nil
-		m.refuse(e)
-		e = next
-	}
-}
-
-// abandon is called by a sender when home's scheduler has stopped: nobody will read m any more.
-func (m *Mailbox[M]) abandon(x *ext[M], own int) error {
-	x.mu.Lock()
-	x.gone = true
-	in := x.in
-	x.in = ring[M]{}
-	waiting := x.takeWaiting()
-	x.mu.Unlock()
-	if n := int(in.n) - own; n > 0 {
-		m.report(Loss{Count: n, Type: typeOf(&in.buf[in.head]), Reason: ErrClosed})
-	}
-	m.refuseWaiting(waiting)
-	return ErrClosed
-}
-
-// deliverEarly is Deliver before the first Open.
-func (m *Mailbox[M]) deliverEarly(e *Envelope[M], v M) error {
-	err := m.sendFromElsewhere(nil, nil, v, nil, true)
-	if err != ErrFull {
-		return err
-	}
-	x := m.ext.Load()
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	e.place.Item = e
-	e.msg, e.sent, e.err = v, false, nil
-	if x.queueEnd == nil {
-		x.queue = e
+	if a.task == nil {
+		a.done <- struct{}{}
 	} else {
-		x.queueEnd.next = e
+		a.task.Scheduler().Inject(a)
 	}
-	x.queueEnd = e
-	return nil
+	return true
+}
+
+// Do wakes the sender. On its scheduler.
+func (a *away) Do() {
+	if a.parked {
+		a.task.Wake()
+	}
 }

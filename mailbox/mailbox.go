@@ -100,11 +100,10 @@ type Mailbox[M any] struct {
 
 const never = math.MaxUint32
 
-// The states of a mailbox. Each is entered from the ones above it; Reopen goes back from closed to open.
+// The states of a mailbox.
 const (
 	stateOpen   = iota
-	stateClosed // no more sends; what is queued will be read
-	stateDead   // nobody will read it any more
+	stateClosed // no more sends; what is queued can still be read
 )
 
 // New makes a mailbox. It panics if cfg is invalid, naming the field.
@@ -161,15 +160,13 @@ func (m *Mailbox[M]) Open(t *scheduler.Task) {
 	switch home := m.home.Load(); home {
 	case t.Scheduler():
 	case nil:
+		// A sender from elsewhere holds the lock while it looks at home: it sees the new one, or what it did is taken in below.
 		m.home.Store(t.Scheduler())
-		// A sender holds the lock while it looks at home: it has seen the new one, or what it did is taken in below.
 	default:
 		misuse("opened by %v on another scheduler than before", t)
 	}
 	m.reader.Holder = t
-	if m.ext.Load() != nil {
-		m.takeIn()
-	}
+	m.collect()
 }
 
 // Hold ends the reader but not the mailbox: it goes on to take messages up to its capacity, for the next reader. On home.
@@ -188,12 +185,12 @@ func (m *Mailbox[M]) Close() {
 		home.Inject((*closing[M])(m))
 		return
 	}
-	// Not opened yet: only senders from outside can wait, and they look at the state under the lock.
+	// Not opened yet, so whoever waits is in ext.queue. If m is being opened now, Open sends them away.
 	if x := m.ext.Load(); x != nil {
 		x.mu.Lock()
-		waiting := x.takeWaiting()
+		lost := m.refuse(&x.queue)
 		x.mu.Unlock()
-		m.refuseWaiting(waiting)
+		m.report(lost)
 	}
 }
 
@@ -202,17 +199,21 @@ type closing[M any] Mailbox[M]
 
 func (c *closing[M]) Do() {
 	m := (*Mailbox[M])(c)
-	if m.state.Load() == stateOpen {
+	if !m.Closed() {
 		return // opened again meanwhile
 	}
-	if x := m.ext.Load(); x != nil {
-		m.takeIn()
-		m.refuseAll(x)
-	}
+	m.collect()
 	m.wakeReader()
 }
 
-// wakeReader wakes the reader whatever it waits for. On home.
+// collect is takeIn if anybody has ever sent from elsewhere. On home.
+func (m *Mailbox[M]) collect() {
+	if m.ext.Load() != nil {
+		m.takeIn()
+	}
+}
+
+// wakeReader wakes the reader if it waits for messages. On home.
 func (m *Mailbox[M]) wakeReader() {
 	if m.need != never {
 		m.need = never
@@ -220,59 +221,55 @@ func (m *Mailbox[M]) wakeReader() {
 	}
 }
 
-// Reopen lets messages in again after Close. On home.
-func (m *Mailbox[M]) Reopen() { m.state.CompareAndSwap(stateClosed, stateOpen) }
+// Reopen lets messages in again after Close, CloseEmpty or Discard. On home.
+func (m *Mailbox[M]) Reopen() {
+	if m.state.CompareAndSwap(stateClosed, stateOpen) {
+		if x := m.ext.Load(); x != nil {
+			m.letIn(x)
+		}
+	}
+}
 
 // Closed reports whether m takes no more messages. From any goroutine.
 func (m *Mailbox[M]) Closed() bool { return m.state.Load() != stateOpen }
 
 // Drained reports whether m is closed and empty: there will be nothing to read. On home.
 func (m *Mailbox[M]) Drained() bool {
-	if m.queue.n > 0 || m.state.Load() == stateOpen {
+	if m.queue.n > 0 || !m.Closed() {
 		return false
 	}
-	if m.ext.Load() != nil {
-		m.takeIn() // a message may be on its way that was sent before the close
-	}
+	m.collect() // a message may be on its way that was sent before the close
 	return m.queue.n == 0
 }
 
-// Discard ends m for good: what is queued is reported as lost, senders get ErrClosed. On home; if m was never opened, from
-// any goroutine.
+// Discard is CloseEmpty and the end of the reader, if there is one.
 func (m *Mailbox[M]) Discard() {
-	m.reader.Holder = nil
-	m.need = never
-	m.empty(stateDead)
+	m.Hold()
+	m.CloseEmpty()
 }
 
-// empty closes m and reports what is queued as lost, but lets it be opened again with Reopen. On home.
-func (m *Mailbox[M]) empty(state uint32) {
-	m.state.Store(state)
-	if x := m.ext.Load(); x != nil {
-		m.takeIn()
-		m.refuseAll(x)
-	}
+// CloseEmpty is Close for a mailbox that nobody will read any more: what is queued, or on its way, is reported as lost. On home;
+// if m was never opened, from any goroutine.
+func (m *Mailbox[M]) CloseEmpty() {
+	m.state.Store(stateClosed)
+	m.collect()
 	m.Settle(ErrClosed)
-	n := m.queue.n
-	if n == 0 {
-		m.queue = ring[M]{}
-		return
+	lost := Loss{Count: int(m.queue.n), Reason: ErrClosed}
+	if m.queue.n > 0 {
+		lost.Type = typeOf(&m.queue.buf[m.queue.head])
 	}
-	loss := Loss{Count: int(n), Type: typeOf(&m.queue.buf[m.queue.head]), Reason: ErrClosed}
 	for m.queue.n > 0 {
 		if _, ticket := m.queue.popTicket(); ticket != nil {
 			ticket.Settled(ErrClosed)
 		}
 	}
 	m.queue = ring[M]{}
-	m.report(loss)
+	m.report(lost)
+	m.wakeReader()
 }
 
-// CloseEmpty closes m and reports what is queued as lost; Reopen lets messages in again. On home.
-func (m *Mailbox[M]) CloseEmpty() { m.empty(stateClosed) }
-
 func (m *Mailbox[M]) report(l Loss) {
-	if m.losses != nil {
+	if l.Count > 0 && m.losses != nil {
 		m.losses.MessagesLost(l)
 	}
 }

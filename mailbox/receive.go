@@ -3,6 +3,7 @@ package mailbox
 import (
 	"context"
 	"iter"
+	"math"
 	"time"
 
 	"github.com/gotasklet/tasklet/scheduler"
@@ -30,21 +31,22 @@ func (m *Mailbox[M]) pop() M {
 		return m.popWithTicket()
 	}
 	v := m.queue.pop()
-	if m.ext.Load() != nil {
-		m.madeRoom()
-	}
+	m.madeRoom()
 	return v
 }
 
 func (m *Mailbox[M]) popWithTicket() M {
 	v, ticket := m.queue.popTicket()
-	if ticket != nil {
-		m.queue.tickets.taken = append(m.queue.tickets.taken, ticket)
-	}
-	if m.ext.Load() != nil {
-		m.madeRoom()
-	}
+	m.inHand(ticket)
+	m.madeRoom()
 	return v
+}
+
+// inHand notes the ticket of a message that was taken; nil too, so that PutBack finds the right one.
+func (m *Mailbox[M]) inHand(ticket Ticket) {
+	if k := m.queue.tickets; k != nil {
+		k.taken = append(k.taken, ticket)
+	}
 }
 
 // Settle tells the senders of the messages in hand, that is taken and not settled, that the reader is through with them: err
@@ -52,20 +54,22 @@ func (m *Mailbox[M]) popWithTicket() M {
 // the caller does it. On home.
 func (m *Mailbox[M]) Settle(err error) {
 	k := m.queue.tickets
-	if k == nil || len(k.taken) == 0 {
+	if k == nil {
 		return
 	}
 	for i, ticket := range k.taken {
 		k.taken[i] = nil
-		ticket.Settled(err)
+		if ticket != nil {
+			ticket.Settled(err)
+		}
 	}
 	k.taken = k.taken[:0]
 }
 
-// madeRoom lets in those who wait, after the reader has taken something.
+// madeRoom lets in those who wait, after the reader has taken something, or promises room to the outside when it has little.
 func (m *Mailbox[M]) madeRoom() {
 	x := m.ext.Load()
-	if x != nil && (!x.line.Empty() || (x.used && m.granted == 0)) {
+	if x != nil && (!x.line.Empty() || m.granted <= (m.cap-m.queue.n)/8) {
 		m.letIn(x)
 	}
 }
@@ -90,17 +94,27 @@ func (m *Mailbox[M]) Next(ctx context.Context) (M, error) {
 
 func (m *Mailbox[M]) next(t *scheduler.Task, w scheduler.Wait) (v M, err error) {
 	m.Settle(nil)
-	for m.queue.n == 0 {
-		if m.Drained() {
-			return v, ErrClosed
-		}
-		if m.queue.n == 0 {
-			if err := m.await(t, w, 1); err != nil && m.queue.n == 0 {
-				return v, err
-			}
-		}
+	t.Checkpoint()
+	if err := m.some(t, w); err != nil {
+		return v, err
 	}
 	return m.pop(), nil
+}
+
+// some waits until a message is queued. If one is there when the wait ends, it doesn't matter what ended it.
+func (m *Mailbox[M]) some(t *scheduler.Task, w scheduler.Wait) error {
+	for m.queue.n == 0 {
+		if m.Drained() {
+			return ErrClosed
+		}
+		if m.queue.n > 0 {
+			break // it was on its way
+		}
+		if err := m.await(t, w, 1); err != nil && m.queue.n == 0 {
+			return err
+		}
+	}
+	return nil
 }
 
 // await parks the reader until need messages are queued, m is closed, or the wait ends.
@@ -141,17 +155,33 @@ func (m *Mailbox[M]) Receive() iter.Seq[M] {
 }
 
 // ReceiveTimeout is Receive with a limit of d on the wait for each message: when it is over, the last pair is (zero,
-// ErrTimeout). If m is closed it ends without such a pair. d <= 0: only what is there already.
+// ErrTimeout). If m is closed it ends without such a pair. With d <= 0 it doesn't wait, but gives way to the other ready tasks
+// when there is nothing.
 func (m *Mailbox[M]) ReceiveTimeout(d time.Duration) iter.Seq2[M, error] {
 	return func(yield func(M, error) bool) {
 		for {
-			t := m.mustRead("ReceiveTimeout")
-			v, err := m.next(t, scheduler.Wait{Kind: scheduler.InReceive, Until: t.Scheduler().After(max(d, 0))})
+			v, err := m.nextWithin(m.mustRead("ReceiveTimeout"), d)
 			if err == ErrClosed || !yield(v, err) || err != nil {
 				return
 			}
 		}
 	}
+}
+
+func (m *Mailbox[M]) nextWithin(t *scheduler.Task, d time.Duration) (v M, err error) {
+	w := scheduler.Wait{Kind: scheduler.InReceive}
+	m.Settle(nil)
+	switch {
+	case m.queue.n > 0:
+	case d > 0:
+		w.Until = t.Scheduler().After(d)
+	default:
+		t.Yield()
+		if !m.Drained() && m.queue.n == 0 {
+			return v, ErrTimeout
+		}
+	}
+	return m.next(t, w)
 }
 
 // ReceiveBatch gives the messages in batches of at most max, which is cut to the capacity. Each waits for a first message, and
@@ -169,13 +199,9 @@ func (m *Mailbox[M]) ReceiveBatch(max int, wait time.Duration) iter.Seq[[]M] {
 			w := scheduler.Wait{Kind: scheduler.InReceive}
 			need := m.BatchSize(max)
 			m.Settle(nil)
-			for m.queue.n == 0 {
-				if m.Drained() {
-					return
-				}
-				if m.queue.n == 0 {
-					_ = m.await(t, w, 1)
-				}
+			t.Checkpoint()
+			if m.some(t, w) != nil {
+				return
 			}
 			if wait > 0 {
 				w.Until = t.Scheduler().After(wait)
@@ -195,7 +221,7 @@ func (m *Mailbox[M]) ReceiveBatch(max int, wait time.Duration) iter.Seq[[]M] {
 }
 
 // BatchSize is the most that a batch of max can have.
-func (m *Mailbox[M]) BatchSize(max int) int { return min(max, int(m.cap)) }
+func (m *Mailbox[M]) BatchSize(max int) int { return min(max, int(min(m.cap, math.MaxInt32))) }
 
 // TakeBatch appends the next messages, at most max, to batch. Only the reader may call it.
 func (m *Mailbox[M]) TakeBatch(batch []M, max int) []M {
@@ -207,19 +233,25 @@ func (m *Mailbox[M]) TakeBatch(batch []M, max int) []M {
 }
 
 // Match is the selective receive: it takes the first message for which want is true; the others keep their order. While
-// there is none it parks the reader, and looks at the new ones as they come. Errors as Next; also ErrFull, at once, if no
-// message matches and none can come, because m is full and its policy is Block or Fail. Only the reader may call it, with
-// its own context; want may not park.
+// there is none it parks the reader, and looks at the new ones as they come. ErrClosed if m is closed and no message matches;
+// ErrFull, at once, if no message matches and none can come, because m is full and doesn't drop old ones; else errors as Next.
+// Only the reader may call it, with its own context; want may not park.
 func (m *Mailbox[M]) Match(ctx context.Context, want func(M) bool) (v M, err error) {
 	t := m.mustRead("Match")
 	_, limit := scheduler.Caller(ctx, "Match")
 	m.Settle(nil)
-	var seen, evicted uint32
+	t.Checkpoint()
+	var seen uint32
+	dropped := m.dropped
 	for ended := error(nil); ; {
-		if d := uint32(m.dropped) - evicted; d > 0 && m.policy == DropOldest {
-			seen -= min(seen, d) // they went from the front
+		closed := m.Closed()
+		if closed {
+			m.collect()
 		}
-		evicted = uint32(m.dropped)
+		if m.policy == DropOldest {
+			seen -= uint32(min(uint64(seen), m.dropped-dropped)) // they went from the front
+			dropped = m.dropped
+		}
 		for ; seen < m.queue.n; seen++ {
 			if want(m.queue.buf[m.queue.index(seen)]) {
 				return m.take(seen), nil
@@ -228,13 +260,12 @@ func (m *Mailbox[M]) Match(ctx context.Context, want func(M) bool) (v M, err err
 		switch {
 		case ended != nil:
 			return v, ended
-		case m.Drained() || (m.Closed() && m.queue.n == seen):
+		case closed:
 			return v, ErrClosed
-		case m.queue.n >= m.cap && (m.policy == Block || m.policy == Fail):
+		case m.queue.n >= m.cap && m.policy != DropOldest:
 			return v, ErrFull
-		case m.queue.n == seen:
-			ended = m.await(t, scheduler.Wait{Kind: scheduler.InReceive, Ctx: limit}, 1)
 		}
+		ended = m.await(t, scheduler.Wait{Kind: scheduler.InReceive, Ctx: limit}, 1)
 	}
 }
 
@@ -243,9 +274,7 @@ func (m *Mailbox[M]) take(i uint32) M {
 	m.peak = max(m.peak, m.queue.n)
 	m.handled++
 	v, ticket := m.queue.remove(i)
-	if ticket != nil {
-		m.queue.tickets.taken = append(m.queue.tickets.taken, ticket)
-	}
+	m.inHand(ticket)
 	m.madeRoom()
 	return v
 }
@@ -253,9 +282,12 @@ func (m *Mailbox[M]) take(i uint32) M {
 // large is the number of unused places in the buffer from which it is worth to give it back.
 const large = 16
 
-// calm is called when the reader begins to wait: if the mailbox is empty and stays so, its memory is given back.
+// calm is called when the reader begins to wait. If m is empty a second later, its memory is given back.
 func (m *Mailbox[M]) calm() {
-	if len(m.queue.buf) <= large || m.calming || m.queue.n > 0 {
+	if m.calming || m.queue.n > 0 {
+		return
+	}
+	if x := m.ext.Load(); len(m.queue.buf) <= large && (x == nil || x.free == nil) {
 		return
 	}
 	m.calming = true
@@ -270,11 +302,14 @@ func (s *shrink[M]) Do() {
 	if m.queue.n > 0 {
 		return
 	}
-	m.queue.buf, m.queue.head = nil, 0
-	if m.queue.tickets != nil {
-		m.queue.tickets.slots = nil
-	}
+	m.queue.release()
 	if x := m.ext.Load(); x != nil {
-		x.spare = ring[M]{}
+		x.free = nil
+		x.spare.release()
+		x.mu.Lock()
+		if x.in.n == 0 {
+			x.in.release()
+		}
+		x.mu.Unlock()
 	}
 }

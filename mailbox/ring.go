@@ -112,6 +112,9 @@ func (r *ring[M]) remove(i uint32) (M, Ticket) {
 }
 
 func (r *ring[M]) grow(limit uint32) {
+	if r.n >= 1<<31 {
+		misuse("%d messages: an index and a count must add up to 32 bits", r.n)
+	}
 	size := max(4, 2*uint32(len(r.buf)))
 	if size > limit && limit > r.n {
 		size = limit
@@ -126,4 +129,12 @@ func (r *ring[M]) grow(limit uint32) {
 		r.tickets.slots = tickets
 	}
 	r.buf, r.head = buf, 0
+}
+
+// release gives the memory of an empty ring back.
+func (r *ring[M]) release() {
+	r.buf, r.head = nil, 0
+	if r.tickets != nil {
+		r.tickets.slots = nil
+	}
 }

@@ -41,7 +41,7 @@ func (m *Mailbox[M]) send(ctx context.Context, v M, ticket Ticket, try bool) err
 //
 // Budget with the reader's side: 15 ns a message, no allocation, no locked instruction.
 func (m *Mailbox[M]) Put(t *scheduler.Task, v M) bool {
-	if m.home.Load() != t.Scheduler() || m.state.Load() != stateOpen || m.queue.n+m.granted >= m.cap {
+	if m.home.Load() != t.Scheduler() || m.state.Load() != stateOpen || m.full() {
 		return false
 	}
 	m.put(v, nil)
@@ -53,37 +53,53 @@ func (m *Mailbox[M]) SendTask(t *scheduler.Task, limit context.Context, v M, tic
 	if m.home.Load() != t.Scheduler() {
 		return m.sendFromElsewhere(t, limit, v, ticket, try)
 	}
-	if m.state.Load() != stateOpen {
-		return ErrClosed
+	wait, err := m.offer(v, ticket, m.onFull(try))
+	if wait {
+		return m.wait(t, limit, v, ticket)
 	}
-	if m.queue.n+m.granted < m.cap || m.reclaim() {
-		m.put(v, ticket)
-		return nil
-	}
-	switch m.policy {
-	case DropNewest:
-		m.dropped++
-		m.drop(v, ticket)
-		return nil
-	case DropOldest:
-		m.dropOldest()
-		m.put(v, ticket)
-		return nil
-	case Fail:
-		return ErrFull
-	}
-	if try {
-		return ErrFull
-	}
-	return m.wait(t, limit, v, ticket)
+	return err
 }
+
+// onFull is what a send does that finds no room.
+func (m *Mailbox[M]) onFull(try bool) Policy {
+	if try && m.policy == Block {
+		return Fail
+	}
+	return m.policy
+}
+
+// offer puts v into the queue. If there is no room, onFull says what is to be done; for Block, it reports that the sender has to
+// wait. On home.
+func (m *Mailbox[M]) offer(v M, ticket Ticket, onFull Policy) (wait bool, err error) {
+	if m.state.Load() != stateOpen {
+		return false, ErrClosed
+	}
+	if m.full() && !m.reclaim() {
+		switch onFull {
+		case Block:
+			return true, nil
+		case Fail:
+			return false, ErrFull
+		case DropNewest:
+			m.dropped++
+			m.drop(v, ticket)
+			return false, nil
+		case DropOldest:
+			m.dropOldest()
+		}
+	}
+	m.put(v, ticket)
+	return false, nil
+}
+
+// full reports whether there is no room that is not promised. On home.
+func (m *Mailbox[M]) full() bool { return m.queue.n+m.granted >= m.cap }
 
 // put appends v to the queue, which has room, and wakes a reader that waits for so many. On home.
 func (m *Mailbox[M]) put(v M, ticket Ticket) {
 	m.queue.push(v, ticket, m.cap)
 	if m.queue.n >= m.need {
-		m.need = never
-		m.reader.Holder.Wake()
+		m.wakeReader()
 	}
 }
 
@@ -109,86 +125,12 @@ func (m *Mailbox[M]) drop(v M, ticket Ticket) {
 	m.report(Loss{Count: 1, Type: typeOf(&v), Reason: ErrDropped})
 }
 
-// dropOldest makes room for one. On home; the queue is not empty, for its capacity is at least 1 and local senders have taken
-// back what was promised to others.
+// dropOldest makes room for one in a full mailbox. On home.
 func (m *Mailbox[M]) dropOldest() {
 	if m.queue.n == 0 {
-		return
+		m.takeIn() // all that m can hold is on its way
 	}
 	v, ticket := m.queue.popTicket()
 	m.dropped++
 	m.drop(v, ticket)
 }
-
-// Envelope is a message that waits for room: a place in the line of senders. It belongs to a parked sender or, with Deliver,
-// to something that nobody waits for (a timer, a watch), which keeps it. The zero Envelope is ready for use.
-type Envelope[M any] struct {
-	place  scheduler.Waiter // in ext.line; its Item is the envelope. Owned by home
-	msg    M
-	ticket Ticket
-	err    error        // why the message was refused, when it does not wait any more
-	sent   bool         // the message is in the queue
-	away   *away[M]     // of a sender from elsewhere; nil for a local one
-	next   *Envelope[M] // in the free list, or in ext.queue
-}
-
-// wait parks t in the line of senders until its message has been moved in for it.
-func (m *Mailbox[M]) wait(t *scheduler.Task, limit context.Context, v M, ticket Ticket) error {
-	x := m.extra()
-	e := x.envelope()
-	e.msg, e.ticket = v, ticket
-	x.line.Add(&e.place)
-	// A kill that is raised here takes the envelope out of the line, and it is left to the garbage collector.
-	err := t.Park(scheduler.Wait{Kind: scheduler.InSend, On: &m.reader, Ctx: limit, In: &e.place})
-	if e.sent {
-		err = nil // whatever else came meanwhile
-	} else if e.err != nil {
-		err = e.err
-	}
-	x.release(e)
-	return err
-}
-
-// Deliver puts v into m on behalf of nobody: it never parks. If there is no room, the message takes its place among the parked
-// senders with e, which must not be in use, and is moved in when its turn comes; under Fail and DropNewest it is lost
-// unless mustWait. ErrClosed, and the message is lost, if m takes no more. On home, or before the first Open.
-func (m *Mailbox[M]) Deliver(e *Envelope[M], v M, mustWait bool) error {
-	if m.state.Load() != stateOpen {
-		m.report(Loss{Count: 1, Type: typeOf(&v), Reason: ErrClosed})
-		return ErrClosed
-	}
-	if m.home.Load() == nil {
-		return m.deliverEarly(e, v)
-	}
-	switch {
-	case m.queue.n+m.granted < m.cap || m.reclaim():
-		m.put(v, nil)
-	case m.policy == DropOldest:
-		m.dropOldest()
-		m.put(v, nil)
-	case m.policy == Block || mustWait:
-		e.place.Item = e
-		e.msg, e.sent, e.err = v, false, nil
-		m.extra().line.Add(&e.place)
-	case m.policy == Fail:
-		m.report(Loss{Count: 1, Type: typeOf(&v), Reason: ErrFull})
-		return ErrFull
-	default:
-		m.dropped++
-		m.drop(v, nil)
-	}
-	return nil
-}
-
-// Withdraw takes e, which was given to Deliver, out of the line, if it stands there. On home.
-func (m *Mailbox[M]) Withdraw(e *Envelope[M]) {
-	if x := m.ext.Load(); x != nil && !e.place.Waits() {
-		x.unqueue(e)
-	}
-	e.place.Leave()
-	var zero M
-	e.msg = zero
-}
-
-// Waits reports whether e stands in a line.
-func (e *Envelope[M]) Waits() bool { return e.place.Waits() }
