@@ -3,6 +3,7 @@ package actor
 import (
 	"math"
 	"reflect"
+	"slices"
 	"time"
 
 	"go.uber.org/zap"
@@ -18,6 +19,59 @@ type Body interface {
 	instance() instance
 	// allows are the options that make sense for the body.
 	allows() optionSet
+}
+
+// WithOptions gives a body that is started with opts, in front of those given at the start. An option that the body can't use
+// is misuse at the start.
+func WithOptions(b Body, opts ...Option) Body {
+	if b == nil {
+		misuse("WithOptions of a nil Body")
+	}
+	return &composed{Body: b, opts: opts}
+}
+
+// WithBodies is for those who write a supervisor: inner gives the bodies that b starts as children. What CloseRef and Retire do
+// to b they do to them too.
+func WithBodies(b Body, inner func() []Body) Body {
+	if b == nil {
+		misuse("WithBodies of a nil Body")
+	}
+	return &composed{Body: b, inner: inner}
+}
+
+// composed is a body with something added.
+type composed struct {
+	Body
+	opts  []Option
+	inner func() []Body
+}
+
+// optionsOf gives the options that b brings, followed by opts.
+func optionsOf(b Body, opts []Option) []Option {
+	c, ok := b.(*composed)
+	if !ok {
+		return opts
+	}
+	return optionsOf(c.Body, append(slices.Clip(c.opts), opts...))
+}
+
+// refsOf calls f for the lines of b and of the bodies that it starts.
+func refsOf(b Body, f func(refLine)) {
+	for {
+		c, ok := b.(*composed)
+		if !ok {
+			break
+		}
+		if c.inner != nil {
+			for _, in := range c.inner() {
+				refsOf(in, f)
+			}
+		}
+		b = c.Body
+	}
+	if l := b.instance().line(); l != nil {
+		f(l)
+	}
 }
 
 // instance is a body at work.

@@ -334,7 +334,7 @@ func (t *Tasklet) finish() {
 	t.phase = finished
 	t.task.Finish()
 	exit := Exit{Tasklet: t, Kind: KindOf(err), Err: err}
-	failedStart := x != nil && x.start != nil && !x.start.done
+	failedStart := x != nil && x.start != nil && !x.start.told
 	leaked := t.marks.Load()&markLeaked != 0
 	if x != nil || t.sys.wantsExit(t, exit.Kind) {
 		exit.Path = t.Path()
@@ -377,15 +377,20 @@ func (t *Tasklet) finish() {
 
 // announce tells the one that waits for the start of t how it went.
 func (t *Tasklet) announce(err error) {
-	if x := t.ex.Load(); x != nil && x.start != nil && !x.start.done {
-		x.start.done, x.start.err = true, err
-		x.start.line.ReleaseAll()
+	x := t.ex.Load()
+	if x == nil || x.start == nil || x.start.told {
+		return
 	}
+	w := x.start
+	w.told, w.err = true, err
+	close(w.done)
+	w.line.ReleaseAll()
 }
 
 // startWait is where StartChild waits.
 type startWait struct {
-	line scheduler.Line
-	done bool
-	err  error
+	line scheduler.Line // of tasklets
+	told bool           // owned by the scheduler, or by the starter before t is in the tree
+	err  error          // written before done is closed
+	done chan struct{}  // for an ordinary goroutine
 }

@@ -13,6 +13,7 @@ type Option struct {
 	n     int64
 	start func(*Tasklet) error
 	exit  func(Exit)
+	next  *Tasklet
 }
 
 // optionSet is a set of options, one bit each.
@@ -31,8 +32,10 @@ const (
 	optOnStart
 	optSupervised
 	optOnScheduler
+	optPlaceBefore
+	optRetry
 
-	anyBody       = optName | optDaemon | optShutdown | optStop | optEscalate | optOnStart | optSupervised | optOnScheduler
+	anyBody       = optName | optDaemon | optShutdown | optStop | optEscalate | optOnStart | optSupervised | optOnScheduler | optPlaceBefore
 	repeatOptions = optResume
 	boxOptions    = optMailboxLen | optOverflow
 	refOptions    = optionSet(0) // of a body whose ref exists already
@@ -42,6 +45,7 @@ var optionNames = map[optionSet]string{
 	optName: "Name", optDaemon: "Daemon", optMailboxLen: "MailboxLen", optOverflow: "Overflow", optImmediate: "Immediate",
 	optShutdown: "Shutdown", optResume: "OnFailure(Resume)", optStop: "OnFailure(Stop)", optEscalate: "OnFailure(Escalate)",
 	optOnStart: "OnStart", optSupervised: "Supervised", optOnScheduler: "OnScheduler",
+	optPlaceBefore: "PlaceBefore", optRetry: "Retry",
 }
 
 // Name names the tasklet, or the ref and so the tasklets that read it. Names need not be unique; a slash in one is misuse.
@@ -141,6 +145,10 @@ func Supervised(onEnd func(Exit)) Option {
 	return Option{set: optSupervised, exit: onEnd}
 }
 
+// PlaceBefore is for those who write a supervisor: the tasklet takes its place among its siblings before next, and not at the end,
+// so that a restarted child is stopped in its old turn. If next is nil or has finished, it means nothing.
+func PlaceBefore(next *Tasklet) Option { return Option{set: optPlaceBefore, next: next} }
+
 // apply sets t up as the options say. allowed are those that make sense for the call named op.
 func (t *Tasklet) apply(op string, opts []Option, allowed optionSet) (daemon bool) {
 	if allowed&optResume == 0 {
@@ -169,6 +177,10 @@ func (t *Tasklet) apply(op string, opts []Option, allowed optionSet) (daemon boo
 		case optOnStart:
 			x := t.extra()
 			x.onStart = append(x.onStart, o.start)
+		case optPlaceBefore:
+			if o.next != nil {
+				t.extra().before = o.next
+			}
 		case optSupervised:
 			t.supervised = true
 			t.extra().supervised = o.exit

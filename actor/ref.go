@@ -64,6 +64,7 @@ type refLine interface {
 	stats() mailbox.Stats
 	name() string
 	identity() any
+	current() *Tasklet
 }
 
 // NewRef makes a ref before its tasklet: it can be handed out, and takes messages up to its capacity. Options: Name,
@@ -343,6 +344,7 @@ func (l *line[M]) isDead() bool          { return l.dead.Load() }
 func (l *line[M]) message() reflect.Type { return reflect.TypeFor[M]() }
 func (l *line[M]) stats() mailbox.Stats  { return l.box.Stats() }
 func (l *line[M]) identity() any         { return l }
+func (l *line[M]) current() *Tasklet     { return l.cur.Load() }
 
 // MessagesLost is called by the mailbox.
 func (l *line[M]) MessagesLost(loss mailbox.Loss) {
@@ -354,14 +356,36 @@ func (l *line[M]) MessagesLost(loss mailbox.Loss) {
 // CloseRef is for those who write a supervisor: the ref of b, if it has one, takes no more messages, and what is queued becomes
 // dead letters, until b is started again. On the scheduler.
 func CloseRef(b Body) {
-	if l := b.instance().line(); l != nil && !l.isDead() {
-		l.close(true)
-	}
+	refsOf(b, func(l refLine) {
+		if !l.isDead() {
+			l.close(true)
+		}
+	})
 }
 
 // Retire is for those who write a supervisor: the ref of b, if it has one, ends for good. On the scheduler.
-func Retire(b Body) {
-	if l := b.instance().line(); l != nil {
-		l.retire()
+func Retire(b Body) { refsOf(b, refLine.retire) }
+
+// RefState says whether a body can be started, as far as its ref goes.
+type RefState uint8
+
+const (
+	NoRef      RefState = iota // it reads none, and can be started any number of times
+	RefFree                    // nobody reads it
+	RefRunning                 // a tasklet runs that does
+	RefDead                    // its line of tasklets has ended for good
+)
+
+// RefOf gives something that identifies the ref that b reads, nil if there is none, and whether b can be started.
+func RefOf(b Body) (identity any, state RefState) {
+	l := b.instance().line()
+	switch {
+	case l == nil:
+		return nil, NoRef
+	case l.isDead():
+		return l.identity(), RefDead
+	case l.current() != nil:
+		return l.identity(), RefRunning
 	}
+	return l.identity(), RefFree
 }

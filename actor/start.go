@@ -64,6 +64,9 @@ func (t *Tasklet) start(p Spawner, op string, opts []Option, allowed optionSet) 
 		t.stillborn(l)
 		return
 	}
+	if t.phase == living {
+		t.announce(nil)
+	}
 	if s.wants(EventSpawn) {
 		s.emit(Event{Kind: EventSpawn, Tasklet: t})
 	}
@@ -108,6 +111,7 @@ func (t *Tasklet) stillborn(l refLine) {
 	if l != nil {
 		l.bodyEnded(t, ErrStopped)
 	}
+	t.announce(ErrStopped)
 }
 
 // Go starts a tasklet that calls f once. What f returns is its result; see [Tasklet.Join].
@@ -124,7 +128,7 @@ func StartTasklet(p Spawner, b Body, opts ...Option) *Tasklet {
 		misuse("StartTasklet with a nil Body")
 	}
 	t := &Tasklet{inst: b.instance()}
-	t.start(p, "StartTasklet", opts, b.allows())
+	t.start(p, "StartTasklet", optionsOf(b, opts), b.allows())
 	return t
 }
 
@@ -240,31 +244,34 @@ func Spawn[M any](p Spawner, f func(*Tasklet, *mailbox.Mailbox[M]) error, opts .
 
 // StartChild is StartTasklet that waits until the tasklet has started: its OnStart functions and its init are done. If one of
 // them fails, StartChild returns its error when all is undone. If ctx ends first, the error is that of ctx, and the start goes
-// on. ctx must be p or derived from it; with a *System, any.
+// on. From inside a tasklet, ctx must be its own; from an ordinary goroutine p is a *System.
 func StartChild(ctx context.Context, p Spawner, b Body, opts ...Option) (*Tasklet, error) {
-	if b == nil {
+	switch {
+	case ctx == nil:
+		misuse("StartChild with a nil context")
+	case p == nil:
+		misuse("StartChild under a nil Spawner")
+	case b == nil:
 		misuse("StartChild with a nil Body")
 	}
-	if p == nil {
-		misuse("StartChild under a nil Spawner")
-	}
 	t := &Tasklet{inst: b.instance()}
-	w := &startWait{}
+	w := &startWait{done: make(chan struct{})}
 	t.extra().start = w
-	by, limit := scheduler.Caller(ctx, "StartChild")
-	t.start(p, "StartChild", opts, b.allows())
-	if t.HasFinished() {
-		return t, t.result()
+	t.start(p, "StartChild", optionsOf(b, opts), b.allows())
+	by, limit := scheduler.From(ctx)
+	if by == nil {
+		select {
+		case <-w.done:
+		case <-ctx.Done():
+			return t, scheduler.ContextError(ctx)
+		}
+		return t, w.err
 	}
-	if t.phase != starting {
-		w.done = true
-		return t, nil
-	}
-	for !w.done {
+	for !w.told {
 		var place scheduler.Waiter
 		w.line.Add(&place)
 		wait := scheduler.Wait{Kind: scheduler.InJoin, On: t.task.Resource(), Ctx: limit, In: &place}
-		if err := by.Park(wait); err != nil && !w.done {
+		if err := by.Park(wait); err != nil && !w.told {
 			return t, err
 		}
 	}

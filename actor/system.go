@@ -304,13 +304,31 @@ func (s *System) link(t, parent *Tasklet) bool {
 		parent.marks.Or(markParent)
 	}
 	t.num = parent.started
-	if t.prev = parent.last; t.prev == nil {
+	var next *Tasklet
+	if x := t.ex.Load(); x != nil && x.before != nil {
+		if b := x.before; b.parent == parent && b.linked {
+			next = b
+		}
+		x.before = nil
+	}
+	insert(parent, t, next)
+	return true
+}
+
+// insert links t into parent's children before next; nil: at the end.
+func insert(parent, t, next *Tasklet) {
+	t.linked = true
+	t.next = next
+	if next == nil {
+		t.prev, parent.last = parent.last, t
+	} else {
+		t.prev, next.prev = next.prev, t
+	}
+	if t.prev == nil {
 		parent.first = t
 	} else {
 		t.prev.next = t
 	}
-	parent.last = t
-	return true
 }
 
 // unwinding: a tasklet that was killed hard may still start children, which are stopped with the rest.
@@ -337,7 +355,7 @@ func (s *System) unlink(t *Tasklet) {
 	} else {
 		t.next.prev = t.prev
 	}
-	t.prev, t.next = nil, nil
+	t.prev, t.next, t.linked = nil, nil, false
 }
 
 // finished is called when t has; it ends the system after the root and the daemons.

@@ -41,6 +41,7 @@ type Tasklet struct {
 	phase phase
 
 	// System.mu protects the following.
+	linked                  bool   // among its parent's children
 	started                 uint32 // children so far
 	first, last, next, prev *Tasklet
 
@@ -67,6 +68,7 @@ type extra struct {
 	onStart    []func(*Tasklet) error
 	shutdown   time.Duration // 0: the default
 	supervised func(Exit)
+	before     *Tasklet // the sibling before which t is placed; nil: at the end
 
 	// mu protects the following.
 	mu     sync.Mutex

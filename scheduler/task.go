@@ -202,7 +202,7 @@ func (t *Task) Park(w Wait) error {
 		defer t.setAside()()
 	}
 	soft := w.Ctx != nil || w.Until != 0
-	if w.On != nil && w.On.Holder != nil {
+	if w.On != nil && w.On.Holder != nil && w.Kind != InStop { // a stop breaks the waits that it meets
 		if err := t.checkDeadlock(w, soft); err != nil {
 			leave(w.In)
 			return err
