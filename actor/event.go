@@ -48,6 +48,7 @@ const (
 	EventLeak                               // a tasklet is left when its system has stopped
 	EventReplyLate                          // a reply that nobody waits for any more
 	EventCallTimeout                        // a call ended before its reply
+	EventEscalate                           // the failure of a tasklet kills its parent
 	EventTicksMissed                        // AtRate skipped calls; field missed
 	EventSystemStart
 	EventSystemStop
@@ -77,6 +78,7 @@ var kinds = [256]kindInfo{
 	EventLeak:          {"leak", zap.ErrorLevel},
 	EventReplyLate:     {"reply_late", zap.WarnLevel},
 	EventCallTimeout:   {"call_timeout", zap.WarnLevel},
+	EventEscalate:      {"escalate", zap.ErrorLevel},
 	EventTicksMissed:   {"ticks_missed", zap.WarnLevel},
 	EventSystemStart:   {"system_start", zap.InfoLevel},
 	EventSystemStop:    {"system_stop", zap.InfoLevel},
@@ -334,6 +336,8 @@ func message(e *Event) string {
 		return "nobody waits for the reply of " + who
 	case EventCallTimeout:
 		return "call of " + who + " got no reply in time"
+	case EventEscalate:
+		return "failure of " + who + " kills its parent"
 	case EventTicksMissed:
 		return who + " missed calls"
 	case EventSystemStart:

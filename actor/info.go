@@ -1,6 +1,7 @@
 package actor
 
 import (
+	"reflect"
 	"time"
 
 	"github.com/gotasklet/tasklet/mailbox"
@@ -95,3 +96,6 @@ func (t *Tasklet) label(key string) (string, bool) {
 	}
 	return "", false
 }
+
+// MessageType is the type of the messages that t takes; nil if it takes none.
+func (t *Tasklet) MessageType() reflect.Type { return messageType(t.inst) }

@@ -367,6 +367,7 @@ func (t *Tasklet) finish() {
 		}
 	}
 	if t.onFailure == Escalate && exit.Kind.Failure() && t.parent != nil && t.marks.Load()&markStopped == 0 {
+		t.sys.emit(Event{Kind: EventEscalate, Tasklet: t, Path: exit.Path, Err: err})
 		t.parent.kill(&ChildError{t, err})
 	}
 	if p := t.parent; p != nil && p.phase == stopping {

@@ -5,6 +5,7 @@ import (
 	"reflect"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/gotasklet/tasklet/mailbox"
 	"github.com/gotasklet/tasklet/scheduler"
@@ -182,6 +183,9 @@ func (r Ref[M]) Len() int { return r.must("Len").box.Len() }
 
 // Cap is the capacity of the mailbox; 0 for an unbounded one.
 func (r Ref[M]) Cap() int { return r.must("Cap").box.Cap() }
+
+// IsDead reports whether the line of r's tasklets has ended for good: every send gives mailbox.ErrClosed.
+func (r Ref[M]) IsDead() bool { return r.must("IsDead").isDead() }
 
 // HasFinished reports whether r is dead: its tasklet has ended for good.
 func (r Ref[M]) HasFinished() bool { return r.must("HasFinished").isDead() && r.currentFinished() }
@@ -365,6 +369,17 @@ func CloseRef(b Body) {
 
 // Retire is for those who write a supervisor: the ref of b, if it has one, ends for good. On the scheduler.
 func Retire(b Body) { refsOf(b, refLine.retire) }
+
+// ShutdownOf is how long a tasklet with the body b has to end if its start does not say: see [Shutdown].
+func ShutdownOf(b Body) time.Duration {
+	d := defaultShutdown
+	for _, o := range optionsOf(b, nil) {
+		if o.set == optShutdown && o.n != 0 {
+			d = time.Duration(o.n)
+		}
+	}
+	return d
+}
 
 // RefState says whether a body can be started, as far as its ref goes.
 type RefState uint8

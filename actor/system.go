@@ -59,7 +59,8 @@ type System struct {
 	leaked []Leak
 
 	// Owned by the scheduler.
-	awaits   []*await // with a seed: those under way, in order of their start
+	rand     *rand.Rand // nil without a seed
+	awaits   []*await   // with a seed: those under way, in order of their start
 	seeded   bool
 	mainDone bool // Run's main has returned
 	fatal    error
@@ -79,8 +80,8 @@ func newSystem(ctx context.Context, cfg Config, main instance) (*System, error) 
 	checkName("Config.Name", name)
 	s := &System{name: name, ctx: ctx, plain: context.WithoutCancel(ctx), done: make(chan struct{}), seeded: cfg.Seed != 0}
 	if s.seeded {
-		r := rand.New(rand.NewPCG(cfg.Seed, 1))
-		binary.BigEndian.PutUint64(s.id[:], r.Uint64())
+		s.rand = rand.New(rand.NewPCG(cfg.Seed, 1))
+		binary.BigEndian.PutUint64(s.id[:], s.rand.Uint64())
 	} else {
 		id := uuid.New()
 		copy(s.id[:8], id[:])
@@ -284,6 +285,10 @@ func (s *System) Daemons() []*Tasklet { return s.daemons.Children() }
 
 // Now is the time of the system's clock.
 func (s *System) Now() time.Time { return s.sched.Now() }
+
+// Rand is a generator seeded with Config.Seed, for what is drawn by chance in a run that is to be repeated; nil without a seed.
+// Only from inside the system's tasklets.
+func (s *System) Rand() *rand.Rand { return s.rand }
 
 // link puts t into the tree; false: its parent is ending and takes no more. From any goroutine.
 func (s *System) link(t, parent *Tasklet) bool {

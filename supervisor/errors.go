@@ -1,0 +1,31 @@
+package supervisor
+
+import (
+	"errors"
+	"fmt"
+)
+
+// Errors of the calls at run time. They are OTP's.
+var (
+	ErrAlreadyStarted = errors.New("supervisor: a child with this ID is running")
+	ErrAlreadyPresent = errors.New("supervisor: a child with this ID is there, stopped")
+	ErrNotFound       = errors.New("supervisor: no child with this ID")
+	ErrRunning        = errors.New("supervisor: the child is running")
+	ErrRestarting     = errors.New("supervisor: the child is being restarted")
+	// ErrIntensity is the result of a supervisor that gave up: more restarts than its Intensity allows. It is a failure: a
+	// supervisor above restarts the one that gave up, also when it is transient. (In OTP it is shutdown, which is none.)
+	ErrIntensity = errors.New("supervisor: too many restarts")
+)
+
+// StartError says which child could not be started.
+type StartError struct {
+	ID  string
+	Err error
+}
+
+func (e *StartError) Error() string {
+	return fmt.Sprintf("supervisor: start of child %q: %v", e.ID, e.Err)
+}
+
+// Unwrap gives Err.
+func (e *StartError) Unwrap() error { return e.Err }

@@ -1,0 +1,252 @@
+package supervisor
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/gotasklet/tasklet/actor"
+)
+
+// Strategy says who is restarted when a child fails.
+type Strategy uint8
+
+const (
+	OneForOne  Strategy = iota // the child alone
+	OneForAll                  // all children: the others are stopped first
+	RestForOne                 // the child and those that were started after it
+)
+
+// String gives the name as OTP writes it: one_for_one.
+func (s Strategy) String() string {
+	if s > RestForOne {
+		return "strategy(?)"
+	}
+	return [...]string{"one_for_one", "one_for_all", "rest_for_one"}[s]
+}
+
+// Restart says after which ends a child is restarted.
+type Restart uint8
+
+const (
+	Permanent Restart = iota // always
+	Transient                // after a failure: an error, a panic, a kill that did not come from the supervisor
+	Temporary                // never; the supervisor forgets it when it ends
+)
+
+// String gives the name as OTP writes it: permanent.
+func (r Restart) String() string {
+	if r > Temporary {
+		return "restart(?)"
+	}
+	return [...]string{"permanent", "transient", "temporary"}[r]
+}
+
+// AutoShutdown says whether a supervisor ends by itself when significant children do. Only a significant child that ended by itself
+// and is not restarted counts.
+type AutoShutdown uint8
+
+const (
+	Never          AutoShutdown = iota
+	AnySignificant              // when one of them has ended
+	AllSignificant              // when the last of them has ended
+)
+
+// String gives the name as OTP writes it: any_significant.
+func (a AutoShutdown) String() string {
+	if a > AllSignificant {
+		return "auto_shutdown(?)"
+	}
+	return [...]string{"never", "any_significant", "all_significant"}[a]
+}
+
+// NoRestart as Spec.Intensity allows no restart at all.
+const NoRestart = -1
+
+// Special values for Child.Shutdown, besides times.
+const (
+	BrutalKill = actor.BrutalKill // killed hard from the start, and awaited
+	Infinity   = actor.Infinity   // awaited without end
+)
+
+const (
+	defaultIntensity = 1
+	defaultPeriod    = 5 * time.Second
+)
+
+// Spec describes a supervisor. The zero values are OTP's defaults.
+type Spec struct {
+	Name     string // of its tasklet; "" for one derived, "supervisor#n"
+	Strategy Strategy
+	// Intensity is how many restarts are allowed within Period: at one more the supervisor gives up. 0 is the default, 1;
+	// NoRestart is none.
+	Intensity int
+	// Period is the window for Intensity; 0 is the default, 5 s. A restart that is exactly Period old still counts.
+	Period time.Duration
+	// Backoff delays restarts; the zero Backoff does not.
+	Backoff      Backoff
+	AutoShutdown AutoShutdown
+	Children     []Child // in order of start
+	// LogEvery writes the tree below the supervisor to the log from time to time; 0: never.
+	LogEvery time.Duration
+}
+
+// Child describes a child of a supervisor.
+type Child struct {
+	// ID names the child to the supervisor, and in paths; unique among its children, without a slash.
+	ID string
+	// Body is what it does. A body with a ref may be in one child only.
+	Body    actor.Body
+	Restart Restart
+	// Shutdown is how long it has to end when it is stopped; see actor.Shutdown. 0: 5 s, for a nested supervisor Infinity.
+	Shutdown time.Duration
+	// Significant children count for AutoShutdown. Not allowed with Permanent, nor in a supervisor with Never.
+	Significant bool
+	// Retry is how often the message in hand at a crash is handled again by the next incarnation, before it is reported as
+	// lost. 0: it is lost at once.
+	Retry int
+	// Options are given to the start; Shutdown and Name are the spec's.
+	Options []actor.Option
+}
+
+// Backoff is how long restarts wait: Min after the first failure, Factor times as long after each further one, at most Max; the
+// actual delay is drawn from the last Jitter part of it. After ResetAfter without a failure it begins at Min again. The zero
+// Backoff restarts at once.
+type Backoff struct {
+	Min, Max   time.Duration // Max 0: 30 s
+	Factor     float64       // 0: 2
+	Jitter     float64       // 0 to 1; 0: none
+	ResetAfter time.Duration // 0: twice Max
+}
+
+// SpecError says what is wrong with a specification.
+type SpecError struct {
+	Child string // the ID of the child concerned; "" for the supervisor itself
+	Field string // as in Go: "Intensity", "Children[2].Body"
+	Rule  string // what it should be
+}
+
+func (e *SpecError) Error() string {
+	if e.Child != "" {
+		return fmt.Sprintf("supervisor: child %q: %s %s", e.Child, e.Field, e.Rule)
+	}
+	return fmt.Sprintf("supervisor: Spec.%s %s", e.Field, e.Rule)
+}
+
+// checked gives the spec with its defaults filled in, or a *SpecError.
+func (s Spec) checked() (Spec, error) {
+	bad := func(field, rule string) (Spec, error) { return s, &SpecError{Field: field, Rule: rule} }
+	switch {
+	case strings.Contains(s.Name, "/"):
+		return bad("Name", "contains a slash")
+	case s.Strategy > RestForOne:
+		return bad("Strategy", "is not a strategy")
+	case s.Intensity < NoRestart:
+		return bad("Intensity", "is negative")
+	case s.Period < 0:
+		return bad("Period", "is negative")
+	case s.AutoShutdown > AllSignificant:
+		return bad("AutoShutdown", "is not a value of its type")
+	case s.LogEvery < 0:
+		return bad("LogEvery", "is negative")
+	}
+	if rule := s.Backoff.check(); rule != "" {
+		return bad("Backoff", rule)
+	}
+	switch s.Intensity {
+	case 0:
+		s.Intensity = defaultIntensity
+	case NoRestart:
+		s.Intensity = 0
+	}
+	if s.Period == 0 {
+		s.Period = defaultPeriod
+	}
+	s.Backoff = s.Backoff.filled()
+	ids := make(map[string]bool, len(s.Children))
+	refs := make(map[any]string)
+	for i := range s.Children {
+		c := &s.Children[i]
+		field := fmt.Sprintf("Children[%d]", i)
+		if c.ID == "" {
+			return bad(field+".ID", "is empty")
+		}
+		if ids[c.ID] {
+			return s, &SpecError{Child: c.ID, Field: "ID", Rule: "is used by two children"}
+		}
+		ids[c.ID] = true
+		if err := c.check(s.AutoShutdown); err != nil {
+			return s, err
+		}
+		if ref, _ := actor.RefOf(c.Body); ref != nil {
+			if other, ok := refs[ref]; ok {
+				return s, &SpecError{Child: c.ID, Field: "Body", Rule: "reads the same ref as child " + other}
+			}
+			refs[ref] = c.ID
+		}
+	}
+	return s, nil
+}
+
+// check looks at one child.
+func (c *Child) check(auto AutoShutdown) error {
+	bad := func(field, rule string) error { return &SpecError{Child: c.ID, Field: field, Rule: rule} }
+	switch {
+	case c.ID == "":
+		return &SpecError{Field: "Child.ID", Rule: "is empty"}
+	case strings.Contains(c.ID, "/"):
+		return bad("ID", "contains a slash")
+	case c.Body == nil:
+		return bad("Body", "is nil")
+	case c.Restart > Temporary:
+		return bad("Restart", "is not a restart type")
+	case c.Shutdown < Infinity:
+		return bad("Shutdown", "is negative")
+	case c.Retry < 0:
+		return bad("Retry", "is negative")
+	case c.Significant && c.Restart == Permanent:
+		return bad("Significant", "is not possible for a permanent child: it never ends for good")
+	case c.Significant && auto == Never:
+		return bad("Significant", "has no meaning in a supervisor with AutoShutdown Never")
+	}
+	switch _, state := actor.RefOf(c.Body); state {
+	case actor.RefRunning:
+		return bad("Body", "reads a ref whose tasklet runs already")
+	case actor.RefDead:
+		return bad("Body", "reads a ref that has ended for good")
+	}
+	return nil
+}
+
+func (b Backoff) check() string {
+	switch {
+	case b.Min < 0 || b.Max < 0 || b.ResetAfter < 0:
+		return "has a negative time"
+	case b.Factor != 0 && !(b.Factor >= 1):
+		return "has a Factor below 1"
+	case !(b.Jitter >= 0 && b.Jitter <= 1):
+		return "has a Jitter that is not between 0 and 1"
+	case b.Max != 0 && b.Max < b.Min:
+		return "has a Max below Min"
+	}
+	return ""
+}
+
+func (b Backoff) filled() Backoff {
+	if b.Min == 0 && b.Max == 0 {
+		return Backoff{}
+	}
+	if b.Max == 0 {
+		b.Max = max(30*time.Second, b.Min)
+	}
+	if b.Min == 0 {
+		b.Min = min(time.Millisecond, b.Max)
+	}
+	if b.Factor == 0 {
+		b.Factor = 2
+	}
+	if b.ResetAfter == 0 {
+		b.ResetAfter = 2 * b.Max
+	}
+	return b
+}

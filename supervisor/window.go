@@ -1,0 +1,32 @@
+package supervisor
+
+import "time"
+
+// window counts the restarts within the last period, as supervisor:add_restart of OTP does: "if more than Intensity restarts
+// occur within Period". One for each supervisor. A restart that is exactly period old still counts.
+type window struct {
+	intensity int
+	period    time.Duration
+	times     []time.Time // of the last restarts, oldest first; at most intensity+1
+}
+
+// add counts a restart at now, and reports whether it is allowed.
+func (w *window) add(now time.Time) bool {
+	w.times = append(w.times, now)
+	w.prune(now)
+	return len(w.times) <= w.intensity
+}
+
+// count is the number of restarts that count at now.
+func (w *window) count(now time.Time) int {
+	w.prune(now)
+	return len(w.times)
+}
+
+func (w *window) prune(now time.Time) {
+	old := 0
+	for old < len(w.times) && now.Sub(w.times[old]) > w.period {
+		old++
+	}
+	w.times = w.times[old:]
+}
