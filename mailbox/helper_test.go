@@ -3,8 +3,13 @@ package mailbox
 import (
 	"errors"
 	"fmt"
+	"reflect"
+	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/gotasklet/tasklet/scheduler"
 )
@@ -93,4 +98,104 @@ func (r *receiver[M]) Run(t *scheduler.Task) {
 		}
 	}
 	t.Wake()
+}
+
+// home runs f as a task of a scheduler that stops when f is over.
+func home(t *testing.T, f func(d *scheduler.Task)) {
+	t.Helper()
+	s := scheduler.New(scheduler.Config{Clock: scheduler.NewVirtualClock(time.Time{})})
+	spawn(s, func(d *scheduler.Task) {
+		defer s.Stop()
+		f(d)
+	})
+	mustEnd(t, s)
+}
+
+// bubble is home in a bubble of synctest, with a second scheduler, for tests with goroutines: rest lets everybody come to rest.
+func bubble(t *testing.T, f func(d *scheduler.Task, other *scheduler.Scheduler, rest func())) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		s, other := scheduler.New(scheduler.Config{}), scheduler.New(scheduler.Config{})
+		spawn(s, func(d *scheduler.Task) {
+			defer s.Stop()
+			defer other.Stop()
+			f(d, other, func() {
+				for range 4 {
+					d.Yield()
+					synctest.Wait()
+				}
+			})
+		})
+		done := make(chan error, 1)
+		go func() { done <- other.Run() }()
+		mustEnd(t, s)
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// opened makes a mailbox that d reads.
+func opened[M any](d *scheduler.Task, cfg Config) *Mailbox[M] {
+	m := New[M](cfg)
+	m.Open(d)
+	return m
+}
+
+// queued takes what is there.
+func queued[M any](m *Mailbox[M]) []M {
+	var all []M
+	for v, ok := m.TryNext(); ok; v, ok = m.TryNext() {
+		all = append(all, v)
+	}
+	m.Settle(nil)
+	return all
+}
+
+func want[T any](what string, got, want T) {
+	if !reflect.DeepEqual(got, want) {
+		fail("%s: %v, want %v", what, got, want)
+	}
+}
+
+func wantErr(what string, got, want error) {
+	if !errors.Is(got, want) || (want == nil && got != nil) {
+		fail("%s: error %v, want %v", what, got, want)
+	}
+}
+
+// wantPanic calls f, which must panic with a text that has all the words in it.
+func wantPanic(f func(), words ...string) {
+	defer func() {
+		text := fmt.Sprint(recover())
+		for _, w := range words {
+			if !strings.Contains(text, w) {
+				fail("panic %q, want %q in it", text, w)
+			}
+		}
+	}()
+	f()
+}
+
+// losses collects reports.
+type losses struct {
+	mu  sync.Mutex
+	all []Loss
+}
+
+func (l *losses) MessagesLost(one Loss) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.all = append(l.all, one)
+}
+
+func (l *losses) count(reason error) (n int) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, one := range l.all {
+		if one.Reason == reason {
+			n += one.Count
+		}
+	}
+	return n
 }

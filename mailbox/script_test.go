@@ -452,7 +452,7 @@ func runScript(t *testing.T, policy Policy, capacity int, code []byte) {
 			s.home.Stop()
 			s.other.Stop()
 		})
-		done := make(chan error)
+		done := make(chan error, 1)
 		go func() { done <- s.other.Run() }()
 		mustEnd(t, s.home)
 		if err := <-done; err != nil {
@@ -463,7 +463,7 @@ func runScript(t *testing.T, policy Policy, capacity int, code []byte) {
 
 // Scripts drawn at random, for each policy and small and large capacities.
 func TestScripts(t *testing.T) {
-	rounds := 60
+	rounds := 30
 	if testing.Short() {
 		rounds = 10
 	}

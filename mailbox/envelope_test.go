@@ -1,0 +1,225 @@
+package mailbox
+
+import (
+	"errors"
+	"testing"
+
+	"github.com/gotasklet/tasklet/scheduler"
+)
+
+// Rule 7: without room, a message that nobody waits for takes its place among the parked senders, in order, and isn't counted.
+func TestDeliver(t *testing.T) {
+	for _, early := range []bool{false, true} {
+		bubble(t, func(d *scheduler.Task, other *scheduler.Scheduler, rest func()) {
+			m := New[int](Config{Cap: 2})
+			if !early {
+				m.Open(d)
+			}
+			var e, f, g Envelope[int]
+			wantErr("Deliver with room", m.Deliver(&e, 0, false), nil)
+			want("it waits", e.Waits(), false)
+			m.Send(d, 1)
+			wantErr("Deliver", m.Deliver(&e, 2, false), nil)
+			spawn(d.Scheduler(), func(t *scheduler.Task) { m.Send(t, 3) })
+			rest()
+			wantErr("Deliver", m.Deliver(&f, 4, false), nil)
+			go m.Send(background, 5)
+			rest()
+			wantErr("Deliver", m.Deliver(&g, 6, false), nil)
+			want("they wait", e.Waits() && f.Waits() && g.Waits(), true)
+			want("Len", m.Len(), 2)
+			m.Withdraw(&f)
+			m.Withdraw(&f)
+			want("it waits", f.Waits(), false)
+			if early {
+				m.Open(d)
+			}
+			var read []int
+			for len(read) < 6 {
+				v, _ := m.Next(d)
+				read = append(read, v)
+			}
+			want("read", read, []int{0, 1, 2, 3, 5, 6})
+			want("they wait", e.Waits() || g.Waits(), false)
+			wantErr("the envelope again", m.Deliver(&e, 7, false), nil)
+			want("read", queued(m), []int{7})
+		})
+	}
+}
+
+// Rule 7: under Fail and DropNewest it is lost, except one that must wait; under DropOldest and Unbounded it never waits.
+func TestDeliverPolicies(t *testing.T) {
+	for _, early := range []bool{false, true} {
+		for _, c := range []struct {
+			policy    Policy
+			must      bool
+			waits     bool
+			err, loss error
+		}{
+			{Block, false, true, nil, nil},
+			{Fail, false, false, ErrFull, ErrFull},
+			{Fail, true, true, nil, nil},
+			{DropNewest, false, false, nil, ErrDropped},
+			{DropNewest, true, true, nil, nil},
+			{DropOldest, false, false, nil, ErrDropped},
+			{DropOldest, true, false, nil, ErrDropped},
+			{Unbounded, true, false, nil, nil},
+		} {
+			home(t, func(d *scheduler.Task) {
+				lost := &losses{}
+				cfg := Config{Cap: 1, Overflow: c.policy, Losses: lost}
+				if c.policy == Unbounded {
+					cfg.Cap = 0
+				}
+				m := New[int](cfg)
+				if !early {
+					m.Open(d)
+				}
+				m.Send(d, 0)
+				var e Envelope[int]
+				err := m.Deliver(&e, 1, c.must)
+				wantErr(c.policy.String(), err, c.err)
+				want(c.policy.String()+" waits", e.Waits(), c.waits)
+				total := 0
+				for _, l := range lost.all {
+					total += l.Count
+					want("reason", errors.Is(l.Reason, c.loss), true)
+				}
+				want("lost", total > 0, c.loss != nil)
+				if early {
+					m.Open(d)
+				}
+				if c.waits {
+					want("read", queued(m), []int{0, 1})
+				}
+				m.Discard()
+			})
+		}
+	}
+}
+
+// ticketLog notes what its messages' senders are told.
+type ticketLog struct {
+	all  *[]string
+	name string
+}
+
+func (l ticketLog) Settled(err error) {
+	s := l.name
+	if err != nil {
+		s += " " + err.Error()
+	}
+	*l.all = append(*l.all, s)
+}
+
+// A ticket is settled once: when the reader turns to the next message, or fails, or when the message is lost.
+func TestTickets(t *testing.T) {
+	for _, elsewhere := range []bool{false, true} {
+		home(t, func(d *scheduler.Task) {
+			var log []string
+			m := opened[string](d, Config{Cap: 8})
+			send := func(v string) {
+				ctx := background
+				if !elsewhere {
+					ctx = d
+				}
+				if v[0] == '-' {
+					wantErr("Send", m.Send(ctx, v), nil)
+				} else {
+					wantErr("Send", m.SendTicket(ctx, v, ticketLog{&log, v}), nil)
+				}
+				d.Yield()
+			}
+			told := func(what string, lines ...string) {
+				want(what, log, append([]string(nil), lines...))
+				log = nil
+			}
+			for _, v := range []string{"-", "a", "b", "-", "c", "d", "e", "f"} {
+				send(v)
+			}
+			m.Next(d)
+			m.Next(d)
+			told("a in hand")
+			m.Next(d)
+			told("b in hand", "a")
+			m.PutBack("b")
+			told("b put back")
+			m.Next(d)
+			m.Settle(errors.New("failed"))
+			m.Settle(nil)
+			told("b failed", "b failed")
+			m.Match(d, func(v string) bool { return v == "d" })
+			m.TryNext()
+			told("d and - in hand")
+			m.PutBack("-")
+			m.TryNext()
+			m.Settle(nil)
+			told("settled", "d")
+			batch := m.TakeBatch(nil, 2)
+			want("batch", batch, []string{"c", "e"})
+			m.PutBack("e")
+			m.PutBack("c")
+			m.Settle(nil)
+			told("a batch put back")
+			m.TryNext()
+			m.Discard()
+			told("discarded", "c "+ErrClosed.Error(), "e "+ErrClosed.Error(), "f "+ErrClosed.Error())
+		})
+	}
+}
+
+// A batch of which only some have tickets goes back as it was.
+func TestPutBackFindsTheTicket(t *testing.T) {
+	home(t, func(d *scheduler.Task) {
+		var log []string
+		m := opened[string](d, Config{})
+		m.SendTicket(d, "a", ticketLog{&log, "a"})
+		m.Send(d, "b")
+		m.TakeBatch(nil, 2)
+		m.PutBack("b")
+		m.Settle(nil)
+		want("told", log, []string{"a"})
+		m.TryNext()
+		m.Settle(nil)
+		want("told", log, []string{"a"})
+	})
+}
+
+// Dropped messages' tickets, and those of messages that were never sent.
+func TestTicketsOfTheDropped(t *testing.T) {
+	home(t, func(d *scheduler.Task) {
+		for _, ctx := range []interface {
+			sendTo(m *Mailbox[string], v string, k Ticket) error
+		}{fromHome{d}, fromElsewhere{d}} {
+			for _, c := range []struct {
+				policy Policy
+				err    error
+				told   []string
+			}{
+				{Fail, ErrFull, nil},
+				{DropNewest, nil, []string{"b " + ErrDropped.Error()}},
+				{DropOldest, nil, []string{"a " + ErrDropped.Error()}},
+			} {
+				var log []string
+				m := opened[string](d, Config{Cap: 1, Overflow: c.policy})
+				wantErr("first", ctx.sendTo(m, "a", ticketLog{&log, "a"}), nil)
+				wantErr("second", ctx.sendTo(m, "b", ticketLog{&log, "b"}), c.err)
+				want(c.policy.String(), log, c.told)
+			}
+		}
+	})
+}
+
+type fromHome struct{ t *scheduler.Task }
+
+func (f fromHome) sendTo(m *Mailbox[string], v string, k Ticket) error {
+	return m.SendTask(f.t, nil, v, k, false)
+}
+
+type fromElsewhere struct{ t *scheduler.Task }
+
+func (f fromElsewhere) sendTo(m *Mailbox[string], v string, k Ticket) error {
+	err := m.SendTicket(background, v, k)
+	f.t.Yield()
+	return err
+}
