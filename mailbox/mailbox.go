@@ -293,17 +293,17 @@ func (m *Mailbox[M]) Cap() int {
 // Overflow is the policy.
 func (m *Mailbox[M]) Overflow() Policy { return m.policy }
 
-// Len is the number of queued messages; parked senders do not count. From any goroutine: from another than home's it may lag
-// behind by what happens at the moment.
+// Len is the number of queued messages, those on their way included; parked senders do not count. From any goroutine: from
+// another than home's it may lag behind by what happens at the moment.
 func (m *Mailbox[M]) Len() int {
 	n := int(scheduler.Peek(&m.queue.n))
 	if x := m.ext.Load(); x != nil {
 		x.mu.Lock()
-		n += int(x.in.n)
+		in := int(x.in.n)
 		x.mu.Unlock()
-	}
-	if m.policy == DropOldest {
-		n = min(n, int(m.cap))
+		if in > 0 {
+			n = min(n+in, int(min(m.cap, math.MaxInt32))) // they were not counted at one moment
+		}
 	}
 	return n
 }
