@@ -27,11 +27,9 @@ type cell[R any] struct {
 
 // callBase is a cell without its type. It is the mailbox.Ticket of the request.
 type callBase struct {
-	// state is gen<<2 | phase.
+	// state is the generation, callGen times, with the flags and the phase below. One word, so that a call costs three locked
+	// instructions: the start, the decision, and the settling.
 	state atomic.Uint64
-	// delegated is set by the callee that hands its duty on; its ticket then means nothing.
-	delegated atomic.Bool
-	settled   atomic.Bool // the mailbox is through with the request: the cell can be used again
 
 	// Set before the request is sent, then read-only until the call is over.
 	caller *Tasklet // nil for an ordinary goroutine
@@ -41,22 +39,34 @@ type callBase struct {
 	err error // written by the winner before the caller is woken
 }
 
-// Phases of a call.
+// Phases of a call, and flags beside them.
 const (
-	callFree = iota
-	callOpen
-	callWon  // somebody ends it, and wakes the caller
-	callLeft // the caller has given up
+	callFree      = iota
+	callOpen      // waits for its end
+	callWon       // somebody ends it, and wakes the caller
+	callLeft      // the caller has given up
+	callPhase     = 3
+	callDelegated = 4 // the callee has handed its duty on: that it is through with the request means nothing
+	callSettled   = 8 // the mailbox is through with the request: the cell can be used again
+	callGen       = 16
 )
 
-// win makes the caller of win the one who ends call number gen.
-func (c *callBase) win(gen uint32) bool {
-	return c.state.CompareAndSwap(uint64(gen)<<2|callOpen, uint64(gen)<<2|callWon)
+func (c *callBase) gen() uint32 { return uint32(c.state.Load() / callGen) }
+
+// move takes call number gen from open to phase, and reports whether it was open: then the caller of move decides the call.
+func (c *callBase) move(gen uint32, phase uint64) bool {
+	for {
+		s := c.state.Load()
+		if uint32(s/callGen) != gen || s&callPhase != callOpen {
+			return false
+		}
+		if c.state.CompareAndSwap(s, s&^callPhase|phase) {
+			return true
+		}
+	}
 }
 
-func (c *callBase) gen() uint32 { return uint32(c.state.Load() >> 2) }
-
-// resume wakes the caller after win. by is the scheduler of the tasklet that does it, nil elsewhere.
+// resume wakes the caller after a move to callWon. by is the tasklet's task that does it, nil elsewhere.
 func (c *callBase) resume(by *scheduler.Task) {
 	switch {
 	case c.caller == nil:
@@ -70,24 +80,22 @@ func (c *callBase) resume(by *scheduler.Task) {
 
 // Settled is called by the mailbox when the request has been handled or will never be.
 func (c *callBase) Settled(err error) {
-	gen := c.gen()
-	if !c.delegated.Load() {
+	s := c.state.Load()
+	if s&callPhase == callOpen && s&callDelegated == 0 {
 		if err == nil {
 			err = ErrNoReply
 		}
-		c.fail(gen, err)
+		c.fail(uint32(s/callGen), err)
 	}
-	c.settled.Store(true)
+	c.state.Or(callSettled)
 }
 
 // fail ends call number gen with err, if it is open.
-func (c *callBase) fail(gen uint32, err error) bool {
-	if !c.win(gen) {
-		return false
+func (c *callBase) fail(gen uint32, err error) {
+	if c.move(gen, callWon) {
+		c.err = err
+		c.resume(nil)
 	}
-	c.err = err
-	c.resume(nil)
-	return true
 }
 
 // failDelegate is called when t, to which the reply was delegated, has finished.
@@ -96,8 +104,8 @@ func (c *callBase) failDelegate(t *Tasklet) {
 	if err == nil {
 		err = ErrNoReply
 	}
-	if c.delegated.Load() {
-		c.fail(c.gen(), &JoinError{t, err})
+	if s := c.state.Load(); s&callDelegated != 0 {
+		c.fail(uint32(s/callGen), &JoinError{t, err})
 	}
 }
 
@@ -125,9 +133,7 @@ func Call[M, R any](ctx context.Context, to Ref[M], msg func(Reply[R]) M) (R, er
 	}
 	gen := c.gen() + 1
 	c.err = nil
-	c.delegated.Store(false)
-	c.settled.Store(false)
-	c.state.Store(uint64(gen)<<2 | callOpen)
+	c.state.Store(uint64(gen)*callGen | callOpen)
 	m := msg(Reply[R]{c, gen})
 	if by != nil {
 		c.wake = by.task.NextWait()
@@ -165,7 +171,7 @@ func callerOf(ctx context.Context) (*Tasklet, context.Context) {
 // freeCell gives the cell that t keeps, if it is of the right type and nobody can be about to use it; else a new one.
 func freeCell[R any](t *Tasklet) *cell[R] {
 	x := t.extra()
-	if c, ok := x.cell.(*cell[R]); ok && c.settled.Load() {
+	if c, ok := x.cell.(*cell[R]); ok && c.state.Load()&callSettled != 0 {
 		x.cell = nil
 		return c
 	}
@@ -182,22 +188,22 @@ func (c *cell[R]) free(t *Tasklet) {
 }
 
 // leave gives the call up; false: somebody has ended it already.
-func (c *callBase) leave(gen uint32) bool {
-	return c.state.CompareAndSwap(uint64(gen)<<2|callOpen, uint64(gen)<<2|callLeft)
-}
+func (c *callBase) leave(gen uint32) bool { return c.move(gen, callLeft) }
 
+func (c *callBase) open() bool { return c.state.Load()&callPhase == callOpen }
+
+// wait parks the caller until call number gen, the cell's current one, is over.
 func (c *cell[R]) wait(by *Tasklet, limit context.Context, gen uint32, l refLine) (v R, err error) {
-	for c.state.Load() == uint64(gen)<<2|callOpen {
+	defer c.leave(gen) // if a kill is raised; else it does nothing
+	on := l.reader()
+	for c.open() {
 		c.wake = by.task.NextWait()
-		parked := c.park(by, limit, gen, l)
-		if parked == nil {
-			continue
-		}
-		if c.leave(gen) {
-			if errors.Is(parked, ErrTimeout) {
-				by.sys.emit(Event{Kind: EventCallTimeout, Tasklet: by, Err: parked})
+		err := by.task.Park(scheduler.Wait{Kind: scheduler.InCall, On: on, Ctx: limit})
+		if err != nil && c.leave(gen) {
+			if errors.Is(err, ErrTimeout) {
+				by.sys.emit(Event{Kind: EventCallTimeout, Tasklet: by, Err: err})
 			}
-			return v, parked // the cell is not used again: the request may still be on its way
+			return v, err // the cell is not used again: the request may still be on its way
 		}
 	}
 	v, err = c.v, c.err
@@ -205,18 +211,6 @@ func (c *cell[R]) wait(by *Tasklet, limit context.Context, gen uint32, l refLine
 	c.v = zero
 	c.free(by)
 	return v, err
-}
-
-func (c *cell[R]) park(by *Tasklet, limit context.Context, gen uint32, l refLine) error {
-	returned := false
-	defer func() {
-		if !returned {
-			c.leave(gen) // a kill is being raised
-		}
-	}()
-	err := by.task.Park(scheduler.Wait{Kind: scheduler.InCall, On: l.reader(), Ctx: limit})
-	returned = true
-	return err
 }
 
 func (c *cell[R]) waitOutside(ctx context.Context, gen uint32) (v R, err error) {
@@ -254,7 +248,7 @@ func (r Reply[R]) end(ctx context.Context, v R, err error) error {
 		misuse("answer with a nil context")
 	}
 	by, _ := callerOf(ctx)
-	if !r.c.win(r.gen) {
+	if !r.c.move(r.gen, callWon) {
 		if by != nil {
 			by.sys.emit(Event{Kind: EventReplyLate, Tasklet: by, Err: ErrNotAwaited})
 		}
@@ -279,10 +273,15 @@ func (r Reply[R]) Delegate(to *Tasklet) {
 	if to == nil {
 		misuse("Delegate to a nil *Tasklet")
 	}
-	if r.c.gen() != r.gen {
-		return
+	for {
+		s := r.c.state.Load()
+		if uint32(s/callGen) != r.gen || s&callPhase != callOpen {
+			return // nobody waits any more
+		}
+		if r.c.state.CompareAndSwap(s, s|callDelegated) {
+			break
+		}
 	}
-	r.c.delegated.Store(true)
 	if to.HasFinished() {
 		r.c.failDelegate(to)
 		return
@@ -290,7 +289,7 @@ func (r Reply[R]) Delegate(to *Tasklet) {
 	x := to.extra()
 	open := x.delegate[:0]
 	for _, c := range x.delegate { // forget those that were answered
-		if c.state.Load()&3 == callOpen {
+		if c.open() {
 			open = append(open, c)
 		}
 	}
