@@ -399,7 +399,7 @@ func (l *later) step(t *Tasklet) (bool, error) {
 	if l.at == 0 {
 		l.at = s.After(max(l.d, 0))
 	}
-	if s.Nanotime() < l.at {
+	if l.d > 0 && s.Nanotime() < l.at {
 		t.task.WakeAt(l.at)
 		return false, nil
 	}

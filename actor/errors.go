@@ -125,6 +125,9 @@ func KindOf(err error) ExitKind {
 
 // kindOf is apart because it allocates.
 func kindOf(err error) ExitKind {
+	if _, ok := err.(*PanicError); ok {
+		return ExitPanic // also for what would be an end without failure if it were returned
+	}
 	var p *PanicError
 	switch {
 	case errors.Is(err, ErrStop):

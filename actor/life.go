@@ -1,7 +1,6 @@
 package actor
 
 import (
-	"errors"
 	"time"
 
 	"github.com/gotasklet/tasklet/scheduler"
@@ -136,10 +135,11 @@ func (t *Tasklet) bodyEnded(err error) {
 			}
 			x.mu.Unlock()
 		}
-	} else if err != nil && !errors.Is(err, ErrStop) {
+	} else if KindOf(err) != ExitNormal {
 		t.extra().result = err
 	}
 	t.phase = stopping
+	t.task.TakeKill() // also one that the body did not meet: the deferred calls may block
 	if t.marks.Load()&markParent != 0 || t.ex.Load() != nil {
 		t.markOver()
 	} // else nobody can see t between this and its finish, which sets the mark too
@@ -161,6 +161,16 @@ func (t *Tasklet) result() error {
 
 func (t *Tasklet) takeKill() {
 	t.task.TakeKill()
+}
+
+// recovered is called when t has recovered its kill and goes on.
+func (t *Tasklet) recovered() {
+	if x := t.ex.Load(); x != nil {
+		x.mu.Lock()
+		x.cause = nil
+		x.mu.Unlock()
+	}
+	t.sys.emit(Event{Kind: EventKillRecovered, Tasklet: t})
 }
 
 // stopChildren stops the children one by one, the newest first, and waits for each without a stack: the end of the child and a
@@ -301,21 +311,26 @@ func (t *Tasklet) callDeferred(f func()) (goesOn bool) {
 		}
 		switch v := recover(); v.(type) {
 		case nil: // runtime.Goexit: the other calls are run on another goroutine
+			t.deferredFailed(ErrGoexit, nil)
 			t.task.Wake()
 		case *TaskletExit:
 			goesOn = true
 		default:
 			goesOn = true
 			err := scheduler.NewPanicError(v)
-			t.sys.emit(Event{Kind: EventFailure, Tasklet: t, Err: err, Stack: err.Stack})
-			if t.result() == nil {
-				t.extra().result = err
-			}
+			t.deferredFailed(err, err.Stack)
 		}
 	}()
 	f()
 	returned = true
 	return true
+}
+
+func (t *Tasklet) deferredFailed(err error, stack []byte) {
+	t.sys.emit(Event{Kind: EventFailure, Tasklet: t, Err: err, Stack: stack})
+	if t.result() == nil {
+		t.extra().result = err
+	}
 }
 
 // finish is the last step: nobody sees t half-way in it.
@@ -336,8 +351,8 @@ func (t *Tasklet) finish() {
 	exit := Exit{Tasklet: t, Kind: KindOf(err), Err: err}
 	failedStart := x != nil && x.start != nil && !x.start.told
 	leaked := t.marks.Load()&markLeaked != 0
-	if x != nil || t.sys.wantsExit(t, exit.Kind) {
-		exit.Path = t.Path()
+	if x != nil && (x.watchers != nil || x.supervised != nil) || t.sys.wantsExit(t, exit.Kind) {
+		exit.Path = t.Path() // only then: it is long where the tree is deep
 	}
 	if !leaked {
 		t.sys.unlink(t)
@@ -346,7 +361,7 @@ func (t *Tasklet) finish() {
 		t.closeDone()
 	}
 	x = t.ex.Load() // a joiner elsewhere may just have made it
-	if !failedStart || x.supervised == nil {
+	if (!failedStart || x.supervised == nil) && t != t.sys.daemons {
 		t.sys.emitExit(t, exit)
 	}
 	t.joiners.ReleaseAll()

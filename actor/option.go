@@ -186,6 +186,9 @@ func (t *Tasklet) apply(op string, opts []Option, allowed optionSet) (daemon boo
 			t.extra().supervised = o.exit
 		}
 	}
+	if daemon && t.onFailure == Escalate {
+		misuse("%s can't use the option OnFailure(Escalate) with Daemon: a daemon has no parent", op)
+	}
 	if t.supervised && !t.onFailureSet {
 		t.onFailure = Stop
 	}

@@ -60,7 +60,7 @@ func (t *Tasklet) start(p Spawner, op string, opts []Option, allowed optionSet) 
 	if l != nil {
 		l.claim(t)
 	}
-	if !s.link(t, parent) {
+	if !s.link(t, parent, !outside && !daemon) {
 		t.stillborn(l)
 		return
 	}

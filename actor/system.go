@@ -103,8 +103,8 @@ func newSystem(ctx context.Context, cfg Config, main instance) (*System, error) 
 	// Children of these two come from any goroutine, so the mark could be missed at the end: it is always set.
 	s.root.marks.Store(markParent)
 	s.daemons.marks.Store(markParent)
-	s.link(s.root, nil)
-	s.link(s.daemons, nil)
+	s.link(s.root, nil, false)
+	s.link(s.daemons, nil, false)
 	return s, nil
 }
 
@@ -290,8 +290,9 @@ func (s *System) Now() time.Time { return s.sched.Now() }
 // Only from inside the system's tasklets.
 func (s *System) Rand() *rand.Rand { return s.rand }
 
-// link puts t into the tree; false: its parent is ending and takes no more. From any goroutine.
-func (s *System) link(t, parent *Tasklet) bool {
+// link puts t into the tree; false: its parent is ending and takes no more. From any goroutine; inside: the parent runs, and it is
+// the one that calls.
+func (s *System) link(t, parent *Tasklet, inside bool) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.lastID++
@@ -301,8 +302,8 @@ func (s *System) link(t, parent *Tasklet) bool {
 		s.living++
 		return true
 	}
-	if parent.marks.Load()&markOver != 0 && !s.unwinding(parent) {
-		return false
+	if parent.marks.Load()&markOver != 0 && (!inside || parent.phase >= stopping) {
+		return false // a parent that was killed hard and unwinds may still start some
 	}
 	s.living++
 	if parent.started++; parent.started == 1 {
@@ -334,11 +335,6 @@ func insert(parent, t, next *Tasklet) {
 	} else {
 		t.prev.next = t
 	}
-}
-
-// unwinding: a tasklet that was killed hard may still start children, which are stopped with the rest.
-func (s *System) unwinding(t *Tasklet) bool {
-	return t.phase < stopping && t.task.Scheduler().Current() == &t.task
 }
 
 // unlink takes t out of the tree.
@@ -410,9 +406,7 @@ func (s *System) hooks() scheduler.Hooks {
 		Name:      func(t *scheduler.Task) string { return taskletOf(t).Path() },
 		ExitValue: func(t *scheduler.Task) any { return &TaskletExit{taskletOf(t)} },
 		Context:   func(t *scheduler.Task) scheduler.TaskContext { return taskletOf(t) },
-		Recovered: func(t *scheduler.Task) {
-			s.emit(Event{Kind: EventKillRecovered, Tasklet: taskletOf(t)})
-		},
+		Recovered: func(t *scheduler.Task) { taskletOf(t).recovered() },
 		Deadlock: func(t *scheduler.Task, e *DeadlockError, soft bool) {
 			s.emit(Event{
 				Kind: EventDeadlock, Tasklet: taskletOf(t), Err: e, Soft: soft,

@@ -267,6 +267,9 @@ func (s *Scheduler) afterCall(t *Task) {
 	if t.state != Running {
 		return // finished
 	}
+	if t.kill.Load()&killRaised != 0 {
+		t.recovered() // or Run would not have returned
+	}
 	if t.again {
 		t.again = false
 		t.state = Ready

@@ -393,10 +393,13 @@ func (k *killWork) Do() {
 	}
 }
 
-// TakeKill is for a stackless task that ends because it was killed: the soft kill counts as raised, and its deferred calls may
-// block. It reports whether there was one. On t's scheduler.
+// TakeKill is for a task that ends: a soft kill counts as raised, and one that was raised as done with, so that what is left to be
+// run may block. It reports whether a kill was pending. On t's scheduler.
 func (t *Task) TakeKill() (pending, hard bool) {
-	k := t.kill.And(^uint32(killSoft))
+	k := t.kill.Load()
+	if k&(killSoft|killRaised) != 0 {
+		k = t.kill.And(^uint32(killSoft | killRaised))
+	}
 	return k&(killSoft|killHard) != 0, k&killHard != 0
 }
 
@@ -412,14 +415,19 @@ func (t *Task) Checkpoint() {
 func (t *Task) raisePending(w *Waiter) {
 	k := t.kill.Load()
 	if k&killRaised != 0 && !unwinding() {
-		t.kill.And(^uint32(killRaised))
-		if h := t.s.hooks.Recovered; h != nil {
-			h(t)
-		}
+		t.recovered()
 	}
 	if k&(killSoft|killHard) != 0 {
 		leave(w)
 		t.raise()
+	}
+}
+
+// recovered: t has recovered the kill that was raised, and goes on.
+func (t *Task) recovered() {
+	t.kill.And(^uint32(killRaised))
+	if h := t.s.hooks.Recovered; h != nil {
+		h(t)
 	}
 }
 
