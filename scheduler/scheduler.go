@@ -19,6 +19,8 @@ type Config struct {
 	// virtual; negative: never.
 	StallAfter time.Duration
 	Hooks      Hooks
+	// Owner is for whoever makes the scheduler, to be found again by [Scheduler.Owner].
+	Owner any
 }
 
 // Hooks are called by a scheduler when something happens that its owner may want to know. Any may be nil. All are called on the
@@ -46,6 +48,7 @@ type Scheduler struct {
 	// Set in New, then read-only.
 	clock Clock
 	hooks Hooks
+	owner any
 	draw  *rand.Rand // nil without a seed; its state is owned by the loop
 
 	// Owned by whoever has control: one of the coroutines, or the driver, which is the goroutine in Run.
@@ -97,7 +100,7 @@ const (
 
 // New makes a scheduler. Tasks can be made ready before Run is called.
 func New(cfg Config) *Scheduler {
-	s := &Scheduler{clock: cfg.Clock, hooks: cfg.Hooks}
+	s := &Scheduler{clock: cfg.Clock, hooks: cfg.Hooks, owner: cfg.Owner}
 	if s.clock == nil {
 		s.clock = RealClock()
 	}
@@ -257,6 +260,9 @@ func (s *Scheduler) loop(me *coro) {
 func (s *Scheduler) call(t *Task) {
 	if t.state == Finished {
 		return // while it was in the run queue
+	}
+	if t.waitsOn != nil {
+		t.waitsOn = nil // see IdleOn
 	}
 	t.state = Running
 	t.runner.Run(t)
@@ -479,6 +485,9 @@ func (s *Scheduler) Nanotime() int64 { return s.clock.since() }
 
 // Now is the time of the scheduler's clock. From any goroutine.
 func (s *Scheduler) Now() time.Time { return s.clock.Now() }
+
+// Owner is Config.Owner.
+func (s *Scheduler) Owner() any { return s.owner }
 
 // Virtual reports whether the clock is a virtual one.
 func (s *Scheduler) Virtual() bool { return s.clock.virtual() }
