@@ -82,57 +82,6 @@ func TestYieldGoesToTheTail(t *testing.T) {
 	log.want(t, "1.0 2.0 3.0 1.1 2.1 3.1 1.2 2.2 3.2")
 }
 
-func TestInjectedWorkComesBeforeTheNextActivation(t *testing.T) {
-	s := virtual()
-	var log trace
-	spawn(s, 1, func(t *Task) {
-		for i := range 3 {
-			s.InjectFunc(func() {
-				log.add("work%d", i)
-				if s.Current() != nil {
-					fail(s, "work is done inside a task")
-				}
-				if i == 0 { // what arrives meanwhile is not this batch: one activation comes in between
-					s.InjectFunc(func() { log.add("late") })
-				}
-			})
-		}
-		log.add("injected")
-		t.Yield()
-		log.add("1")
-	})
-	spawn(s, 2, func(*Task) { log.add("2") })
-	stopAt(s, time.Second)
-	mustEnd(t, s)
-	log.want(t, "injected work0 work1 work2 2 late 1")
-}
-
-func TestInjectFromManyGoroutinesKeepsEachOnesOrder(t *testing.T) {
-	const goroutines, each = 8, 500
-	s := New(Config{})
-	next := [goroutines]int{}
-	left := goroutines * each
-	for g := range goroutines {
-		go func() {
-			for i := range each {
-				s.InjectFunc(func() {
-					if next[g] != i {
-						panic(testFailure(fmt.Sprintf("goroutine %d: work %d after %d", g, i, next[g])))
-					}
-					next[g]++
-					if left--; left == 0 {
-						s.Stop()
-					}
-				})
-				if i%100 == 0 {
-					runtime.Gosched()
-				}
-			}
-		}()
-	}
-	mustEnd(t, s)
-}
-
 func TestWakeByState(t *testing.T) {
 	for _, test := range []struct {
 		state State // when it is woken
@@ -735,63 +684,5 @@ func TestLeakedAreThoseThatRecoverEveryKill(t *testing.T) {
 	}
 	if n := runtime.NumGoroutine() - before; n > len(got) {
 		t.Errorf("%d goroutines stay for %d leaked tasks", n, len(got))
-	}
-}
-
-// What Inject has accepted is done, and what it wakes unwinds; afterwards nothing is accepted.
-func TestInjectAtTheEnd(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		s := virtual()
-		accepted, done := 0, 0
-		inject := func() {
-			if s.InjectFunc(func() { done++ }) {
-				accepted++
-			}
-		}
-		spawn(s, 1, func(t *Task) {
-			defer func() {
-				inject()
-				defer inject()
-				park(t)
-			}()
-			park(t)
-		})
-		spawn(s, 2, func(*Task) { s.Stop(); inject(); s.Stop() })
-		mustEnd(t, s)
-		if accepted != 3 || done != 3 {
-			t.Errorf("%d accepted, %d done", accepted, done)
-		}
-		if s.InjectFunc(func() {}) {
-			t.Error("accepted after the end")
-		}
-	})
-}
-
-// Goroutines inject while the scheduler ends: what was accepted is done, exactly once.
-func TestInjectRacesWithStop(t *testing.T) {
-	for range 20 {
-		s := New(Config{})
-		const goroutines = 4
-		var done int // by the scheduler
-		accepted := make(chan int)
-		for range goroutines {
-			go func() {
-				n := 0
-				for s.InjectFunc(func() { done++ }) {
-					if n++; n == 10 {
-						s.Stop()
-					}
-				}
-				accepted <- n
-			}()
-		}
-		mustEnd(t, s)
-		sum := 0
-		for range goroutines {
-			sum += <-accepted
-		}
-		if sum != done {
-			t.Fatalf("%d accepted, %d done", sum, done)
-		}
 	}
 }

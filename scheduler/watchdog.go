@@ -123,8 +123,8 @@ func (w *watchdog) rest() bool {
 	}
 }
 
-// Busy gives the id of the task that has control and a word that changes whenever control does; 0 while the scheduler sleeps or
-// the watchdog is off. From any goroutine.
+// Busy gives the id of the task that had control last and a word that changes whenever control does; 0 while the scheduler sleeps.
+// From any goroutine.
 func (s *Scheduler) Busy() (id, word uint64) {
 	word = s.watch.word.Load()
 	return word >> 24, word
