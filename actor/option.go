@@ -154,6 +154,7 @@ func (t *Tasklet) apply(op string, opts []Option, allowed optionSet) (daemon boo
 	if allowed&optResume == 0 {
 		t.onFailure = Stop
 	}
+	chosen := false
 	for i := range opts {
 		o := &opts[i]
 		if o.set&allowed == 0 {
@@ -169,11 +170,11 @@ func (t *Tasklet) apply(op string, opts []Option, allowed optionSet) (daemon boo
 		case optShutdown:
 			t.extra().shutdown = time.Duration(o.n)
 		case optResume:
-			t.onFailure, t.onFailureSet = Resume, true
+			t.onFailure, chosen = Resume, true
 		case optStop:
-			t.onFailure, t.onFailureSet = Stop, true
+			t.onFailure, chosen = Stop, true
 		case optEscalate:
-			t.onFailure, t.onFailureSet = Escalate, true
+			t.onFailure, chosen = Escalate, true
 		case optOnStart:
 			x := t.extra()
 			x.onStart = append(x.onStart, o.start)
@@ -189,7 +190,7 @@ func (t *Tasklet) apply(op string, opts []Option, allowed optionSet) (daemon boo
 	if daemon && t.onFailure == Escalate {
 		misuse("%s can't use the option OnFailure(Escalate) with Daemon: a daemon has no parent", op)
 	}
-	if t.supervised && !t.onFailureSet {
+	if t.supervised && !chosen {
 		t.onFailure = Stop
 	}
 	return daemon

@@ -22,8 +22,6 @@ type line[M any] struct {
 
 	// cur is set by the start of a tasklet and taken back at its end; everybody may ask for it.
 	cur atomic.Pointer[Tasklet]
-	// sys is that of the first tasklet; for the reports of lost messages.
-	sys atomic.Pointer[System]
 	// more holds what most refs never need. Allocated by whoever needs it first.
 	more atomic.Pointer[lineExtra]
 
@@ -268,7 +266,7 @@ func (l *line[M]) claim(t *Tasklet) {
 	if !l.cur.CompareAndSwap(nil, t) {
 		misuse("%s: %s still runs with the same ref", t.describeStart(), l.cur.Load().Path())
 	}
-	if !l.sys.CompareAndSwap(nil, t.sys) && l.sys.Load() != t.sys {
+	if home := l.box.Home(); home != nil && home != t.sys.sched {
 		l.cur.Store(nil)
 		misuse("%s: the ref of its body belongs to another system", t.describeStart())
 	}
@@ -352,9 +350,12 @@ func (l *line[M]) current() *Tasklet     { return l.cur.Load() }
 
 // MessagesLost is called by the mailbox.
 func (l *line[M]) MessagesLost(loss mailbox.Loss) {
-	if s := l.sys.Load(); s != nil {
-		s.deadLetters(l, l.cur.Load(), loss)
-	}
+	t := l.cur.Load()
+	if t != nil && t.sys != nil {
+		t.sys.deadLetters(l, t, loss)
+	} else if home := l.box.Home(); home != nil {
+		home.Owner().(*System).deadLetters(l, nil, loss)
+	} // else no system has used it yet
 }
 
 // CloseRef is for those who write a supervisor: the ref of b, if it has one, takes no more messages, and what is queued becomes

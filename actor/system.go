@@ -88,7 +88,7 @@ func newSystem(ctx context.Context, cfg Config, main instance) (*System, error) 
 	}
 	s.id[6] = s.id[6]&0x0f | 0x80 // version 8: made in a way of its own
 	s.sched = scheduler.New(scheduler.Config{
-		Clock: cfg.Clock, Seed: cfg.Seed, StallAfter: cfg.StallAfter, Hooks: s.hooks(),
+		Clock: cfg.Clock, Seed: cfg.Seed, StallAfter: cfg.StallAfter, Hooks: s.hooks(), Owner: s,
 	})
 	s.real = !s.sched.Virtual()
 	s.start = s.sched.Now()

@@ -23,26 +23,27 @@ import (
 //
 // Methods may be called from any goroutine unless they say otherwise. Those that say "only from inside" panic elsewhere.
 type Tasklet struct {
+	// The order of the fields leaves no gaps: see TestSizeOfReceiver.
+
 	task scheduler.Task
 
 	// Set at the start, then read-only.
-	sys          *System
-	parent       *Tasklet // nil for the root, and for the node of the daemons
-	inst         instance
-	num          uint32 // makes derived names unique among siblings
-	onFailure    FailurePolicy
-	onFailureSet bool
-	supervised   bool
+	sys        *System
+	parent     *Tasklet // nil for the root, and for the node of the daemons
+	inst       instance
+	num        uint32 // makes derived names unique among siblings
+	onFailure  FailurePolicy
+	supervised bool
+
+	phase phase // owned by the scheduler
+
+	// System.mu protects the following, and the links below.
+	linked  bool   // among its parent's children
+	started uint32 // children so far
 
 	// marks is written by the tasklet's scheduler, and read by those who join it or use its context elsewhere.
 	marks atomic.Uint32
 
-	// Owned by the scheduler.
-	phase phase
-
-	// System.mu protects the following.
-	linked                  bool   // among its parent's children
-	started                 uint32 // children so far
 	first, last, next, prev *Tasklet
 
 	joiners scheduler.Line // owned by the scheduler: those parked in Join

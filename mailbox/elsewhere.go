@@ -32,9 +32,10 @@ import (
 // from elsewhere has asked (TrySend finds an empty mailbox full).
 type ext[M any] struct {
 	// Owned by home.
-	line  scheduler.Line // of senders that wait for room; an Item is an *Envelope[M]
-	free  *Envelope[M]
-	spare ring[M] // what in becomes next
+	line    scheduler.Line // of senders that wait for room; an Item is an *Envelope[M]
+	free    *Envelope[M]
+	spare   ring[M] // what in becomes next
+	evicted uint64  // messages that home dropped: nothing is dropped before ext was needed to find out that there is no room
 
 	// mu protects the following. Before the first Open, all of the mailbox.
 	mu      sync.Mutex

@@ -74,17 +74,18 @@ type Loss struct {
 // Mailbox is a bounded queue of messages of type M between tasks, with one reader. New makes one; Open gives it its reader.
 // A Mailbox must not be copied.
 type Mailbox[M any] struct {
-	// Set in Init, then read-only.
-	cap    uint32 // math.MaxUint32 for Unbounded
-	policy Policy
+	// The order of the fields leaves no gaps: an idle receiver has one of these.
+
+	// Set in Init, then read-only; policy too.
+	cap uint32 // math.MaxUint32 for Unbounded
+	// state is written by whoever closes, and read by every send: a sender on another goroutine has to see it.
+	state  atomic.Uint32
 	losses LossReporter
 
-	// state is written by whoever closes, and read by every send: a sender on another goroutine has to see it.
-	state atomic.Uint32
 	// home is the scheduler that owns the queue: nil until the first Open. Written once, read by every send to tell the
 	// local ones.
 	home atomic.Pointer[scheduler.Scheduler]
-	// ext is allocated by the first that needs it: a sender that must wait, or one from outside.
+	// ext is allocated by the first that needs it: a sender that finds no room, or one from outside.
 	ext atomic.Pointer[ext[M]]
 
 	// Owned by home.
@@ -94,8 +95,8 @@ type Mailbox[M any] struct {
 	need    uint32 // the reader wants to be woken when so many are queued; never: it is not waiting
 	peak    uint32 // the most that were ever queued
 	calming bool   // a look at unused memory is due
+	policy  Policy
 	handled uint64 // messages read
-	dropped uint64 // messages lost to the overflow policy
 }
 
 const never = math.MaxUint32
@@ -282,6 +283,17 @@ func typeOf[M any](v *M) reflect.Type {
 	return reflect.TypeOf(any(*v))
 }
 
+// Home is the scheduler of m's readers; nil before the first Open.
+func (m *Mailbox[M]) Home() *scheduler.Scheduler { return m.home.Load() }
+
+// evicted is the number of messages that home has dropped.
+func (m *Mailbox[M]) evicted() uint64 {
+	if x := m.ext.Load(); x != nil {
+		return x.evicted
+	}
+	return 0
+}
+
 // Cap is the capacity; 0 for Unbounded.
 func (m *Mailbox[M]) Cap() int {
 	if m.policy == Unbounded {
@@ -317,10 +329,10 @@ type Stats struct {
 
 // Stats gives the counters; as Len it may be asked from any goroutine.
 func (m *Mailbox[M]) Stats() Stats {
-	dropped := scheduler.Peek(&m.dropped)
+	var dropped uint64
 	if x := m.ext.Load(); x != nil {
 		x.mu.Lock()
-		dropped += x.dropped
+		dropped = x.dropped + scheduler.Peek(&x.evicted)
 		x.mu.Unlock()
 	}
 	return Stats{

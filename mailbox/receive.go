@@ -242,15 +242,16 @@ func (m *Mailbox[M]) Match(ctx context.Context, want func(M) bool) (v M, err err
 	m.Settle(nil)
 	t.Checkpoint()
 	var seen uint32
-	dropped := m.dropped
+	dropped := m.evicted()
 	for ended := error(nil); ; {
 		closed := m.Closed()
 		if closed {
 			m.collect()
 		}
 		if m.policy == DropOldest {
-			seen -= uint32(min(uint64(seen), m.dropped-dropped)) // they went from the front
-			dropped = m.dropped
+			now := m.evicted()
+			seen -= uint32(min(uint64(seen), now-dropped)) // they went from the front
+			dropped = now
 		}
 		for ; seen < m.queue.n; seen++ {
 			if want(m.queue.buf[m.queue.index(seen)]) {

@@ -81,7 +81,7 @@ func (m *Mailbox[M]) offer(v M, ticket Ticket, onFull Policy) (wait bool, err er
 		case Fail:
 			return false, ErrFull
 		case DropNewest:
-			m.dropped++
+			m.extra().evicted++
 			m.drop(v, ticket)
 			return false, nil
 		case DropOldest:
@@ -131,6 +131,6 @@ func (m *Mailbox[M]) dropOldest() {
 		m.takeIn() // all that m can hold is on its way
 	}
 	v, ticket := m.queue.popTicket()
-	m.dropped++
+	m.extra().evicted++
 	m.drop(v, ticket)
 }
