@@ -156,7 +156,7 @@ func (h *handling[M]) step(t *Tasklet) (bool, error) {
 			t.takeKill()
 			return true, ErrKilled
 		}
-		m, ok := box.TryNext()
+		m, ok := box.Take()
 		if !ok {
 			if box.Await(1) {
 				return false, nil

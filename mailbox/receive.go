@@ -53,10 +53,12 @@ func (m *Mailbox[M]) inHand(ticket Ticket) {
 // is nil, or why it failed on them. Asking for the next message settles with nil, except TryNext and TakeBatch, after which
 // the caller does it. On home.
 func (m *Mailbox[M]) Settle(err error) {
-	k := m.queue.tickets
-	if k == nil {
-		return
+	if k := m.queue.tickets; k != nil {
+		k.settle(err)
 	}
+}
+
+func (k *ticketing) settle(err error) {
 	for i, ticket := range k.taken {
 		k.taken[i] = nil
 		if ticket != nil {
@@ -77,6 +79,15 @@ func (m *Mailbox[M]) madeRoom() {
 // TryNext takes the next message if there is one. It never parks. Only the reader may call it.
 func (m *Mailbox[M]) TryNext() (v M, ok bool) {
 	m.mustRead("TryNext")
+	if m.queue.n == 0 {
+		return v, false
+	}
+	return m.pop(), true
+}
+
+// Take is TryNext for a caller that is the reader by its making, as a body that is called for each message is: it does not look
+// who is running.
+func (m *Mailbox[M]) Take() (v M, ok bool) {
 	if m.queue.n == 0 {
 		return v, false
 	}
@@ -130,7 +141,7 @@ func (m *Mailbox[M]) rested() { m.need = never }
 // Await is for a stackless reader, which has found fewer than need messages and is about to return from Run: it will be woken
 // when so many are queued, or m is closed. It reports false if that is so already.
 func (m *Mailbox[M]) Await(need int) bool {
-	if int(m.queue.n) >= need || m.Drained() || (m.queue.n > 0 && m.Closed()) {
+	if int(m.queue.n) >= need || m.Closed() {
 		return false
 	}
 	m.need = uint32(need)
