@@ -10,23 +10,52 @@ import (
 
 // Info is what a tree shows of a tasklet.
 type Info struct {
-	Name    string
-	Path    string
-	Kind    string         // receiver, interval, task ...; or the label "kind"
-	State   string         // new, idle, ready, running, parked, stopping, finished
-	Wait    scheduler.Kind // in which call it is parked
-	On      string         // for whom, if that is a tasklet
-	For     time.Duration  // how long it is idle or parked
-	Killed  bool           // a kill was asked for and has not ended it yet
-	Mailbox *mailbox.Stats // nil if it has none
-	Labels  map[string]string
+	Glance
+	Name   string
+	Path   string
+	Kind   string // receiver, interval, task ...; or the label "kind"
+	On     string // the path of Glance.On; "" if there is none
+	Labels map[string]string
+}
+
+// Glance is the part of Info that costs next to nothing, for those who look at a great many tasklets.
+type Glance struct {
+	State     string         // new, idle, ready, running, parked, stopping, finished
+	Wait      scheduler.Kind // in which call it is parked
+	On        *Tasklet       // for whom, if that is a tasklet
+	For       time.Duration  // how long it is idle or parked; of one that keeps its scheduler for too long, how long it does
+	Until     time.Duration  // how long until its timer wakes it, or ends its wait; 0: no timer runs
+	Stalled   bool           // it keeps its scheduler for longer than Config.StallAfter: nothing else there can run
+	Killed    bool           // a kill was asked for and has not ended it yet
+	KilledFor time.Duration  // how long ago the last kill was; 0: it was never killed
+	Mailbox   *mailbox.Stats // nil if it has none
 }
 
 // Info tells what t does. On t's scheduler it is exact; from another goroutine it is what could be seen without stopping t, and
-// may be a little old.
+// may be a little old. It waits for nobody: also not for a tasklet that keeps the scheduler.
 func (t *Tasklet) Info() Info {
-	i := Info{Name: t.Name(), Path: t.Path(), Kind: t.kindName()}
-	g := t.task.Glance()
+	i := Info{Glance: t.Glance(), Name: t.Name(), Path: t.Path(), Kind: t.kindName()}
+	if i.Glance.On != nil {
+		i.On = i.Glance.On.Path()
+	}
+	if x := t.ex.Load(); x != nil {
+		x.mu.Lock()
+		if len(x.labels) > 0 {
+			i.Labels = make(map[string]string, len(x.labels))
+			for _, l := range x.labels {
+				i.Labels[l.key] = l.value
+			}
+		}
+		x.mu.Unlock()
+	}
+	return i
+}
+
+// Glance is Info without what would have to be put together for it.
+func (t *Tasklet) Glance() Glance {
+	var i Glance
+	s := t.task.Scheduler()
+	g, now := t.task.Glance(), s.Nanotime()
 	switch {
 	case t.HasFinished():
 		i.State = "finished"
@@ -39,24 +68,27 @@ func (t *Tasklet) Info() Info {
 		i.Wait = g.Kind
 	}
 	if g.On != nil {
-		i.On = taskletOf(g.On).Path()
+		i.On = taskletOf(g.On)
 	}
-	i.For = max(0, time.Duration(t.task.Scheduler().Nanotime()-g.Since))
+	i.For = max(0, time.Duration(now-g.Since))
+	if g.Until != 0 {
+		i.Until = max(1, time.Duration(g.Until-now))
+	}
+	if g.State == scheduler.Running {
+		if id, d := s.Stalled(); id == t.task.ID() && d > 0 {
+			i.Stalled, i.For = true, d
+		}
+	}
 	pending, _ := t.task.Killed()
 	i.Killed = pending
+	if x := t.ex.Load(); x != nil {
+		if at := x.killedAt.Load(); at != 0 {
+			i.KilledFor = max(1, time.Duration(now-at))
+		}
+	}
 	if l := t.inst.line(); l != nil {
 		st := l.stats()
 		i.Mailbox = &st
-	}
-	if x := t.ex.Load(); x != nil {
-		x.mu.Lock()
-		if len(x.labels) > 0 {
-			i.Labels = make(map[string]string, len(x.labels))
-			for _, l := range x.labels {
-				i.Labels[l.key] = l.value
-			}
-		}
-		x.mu.Unlock()
 	}
 	return i
 }

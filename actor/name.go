@@ -58,8 +58,10 @@ func functionName(f any) string {
 		name = after
 	}
 	name = strings.TrimSuffix(name, "-fm")
-	return strings.NewReplacer("(*", "", "(", "", ")", "").Replace(name)
+	return receiverMarks.Replace(name)
 }
+
+var receiverMarks = strings.NewReplacer("(*", "", "(", "", ")", "")
 
 // checkName panics unless name can be part of a path.
 func checkName(op, name string) {

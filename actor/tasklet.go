@@ -71,6 +71,10 @@ type extra struct {
 	supervised func(Exit)
 	before     *Tasklet // the sibling before which t is placed; nil: at the end
 
+	// killedAt is ns on the clock, of the last kill; 0: never. Written by whoever kills, read by those who show it: nothing else
+	// tells them.
+	killedAt atomic.Int64
+
 	// mu protects the following.
 	mu     sync.Mutex
 	done   chan struct{} // closed with markOver
@@ -90,7 +94,6 @@ type extra struct {
 	cell     any // a free *cell[R]
 	start    *startWait
 	stopping stopState
-	killedAt int64 // ns on the clock, when the last kill was noticed; 0: never
 }
 
 type label struct{ key, value string }
@@ -182,6 +185,7 @@ func (t *Tasklet) kill(cause error) {
 		x.mu.Unlock()
 	}
 	if t.task.Kill(false) {
+		t.extra().killedAt.Store(max(1, t.task.Scheduler().Nanotime()))
 		t.sys.emit(Event{Kind: EventKill, Tasklet: t, Err: cause})
 	}
 }

@@ -31,6 +31,15 @@ type watchdog struct {
 	word atomic.Uint64
 	// asleep is set by the watchdog before it waits for the scheduler to be busy again, and taken back by whoever wakes it.
 	asleep atomic.Bool
+	// hog is written by the watchdog's goroutine and read by those who ask for it, see Stalled; nil: no stall was seen. It
+	// publishes the mark.
+	hog atomic.Pointer[hogMark]
+}
+
+// hogMark is a stall as the watchdog saw it.
+type hogMark struct {
+	word  uint64
+	since time.Time // real time, whatever the scheduler's clock is
 }
 
 func (w *watchdog) init(s *Scheduler, limit time.Duration) {
@@ -84,6 +93,7 @@ func (w *watchdog) run() {
 	same := 0
 	over := func() {
 		if same >= samples {
+			w.hog.Store(nil)
 			w.s.hooks.Stall(Stall{ID: last >> 24, For: time.Duration(same) * period, Over: true})
 		}
 	}
@@ -103,6 +113,7 @@ func (w *watchdog) run() {
 			}
 			last = word
 		} else if same++; same == samples {
+			w.hog.Store(&hogMark{word, time.Now().Add(-w.limit)})
 			w.s.hooks.Stall(Stall{ID: word >> 24, For: w.limit, Stack: w.s.Hog()})
 		}
 		tick.Reset(period)
@@ -128,6 +139,16 @@ func (w *watchdog) rest() bool {
 func (s *Scheduler) Busy() (id, word uint64) {
 	word = s.watch.word.Load()
 	return word >> 24, word
+}
+
+// Stalled gives the id of the task that keeps control for longer than StallAfter, and for how long, in real time. 0: there is none,
+// or the watchdog is off. From any goroutine.
+func (s *Scheduler) Stalled() (id uint64, d time.Duration) {
+	m := s.watch.hog.Load()
+	if m == nil || m.word != s.watch.word.Load() {
+		return 0, 0
+	}
+	return m.word >> 24, time.Since(m.since)
 }
 
 // Hog gives the stack of the goroutine that has control: it is inside an activation and not inside a switch. Nil if there are too
