@@ -28,7 +28,8 @@ type Supervisor struct {
 
 // view is what can be seen of a supervisor from any goroutine.
 type view struct {
-	core *core // nil before the start and after the end; of it, what its comments say that mu protects
+	core  *core     // nil before the start and after the end; of it, what its comments say that mu protects
+	since time.Time // when it was started
 }
 
 // State is what a child is doing, to its supervisor.
@@ -135,7 +136,7 @@ func (s *Supervisor) init(t *actor.Tasklet) (func(*actor.Tasklet, request) error
 	}
 	s.task.Store(t)
 	s.mu.Lock()
-	s.view = view{core: c}
+	s.view = view{c, t.System().Now()}
 	s.mu.Unlock()
 	handles.Store(t, s)
 	t.SetLabel("kind", "supervisor")
@@ -354,33 +355,36 @@ func answer[R any](c *core, to actor.Reply[R], v R, err error) error {
 	return nil
 }
 
-// child is a child specification with what the supervisor knows of it.
+// child is a child specification with what the supervisor knows of it. Owned by the supervisor's tasklet.
 type child struct {
-	spec       Child
+	// Written under Supervisor.mu, and read under it by others.
+	spec       Child  // read-only
 	next, prev *child // in order of start
 	state      State
 	task       *actor.Tasklet // nil unless state is Running
+	restarts   int            // since the supervisor's start
+	last       actor.Exit     // the end that led to the last restart
+	lastAt     time.Time
+	until      time.Time // when the backoff will be over; zero: it is not waiting
 
-	restarts  int        // since the supervisor's start
-	last      actor.Exit // the end that led to the last restart
-	lastAt    time.Time
 	turn      int // counts restarts that were put off, so that a stale againRequest is known
 	counted   bool
 	delays    int // restarts that were put off in a row, for the backoff
 	delayedAt time.Time
 	timer     *actor.Timer // of the backoff
-	until     time.Time    // when it will be over; zero: it is not waiting
 }
 
 // core is a supervisor at work: one incarnation. Owned by its tasklet.
 type core struct {
-	s           *Supervisor
-	t           *actor.Tasklet
+	s      *Supervisor
+	t      *actor.Tasklet
+	byID   map[string]*child
+	byTask map[*actor.Tasklet]*child
+
+	// Written under Supervisor.mu, and read under it by others.
 	first, tail *child
-	byID        map[string]*child
-	byTask      map[*actor.Tasklet]*child
 	window      window
-	restarts    int
+	restarts    int // since its start
 }
 
 // add puts ch at the end of the children.
@@ -573,12 +577,17 @@ func (c *core) autoShutdown() bool {
 
 // restart is restart/2 of OTP: it counts, and gives up or restarts.
 func (c *core) restart(ch *child) error {
-	if !c.window.add(c.now()) {
+	c.s.mu.Lock()
+	allowed := c.window.add(c.now())
+	if allowed {
+		c.restarts++
+		ch.restarts++
+	}
+	c.s.mu.Unlock()
+	if !allowed {
 		c.giveUp(ch)
 		return ErrIntensity
 	}
-	c.restarts++
-	ch.restarts++
 	delay := c.delay(ch)
 	c.reportRestart(ch, delay)
 	if delay > 0 {

@@ -12,21 +12,18 @@ type window struct {
 
 // add counts a restart at now, and reports whether it is allowed.
 func (w *window) add(now time.Time) bool {
-	w.times = append(w.times, now)
-	w.prune(now)
+	w.times = append(w.times[w.old(now):], now)
 	return len(w.times) <= w.intensity
 }
 
-// count is the number of restarts that count at now.
-func (w *window) count(now time.Time) int {
-	w.prune(now)
-	return len(w.times)
-}
+// count is the number of restarts that count at now. It changes nothing.
+func (w *window) count(now time.Time) int { return len(w.times) - w.old(now) }
 
-func (w *window) prune(now time.Time) {
+// old is the number of times that count no longer.
+func (w *window) old(now time.Time) int {
 	old := 0
 	for old < len(w.times) && now.Sub(w.times[old]) > w.period {
 		old++
 	}
-	w.times = w.times[old:]
+	return old
 }
