@@ -1,0 +1,272 @@
+package supervisor_test
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"go.uber.org/zap"
+
+	"github.com/gotasklet/tasklet/actor"
+	"github.com/gotasklet/tasklet/scheduler"
+	"github.com/gotasklet/tasklet/supervisor"
+)
+
+// What Erlang/OTP 25's own supervisor did in 200 random scenarios, to be done step by step by ours.
+
+type scenario struct {
+	N            int
+	Strategy     string
+	Intensity    int
+	AutoShutdown string `json:"auto_shutdown"`
+	Children     []scenarioChild
+	Commands     [][]json.RawMessage
+	Trace        []scenarioStep
+}
+
+type scenarioChild struct {
+	ID          string
+	Restart     string
+	Significant bool
+	Shutdown    string
+	FailStart   []int `json:"fail_start"`
+}
+
+type scenarioStep struct {
+	Op, Result string
+	Events     []string
+	Children   [][2]string
+	Alive      bool
+}
+
+// run runs main as the root tasklet of a system on a virtual clock, and fails the test if that ends badly.
+func run(t *testing.T, main func(t *actor.Tasklet)) {
+	t.Helper()
+	runWith(t, actor.Config{}, main)
+}
+
+func runWith(t *testing.T, cfg actor.Config, main func(t *actor.Tasklet)) {
+	t.Helper()
+	cfg.Clock = scheduler.NewVirtualClock(time.Time{})
+	if cfg.Logger == nil {
+		cfg.Logger = zap.NewNop()
+	}
+	require.NoError(t, actor.Run(context.Background(), cfg, func(t *actor.Tasklet) error { main(t); return nil }))
+}
+
+// settle lets everything happen that can happen now: virtual time goes on only when nothing is ready.
+func settle(t *actor.Tasklet) { t.Sleep(time.Millisecond) }
+
+var errCrash = errors.New("crash")
+
+// replay is a scenario at work.
+type replay struct {
+	sup      *supervisor.Supervisor
+	events   []string
+	refs     map[string]actor.Ref[error]
+	attempts map[string]int
+}
+
+// child makes the specification of a child that reports what happens to it, and ends with each error that is sent to it.
+func (r *replay) child(c scenarioChild) supervisor.Child {
+	ref := actor.NewRef[error]()
+	init := func(t *actor.Tasklet) (func(*actor.Tasklet, error) error, error) {
+		r.attempts[c.ID]++
+		if slices.Contains(c.FailStart, r.attempts[c.ID]) {
+			r.events = append(r.events, "fail "+c.ID)
+			return nil, errors.New("no start")
+		}
+		r.events = append(r.events, "start "+c.ID)
+		r.refs[c.ID] = ref
+		itself := false
+		t.Defer(func() {
+			if !itself {
+				r.events = append(r.events, "stop "+c.ID)
+			}
+		})
+		return func(_ *actor.Tasklet, result error) error {
+			itself = true
+			r.events = append(r.events, map[error]string{
+				errCrash: "crash ", actor.ErrStop: "normal ", actor.ErrShutdown: "shutdown ",
+			}[result]+c.ID)
+			return result
+		}, nil
+	}
+	spec := supervisor.Child{ID: c.ID, Body: actor.HandleInit(ref, init), Significant: c.Significant}
+	spec.Restart = map[string]supervisor.Restart{
+		"permanent": supervisor.Permanent, "transient": supervisor.Transient, "temporary": supervisor.Temporary,
+	}[c.Restart]
+	if c.Shutdown == "brutal_kill" {
+		spec.Shutdown = supervisor.BrutalKill
+	}
+	return spec
+}
+
+func (r *replay) spec(s *scenario) supervisor.Spec {
+	spec := supervisor.Spec{Intensity: s.Intensity, Period: time.Hour}
+	if s.Intensity == 0 {
+		spec.Intensity = supervisor.NoRestart
+	}
+	spec.Strategy = map[string]supervisor.Strategy{
+		"one_for_one": supervisor.OneForOne, "one_for_all": supervisor.OneForAll, "rest_for_one": supervisor.RestForOne,
+	}[s.Strategy]
+	spec.AutoShutdown = map[string]supervisor.AutoShutdown{
+		"never": supervisor.Never, "any_significant": supervisor.AnySignificant, "all_significant": supervisor.AllSignificant,
+	}[s.AutoShutdown]
+	for _, c := range s.Children {
+		spec.Children = append(spec.Children, r.child(c))
+	}
+	return spec
+}
+
+// result gives the word of OTP for an error of a call.
+func result(err error) string {
+	var start *supervisor.StartError
+	var join *actor.JoinError
+	switch {
+	case err == nil:
+		return "ok"
+	case errors.Is(err, supervisor.ErrNotFound):
+		return "not_found"
+	case errors.Is(err, supervisor.ErrRunning):
+		return "running"
+	case errors.Is(err, supervisor.ErrRestarting):
+		return "restarting"
+	case errors.Is(err, supervisor.ErrAlreadyStarted):
+		return "already_started"
+	case errors.Is(err, supervisor.ErrAlreadyPresent):
+		return "already_present"
+	case errors.As(err, &start):
+		return "start_error"
+	case errors.As(err, &join):
+		return "supervisor_ended"
+	}
+	return err.Error()
+}
+
+// command does one command and gives the result.
+func (r *replay) command(t *actor.Tasklet, op string, arg json.RawMessage) string {
+	if op == "start" {
+		var c scenarioChild
+		if err := json.Unmarshal(arg, &c); err != nil {
+			panic(err)
+		}
+		_, err := r.sup.StartChild(t, r.child(c))
+		return result(err)
+	}
+	var id string
+	if err := json.Unmarshal(arg, &id); err != nil {
+		panic(err)
+	}
+	how := map[string]error{"crash": errCrash, "exit_normal": actor.ErrStop, "exit_shutdown": actor.ErrShutdown}[op]
+	switch op {
+	case "terminate":
+		return result(r.sup.StopChild(t, id))
+	case "delete":
+		return result(r.sup.DeleteChild(t, id))
+	case "restart":
+		_, err := r.sup.RestartChild(t, id)
+		return result(err)
+	}
+	ref := r.refs[id]
+	if ref.IsZero() || ref.Tasklet() == nil || ref.Tasklet().HasFinished() {
+		return "no_process"
+	}
+	if err := ref.Send(t, how); err != nil {
+		return err.Error()
+	}
+	return "ok"
+}
+
+// step gives what there is to be seen after op.
+func (r *replay) step(t *actor.Tasklet, op, result string) scenarioStep {
+	settle(t)
+	s := scenarioStep{Op: op, Result: result, Events: r.events, Children: [][2]string{}}
+	r.events = []string{}
+	if s.Events == nil {
+		s.Events = []string{}
+	}
+	if r.sup == nil || r.sup.Tasklet().HasFinished() {
+		return s
+	}
+	s.Alive = true
+	infos, err := r.sup.Children(t)
+	if err != nil {
+		panic(err)
+	}
+	for _, c := range infos {
+		state := c.State.String()
+		if c.State == supervisor.Stopped {
+			state = "undefined"
+		}
+		s.Children = append(s.Children, [2]string{c.ID, state})
+	}
+	return s
+}
+
+// play plays s to its end.
+func (s *scenario) play(t *actor.Tasklet) (steps []scenarioStep) {
+	r := &replay{refs: map[string]actor.Ref[error]{}, attempts: map[string]int{}, events: []string{}}
+	res := "ok"
+	sup, err := supervisor.Start(t, r.spec(s))
+	var start *supervisor.StartError
+	if errors.As(err, &start) {
+		res = "failed_to_start_child " + start.ID
+	} else if err != nil {
+		res = err.Error()
+	}
+	r.sup = sup
+	step := r.step(t, "start", res)
+	steps = append(steps, step)
+	for _, c := range s.Commands {
+		if !step.Alive {
+			return steps
+		}
+		var op string
+		if err := json.Unmarshal(c[0], &op); err != nil {
+			panic(err)
+		}
+		step = r.step(t, op, r.command(t, op, c[1]))
+		steps = append(steps, step)
+	}
+	if step.Alive {
+		sup.Tasklet().Kill()
+		_ = sup.Tasklet().Join(t)
+		steps = append(steps, r.step(t, "stop", "ok"))
+	}
+	return steps
+}
+
+func readScenarios(t testing.TB) (all []*scenario) {
+	f, err := os.Open("testdata/otp-traces.jsonl")
+	require.NoError(t, err)
+	defer f.Close()
+	for lines := bufio.NewScanner(f); lines.Scan(); {
+		s := new(scenario)
+		require.NoError(t, json.Unmarshal(lines.Bytes(), s))
+		all = append(all, s)
+	}
+	return all
+}
+
+func TestOTPTraces(t *testing.T) {
+	all := readScenarios(t)
+	require.Len(t, all, 200)
+	for _, s := range all {
+		t.Run(fmt.Sprint(s.N), func(t *testing.T) {
+			var got []scenarioStep
+			run(t, func(t *actor.Tasklet) { got = s.play(t) })
+			for i := range min(len(got), len(s.Trace)) {
+				require.Equal(t, s.Trace[i], got[i], "step %d; commands %s", i, s.Commands)
+			}
+			require.Len(t, got, len(s.Trace))
+		})
+	}
+}
