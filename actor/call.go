@@ -3,7 +3,10 @@ package actor
 import (
 	"context"
 	"errors"
+	"slices"
 	"sync/atomic"
+
+	"go.uber.org/zap"
 
 	"github.com/gotasklet/tasklet/scheduler"
 )
@@ -30,21 +33,24 @@ type callBase struct {
 	// state is the generation, callGen times, with the flags and the phase below. One word, so that a call costs three locked
 	// instructions: the start, the decision, and the settling.
 	state atomic.Uint64
+	// delegate is the last one that the duty was handed to; it means something only with callDelegated.
+	delegate atomic.Pointer[Tasklet]
 
-	// Set before the request is sent, then read-only until the call is over.
-	caller *Tasklet // nil for an ordinary goroutine
-	wake   scheduler.WakeUp
+	// Set when it is made, then read-only.
+	caller *Tasklet      // nil for an ordinary goroutine
 	done   chan struct{} // for an ordinary goroutine: holds one
 
-	err error // written by the winner before the caller is woken
+	err error // written by the winner before callOver
+
+	parked bool // the caller is, in wait; owned by its scheduler
 }
 
 // Phases of a call, and flags beside them.
 const (
-	callFree      = iota
-	callOpen      // waits for its end
-	callWon       // somebody ends it, and wakes the caller
-	callLeft      // the caller has given up
+	callOpen      = iota // waits for its end
+	callWon              // somebody ends it, and is about to write the answer
+	callOver             // the answer is written
+	callLeft             // the caller has given up
 	callPhase     = 3
 	callDelegated = 4 // the callee has handed its duty on: that it is through with the request means nothing
 	callSettled   = 8 // the mailbox is through with the request: the cell can be used again
@@ -53,28 +59,41 @@ const (
 
 func (c *callBase) gen() uint32 { return uint32(c.state.Load() / callGen) }
 
-// move takes call number gen from open to phase, and reports whether it was open: then the caller of move decides the call.
-func (c *callBase) move(gen uint32, phase uint64) bool {
+// move takes call number gen from open to phase, and sets flags; it reports whether it was open.
+func (c *callBase) move(gen uint32, phaseAndFlags uint64) bool {
 	for {
 		s := c.state.Load()
 		if uint32(s/callGen) != gen || s&callPhase != callOpen {
 			return false
 		}
-		if c.state.CompareAndSwap(s, s&^callPhase|phase) {
+		if c.state.CompareAndSwap(s, s|phaseAndFlags) {
 			return true
 		}
 	}
 }
 
-// resume wakes the caller after a move to callWon. by is the tasklet's task that does it, nil elsewhere.
-func (c *callBase) resume(by *scheduler.Task) {
-	switch {
-	case c.caller == nil:
+func (c *callBase) isOpen(gen uint32) bool {
+	s := c.state.Load()
+	return uint32(s/callGen) == gen && s&callPhase == callOpen
+}
+
+// answered is what wakes the caller, on its scheduler.
+type answered callBase
+
+// Do wakes the caller if it is parked for this: it may not be so yet, when the answer comes from a goroutine.
+func (a *answered) Do() {
+	if a.parked {
+		a.caller.task.Wake()
+	}
+}
+
+// written lets the caller see what was written after a move to callWon.
+func (c *callBase) written() {
+	c.state.Add(callOver - callWon)
+	if c.caller == nil {
 		c.done <- struct{}{}
-	case by != nil && by.Scheduler() == c.caller.task.Scheduler() && by.IsRunning():
-		c.wake.Do()
-	default:
-		c.wake.Send()
+	} else {
+		c.caller.task.Scheduler().Inject((*answered)(c))
 	}
 }
 
@@ -94,26 +113,33 @@ func (c *callBase) Settled(err error) {
 func (c *callBase) fail(gen uint32, err error) {
 	if c.move(gen, callWon) {
 		c.err = err
-		c.resume(nil)
+		c.written()
 	}
 }
 
-// failDelegate is called when t, to which the reply was delegated, has finished.
-func (c *callBase) failDelegate(t *Tasklet) {
+// delegation is a call that a tasklet shall answer.
+type delegation struct {
+	c   *callBase
+	gen uint32
+}
+
+// fail is called when t has finished.
+func (d delegation) fail(t *Tasklet) {
+	if d.c.delegate.Load() != t {
+		return // handed on to somebody else
+	}
 	err := t.result()
 	if err == nil {
 		err = ErrNoReply
 	}
-	if s := c.state.Load(); s&callDelegated != 0 {
-		c.fail(uint32(s/callGen), &JoinError{t, err})
-	}
+	d.c.fail(d.gen, &JoinError{t, err})
 }
 
 // Call sends to a request that carries a [Reply], made by msg, and waits for the answer. It returns the answer's value; or the
 // error given to Reply.Fail; or at once an error when no answer can come: ErrNoReply if the request was handled without one, the
 // handler's error if it failed, a *JoinError if the tasklet ended that had taken the request, mailbox.ErrDropped,
 // mailbox.ErrClosed; or an error of Ref.Send; or ErrTimeout or the cause of ctx; or a *DeadlockError if the callee waits for
-// the caller.
+// the caller, and then nothing was sent.
 //
 // ctx says who calls, as in Ref.Send. From a tasklet the calls after the first allocate nothing.
 func Call[M, R any](ctx context.Context, to Ref[M], msg func(Reply[R]) M) (R, error) {
@@ -129,15 +155,18 @@ func Call[M, R any](ctx context.Context, to Ref[M], msg func(Reply[R]) M) (R, er
 		c.done = make(chan struct{}, 1)
 	} else {
 		by.mustRun("Call")
+		if limit == nil { // before the request is sent: nobody would wait for its reply
+			if err := by.task.MayWait(scheduler.Wait{Kind: scheduler.InCall, On: l.reader()}); err != nil {
+				var zero R
+				return zero, err
+			}
+		}
 		c = freeCell[R](by)
 	}
 	gen := c.gen() + 1
 	c.err = nil
 	c.state.Store(uint64(gen)*callGen | callOpen)
 	m := msg(Reply[R]{c, gen})
-	if by != nil {
-		c.wake = by.task.NextWait()
-	}
 	var err error
 	if by == nil {
 		err = l.box.SendTicket(ctx, m, &c.callBase)
@@ -146,6 +175,7 @@ func Call[M, R any](ctx context.Context, to Ref[M], msg func(Reply[R]) M) (R, er
 	}
 	if err != nil {
 		c.leave(gen)
+		c.state.Or(callSettled) // the mailbox does not know of it
 		c.free(by)
 		var zero R
 		return zero, err
@@ -190,25 +220,39 @@ func (c *cell[R]) free(t *Tasklet) {
 // leave gives the call up; false: somebody has ended it already.
 func (c *callBase) leave(gen uint32) bool { return c.move(gen, callLeft) }
 
-func (c *callBase) open() bool { return c.state.Load()&callPhase == callOpen }
-
 // wait parks the caller until call number gen, the cell's current one, is over.
 func (c *cell[R]) wait(by *Tasklet, limit context.Context, gen uint32, l refLine) (v R, err error) {
-	defer c.leave(gen) // if a kill is raised; else it does nothing
-	on := l.reader()
-	for c.open() {
-		c.wake = by.task.NextWait()
-		err := by.task.Park(scheduler.Wait{Kind: scheduler.InCall, On: on, Ctx: limit})
-		if err != nil && c.leave(gen) {
-			if errors.Is(err, ErrTimeout) {
-				by.sys.emit(Event{Kind: EventCallTimeout, Tasklet: by, Err: err})
-			}
-			return v, err // the cell is not used again: the request may still be on its way
+	defer func() {
+		if c.parked { // a kill is being raised
+			c.parked = false
+			c.leave(gen)
 		}
+	}()
+	for on := l.reader(); c.state.Load()&callPhase != callOver; {
+		if c.state.Load()&(callPhase|callDelegated) != callOpen {
+			on = nil // the callee has done its duty
+		}
+		c.parked = true
+		err := by.task.Park(scheduler.Wait{Kind: scheduler.InCall, On: on, Ctx: limit})
+		c.parked = false
+		if err == nil {
+			continue
+		}
+		if !c.leave(gen) {
+			limit = nil // the answer is being written, or is there
+			continue
+		}
+		if errors.Is(err, ErrTimeout) {
+			by.sys.emit(Event{
+				Kind: EventCallTimeout, Tasklet: by, Err: err, Message: l.message(),
+				Fields: []zap.Field{zap.String("target", l.path())},
+			})
+		}
+		return v, err // the cell is not used again: the request may still be on its way
 	}
 	v, err = c.v, c.err
 	var zero R
-	c.v = zero
+	c.v, c.err = zero, nil
 	c.free(by)
 	return v, err
 }
@@ -248,19 +292,30 @@ func (r Reply[R]) end(ctx context.Context, v R, err error) error {
 		misuse("answer with a nil context")
 	}
 	by, _ := callerOf(ctx)
-	if !r.c.move(r.gen, callWon) {
-		if by != nil {
-			by.sys.emit(Event{Kind: EventReplyLate, Tasklet: by, Err: ErrNotAwaited})
+	c := r.c.caller
+	if c != nil && by != nil && by.task.Scheduler() == c.task.Scheduler() && by.task.IsRunning() {
+		// Nobody looks before the caller has control.
+		if r.c.move(r.gen, callOver) {
+			r.c.v, r.c.err = v, err
+			(*answered)(&r.c.callBase).Do()
+			return nil
 		}
-		return ErrNotAwaited
+	} else if r.c.move(r.gen, callWon) {
+		r.c.v, r.c.err = v, err
+		r.c.written()
+		return nil
 	}
-	r.c.v, r.c.err = v, err
-	if by == nil {
-		r.c.resume(nil)
-	} else {
-		r.c.resume(&by.task)
+	e := Event{Kind: EventReplyLate, Tasklet: by, Err: ErrNotAwaited}
+	if c != nil {
+		e.Fields = append(e.Fields, zap.Stringer("caller", c))
 	}
-	return nil
+	switch {
+	case by != nil:
+		by.sys.emit(e)
+	case c != nil:
+		c.sys.emit(e)
+	}
+	return ErrNotAwaited
 }
 
 // Delegate says that the answer will come later, from to, which may be the tasklet that calls Delegate: that its handler returns
@@ -273,28 +328,21 @@ func (r Reply[R]) Delegate(to *Tasklet) {
 	if to == nil {
 		misuse("Delegate to a nil *Tasklet")
 	}
-	for {
-		s := r.c.state.Load()
-		if uint32(s/callGen) != r.gen || s&callPhase != callOpen {
-			return // nobody waits any more
-		}
-		if r.c.state.CompareAndSwap(s, s|callDelegated) {
-			break
-		}
+	if !r.c.isOpen(r.gen) {
+		return
 	}
+	r.c.delegate.Store(to)
+	if !r.c.move(r.gen, callOpen|callDelegated) {
+		return // ended meanwhile
+	}
+	d := delegation{&r.c.callBase, r.gen}
 	if to.HasFinished() {
-		r.c.failDelegate(to)
+		d.fail(to)
 		return
 	}
 	x := to.extra()
-	open := x.delegate[:0]
-	for _, c := range x.delegate { // forget those that were answered
-		if c.open() {
-			open = append(open, c)
-		}
-	}
-	clear(x.delegate[len(open):])
-	x.delegate = append(open, &r.c.callBase)
+	x.delegate = slices.DeleteFunc(x.delegate, func(d delegation) bool { return !d.c.isOpen(d.gen) })
+	x.delegate = append(x.delegate, d)
 	if c := r.c.caller; c != nil && c.task.Scheduler() == to.task.Scheduler() {
 		c.task.Redirect(nil)
 	}

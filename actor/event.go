@@ -333,6 +333,9 @@ func message(e *Event) string {
 	case EventLeak:
 		return who + " is left behind"
 	case EventReplyLate:
+		if who == "" {
+			return "nobody waits for a reply from outside"
+		}
 		return "nobody waits for the reply of " + who
 	case EventCallTimeout:
 		return "call of " + who + " got no reply in time"

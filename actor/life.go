@@ -341,8 +341,8 @@ func (t *Tasklet) finish() {
 		x.owned.releaseAll()
 		x.locals = nil
 		x.cell = nil
-		for _, c := range x.delegate {
-			c.failDelegate(t)
+		for _, d := range x.delegate {
+			d.fail(t)
 		}
 		x.delegate = nil
 	}

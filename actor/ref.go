@@ -64,6 +64,7 @@ type refLine interface {
 	name() string
 	identity() any
 	current() *Tasklet
+	path() string
 }
 
 // NewRef makes a ref before its tasklet: it can be handed out, and takes messages up to its capacity. Options: Name,
@@ -170,10 +171,14 @@ func (r Ref[M]) String() string {
 	if r.l == nil {
 		return "(zero ref)"
 	}
-	if t := r.l.cur.Load(); t != nil {
+	return r.l.path()
+}
+
+func (l *line[M]) path() string {
+	if t := l.cur.Load(); t != nil {
 		return t.Path()
 	}
-	return r.Name()
+	return l.name()
 }
 
 // Len is the number of queued messages; parked senders do not count. From outside of the scheduler it may lag behind a little.

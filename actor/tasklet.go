@@ -88,10 +88,10 @@ type extra struct {
 	result   error
 	deferred []func()
 	locals   map[any]any
-	owned    ownedList // timers, watches, pipes
-	watchers []*watch  // of those that want to know of the end
-	delegate []*callBase
-	cell     any // a free *cell[R]
+	owned    ownedList    // timers, watches, pipes
+	watchers []*watch     // of those that want to know of the end
+	delegate []delegation // calls that this tasklet shall answer
+	cell     any          // a free *cell[R]
 	start    *startWait
 	stopping stopState
 }

@@ -10,17 +10,44 @@ package scheduler
 //
 // The chain is followed within one scheduler: a task of another one ends it.
 func (t *Task) checkDeadlock(w Wait, soft bool) error {
+	e, soft := t.ring(w, soft)
+	if e == nil {
+		return nil
+	}
+	if h := t.s.hooks.Deadlock; h != nil {
+		h(t, e, soft)
+	}
+	if soft {
+		return nil
+	}
+	return e
+}
+
+// MayWait gives the *[DeadlockError] that Park would return for w, for those who first do something that should not be done if
+// they then can't wait. On the running task.
+func (t *Task) MayWait(w Wait) error {
+	if w.On == nil || w.On.Holder == nil || w.Ctx != nil || w.Until != 0 {
+		return nil
+	}
+	if e, soft := t.ring(w, false); e == nil || soft {
+		return nil
+	}
+	return t.checkDeadlock(w, false)
+}
+
+// ring gives the chain that comes back to t if t waits as w says, nil if there is none, and whether somebody on it can time out.
+func (t *Task) ring(w Wait, soft bool) (*DeadlockError, bool) {
 	// Brent's way to see a ring: the mark is moved on after 2, 4, 8 ... steps.
 	var mark *Task
 	steps, limit := 0, 2
 	for x := w.On.Holder; x != t; {
 		if x.s != t.s || x.state != Parked && x.state != Idle || x.waitsOn == nil || x.waitsOn.Holder == nil {
-			return nil
+			return nil, false
 		}
 		soft = soft || x.soft
 		x = x.waitsOn.Holder
 		if x == mark {
-			return nil
+			return nil, false
 		}
 		if steps++; steps == limit {
 			mark, steps, limit = x, 0, 2*limit
@@ -30,11 +57,5 @@ func (t *Task) checkDeadlock(w Wait, soft bool) error {
 	for x := w.On.Holder; x != t; x = x.waitsOn.Holder {
 		e.Chain = append(e.Chain, Link{Task: t.s.name(x), Kind: x.kind})
 	}
-	if h := t.s.hooks.Deadlock; h != nil {
-		h(t, e, soft)
-	}
-	if soft {
-		return nil
-	}
-	return e
+	return e, soft
 }
