@@ -34,6 +34,7 @@ type ext[M any] struct {
 	// Owned by home.
 	line    scheduler.Line // of senders that wait for room; an Item is an *Envelope[M]
 	free    *Envelope[M]
+	low     uint32  // when the reader has left fewer, letIn has something to do
 	spare   ring[M] // what in becomes next
 	evicted uint64  // messages that home dropped: nothing is dropped before ext was needed to find out that there is no room
 
@@ -134,9 +135,12 @@ func (m *Mailbox[M]) enter(v M, ticket Ticket, onFull Policy) (wait *ext[M], err
 		// As many as m can hold are on their way, so the oldest of them, and what is older, give way.
 		x.dropped++
 		old, oldTicket := x.in.popTicket()
-		defer m.drop(old, oldTicket) // after the unlock
+		x.in.push(v, ticket)
+		x.mu.Unlock()
+		m.drop(old, oldTicket)
+		return nil, nil
 	}
-	x.in.push(v, ticket, m.cap)
+	x.in.push(v, ticket)
 	x.mu.Unlock()
 	return nil, nil
 }
@@ -238,6 +242,10 @@ func (m *Mailbox[M]) takeIn() {
 	if m.policy != Unbounded {
 		m.granted -= in.n - over
 	}
+	if over == 0 && m.queue.n == 0 && m.queue.tickets == nil && in.tickets == nil {
+		m.queue, in = in, m.queue
+		m.arrived()
+	}
 	for in.n > 0 {
 		if over > 0 && m.full() {
 			m.dropOldest() // there is one: nothing is promised now
@@ -252,6 +260,7 @@ func (m *Mailbox[M]) takeIn() {
 // letIn gives free room to those in the line and, if nobody stands there, to the outside as credits; or sends everybody away
 // if m is closed. On home.
 func (m *Mailbox[M]) letIn(x *ext[M]) {
+	x.low = never
 	if m.Closed() {
 		m.report(m.refuse(&x.line))
 		return
@@ -265,18 +274,36 @@ func (m *Mailbox[M]) letIn(x *ext[M]) {
 			m.put(v, ticket)
 		}
 	}
-	if m.policy == Unbounded || m.full() {
+	if m.policy == Unbounded {
+		x.low = 0
 		return
 	}
-	// Half, so that neither side has to ask each time.
-	if share := max(1, (m.cap-m.queue.n)/2); share > m.granted {
-		more := share - m.granted
-		x.mu.Lock()
-		if x.queue.Empty() {
-			x.credits += more
-			m.granted += more
-		}
-		x.mu.Unlock()
+	if !m.full() {
+		m.promise(x)
+	}
+	m.lower(x)
+}
+
+// promise gives credits to the outside, so that half of the room is promised: neither side has to ask each time. On home.
+func (m *Mailbox[M]) promise(x *ext[M]) {
+	share := max(1, (m.cap-m.queue.n)/2)
+	if share <= m.granted {
+		return
+	}
+	more := share - m.granted
+	x.mu.Lock()
+	if x.queue.Empty() {
+		x.credits += more
+		m.granted += more
+	}
+	x.mu.Unlock()
+}
+
+// lower sets low for an empty line: letIn is to be called when an eighth or less of the room is promised. On home.
+func (m *Mailbox[M]) lower(x *ext[M]) {
+	x.low = 0
+	if m.granted <= m.cap/8 {
+		x.low = m.cap - 8*m.granted + 1
 	}
 }
 
@@ -293,6 +320,9 @@ func (m *Mailbox[M]) reclaim() bool {
 	x.credits -= k
 	m.granted -= k
 	x.mu.Unlock()
+	if k > 0 {
+		m.lower(x)
+	}
 	return !m.full()
 }
 

@@ -37,7 +37,7 @@ func (m *Mailbox[M]) wait(t *scheduler.Task, limit context.Context, v M, ticket 
 	x := m.extra()
 	e := x.envelope()
 	e.msg, e.ticket, e.err = v, ticket, errUndecided
-	x.line.Add(&e.place)
+	x.stand(e)
 	// A kill that is raised here takes the envelope out of the line, and it is left to the garbage collector.
 	err := t.Park(scheduler.Wait{Kind: scheduler.InSend, On: &m.reader, Ctx: limit, In: &e.place})
 	if err == nil {
@@ -49,6 +49,12 @@ func (m *Mailbox[M]) wait(t *scheduler.Task, limit context.Context, v M, ticket 
 		return m.SendTask(t, limit, v, ticket, false) // woken by somebody else: stand in line again
 	}
 	return err
+}
+
+// stand puts e at the end of the line. On home.
+func (x *ext[M]) stand(e *Envelope[M]) {
+	x.line.Add(&e.place)
+	x.low = never
 }
 
 func (e *Envelope[M]) clear() {
@@ -112,7 +118,7 @@ func (m *Mailbox[M]) deliver(e *Envelope[M], v M, onFull Policy) error {
 	if wait {
 		e.msg = v
 		e.place.Item = e
-		m.extra().line.Add(&e.place)
+		m.extra().stand(e)
 	}
 	return err
 }

@@ -20,7 +20,7 @@ func TestMemoryGrowsWithUse(t *testing.T) {
 		want("buffer", cap(m.queue.buf) <= 4, true)
 		want("the part for others", m.ext.Load() == nil, true)
 	})
-	if n := unsafe.Sizeof(Mailbox[int]{}); n > 144 {
+	if n := unsafe.Sizeof(Mailbox[int]{}); n > 112 {
 		t.Errorf("a Mailbox takes %d bytes", n)
 	}
 }

@@ -12,33 +12,35 @@ import (
 // mustRead panics unless the reader is running, and gives it.
 func (m *Mailbox[M]) mustRead(op string) *scheduler.Task {
 	t := m.reader.Holder
-	if t == nil {
-		misuse("%s of a mailbox that has no reader", op)
-	}
-	if !t.IsRunning() {
-		misuse("%s by %v of the mailbox that %v reads: a mailbox has one reader", op, t.Scheduler().Current(), t)
+	if t == nil || !t.IsRunning() {
+		misread(op, t)
 	}
 	return t
 }
 
+func misread(op string, reader *scheduler.Task) {
+	if reader == nil {
+		misuse("%s of a mailbox that has no reader", op)
+	}
+	misuse("%s by %v of the mailbox that %v reads: a mailbox has one reader", op, reader.Scheduler().Current(), reader)
+}
+
 // pop takes the oldest message; the queue is not empty.
-func (m *Mailbox[M]) pop() M {
+func (m *Mailbox[M]) pop() (v M) {
 	if m.queue.n > m.peak {
 		m.peak = m.queue.n
 	}
 	m.handled++
-	if m.queue.tickets != nil {
-		return m.popWithTicket()
+	if m.queue.tickets == nil {
+		v = m.queue.pop()
+	} else {
+		var ticket Ticket
+		v, ticket = m.queue.popTicket()
+		m.inHand(ticket)
 	}
-	v := m.queue.pop()
-	m.madeRoom()
-	return v
-}
-
-func (m *Mailbox[M]) popWithTicket() M {
-	v, ticket := m.queue.popTicket()
-	m.inHand(ticket)
-	m.madeRoom()
+	if x := m.ext.Load(); x != nil && m.queue.n < x.low {
+		m.letIn(x)
+	}
 	return v
 }
 
@@ -58,6 +60,13 @@ func (m *Mailbox[M]) Settle(err error) {
 	}
 }
 
+// SettleBy is Settle for the reader t, and does nothing if another task reads m by now.
+func (m *Mailbox[M]) SettleBy(t *scheduler.Task, err error) {
+	if k := m.queue.tickets; k != nil && m.reader.Holder == t {
+		k.settle(err)
+	}
+}
+
 func (k *ticketing) settle(err error) {
 	for i, ticket := range k.taken {
 		k.taken[i] = nil
@@ -66,14 +75,6 @@ func (k *ticketing) settle(err error) {
 		}
 	}
 	k.taken = k.taken[:0]
-}
-
-// madeRoom lets in those who wait, after the reader has taken something, or promises room to the outside when it has little.
-func (m *Mailbox[M]) madeRoom() {
-	x := m.ext.Load()
-	if x != nil && (!x.line.Empty() || m.granted <= (m.cap-m.queue.n)/8) {
-		m.letIn(x)
-	}
 }
 
 // TryNext takes the next message if there is one. It never parks. Only the reader may call it.
@@ -139,7 +140,8 @@ func (m *Mailbox[M]) await(t *scheduler.Task, w scheduler.Wait, need uint32) err
 func (m *Mailbox[M]) rested() { m.need = never }
 
 // Await is for a stackless reader, which has found fewer than need messages and is about to return from Run: it will be woken
-// when so many are queued, or m is closed. It reports false if that is so already.
+// when so many are queued, or m is closed. It reports false if that is so already; if m is closed, Drained tells whether there
+// will be more.
 func (m *Mailbox[M]) Await(need int) bool {
 	if int(m.queue.n) >= need || m.Closed() {
 		return false
@@ -287,7 +289,9 @@ func (m *Mailbox[M]) take(i uint32) M {
 	m.handled++
 	v, ticket := m.queue.remove(i)
 	m.inHand(ticket)
-	m.madeRoom()
+	if x := m.ext.Load(); x != nil && m.queue.n < x.low {
+		m.letIn(x)
+	}
 	return v
 }
 

@@ -17,24 +17,18 @@ type ticketing struct {
 
 // ring is a queue of messages in a buffer that grows by doubling. The zero ring is empty and owns no memory.
 type ring[M any] struct {
-	buf     []M
+	buf     []M        // its length is a power of two, or 0
 	tickets *ticketing // nil until a message with a ticket comes
 	head, n uint32
 }
 
 // index of the i-th message from the head.
-func (r *ring[M]) index(i uint32) uint32 {
-	i += r.head
-	if i >= uint32(len(r.buf)) {
-		i -= uint32(len(r.buf))
-	}
-	return i
-}
+func (r *ring[M]) index(i uint32) uint32 { return (r.head + i) & uint32(len(r.buf)-1) }
 
-// push appends v; limit is the most that the ring will ever hold at once, so that the buffer does not grow past it.
-func (r *ring[M]) push(v M, ticket Ticket, limit uint32) {
+// push appends v.
+func (r *ring[M]) push(v M, ticket Ticket) {
 	if r.n == uint32(len(r.buf)) {
-		r.grow(limit)
+		r.grow()
 	}
 	i := r.index(r.n)
 	r.buf[i] = v
@@ -52,14 +46,11 @@ func (r *ring[M]) setTicket(i uint32, ticket Ticket) {
 }
 
 // pushFront puts v before all others.
-func (r *ring[M]) pushFront(v M, ticket Ticket, limit uint32) {
+func (r *ring[M]) pushFront(v M, ticket Ticket) {
 	if r.n == uint32(len(r.buf)) {
-		r.grow(max(limit, r.n+1))
+		r.grow()
 	}
-	if r.head == 0 {
-		r.head = uint32(len(r.buf))
-	}
-	r.head--
+	r.head = r.index(uint32(len(r.buf)) - 1)
 	r.buf[r.head] = v
 	r.n++
 	if ticket != nil || r.tickets != nil {
@@ -67,21 +58,17 @@ func (r *ring[M]) pushFront(v M, ticket Ticket, limit uint32) {
 	}
 }
 
-// pop takes the oldest; n must not be 0.
+// pop takes the oldest; n must not be 0. For a ring that may have tickets there is popTicket.
 func (r *ring[M]) pop() M {
 	p := &r.buf[r.head]
 	v := *p
 	var zero M
 	*p = zero // or the message could not be collected while its place waits for the next round
-	r.head++
-	if r.head == uint32(len(r.buf)) {
-		r.head = 0
-	}
+	r.head = r.index(1)
 	r.n--
 	return v
 }
 
-// popTicket is pop for a ring with tickets.
 func (r *ring[M]) popTicket() (M, Ticket) {
 	var ticket Ticket
 	if r.tickets != nil {
@@ -111,14 +98,11 @@ func (r *ring[M]) remove(i uint32) (M, Ticket) {
 	return v, ticket
 }
 
-func (r *ring[M]) grow(limit uint32) {
+func (r *ring[M]) grow() {
 	if r.n >= 1<<31 {
-		misuse("%d messages: an index and a count must add up to 32 bits", r.n)
+		misuse("more than %d messages", r.n)
 	}
-	size := max(4, 2*uint32(len(r.buf)))
-	if size > limit && limit > r.n {
-		size = limit
-	}
+	size := max(4, 2*len(r.buf))
 	buf := make([]M, size)
 	k := copy(buf, r.buf[r.head:])
 	copy(buf[k:], r.buf[:r.head])

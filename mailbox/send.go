@@ -13,7 +13,12 @@ import (
 //
 // ctx says who calls: a context that belongs to a task may be used only inside that task; any other is an ordinary
 // goroutine's. From any goroutine.
-func (m *Mailbox[M]) Send(ctx context.Context, v M) error { return m.send(ctx, v, nil, false) }
+func (m *Mailbox[M]) Send(ctx context.Context, v M) error {
+	if t, ok := ctx.(*scheduler.Task); ok && t.IsRunning() && m.Put(t, v) {
+		return nil
+	}
+	return m.send(ctx, v, nil, false)
+}
 
 // TrySend is Send that never waits: it returns ErrFull where Send would.
 //
@@ -104,9 +109,14 @@ func (m *Mailbox[M]) offer(v M, ticket Ticket, onFull Policy) (wait bool, err er
 // full reports whether there is no room that is not promised. On home.
 func (m *Mailbox[M]) full() bool { return m.queue.n+m.granted >= m.cap }
 
-// put appends v to the queue, which has room, and wakes a reader that waits for so many. On home.
+// put appends v to the queue, which has room. On home.
 func (m *Mailbox[M]) put(v M, ticket Ticket) {
-	m.queue.push(v, ticket, m.cap)
+	m.queue.push(v, ticket)
+	m.arrived()
+}
+
+// arrived wakes a reader that waits for so many.
+func (m *Mailbox[M]) arrived() {
 	if m.queue.n >= m.need {
 		m.wakeReader()
 	}
@@ -120,10 +130,8 @@ func (m *Mailbox[M]) PutBack(v M) {
 		last := len(k.taken) - 1
 		ticket, k.taken = k.taken[last], k.taken[:last]
 	}
-	m.queue.pushFront(v, ticket, m.cap)
-	if m.queue.n >= m.need {
-		m.wakeReader()
-	}
+	m.queue.pushFront(v, ticket)
+	m.arrived()
 }
 
 // drop reports a message that the overflow policy does away with. On the goroutine of the sender.
