@@ -46,6 +46,14 @@ type composed struct {
 	inner func() []Body
 }
 
+func (c *composed) instance() instance {
+	i := c.Body.instance()
+	if q, ok := i.(interface{ setQuiet() }); ok && c.inner != nil {
+		q.setQuiet()
+	}
+	return i
+}
+
 // optionsOf gives the options that b brings, followed by opts.
 func optionsOf(b Body, opts []Option) []Option {
 	c, ok := b.(*composed)
@@ -140,8 +148,9 @@ type handling[M any] struct {
 }
 
 func (h *handling[M]) instance() instance { return h }
-func (h *handling[M]) allows() optionSet  { return anyBody | refOptions | repeatOptions }
+func (h *handling[M]) allows() optionSet  { return anyBody | refOptions | repeatOptions | optRetry }
 func (h *handling[M]) waitsFirst()        {}
+func (h *handling[M]) inHand() int        { return 1 }
 func (h *handling[M]) line() refLine      { return h.l }
 func (h *handling[M]) source() any        { return h.f }
 func (h *handling[M]) kind() string       { return "receiver" }
@@ -173,7 +182,7 @@ func (h *handling[M]) step(t *Tasklet) (bool, error) {
 				return true, result
 			}
 		}
-		box.Settle(err)
+		box.SettleBy(&t.task, err)
 	}
 	t.task.Wake()
 	return false, nil
@@ -192,7 +201,7 @@ type handlingInit[M any] struct {
 	f func(*Tasklet) (func(*Tasklet, M) error, error)
 }
 
-func (h *handlingInit[M]) allows() optionSet { return anyBody | refOptions | repeatOptions }
+func (h *handlingInit[M]) allows() optionSet { return anyBody | refOptions | repeatOptions | optRetry }
 func (h *handlingInit[M]) instance() instance {
 	return &initialized[M]{handling: handling[M]{l: h.l}, init0: h.f}
 }
@@ -200,9 +209,17 @@ func (h *handlingInit[M]) instance() instance {
 type initialized[M any] struct {
 	handling[M]
 	init0 func(*Tasklet) (func(*Tasklet, M) error, error)
+	quiet bool // a supervisor: that it ended amid a request is no lost message
 }
 
 func (i *initialized[M]) source() any { return i.init0 }
+func (i *initialized[M]) setQuiet()   { i.quiet = true }
+func (i *initialized[M]) inHand() int {
+	if i.quiet {
+		return 0
+	}
+	return 1
+}
 
 func (i *initialized[M]) init(t *Tasklet) error {
 	f, err := i.init0(t)
@@ -280,7 +297,7 @@ func (b *batching[M]) step(t *Tasklet) (bool, error) {
 				return true, result
 			}
 		}
-		box.Settle(err)
+		box.SettleBy(&t.task, err)
 		clear(b.buf)
 		b.buf = b.buf[:0]
 	}

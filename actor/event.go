@@ -170,6 +170,10 @@ func (s *System) wants(k EventKind) bool {
 	return s.events.hook != nil || s.events.core.Enabled(kinds[k].level)
 }
 
+// Wants reports whether anybody would see an event of kind k: if not, what is expensive about it need not be made. From any
+// goroutine.
+func (s *System) Wants(k EventKind) bool { return s.wants(k) }
+
 func (s *System) wantsExit(t *Tasklet, k ExitKind) bool {
 	return s.events.hook != nil || s.events.core.Enabled(exitLevel(t, k))
 }
@@ -372,7 +376,7 @@ func (t *Tasklet) fields() []zap.Field {
 // reportFailure tells of a message or tick that failed, after which t goes on.
 func (t *Tasklet) reportFailure(err error) {
 	if l := t.inst.line(); l != nil {
-		l.settle(err)
+		l.settle(t, err)
 	}
 	e := Event{Kind: EventFailure, Tasklet: t, Err: err, Message: messageType(t.inst)}
 	if p, ok := err.(*PanicError); ok {

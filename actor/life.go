@@ -3,6 +3,8 @@ package actor
 import (
 	"time"
 
+	"go.uber.org/zap"
+
 	"github.com/gotasklet/tasklet/scheduler"
 )
 
@@ -58,6 +60,8 @@ func (t *Tasklet) live() {
 			t.phase = living
 			t.announce(nil)
 			done, err = t.inst.step(t)
+		} else if x := t.ex.Load(); x != nil && x.start != nil {
+			x.start.err = err // also if it is none as a result, as ErrStop
 		}
 	} else {
 		done, err = t.inst.step(t)
@@ -89,6 +93,7 @@ func (t *Tasklet) caught(v any) {
 	switch e := v.(type) {
 	case nil:
 		// The goroutine is lost when the deferred calls have run: what is left is done on another one.
+		t.lose(ErrGoexit)
 		t.bodyEnded(ErrGoexit)
 		t.task.Wake()
 		return
@@ -105,7 +110,30 @@ func (t *Tasklet) caught(v any) {
 		t.task.Wake()
 		return
 	}
+	t.lose(err)
 	t.bodyEnded(err)
+}
+
+// lose is called when t ends because it failed on a message, or was killed while it handled one: that is handled once more by
+// the next incarnation, or reported as lost.
+func (t *Tasklet) lose(err error) {
+	h, ok := t.inst.(interface{ inHand() int })
+	if !ok || t.phase != living {
+		return
+	}
+	n := h.inHand()
+	if n == 0 {
+		return
+	}
+	t.marks.Or(markInHand)
+	if r, ok := t.inst.(retrier); ok && t.supervised && r.putBack() {
+		return
+	}
+	e := Event{Kind: EventMessageLost, Tasklet: t, Err: err, Message: messageType(t.inst)}
+	if n > 1 {
+		e.Fields = []zap.Field{zap.Int("count", n)}
+	}
+	t.sys.emit(e)
 }
 
 // resumes reports whether t goes on after a failed message or tick.
@@ -120,6 +148,7 @@ func (t *Tasklet) failed(err error) (done bool, result error) {
 		t.reportFailure(err)
 		return false, nil
 	}
+	t.lose(err)
 	return true, err
 }
 
@@ -180,6 +209,10 @@ func (t *Tasklet) stopChildren() {
 		t.phase = deferring
 		return
 	}
+	if x := t.ex.Load(); x != nil && x.together != 0 {
+		t.stopTogether(x)
+		return
+	}
 	for n := 0; ; n++ {
 		t.sys.mu.Lock()
 		c := t.last
@@ -211,6 +244,65 @@ func (t *Tasklet) stopChildren() {
 	t.phase = deferring
 }
 
+// stopTogether is stopChildren for children that are all killed first and then awaited, under one deadline.
+func (t *Tasklet) stopTogether(x *extra) {
+	st := &x.stopping
+	if st.limit == 0 {
+		st.limit = x.together
+		st.rest = t.Children()
+	}
+	for n := 0; len(st.rest) > 0; n++ {
+		if n == stepMessages {
+			t.task.Wake() // others want to run too
+			return
+		}
+		c := st.rest[len(st.rest)-1]
+		st.rest = st.rest[:len(st.rest)-1]
+		if c.HasFinished() || c.endIdle() {
+			continue
+		}
+		c.marks.Or(markStopped)
+		c.kill(nil)
+		if st.limit == BrutalKill {
+			c.harden()
+		}
+	}
+	st.rest = nil
+	now := t.task.Scheduler().Nanotime()
+	if st.deadline == 0 {
+		switch st.limit {
+		case Infinity:
+		case BrutalKill:
+			st.hard, st.deadline = true, now+int64(hardTime)
+		default:
+			st.deadline = now + int64(st.limit)
+		}
+	} else if now >= st.deadline {
+		for _, c := range t.Children() {
+			switch {
+			case c.phase >= stopping: // it waits for its own children, each of which has its own time
+			case st.hard:
+				c.detach()
+			default:
+				c.harden()
+			}
+		}
+		st.hard, st.deadline = true, now+int64(hardTime)
+	}
+	t.sys.mu.Lock()
+	c := t.last
+	t.sys.mu.Unlock()
+	if c == nil {
+		t.task.WakeStop()
+		t.phase = deferring
+		return
+	}
+	if st.deadline != 0 {
+		t.task.WakeAt(st.deadline)
+	}
+	t.task.IdleOn(scheduler.InStop, c.task.Resource(), st.deadline != 0)
+}
+
 // endIdle ends a child at once, on the stack of its parent, if none of its code has to be run for that: how a million idle
 // receivers can be stopped in less than half a second. False: it is not so simple.
 func (t *Tasklet) endIdle() bool {
@@ -236,6 +328,7 @@ type stopState struct {
 	limit    time.Duration
 	deadline int64 // ns on the clock: when to look again; 0: never
 	hard     bool
+	rest     []*Tasklet // to be killed; see stopTogether
 }
 
 // hardTime is what a body has to end after its kill became hard.
@@ -285,6 +378,9 @@ func (t *Tasklet) detach() {
 	t.marks.Or(markLeaked)
 	t.sys.unlink(t)
 	t.sys.leak(path)
+	if l := t.inst.line(); l != nil && t.supervised {
+		l.abandon(t)
+	}
 	t.sys.emit(Event{Kind: EventStopTimeout, Tasklet: t, Path: path})
 }
 
@@ -351,7 +447,8 @@ func (t *Tasklet) finish() {
 	exit := Exit{Tasklet: t, Kind: KindOf(err), Err: err}
 	failedStart := x != nil && x.start != nil && !x.start.told
 	leaked := t.marks.Load()&markLeaked != 0
-	if x != nil && (x.watchers != nil || x.supervised != nil) || t.sys.wantsExit(t, exit.Kind) {
+	supervised := x != nil && x.supervised != nil && t.parent.phase < stopping
+	if x != nil && x.watchers != nil || supervised || t.sys.wantsExit(t, exit.Kind) {
 		exit.Path = t.Path() // only then: it is long where the tree is deep
 	}
 	if !leaked {
@@ -377,7 +474,7 @@ func (t *Tasklet) finish() {
 		x.watchers = nil
 		if failedStart {
 			t.announce(err)
-		} else if x.supervised != nil {
+		} else if supervised {
 			x.supervised(exit)
 		}
 	}
@@ -398,8 +495,13 @@ func (t *Tasklet) announce(err error) {
 		return
 	}
 	w := x.start
-	w.told, w.err = true, err
-	close(w.done)
+	w.told = true
+	if w.err == nil {
+		w.err = err
+	}
+	if w.done != nil {
+		close(w.done)
+	}
 	w.line.ReleaseAll()
 }
 
@@ -408,5 +510,5 @@ type startWait struct {
 	line scheduler.Line // of tasklets
 	told bool           // owned by the scheduler, or by the starter before t is in the tree
 	err  error          // written before done is closed
-	done chan struct{}  // for an ordinary goroutine
+	done chan struct{}  // for an ordinary goroutine; else nil
 }

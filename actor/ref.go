@@ -38,6 +38,10 @@ type lineExtra struct {
 	gone chan struct{}  // closed when the line is dead; mu protects
 	line scheduler.Line // of tasklets in Ref.Join; owned by the scheduler
 	last *Tasklet       // the last supervised one; written before dead
+
+	// Owned by the scheduler, for Retry.
+	tries   int    // how often the message at the head was put back
+	dropped uint64 // messages dropped by then
 }
 
 func (l *line[M]) extra() *lineExtra {
@@ -55,7 +59,8 @@ type refLine interface {
 	idle() bool
 	reader() *scheduler.Resource
 	bodyEnded(t *Tasklet, err error)
-	settle(err error)
+	abandon(t *Tasklet)
+	settle(t *Tasklet, err error)
 	close(reopen bool)
 	retire()
 	isDead() bool
@@ -297,10 +302,13 @@ func (l *line[M]) idle() bool { return l.box.Await(1) }
 
 func (l *line[M]) reader() *scheduler.Resource { return l.box.Reader() }
 
-func (l *line[M]) settle(err error) { l.box.Settle(err) }
+func (l *line[M]) settle(t *Tasklet, err error) { l.box.SettleBy(&t.task, err) }
 
 // bodyEnded holds the line for a supervisor, or ends it.
 func (l *line[M]) bodyEnded(t *Tasklet, err error) {
+	if l.cur.Load() != t {
+		return // it was given up, and another may read now
+	}
 	if err == nil {
 		err = ErrNoReply
 	} else {
@@ -316,6 +324,16 @@ func (l *line[M]) bodyEnded(t *Tasklet, err error) {
 	l.box.Hold()
 	if !KindOf(t.result()).Failure() {
 		l.reopen = true
+	}
+}
+
+// abandon takes the line from t, which is supervised and does not end, so that the next can have it.
+func (l *line[M]) abandon(t *Tasklet) {
+	if l.cur.Load() == t {
+		l.box.Settle(&JoinError{t, ErrKilled})
+		l.cur.Store(nil)
+		l.extra().last = t
+		l.box.Hold()
 	}
 }
 
@@ -338,6 +356,7 @@ func (l *line[M]) end() {
 // close is what a supervisor does with the ref of a child that it has stopped and may start again.
 func (l *line[M]) close(reopen bool) {
 	l.reopen = reopen
+	l.extra().tries = 0
 	l.box.CloseEmpty()
 }
 

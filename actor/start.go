@@ -255,10 +255,13 @@ func StartChild(ctx context.Context, p Spawner, b Body, opts ...Option) (*Taskle
 		misuse("StartChild with a nil Body")
 	}
 	t := &Tasklet{inst: b.instance()}
-	w := &startWait{done: make(chan struct{})}
+	w := &startWait{}
+	by, limit := scheduler.From(ctx)
+	if by == nil {
+		w.done = make(chan struct{})
+	}
 	t.extra().start = w
 	t.start(p, "StartChild", optionsOf(b, opts), b.allows())
-	by, limit := scheduler.From(ctx)
 	if by == nil {
 		select {
 		case <-w.done:
@@ -279,7 +282,7 @@ func StartChild(ctx context.Context, p Spawner, b Body, opts ...Option) (*Taskle
 }
 
 // StopChild kills c and waits until it has finished, as a stopping parent does: after d the kill becomes hard, and a second later c
-// is given up, which is no error here but an event. d is as in [Shutdown]. The error is that of ctx, or a *DeadlockError;
+// is given up, which is no error here but an event. d is as in [Shutdown]; 0 is what the start of c said. The error is that of ctx, or a *DeadlockError;
 // the stop then goes on by itself only as far as the kill goes.
 func StopChild(ctx context.Context, c *Tasklet, d time.Duration) error {
 	if c == nil {
@@ -287,7 +290,7 @@ func StopChild(ctx context.Context, c *Tasklet, d time.Duration) error {
 	}
 	by, limit := scheduler.Caller(ctx, "StopChild")
 	if d == 0 {
-		d = defaultShutdown
+		d = c.shutdown()
 	}
 	if c.endIdle() {
 		return nil

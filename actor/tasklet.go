@@ -59,6 +59,7 @@ const (
 	markLeaked               // detached, because it did not stop
 	markKilled               // the result is ErrKilled, if extra has no other
 	markStopped              // by its parent, not by somebody's Kill
+	markInHand               // it failed while it handled a message
 	markParent               // it has or had children; set under System.mu before the first is linked
 )
 
@@ -69,7 +70,8 @@ type extra struct {
 	onStart    []func(*Tasklet) error
 	shutdown   time.Duration // 0: the default
 	supervised func(Exit)
-	before     *Tasklet // the sibling before which t is placed; nil: at the end
+	together   time.Duration // see StopTogether; 0: one after the other
+	before     *Tasklet      // the sibling before which t is placed; nil: at the end
 
 	// killedAt is ns on the clock, of the last kill; 0: never. Written by whoever kills, read by those who show it: nothing else
 	// tells them.

@@ -1,0 +1,125 @@
+package actor
+
+import "github.com/gotasklet/tasklet/mailbox"
+
+// retrier is an instance whose message in hand can be handled once more.
+type retrier interface {
+	instance
+	// withRetry gives one in its place that does so, at most n times for the same message.
+	withRetry(n int) instance
+	// putBack makes the message in hand the first of the next incarnation; false: it had its tries.
+	putBack() bool
+}
+
+func (h *handling[M]) withRetry(n int) instance {
+	return &retrying[M]{handling: *h, max: n, first: true}
+}
+func (h *handling[M]) putBack() bool { return false }
+
+func (i *initialized[M]) withRetry(n int) instance {
+	return &retryingInit[M]{retrying: retrying[M]{handling: i.handling, max: n, first: true}, i: i}
+}
+
+// retrying is handling that keeps the message in hand, so that it can be put back. It is apart because a copy of each message
+// costs.
+type retrying[M any] struct {
+	handling[M]
+	max   int
+	m     M    // in hand
+	holds bool // there is one
+	tries int  // how often it was put back
+	first bool // nothing was taken yet
+}
+
+func (r *retrying[M]) withRetry(n int) instance { r.max = n; return r }
+
+func (r *retrying[M]) inHand() int {
+	if r.holds {
+		return 1
+	}
+	return 0
+}
+
+// retryingInit is retrying for a body that has an init.
+type retryingInit[M any] struct {
+	retrying[M]
+	i *initialized[M]
+}
+
+func (r *retryingInit[M]) withRetry(n int) instance { r.max = n; return r }
+func (r *retryingInit[M]) source() any              { return r.i.source() }
+func (r *retryingInit[M]) init(t *Tasklet) error {
+	err := r.i.init(t)
+	r.f = r.i.f
+	return err
+}
+
+func (r *retrying[M]) step(t *Tasklet) (bool, error) {
+	box := &r.l.box
+	for range stepMessages {
+		if pending, _ := t.task.Killed(); pending {
+			t.takeKill()
+			return true, ErrKilled
+		}
+		if !r.take(box) {
+			if box.Await(1) {
+				return false, nil
+			}
+			if box.Drained() {
+				return true, nil
+			}
+			continue
+		}
+		err := r.f(t, r.m)
+		if err != nil {
+			done, result := t.failed(err)
+			if done {
+				return true, result
+			}
+		}
+		r.drop()
+		box.SettleBy(&t.task, err)
+	}
+	t.task.Wake()
+	return false, nil
+}
+
+func (r *retrying[M]) take(box *mailbox.Mailbox[M]) (ok bool) {
+	r.drop() // the one before may have been left by a panic that was resumed
+	if r.m, ok = box.Take(); !ok {
+		return false
+	}
+	r.holds = true
+	if x := r.l.extra(); r.first && x.tries > 0 {
+		if x.dropped == r.dropped() { // else it was dropped to make room
+			r.tries = x.tries
+		}
+		x.tries = 0
+	}
+	r.first = false
+	return true
+}
+
+// dropped counts what the mailbox has dropped from its head.
+func (r *retrying[M]) dropped() uint64 {
+	if r.l.box.Overflow() != mailbox.DropOldest {
+		return 0
+	}
+	return r.l.box.Stats().Dropped
+}
+
+func (r *retrying[M]) drop() {
+	var zero M
+	r.m, r.holds, r.tries = zero, false, 0
+}
+
+func (r *retrying[M]) putBack() bool {
+	if !r.holds || r.tries >= r.max {
+		return false
+	}
+	x := r.l.extra()
+	x.tries, x.dropped = r.tries+1, r.dropped()
+	r.l.box.PutBack(r.m)
+	r.drop()
+	return true
+}
