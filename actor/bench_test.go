@@ -2,7 +2,6 @@ package actor_test
 
 import (
 	"context"
-	"fmt"
 	"runtime"
 	"sync"
 	"testing"
@@ -12,6 +11,7 @@ import (
 
 	"github.com/gotasklet/tasklet/actor"
 	"github.com/gotasklet/tasklet/mailbox"
+	"github.com/gotasklet/tasklet/scheduler"
 )
 
 // bench runs main as the root of a system whose log is off, with the timer of b running.
@@ -277,4 +277,45 @@ func BenchmarkMillion(b *testing.B) {
 	}
 }
 
-var _ = fmt.Sprint
+// BenchmarkParkedMemory is what 10,000 parked tasklets cost, and as many goroutines parked on a channel.
+func BenchmarkParkedMemory(b *testing.B) {
+	const n = 10_000
+	measure := func(b *testing.B, park func()) {
+		var before, after runtime.MemStats
+		runtime.GC()
+		runtime.ReadMemStats(&before)
+		park()
+		runtime.GC()
+		runtime.ReadMemStats(&after)
+		b.ReportMetric(float64(after.HeapInuse+after.StackInuse-before.HeapInuse-before.StackInuse)/n, "B/each")
+	}
+	b.Run("tasklet", func(b *testing.B) {
+		for range b.N {
+			_ = actor.Run(context.Background(), actor.Config{Logger: zap.NewNop()}, func(t *actor.Tasklet) error {
+				var gate scheduler.Event
+				measure(b, func() {
+					for range n {
+						actor.Go(t, func(t *actor.Tasklet) error { return gate.Wait(t) })
+					}
+					t.Yield()
+				})
+				gate.Set()
+				return nil
+			})
+		}
+	})
+	b.Run("goroutine", func(b *testing.B) {
+		for range b.N {
+			gate := make(chan struct{})
+			var parked sync.WaitGroup
+			measure(b, func() {
+				parked.Add(n)
+				for range n {
+					go func() { parked.Done(); <-gate }()
+				}
+				parked.Wait()
+			})
+			close(gate)
+		}
+	})
+}
