@@ -1,0 +1,241 @@
+package mailbox_test
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/gotasklet/tasklet/mailbox"
+	"github.com/gotasklet/tasklet/scheduler"
+)
+
+// once is a Runner that runs once.
+type once func(t *scheduler.Task)
+
+func (f once) Run(t *scheduler.Task) {
+	defer func() {
+		if v := recover(); v != nil {
+			if _, killed := v.(*scheduler.Exit); !killed {
+				panic(v)
+			}
+		}
+		t.Finish()
+	}()
+	f(t)
+}
+
+// run runs the tasks on a virtual clock until nobody can go on.
+func run(tasks ...once) {
+	var s *scheduler.Scheduler
+	s = scheduler.New(scheduler.Config{
+		Clock: scheduler.NewVirtualClock(time.Time{}),
+		Hooks: scheduler.Hooks{Quiescent: func() { s.Stop() }},
+	})
+	for i, f := range tasks {
+		t := new(scheduler.Task)
+		t.Init(s, uint64(i+1), f)
+		t.Wake()
+	}
+	if err := s.Run(); err != nil {
+		fmt.Println(err)
+	}
+}
+
+// The program of the package's documentation.
+func Example() {
+	m := mailbox.New[string](mailbox.Config{Cap: 2})
+	run(func(t *scheduler.Task) {
+		m.Open(t)
+		defer m.Discard()
+		for s := range m.Receive() {
+			fmt.Println(s)
+		}
+	}, func(t *scheduler.Task) {
+		for i := range 3 {
+			m.Send(t, fmt.Sprint("first ", i))
+		}
+	}, func(t *scheduler.Task) {
+		for i := range 3 {
+			m.Send(t, fmt.Sprint("second ", i))
+		}
+	})
+	// Output:
+	// first 0
+	// first 1
+	// first 2
+	// second 0
+	// second 1
+	// second 2
+}
+
+func ExampleNew() {
+	m := mailbox.New[string](mailbox.Config{Cap: 1, Overflow: mailbox.Fail})
+	run(func(t *scheduler.Task) {
+		fmt.Println(m.Send(t, "a")) // nobody has opened it yet: it queues up to its capacity
+		fmt.Println(m.Send(t, "b"))
+		fmt.Println(m.Len(), "of", m.Cap())
+	})
+	// Output:
+	// <nil>
+	// mailbox: full
+	// 1 of 1
+}
+
+func ExampleMailbox_Receive() {
+	m := mailbox.New[int](mailbox.Config{})
+	run(func(t *scheduler.Task) {
+		m.Open(t)
+		defer m.Discard()
+		sum := 0
+		for n := range m.Receive() {
+			sum += n
+		}
+		fmt.Println("closed, the sum is", sum)
+	}, func(t *scheduler.Task) {
+		for n := range 5 {
+			m.Send(t, n)
+		}
+		m.Close() // what is queued is still read
+	})
+	// Output: closed, the sum is 10
+}
+
+func ExampleMailbox_ReceiveTimeout() {
+	m := mailbox.New[string](mailbox.Config{})
+	run(func(t *scheduler.Task) {
+		m.Open(t)
+		defer m.Discard()
+		for s, err := range m.ReceiveTimeout(time.Minute) {
+			if err != nil {
+				fmt.Println("nothing for a minute:", err)
+				break
+			}
+			fmt.Println(s)
+		}
+	}, func(t *scheduler.Task) {
+		m.Send(t, "one")
+		t.Sleep(50 * time.Second)
+		m.Send(t, "two, 50 s later")
+		t.Sleep(time.Hour)
+		m.Send(t, "three, an hour later")
+	})
+	// Output:
+	// one
+	// two, 50 s later
+	// nothing for a minute: timeout
+}
+
+func ExampleMailbox_ReceiveBatch() {
+	m := mailbox.New[int](mailbox.Config{})
+	run(func(t *scheduler.Task) {
+		m.Open(t)
+		defer m.Discard()
+		for batch := range m.ReceiveBatch(4, time.Second) {
+			fmt.Println(t.Scheduler().Now().Second(), "s:", batch)
+		}
+	}, func(t *scheduler.Task) {
+		for n := range 6 {
+			m.Send(t, n)
+		}
+	})
+	// Output:
+	// 0 s: [0 1 2 3]
+	// 1 s: [4 5]
+}
+
+func ExampleMailbox_Match() {
+	m := mailbox.New[string](mailbox.Config{})
+	run(func(t *scheduler.Task) {
+		m.Open(t)
+		defer m.Discard()
+		urgent, err := m.Match(t, func(s string) bool { return s == "fire" })
+		fmt.Println(urgent, err)
+		for s := range m.Receive() {
+			fmt.Println(s)
+		}
+	}, func(t *scheduler.Task) {
+		for _, s := range []string{"letter", "fire", "parcel"} {
+			m.Send(t, s)
+		}
+	})
+	// Output:
+	// fire <nil>
+	// letter
+	// parcel
+}
+
+// fill sends five messages to a mailbox that holds two, and prints what the reader finds.
+func fill(policy mailbox.Policy) {
+	m := mailbox.New[int](mailbox.Config{Cap: 2, Overflow: policy, Losses: mailbox.LossFunc(func(l mailbox.Loss) {
+		fmt.Println("lost", l.Count, l.Type)
+	})})
+	run(func(t *scheduler.Task) {
+		m.Open(t)
+		defer m.Discard()
+		t.Sleep(time.Second)
+		for n := range m.Receive() {
+			fmt.Println("read", n)
+		}
+	}, func(t *scheduler.Task) {
+		for n := range 5 {
+			if err := m.Send(t, n); err != nil {
+				fmt.Println(n, err)
+			}
+		}
+		fmt.Println("sent")
+	})
+}
+
+func ExamplePolicy_block() {
+	fill(mailbox.Block)
+	// Output:
+	// read 0
+	// read 1
+	// read 2
+	// sent
+	// read 3
+	// read 4
+}
+
+func ExamplePolicy_fail() {
+	fill(mailbox.Fail)
+	// Output:
+	// 2 mailbox: full
+	// 3 mailbox: full
+	// 4 mailbox: full
+	// sent
+	// read 0
+	// read 1
+}
+
+func ExamplePolicy_dropNewest() {
+	fill(mailbox.DropNewest)
+	// Output:
+	// lost 1 int
+	// lost 1 int
+	// lost 1 int
+	// sent
+	// read 0
+	// read 1
+}
+
+func ExamplePolicy_dropOldest() {
+	fill(mailbox.DropOldest)
+	// Output:
+	// lost 1 int
+	// lost 1 int
+	// lost 1 int
+	// sent
+	// read 3
+	// read 4
+}
+
+func ExamplePolicy_unbounded() {
+	m := mailbox.New[int](mailbox.Config{Overflow: mailbox.Unbounded})
+	run(func(t *scheduler.Task) {
+		for n := range 10_000 {
+			m.Send(t, n)
+		}
+		fmt.Println(m.Len(), "and no end")
+	})
+	// Output: 10000 and no end
+}
