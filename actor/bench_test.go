@@ -280,14 +280,20 @@ func BenchmarkMillion(b *testing.B) {
 // BenchmarkParkedMemory is what 10,000 parked tasklets cost, and as many goroutines parked on a channel.
 func BenchmarkParkedMemory(b *testing.B) {
 	const n = 10_000
+	first := map[string]float64{} // later rounds reuse the stacks of the first
 	measure := func(b *testing.B, park func()) {
+		defer func() { b.ReportMetric(first[b.Name()], "B/each") }()
+		if first[b.Name()] != 0 {
+			park()
+			return
+		}
 		var before, after runtime.MemStats
 		runtime.GC()
 		runtime.ReadMemStats(&before)
 		park()
 		runtime.GC()
 		runtime.ReadMemStats(&after)
-		b.ReportMetric(float64(after.HeapInuse+after.StackInuse-before.HeapInuse-before.StackInuse)/n, "B/each")
+		first[b.Name()] = float64(after.HeapInuse+after.StackInuse-before.HeapInuse-before.StackInuse) / n
 	}
 	b.Run("tasklet", func(b *testing.B) {
 		for range b.N {
