@@ -1,0 +1,584 @@
+package supervisor
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/gotasklet/tasklet/actor"
+)
+
+// A FormatOption changes how Format writes a tree.
+type FormatOption func(*layout)
+
+// Width is the number of columns of the terminal that the tree is written for; 0, as without it, is no limit. Long names are cut,
+// less important numbers are left out, and what still does not fit goes to a line of its own below. 20 at least.
+func Width(columns int) FormatOption {
+	if columns != 0 {
+		columns = max(columns, 20)
+	}
+	return func(l *layout) { l.width = columns }
+}
+
+// MaxRows is the number of rows that are written at most, folds included; 200 without it, 4 at least.
+func MaxRows(n int) FormatOption { return func(l *layout) { l.rows = max(n, 4) } }
+
+// Format writes the tree below t as text for people: a line that sums up, and a line for each tasklet. What does not fit into
+// MaxRows is folded, the quiet before those with something to tell. From any goroutine; see [Snapshot].
+func Format(w io.Writer, t *actor.Tasklet, opts ...FormatOption) error {
+	l := layout{rows: defaultRows}
+	for _, o := range opts {
+		o(&l)
+	}
+	s := look(t)
+	l.write(s, s.fold(l.rows))
+	b := bufio.NewWriter(w)
+	for _, line := range l.lines {
+		b.WriteString(line)
+		b.WriteByte('\n')
+	}
+	return b.Flush()
+}
+
+// layout is a text being made.
+type layout struct {
+	width, rows int
+	lines       []string
+	cols        [4]int // widths: name, mark, kind, state
+}
+
+// A line of the text before it is laid out.
+type textRow struct {
+	stem, under string // the lines of the tree: in front of the name, and of what is continued below it
+	name        string
+	mark        string
+	kind        string
+	state       piece   // or strategy
+	pieces      []piece // the rest
+}
+
+// piece is a part of a line that is not broken: words, and between them perhaps a name that may be cut.
+type piece struct {
+	pre, name, post string
+	rank            int8 // 0: must be shown; else the higher the sooner it is left out
+	end             bool // cut the name at its end; else at its beginning
+}
+
+func (p piece) String() string { return p.pre + p.name + p.post }
+func (p piece) width() int     { return textWidth(p.String()) }
+
+// Columns are not wider than this; what is longer pushes the rest of its line to the right.
+var maxCols = [4]int{44, 10, 14, 18}
+
+// tableWidth is from when on the lines are a table.
+const tableWidth = 80
+
+// write makes the text of what is shown of w.
+func (l *layout) write(w *survey, s shown) {
+	if len(s.nodes) == 0 {
+		return
+	}
+	table := l.width == 0 || l.width >= tableWidth
+	rows := l.textRows(w, s, table)
+	if table {
+		for i := range rows {
+			r := &rows[i]
+			for c, n := range [4]int{
+				textWidth(r.stem + r.name), textWidth(r.mark), textWidth(r.kind), r.state.width(),
+			} {
+				if n <= maxCols[c] {
+					l.cols[c] = max(l.cols[c], n)
+				}
+			}
+		}
+	}
+	l.fill(w.header(), "  ", " ")
+	for i := range rows {
+		l.row(&rows[i])
+	}
+	for i := range s.folds {
+		l.fill([]piece{{pre: w.foldText(&s.folds[i])}}, "  ", sep)
+	}
+}
+
+// header sums up.
+func (w *survey) header() []piece {
+	ps := []piece{{pre: "supervision tree "}}
+	add := func(word string, n uint64, always bool) {
+		if n > 0 || always {
+			ps = append(ps, piece{pre: word + "=" + strconv.FormatUint(n, 10)})
+		}
+	}
+	ps = append(ps, piece{pre: "system=", name: oneLine(w.nodes[0].task.System().Name(), 100)})
+	n := w.numbers()
+	add("tasklets", uint64(w.live), true)
+	add("restarts", uint64(w.total), true)
+	add("stalled", uint64(w.stalled), true)
+	add("restarting", uint64(n.states[RowRestarting]), false)
+	add("stopping", uint64(n.states[RowStopping]), false)
+	add("full", uint64(n.full), false)
+	add("dropped", w.dropped, false)
+	return ps
+}
+
+// numbers counts all places.
+func (w *survey) numbers() (f fold) {
+	for i := range w.nodes {
+		f.add(&w.nodes[i])
+	}
+	return f
+}
+
+// foldText is the line of a fold.
+func (w *survey) foldText(f *fold) string {
+	return fmt.Sprintf("(+%d more under %s, %s)", f.count, w.place(f.under), f)
+}
+
+// place names the i-th place by the way from the top, without the top itself.
+func (w *survey) place(i int) string {
+	n := &w.nodes[i]
+	if n.collected {
+		return "(daemons)"
+	}
+	path := oneLine(w.row(i).Path, 1000)
+	if n.parent < 0 {
+		return path[strings.LastIndexByte(path, '/')+1:]
+	}
+	top := &w.nodes[0]
+	if rel, ok := strings.CutPrefix(path, oneLine(top.task.Path(), 1000)+"/"); ok {
+		return rel
+	}
+	return strings.TrimPrefix(path, "/")
+}
+
+// textRows makes the rows, with the lines of the tree in front.
+func (l *layout) textRows(w *survey, s shown, table bool) []textRow {
+	fork, last, bar, gap := "├─ ", "└─ ", "│  ", "   "
+	if !table {
+		fork, last, bar, gap = "├ ", "└ ", "│ ", "  "
+	}
+	rows := make([]textRow, len(s.nodes))
+	ends := make([]bool, len(s.nodes)) // it is the last of its siblings that are shown
+	open := map[int32]bool{}
+	for k := len(s.nodes) - 1; k >= 0; k-- {
+		p := w.nodes[s.nodes[k]].parent
+		ends[k] = !open[p]
+		open[p] = true
+	}
+	var stems []string // of each level: what goes on below
+	for k, i := range s.nodes {
+		r := &rows[k]
+		depth := int(w.nodes[i].depth)
+		l.describe(r, w.row(i))
+		if depth == 0 {
+			stems = append(stems[:0], "")
+		} else {
+			above := stems[depth-1]
+			stems = stems[:depth]
+			if ends[k] {
+				r.stem = above + last
+				stems = append(stems, above+gap)
+			} else {
+				r.stem = above + fork
+				stems = append(stems, above+bar)
+			}
+		}
+		r.under = stems[depth]
+		if w.nodes[i].children > 0 && k+1 < len(s.nodes) && int(w.nodes[s.nodes[k+1]].depth) == depth+1 {
+			r.under += bar
+		} else {
+			r.under += gap
+		}
+		if room := l.width / 3; l.width > 0 && textWidth(r.stem) > room {
+			// Too deep for this terminal: the level instead of its lines.
+			r.stem = strconv.Itoa(depth) + last
+			r.under = gap
+		}
+	}
+	return rows
+}
+
+// describe puts r into words.
+func (l *layout) describe(t *textRow, r Row) {
+	t.name = oneLine(r.Name, 200)
+	t.kind = oneLine(r.Kind, 40)
+	add := func(rank int8, p piece) {
+		p.rank = rank
+		t.pieces = append(t.pieces, p)
+	}
+	switch recent := r.restarted(); {
+	case r.State == RowStalled, r.State == RowRestarting:
+		t.mark = strings.ToUpper(r.State.String())
+	case recent:
+		t.mark = "RESTARTED"
+	}
+	state := r.stateText()
+	if s := r.Supervisor; s != nil {
+		if s.Strategy == "" {
+			t.kind += " " + strconv.Itoa(s.Children)
+		}
+		t.state = piece{pre: s.Strategy, rank: 1}
+		switch r.State {
+		case RowIdle, RowReady, RowRunning:
+		default:
+			add(0, state)
+		}
+		add(1, piece{pre: "up " + ago(s.Up)})
+		rank := int8(1)
+		if s.Restarts > 0 {
+			rank = 0
+		}
+		add(rank, piece{pre: fmt.Sprintf("restarts %d/%d in %s", s.Restarts, s.Max, period(s.Period))})
+	} else {
+		t.state = state
+	}
+	if m := r.Mailbox; m != nil {
+		full := m.Cap > 0 && m.Len >= m.Cap
+		text, rank := "mailbox "+strconv.Itoa(m.Len)+"/"+strconv.Itoa(m.Cap), int8(2)
+		if m.Cap == 0 {
+			text = "mailbox " + strconv.Itoa(m.Len) + "/∞"
+		}
+		if m.Len > 0 {
+			rank = 1
+		}
+		if full {
+			text, rank = text+" FULL", 0
+		} else if m.Peak > m.Len && m.Peak > 1 {
+			text += " peak " + strconv.Itoa(m.Peak)
+		}
+		if m.Closed {
+			text += " closed"
+		}
+		add(rank, piece{pre: text})
+		if m.Handled > 0 {
+			add(4, piece{pre: "handled " + strconv.FormatUint(m.Handled, 10)})
+		}
+		if m.Dropped > 0 {
+			add(0, piece{pre: "dropped " + strconv.FormatUint(m.Dropped, 10)})
+		}
+	}
+	if r.showsLast() {
+		rank := int8(0)
+		add(rank, piece{pre: "last: ", name: oneLine(r.Last.Error(), 120), post: " (" + ago(r.LastAgo) + " ago)", end: true})
+	}
+	if r.Killed > 0 {
+		add(0, piece{pre: "killed " + ago(r.Killed) + " ago"})
+	}
+	for _, k := range labelKeys(r.Labels) {
+		add(3, piece{pre: k + "=", name: oneLine(r.Labels[k], 100), end: true})
+	}
+}
+
+// restarted reports whether r is shown as restarted.
+func (r *Row) restarted() bool {
+	return r.Restarts > 0 && r.LastAgo > 0 && r.LastAgo <= max(restartedFor, r.window)
+}
+
+func (r *Row) showsLast() bool {
+	return r.Last != nil && (r.restarted() || r.State == RowRestarting || r.State == RowStopped)
+}
+
+func labelKeys(labels map[string]string) []string {
+	keys := make([]string, 0, len(labels))
+	for k := range labels {
+		keys = append(keys, k)
+	}
+	slices.Sort(keys)
+	return keys
+}
+
+// stateText is the state in words.
+func (r *Row) stateText() piece {
+	switch r.State {
+	case RowStalled:
+		p := piece{pre: "busy " + span(r.For)}
+		if r.Message != nil {
+			p.pre, p.name = p.pre+" on ", r.Message.String()
+		}
+		return p
+	case RowRestarting:
+		if r.Until > 0 {
+			return piece{pre: "restarting in " + span(r.Until)}
+		}
+	case RowSleeping:
+		if r.Until > 0 {
+			return piece{pre: "sleeping " + span(r.Until)}
+		}
+	case RowParked, RowStarting:
+		if r.Wait == "" {
+			break
+		}
+		p := piece{pre: "parked " + span(r.For) + " in " + r.Wait}
+		if r.State == RowStarting {
+			p.pre = "starting, " + p.pre
+		}
+		if r.On != "" {
+			p.pre, p.name = p.pre+" ", oneLine(r.On, 200)
+		}
+		return p
+	}
+	return piece{pre: r.State.String()}
+}
+
+const sep = "  "
+
+// row lays r out. First it tries a line of columns, then one without the less important pieces, and then it breaks the line.
+func (l *layout) row(r *textRow) {
+	if l.width == 0 {
+		l.lines = append(l.lines, l.line(r, 9, nil))
+		return
+	}
+	for rank := int8(9); rank >= 0; rank-- {
+		if s := l.line(r, rank, nil); textWidth(s) <= l.width {
+			l.lines = append(l.lines, s)
+			return
+		}
+	}
+	// Shorter names, but not beyond recognition.
+	cut := *r
+	cut.name = cutMiddle(r.name, max(8, l.width*2/5-textWidth(r.stem)))
+	least := 2
+	if l.width >= tableWidth {
+		least = 4
+	}
+	for part := 2; part <= least; part++ {
+		long := func(p piece) int { return max(10, l.width/part-textWidth(p.pre)-textWidth(p.post)) }
+		for rank := int8(1); rank >= 0; rank-- {
+			if s := l.line(&cut, rank, long); textWidth(s) <= l.width {
+				l.lines = append(l.lines, s)
+				return
+			}
+		}
+	}
+	l.broken(&cut)
+}
+
+// line is r as one line, with the pieces up to rank, and names cut to what long says.
+func (l *layout) line(r *textRow, rank int8, long func(piece) int) string {
+	var b strings.Builder
+	width := 0 // so far
+	want := 0  // where the next column begins
+	put := func(s string, col int) {
+		if s != "" {
+			if width > 0 {
+				n := max(len(sep), want-width)
+				b.WriteString(strings.Repeat(" ", n))
+				width += n
+			}
+			b.WriteString(s)
+			width += textWidth(s)
+		}
+		if col > 0 {
+			want += col + len(sep)
+		}
+	}
+	put(r.stem+r.name, l.cols[0])
+	put(r.mark, l.cols[1])
+	put(r.kind, l.cols[2])
+	if r.state.rank <= rank {
+		put(r.state.cut(long), l.cols[3])
+	}
+	for _, p := range r.pieces {
+		if p.rank <= rank {
+			put(p.cut(long), 0)
+		}
+	}
+	return b.String()
+}
+
+func (p piece) cut(long func(piece) int) string {
+	if long == nil || p.name == "" {
+		return p.String()
+	}
+	if p.end {
+		return p.pre + cutEnd(p.name, long(p)) + p.post
+	}
+	return p.pre + cutStart(p.name, long(p)) + p.post
+}
+
+// broken writes r on several lines, without what is not important.
+func (l *layout) broken(r *textRow) {
+	first := piece{pre: r.stem + cutMiddle(r.name, max(8, l.width-textWidth(r.stem)-len(sep)-textWidth(r.mark)))}
+	ps := []piece{first, {pre: r.mark}, {pre: r.kind, rank: 1}, r.state}
+	l.fill(append(ps, r.pieces...), r.under, sep)
+}
+
+// fill puts the pieces of rank 0 one after the other, with sep between them, and begins a new line, after indent, where one does
+// not fit.
+func (l *layout) fill(ps []piece, indent, sep string) {
+	line, width := "", 0
+	room := func(p piece) int { return l.width - textWidth(indent) - textWidth(p.pre) - textWidth(p.post) }
+	for _, p := range ps {
+		s := p.String()
+		if s == "" || p.rank > 0 {
+			continue
+		}
+		n := textWidth(s)
+		switch {
+		case width == 0:
+			line, width = s, n
+		case l.width == 0 || width+len(sep)+n <= l.width:
+			line += sep + s
+			width += len(sep) + n
+		default:
+			l.lines = append(l.lines, line)
+			line = indent + p.cut(room)
+			width = textWidth(line)
+		}
+	}
+	if l.width > 0 && width > l.width {
+		line = l.breakWords(line, indent)
+	}
+	l.lines = append(l.lines, line)
+}
+
+// breakWords writes all but the last line of a piece that is too long by itself, broken between words.
+func (l *layout) breakWords(s, indent string) string {
+	for textWidth(s) > l.width {
+		at := -1
+		for i, r := range s {
+			if textWidth(s[:i]) > l.width {
+				break
+			}
+			if r == ' ' && i > len(indent) {
+				at = i
+			}
+		}
+		if at < 0 {
+			return s
+		}
+		l.lines = append(l.lines, s[:at])
+		s = indent + s[at+1:]
+	}
+	return s
+}
+
+// span is how long a wait is: 820ms, 12.4s, 3m7s.
+func span(d time.Duration) string {
+	switch {
+	case d < time.Second:
+		return strconv.FormatInt((d+time.Millisecond-1).Milliseconds(), 10) + "ms"
+	case d < time.Minute:
+		return strings.TrimSuffix(strconv.FormatFloat(d.Truncate(100*time.Millisecond).Seconds(), 'f', 1, 64), ".0") + "s"
+	}
+	return ago(d)
+}
+
+// ago is how long something has gone on: 41s, 2h14m.
+func ago(d time.Duration) string {
+	s := int64(d / time.Second)
+	switch {
+	case d < 10*time.Second:
+		return span(d)
+	case s < 60:
+		return fmt.Sprintf("%ds", s)
+	case s < 3600:
+		return fmt.Sprintf("%dm%ds", s/60, s%60)
+	case s < 24*3600:
+		return fmt.Sprintf("%dh%dm", s/3600, s/60%60)
+	}
+	return fmt.Sprintf("%dd%dh", s/86400, s/3600%24)
+}
+
+// period is the length of a window: 60s, 10m.
+func period(d time.Duration) string {
+	if d%time.Second == 0 && d <= 2*time.Minute {
+		return strconv.FormatInt(int64(d/time.Second), 10) + "s"
+	}
+	s := d.String()
+	if strings.HasSuffix(s, "m0s") {
+		s = strings.TrimSuffix(s, "0s")
+	}
+	if strings.HasSuffix(s, "h0m") {
+		s = strings.TrimSuffix(s, "0m")
+	}
+	return s
+}
+
+// oneLine makes s fit to be part of a line: what would break it is shown as a space, and after limit characters it is cut.
+func oneLine(s string, limit int) string {
+	clean := strings.Map(func(r rune) rune {
+		switch {
+		case r == utf8.RuneError:
+			return '?'
+		case unicode.IsControl(r), unicode.Is(unicode.Zl, r), unicode.Is(unicode.Zp, r), unicode.Is(unicode.Cf, r):
+			return ' '
+		}
+		return r
+	}, s)
+	return cutEnd(strings.TrimSpace(clean), limit)
+}
+
+// cutEnd cuts s to n columns, and keeps its beginning.
+func cutEnd(s string, n int) string {
+	if textWidth(s) <= n {
+		return s
+	}
+	return takeStart(s, n-1) + "…"
+}
+
+// cutStart cuts s to n columns, and keeps its end.
+func cutStart(s string, n int) string {
+	if textWidth(s) <= n {
+		return s
+	}
+	return "…" + takeEnd(s, n-1)
+}
+
+// cutMiddle cuts s to n columns, and keeps both ends: the beginning says what it is, the end which.
+func cutMiddle(s string, n int) string {
+	if textWidth(s) <= n {
+		return s
+	}
+	end := (n - 1) / 2
+	return takeStart(s, n-1-end) + "…" + takeEnd(s, end)
+}
+
+func takeStart(s string, n int) string {
+	for i, r := range s {
+		if n -= runeWidth(r); n < 0 {
+			return s[:i]
+		}
+	}
+	return s
+}
+
+func takeEnd(s string, n int) string {
+	for i := len(s); i > 0; {
+		r, size := utf8.DecodeLastRuneInString(s[:i])
+		if n -= runeWidth(r); n < 0 {
+			return s[i:]
+		}
+		i -= size
+	}
+	return s
+}
+
+// textWidth is the number of columns that s takes on a terminal.
+func textWidth(s string) int {
+	n := 0
+	for _, r := range s {
+		n += runeWidth(r)
+	}
+	return n
+}
+
+func runeWidth(r rune) int {
+	switch {
+	case r < 0x300:
+		return 1
+	case unicode.In(r, unicode.Mn, unicode.Me):
+		return 0
+	case r >= 0x1100 && r <= 0x115f, r >= 0x2e80 && r <= 0xa4cf, r >= 0xac00 && r <= 0xd7a3, r >= 0xf900 && r <= 0xfaff,
+		r >= 0xfe30 && r <= 0xfe6f, r >= 0xff00 && r <= 0xff60, r >= 0xffe0 && r <= 0xffe6, r >= 0x1f300 && r <= 0x1faff,
+		r >= 0x20000 && r <= 0x3fffd: // East Asian wide, and emoji
+		return 2
+	}
+	return 1
+}
