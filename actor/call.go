@@ -161,6 +161,7 @@ func Call[M, R any](ctx context.Context, to Ref[M], msg func(Reply[R]) M) (R, er
 				return zero, err
 			}
 		}
+		l.use(by.sys)
 		c = freeCell[R](by)
 	}
 	gen := c.gen() + 1

@@ -15,7 +15,8 @@ func (l *Local[T]) Get(ctx context.Context) T {
 	for t := Current(ctx); t != nil; t = t.parent {
 		if x := t.ex.Load(); x != nil {
 			if v, ok := x.locals[l]; ok {
-				return v.(T)
+				value, _ := v.(T) // the zero value too, where it is a nil interface
+				return value
 			}
 		}
 	}

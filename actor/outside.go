@@ -3,7 +3,6 @@ package actor
 import (
 	"context"
 
-	"github.com/gotasklet/tasklet/mailbox"
 	"github.com/gotasklet/tasklet/scheduler"
 )
 
@@ -98,49 +97,27 @@ func protect[R any](ctx context.Context, f func(context.Context) (R, error), v *
 }
 
 // Pipe is Await without the wait: f runs on another goroutine, t goes on, and what f returns is sent to to as the message that
-// msg makes of it, on t's scheduler. The message waits for room if there is none. cancel ends f's context, and no message comes
-// any more; so does the end of t. cancel is for the inside of t's scheduler. Only from inside t.
+// msg makes of it. The message waits for room if there is none. cancel ends f's context, and no message comes any more; so does the
+// end of t. msg runs on t's scheduler, not inside t, and may not block; cancel is for there too. Only from inside t.
 func Pipe[M, R any](t *Tasklet, f func(context.Context) (R, error), to Ref[M], msg func(R, error) M) (cancel func()) {
 	mustFunc("Pipe", f != nil && msg != nil)
 	l := to.must("Pipe")
 	t.mustRun("Pipe")
-	p := &pipe[M]{l: l}
 	a := newAwait(t)
+	sched := t.task.Scheduler()
 	var v R
 	var err error
-	t.task.Scheduler().AwaitOutside(1)
+	var d delivery[M]
+	d.init(t, l, func() { a.cancel(ErrKilled) })
+	sched.AwaitOutside(1)
 	a.then = func() {
-		t.task.Scheduler().AwaitOutside(-1)
+		sched.AwaitOutside(-1)
+		d.send(func() M { return msg(v, err) }, true)
 		a.cancel(nil)
-		if p.cancelled {
-			return
-		}
-		_ = l.box.Deliver(&p.env, msg(v, err), true) // a loss is reported by the mailbox
-		if !p.env.Waits() {
-			t.extra().owned.remove(&p.own)
-		}
 	}
-	p.own.release = func() {
-		p.cancelled = true
-		a.cancel(ErrKilled)
-		l.box.Withdraw(&p.env)
-	}
-	t.extra().owned.add(&p.own)
 	go func() {
 		defer a.over()
 		protect(a.ctx, f, &v, &err)
 	}()
-	return func() {
-		if !p.cancelled {
-			t.extra().owned.remove(&p.own)
-			p.own.release()
-		}
-	}
-}
-
-type pipe[M any] struct {
-	l         *line[M]
-	env       mailbox.Envelope[M]
-	own       owned
-	cancelled bool
+	return d.withdraw
 }

@@ -32,7 +32,8 @@ type line[M any] struct {
 
 // lineExtra is the part of a line that most never need.
 type lineExtra struct {
-	name string // set in NewRef, then read-only
+	name string                 // set in NewRef, then read-only
+	sys  atomic.Pointer[System] // the first whose tasklet used it before its start
 
 	mu   sync.Mutex
 	gone chan struct{}  // closed when the line is dead; mu protects
@@ -103,6 +104,24 @@ func (l *line[M]) init(op string, opts []Option) {
 	l.box.Init(cfg)
 }
 
+// use makes s the system of l, if it has none yet: one that was never opened has no home to tell it.
+func (l *line[M]) use(s *System) {
+	if l.box.Home() == nil {
+		l.extra().sys.CompareAndSwap(nil, s)
+	}
+}
+
+// system is the first that used l, nil if none has.
+func (l *line[M]) system() *System {
+	if home := l.box.Home(); home != nil {
+		return home.Owner().(*System)
+	}
+	if x := l.more.Load(); x != nil {
+		return x.sys.Load()
+	}
+	return nil
+}
+
 // must gives the line of a ref that is not zero.
 func (r Ref[M]) must(op string) *line[M] {
 	if r.l == nil {
@@ -126,14 +145,20 @@ func (r Ref[M]) Send(ctx context.Context, m M) error {
 		if r.l != nil && r.l.box.Put(&t.task, m) {
 			return nil
 		}
-		return r.must("Send").box.SendTask(&t.task, nil, m, nil, false)
+		l := r.must("Send")
+		l.use(t.sys)
+		return l.box.SendTask(&t.task, nil, m, nil, false)
 	}
 	return r.must("Send").box.Send(ctx, m)
 }
 
 // TrySend is Send that never waits: it returns mailbox.ErrFull where Send would.
 func (r Ref[M]) TrySend(ctx context.Context, m M) error {
-	return r.must("TrySend").box.TrySend(ctx, m)
+	l := r.must("TrySend")
+	if t, ok := ctx.(*Tasklet); ok {
+		l.use(t.sys)
+	}
+	return l.box.TrySend(ctx, m)
 }
 
 // Close ends the tasklet gently: nothing more can be sent, what is queued is handled, then it ends with nil. Closing twice does
@@ -207,6 +232,9 @@ func (r Ref[M]) currentFinished() bool {
 // the last tasklet; see Tasklet.Join. The ref of a tasklet that never starts keeps its joiners waiting.
 func (r Ref[M]) Join(ctx context.Context) error {
 	l := r.must("Join")
+	if ctx == nil {
+		misuse("Join with a nil context")
+	}
 	for {
 		if l.dead.Load() {
 			t := l.cur.Load() // stays set when an unsupervised tasklet ends
@@ -276,7 +304,7 @@ func (l *line[M]) claim(t *Tasklet) {
 	if !l.cur.CompareAndSwap(nil, t) {
 		misuse("%s: %s still runs with the same ref", t.describeStart(), l.cur.Load().Path())
 	}
-	if home := l.box.Home(); home != nil && home != t.sys.sched {
+	if s := l.system(); s != nil && s != t.sys {
 		l.cur.Store(nil)
 		misuse("%s: the ref of its body belongs to another system", t.describeStart())
 	}
@@ -377,9 +405,9 @@ func (l *line[M]) MessagesLost(loss mailbox.Loss) {
 	t := l.cur.Load()
 	if t != nil && t.sys != nil {
 		t.sys.deadLetters(l, t, loss)
-	} else if home := l.box.Home(); home != nil {
-		home.Owner().(*System).deadLetters(l, nil, loss)
-	} // else no system has used it yet
+	} else if s := l.system(); s != nil {
+		s.deadLetters(l, nil, loss)
+	} // else only ordinary goroutines have used it yet
 }
 
 // CloseRef is for those who write a supervisor: the ref of b, if it has one, takes no more messages, and what is queued becomes

@@ -278,7 +278,7 @@ func (t *Tasklet) Value(key any) any {
 	if v := t.task.Value(key); v != nil {
 		return v
 	}
-	return t.sys.ctx.Value(key)
+	return t.sys.plain.Value(key) // not ctx: context.Cause would take its cause for t's
 }
 
 // AfterFunc is what contexts derived from t use to be told of its end, without a goroutine. It is meant for package context.

@@ -54,9 +54,62 @@ func (l *ownedList) releaseAll() {
 	}
 }
 
+// delivery is a message that nobody waits for, on its way to l: it belongs to t, and is gone with it.
+type delivery[M any] struct {
+	t   *Tasklet
+	l   *line[M]
+	env mailbox.Envelope[M]
+	own owned
+}
+
+// init: release is called when the message is taken back: by t's end, or by withdraw.
+func (d *delivery[M]) init(t *Tasklet, l *line[M], release func()) {
+	d.t, d.l = t, l
+	l.use(t.sys)
+	d.own.release = func() {
+		release()
+		l.box.Withdraw(&d.env)
+	}
+	d.env.Decided = d.over
+	t.extra().owned.add(&d.own)
+}
+
+// over is called when there is nothing to be taken back any more.
+func (d *delivery[M]) over() { d.t.extra().owned.remove(&d.own) }
+
+// withdraw takes the message back. On the scheduler.
+func (d *delivery[M]) withdraw() {
+	if d.own.in {
+		d.over()
+		d.own.release()
+	}
+}
+
+// send sends what msg makes. A panic of msg is the failure of a message of t, on whose stack it does not run.
+func (d *delivery[M]) send(msg func() M, mustWait bool) {
+	if !d.own.in {
+		return // taken back, in this very step
+	}
+	made := false
+	defer func() {
+		if !made {
+			d.over()
+			err := scheduler.NewPanicError(recover())
+			d.t.sys.emit(Event{Kind: EventFailure, Tasklet: d.t, Err: err, Stack: err.Stack, Message: d.l.message()})
+		}
+	}()
+	m := msg()
+	made = true
+	_ = d.l.box.Deliver(&d.env, m, mustWait) // a loss is reported by the mailbox
+	if !d.env.Waits() {
+		d.over()
+	}
+}
+
 // Watch sends to a message, made by msg, when target has finished; at once if it has already. What target sent to the same ref
-// before its end comes before. The message waits for room if there is none. cancel takes the watch back; so does the end of t.
-// Only from inside t, which may watch any tasklet of its system but itself; cancel is for the inside of t's scheduler.
+// before its end comes before. The message waits for room if there is none. cancel takes the watch back; so does the end of t. msg
+// runs on t's scheduler, not inside t, and may not block. Only from inside t, which may watch any tasklet of its system but itself;
+// cancel is for the inside of t's scheduler.
 func Watch[M any](t *Tasklet, target *Tasklet, to Ref[M], msg func(Exit) M) (cancel func()) {
 	mustFunc("Watch", msg != nil)
 	if target == nil {
@@ -64,19 +117,16 @@ func Watch[M any](t *Tasklet, target *Tasklet, to Ref[M], msg func(Exit) M) (can
 	}
 	l := to.must("Watch")
 	t.mustRun("Watch")
-	var env mailbox.Envelope[M]
+	switch {
+	case target == t:
+		misuse("Watch of %s by itself: the notice would come when nobody waits for it", t.Path())
+	case target.sys != t.sys:
+		misuse("Watch of %s, which belongs to another system", target.Path())
+	}
+	var d delivery[M]
 	w := &watch{}
-	w.tell = func(e Exit) {
-		_ = l.box.Deliver(&env, msg(e), true) // a loss is reported by the mailbox
-		if !env.Waits() {
-			t.extra().owned.remove(&w.own)
-		}
-	}
-	w.own.release = func() {
-		target.unwatch(w)
-		l.box.Withdraw(&env)
-	}
-	t.extra().owned.add(&w.own)
+	w.tell = func(e Exit) { d.send(func() M { return msg(e) }, true) }
+	d.init(t, l, func() { target.unwatch(w) })
 	if target.HasFinished() {
 		err := target.result()
 		w.tell(Exit{Tasklet: target, Path: target.Path(), Kind: KindOf(err), Err: err})
@@ -84,19 +134,11 @@ func Watch[M any](t *Tasklet, target *Tasklet, to Ref[M], msg func(Exit) M) (can
 		x := target.extra()
 		x.watchers = append(x.watchers, w)
 	}
-	return func() {
-		if w.own.in {
-			t.extra().owned.remove(&w.own)
-			w.own.release()
-		}
-	}
+	return d.withdraw
 }
 
 // watch is one tasklet's wish to know of the end of another.
-type watch struct {
-	own  owned
-	tell func(Exit)
-}
+type watch struct{ tell func(Exit) }
 
 func (t *Tasklet) unwatch(w *watch) {
 	x := t.extra()
@@ -110,52 +152,37 @@ func (t *Tasklet) unwatch(w *watch) {
 
 // A Timer is a message that will be sent later; see [SendAfter].
 type Timer struct {
-	t     *Tasklet
 	timer scheduler.Timer
-	own   owned
 	fire  func()
-	undo  func() bool
+	stop  func() bool
 }
 
-// Expire is called by the scheduler.
-func (tm *timerExpiry) Expire() { (*Timer)(tm).fire() }
-
 type timerExpiry Timer
+
+// Expire is called by the scheduler.
+func (tm *timerExpiry) Expire() { tm.fire() }
 
 // SendAfter sends m to to after d. If there is no room then, the message waits in the line of senders. The timer belongs to t: it
 // is gone when t ends or is restarted. Only from inside t.
 func SendAfter[M any](t *Tasklet, d time.Duration, to Ref[M], m M) *Timer {
 	l := to.must("SendAfter")
 	t.mustRun("SendAfter")
-	tm := &Timer{t: t}
-	var env mailbox.Envelope[M]
-	owned := &t.extra().owned
+	tm := &Timer{}
+	var dl delivery[M]
 	s := t.task.Scheduler()
-	tm.fire = func() {
-		_ = l.box.Deliver(&env, m, false) // a loss is reported by the mailbox
-		if !env.Waits() {
-			owned.remove(&tm.own)
-		}
+	dl.init(t, l, func() { s.StopTimer(&tm.timer) })
+	tm.fire = func() { dl.send(func() M { return m }, false) }
+	tm.stop = func() bool {
+		inTime := dl.own.in
+		dl.withdraw()
+		return inTime
 	}
-	tm.undo = func() bool {
-		waits := env.Waits()
-		l.box.Withdraw(&env)
-		return s.StopTimer(&tm.timer) || waits
-	}
-	tm.own.release = func() { tm.undo() }
-	owned.add(&tm.own)
 	s.StartTimer(&tm.timer, s.After(max(d, 0)), (*timerExpiry)(tm))
 	return tm
 }
 
 // Stop takes the message back, and reports whether it was in time. Only from inside a tasklet of the same scheduler.
-func (tm *Timer) Stop() bool {
-	if tm.t.phase == finished {
-		return false
-	}
-	tm.t.extra().owned.remove(&tm.own)
-	return tm.undo()
-}
+func (tm *Timer) Stop() bool { return tm.stop() }
 
 // A Sender takes messages of type N: a Ref[N], or what Adapt makes of another ref.
 type Sender[N any] interface {

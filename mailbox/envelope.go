@@ -16,6 +16,9 @@ type Envelope[M any] struct {
 	err    error        // what became of it: nil, the message is in the queue
 	away   *away        // of a sender from elsewhere; else nil
 	next   *Envelope[M] // in the free list
+
+	// Decided is called when a message given to Deliver that had to wait has been moved in, or refused. On home. May be nil.
+	Decided func()
 }
 
 // errUndecided is the err of an envelope that waits.
@@ -72,6 +75,9 @@ func (e *Envelope[M]) decide(err error) bool {
 		return e.away.decide()
 	}
 	e.place.Release()
+	if e.Decided != nil {
+		e.Decided()
+	}
 	return true
 }
 
