@@ -4,6 +4,7 @@ import (
 	"os"
 	"reflect"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"go.uber.org/zap"
@@ -139,10 +140,18 @@ type events struct {
 	logger *zap.Logger // with the field system
 	core   zapcore.Core
 
+	hook func(Event)
+
+	// off is set when the hook has panicked, and read by everybody who asks whether there is somebody to be told.
+	off atomic.Bool
+
 	// mu protects the following.
-	mu     sync.Mutex
-	seq    uint64
-	hook   func(Event)
+	mu      sync.Mutex
+	seq     uint64
+	telling bool      // somebody is at it, and owns limits
+	queue   []Event   // what has come meanwhile: from other goroutines, or from the hook itself
+	told    sync.Cond // telling has become false
+
 	limits map[EventKind]*limit
 }
 
@@ -154,6 +163,7 @@ func (v *events) init(s *System, cfg Config) {
 		logger = zap.New(zapcore.NewCore(zapcore.NewConsoleEncoder(enc), zapcore.Lock(os.Stderr), zap.WarnLevel))
 	}
 	v.sys, v.hook = s, cfg.OnEvent
+	v.told.L = &v.mu
 	v.logger = logger.WithOptions(zap.WithClock(logClock{s.sched})).With(zap.String("system", s.name))
 	v.core = v.logger.Core()
 	v.limits = map[EventKind]*limit{EventDeadLetter: {}, EventOverflow: {}, EventStall: {}}
@@ -166,41 +176,80 @@ func (c logClock) Now() time.Time                         { return c.s.Now() }
 func (c logClock) NewTicker(d time.Duration) *time.Ticker { return time.NewTicker(d) }
 
 // wants reports whether anybody wants to know of events of kind k. Budget: a few nanoseconds.
-func (s *System) wants(k EventKind) bool {
-	return s.events.hook != nil || s.events.core.Enabled(kinds[k].level)
-}
+func (s *System) wants(k EventKind) bool { return s.events.wants(kinds[k].level) }
 
 // Wants reports whether anybody would see an event of kind k: if not, what is expensive about it need not be made. From any
 // goroutine.
 func (s *System) Wants(k EventKind) bool { return s.wants(k) }
 
-func (s *System) wantsExit(t *Tasklet, k ExitKind) bool {
-	return s.events.hook != nil || s.events.core.Enabled(exitLevel(t, k))
-}
+func (s *System) wantsExit(t *Tasklet, k ExitKind) bool { return s.events.wants(exitLevel(t, k)) }
+
+func (v *events) wants(level zapcore.Level) bool { return v.hooked() || v.core.Enabled(level) }
+
+func (v *events) hooked() bool { return v.hook != nil && !v.off.Load() }
 
 // Emit puts an event into the system's log and gives it to OnEvent; Seq, Time and an empty Path are filled in. From any goroutine.
 func (s *System) Emit(e Event) { s.emit(e) }
 
 func (s *System) emit(e Event) {
-	level := e.level()
-	logged := s.events.core.Enabled(level)
-	v := &s.events
-	if !logged && v.hook == nil {
-		return
+	if s.events.wants(e.level()) {
+		s.events.put(e)
 	}
+}
+
+// put is apart because it allocates.
+func (v *events) put(e Event) {
 	if e.Path == "" && e.Tasklet != nil {
 		e.Path = e.Tasklet.Path()
 	}
 	v.mu.Lock()
-	defer v.mu.Unlock()
 	v.seq++
-	e.Seq, e.Time = v.seq, s.sched.Now()
-	if logged {
-		v.write(&e, level)
+	e.Seq, e.Time = v.seq, v.sys.sched.Now()
+	if v.telling {
+		v.queue = append(v.queue, e)
+		v.mu.Unlock()
+		return
 	}
-	if v.hook != nil {
-		v.tell(e)
+	v.telling = true
+	v.mu.Unlock()
+	v.tell(&e)
+}
+
+// tell gives e, and what comes meanwhile, to the log and to the hook, without a lock: the hook may kill somebody, which is
+// another event. After telling was set.
+func (v *events) tell(e *Event) {
+	over := false
+	defer func() {
+		if !over { // the logger panicked: that is not for us to hide, but others must be told again
+			v.mu.Lock()
+			v.telling = false
+			v.mu.Unlock()
+		}
+	}()
+	for ; e != nil; e = v.next() {
+		if level := e.level(); v.core.Enabled(level) {
+			v.write(e, level)
+		}
+		if v.hooked() {
+			v.call(*e)
+		}
 	}
+	over = true
+}
+
+// next gives what has come meanwhile; nil, and telling is over, if nothing has.
+func (v *events) next() *Event {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if len(v.queue) == 0 {
+		v.queue = nil
+		v.telling = false
+		v.told.Broadcast()
+		return nil
+	}
+	e := v.queue[0]
+	v.queue = v.queue[1:]
+	return &e
 }
 
 func (s *System) emitExit(t *Tasklet, exit Exit) {
@@ -215,11 +264,11 @@ func (s *System) emitExit(t *Tasklet, exit Exit) {
 	s.emit(e)
 }
 
-// tell calls the hook; mu held.
-func (v *events) tell(e Event) {
+// call calls the hook.
+func (v *events) call(e Event) {
 	defer func() {
 		if p := recover(); p != nil {
-			v.hook = nil
+			v.off.Store(true)
 			v.logger.Error("Config.OnEvent panicked and is not called any more",
 				zap.String("event", "hook_panic"), zap.Any("panic", p), zap.Stack("stack"))
 		}
@@ -238,7 +287,7 @@ type limit struct {
 	last       Event
 }
 
-// write logs e; mu held.
+// write logs e.
 func (v *events) write(e *Event, level zapcore.Level) {
 	var fields []zap.Field
 	if l := v.limits[e.Kind]; l != nil {
@@ -278,16 +327,23 @@ func (v *events) entry(e *Event, level zapcore.Level, fields []zap.Field) {
 	ce.Write(fields...)
 }
 
-// flush writes what the limits held back, when the system stops.
+// flush writes what the limits held back, when the system has stopped, after all that is being told.
 func (v *events) flush() {
 	v.mu.Lock()
-	defer v.mu.Unlock()
+	for v.telling {
+		v.told.Wait()
+	}
+	v.telling = true
+	v.mu.Unlock()
 	for _, k := range []EventKind{EventDeadLetter, EventOverflow, EventStall} {
 		if l := v.limits[k]; l.suppressed > 0 {
 			n := l.suppressed
 			l.suppressed = 0
 			v.entry(&l.last, l.last.level(), []zap.Field{zap.Uint64("suppressed", n-1)})
 		}
+	}
+	if e := v.next(); e != nil {
+		v.tell(e)
 	}
 }
 

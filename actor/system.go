@@ -30,7 +30,8 @@ type Config struct {
 	// StallAfter is how long a tasklet may keep its scheduler before that is reported. 0: 100 ms, or never with a virtual
 	// clock; negative: never.
 	StallAfter time.Duration
-	// OnEvent is told of all events, in order, one call at a time. It may not block. If it panics, it is not called again.
+	// OnEvent is told of all events, in order, one call at a time, on whatever goroutine. It may kill and close, but not block: the
+	// scheduler may be waiting for it. If it panics, it is not called again.
 	OnEvent func(Event)
 }
 
