@@ -98,19 +98,7 @@ func (t *Tasklet) SetLabel(key, value string) {
 	x := t.extra()
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	for i := range x.labels {
-		if x.labels[i].key == key {
-			if value == "" {
-				x.labels = append(x.labels[:i:i], x.labels[i+1:]...)
-			} else {
-				x.labels[i].value = value
-			}
-			return
-		}
-	}
-	if value != "" {
-		x.labels = append(x.labels, label{key, value})
-	}
+	x.labels = setLabel(x.labels, key, value)
 }
 
 // label gives the value of one label.

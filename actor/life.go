@@ -451,6 +451,9 @@ func (t *Tasklet) finish() {
 	if x != nil && x.watchers != nil || supervised || t.sys.wantsExit(t, exit.Kind) {
 		exit.Path = t.Path() // only then: it is long where the tree is deep
 	}
+	if l := t.inst.line(); l != nil && !t.supervised {
+		l.ended()
+	}
 	if !leaked {
 		t.sys.unlink(t)
 	}

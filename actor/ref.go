@@ -27,7 +27,10 @@ type line[M any] struct {
 
 	// Owned by the scheduler.
 	reopen bool // the next start opens the mailbox again
-	dead   atomic.Bool
+	// dead and over are written by the scheduler, and read by everybody. They are words of their own because a line that has
+	// nothing in more is not to allocate it at its end.
+	dead atomic.Bool // no tasklet will read it any more
+	over atomic.Bool // and the last one has finished: see OnEnd
 }
 
 // lineExtra is the part of a line that most never need.
@@ -35,8 +38,11 @@ type lineExtra struct {
 	name string                 // set in NewRef, then read-only
 	sys  atomic.Pointer[System] // the first whose tasklet used it before its start
 
-	mu   sync.Mutex
-	gone chan struct{}  // closed when the line is dead; mu protects
+	mu     sync.Mutex    // protects the following three
+	gone   chan struct{} // closed when the line is dead
+	onEnd  []*endHook
+	labels []label // of all its tasklets
+
 	line scheduler.Line // of tasklets in Ref.Join; owned by the scheduler
 	last *Tasklet       // the last supervised one; written before dead
 
@@ -71,6 +77,7 @@ type refLine interface {
 	identity() any
 	current() *Tasklet
 	path() string
+	ended()
 }
 
 // NewRef makes a ref before its tasklet: it can be handed out, and takes messages up to its capacity. Options: Name,
@@ -308,6 +315,13 @@ func (l *line[M]) claim(t *Tasklet) {
 		l.cur.Store(nil)
 		misuse("%s: the ref of its body belongs to another system", t.describeStart())
 	}
+	if more := l.more.Load(); more != nil {
+		more.mu.Lock()
+		for _, b := range more.labels {
+			t.SetLabel(b.key, b.value)
+		}
+		more.mu.Unlock()
+	}
 	if n := l.name(); n != "" {
 		if x := t.extra(); x.name == "" {
 			x.name = n
@@ -391,6 +405,7 @@ func (l *line[M]) close(reopen bool) {
 func (l *line[M]) retire() {
 	if !l.dead.Load() {
 		l.end()
+		l.ended()
 	}
 }
 

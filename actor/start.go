@@ -110,6 +110,9 @@ func (t *Tasklet) stillborn(l refLine) {
 	t.marks.Or(markOver | markFinished | markStopped)
 	if l != nil {
 		l.bodyEnded(t, ErrStopped)
+		if !t.supervised {
+			l.ended()
+		}
 	}
 	t.announce(ErrStopped)
 }

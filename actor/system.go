@@ -54,10 +54,11 @@ type System struct {
 	events events
 
 	// mu protects the tree's links in all tasklets, and the following. Held for a few instructions, at start and end only.
-	mu     sync.Mutex
-	lastID uint64
-	living int
-	leaked []Leak
+	mu       sync.Mutex
+	lastID   uint64
+	living   int
+	leaked   []Leak
+	attached map[any]any
 
 	// Owned by the scheduler.
 	rand     *rand.Rand // nil without a seed

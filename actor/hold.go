@@ -1,0 +1,94 @@
+package actor
+
+import "slices"
+
+// This file is the seam for packages that hang things onto refs and systems: names, groups, views.
+
+// OnEnd lets f be called when the line of r's tasklets has ended for good: with the finish of an unsupervised tasklet, before it
+// counts as finished; or when a supervisor gives the ref up. At once, if that was before. f may not block; it is called on the
+// scheduler, or on the caller's goroutine if it is called at once. cancel takes it back. From any goroutine.
+func (r Ref[M]) OnEnd(f func()) (cancel func()) {
+	mustFunc("OnEnd", f != nil)
+	x := r.must("OnEnd").extra()
+	x.mu.Lock()
+	if r.l.over.Load() {
+		x.mu.Unlock()
+		f()
+		return func() {}
+	}
+	h := &endHook{f}
+	x.onEnd = append(x.onEnd, h)
+	x.mu.Unlock()
+	return func() {
+		x.mu.Lock()
+		defer x.mu.Unlock()
+		if i := slices.Index(x.onEnd, h); i >= 0 {
+			x.onEnd = slices.Delete(x.onEnd, i, i+1)
+		}
+	}
+}
+
+// endHook is a function that can be found again.
+type endHook struct{ f func() }
+
+// ended calls the hooks of OnEnd, once.
+func (l *line[M]) ended() {
+	if l.over.Swap(true) {
+		return
+	}
+	x := l.more.Load()
+	if x == nil {
+		return // who allocates it from now on sees over
+	}
+	x.mu.Lock()
+	hooks := x.onEnd
+	x.onEnd = nil
+	x.mu.Unlock()
+	for _, h := range hooks {
+		h.f()
+	}
+}
+
+// SetLabel puts a label on the tasklets of r, the current one and those to come; see Tasklet.SetLabel. An empty value takes it
+// off. From any goroutine.
+func (r Ref[M]) SetLabel(key, value string) {
+	l := r.must("SetLabel")
+	x := l.extra()
+	x.mu.Lock()
+	x.labels = setLabel(x.labels, key, value)
+	x.mu.Unlock()
+	if t := l.cur.Load(); t != nil {
+		t.SetLabel(key, value)
+	}
+}
+
+// setLabel gives labels with one changed; an empty value takes it out.
+func setLabel(labels []label, key, value string) []label {
+	i := slices.IndexFunc(labels, func(l label) bool { return l.key == key })
+	switch {
+	case i < 0 && value == "":
+		return labels
+	case i < 0:
+		return append(labels, label{key, value})
+	case value == "":
+		return slices.Delete(labels, i, i+1)
+	}
+	labels[i].value = value
+	return labels
+}
+
+// Attach gives what is attached to s under key, and attaches what create makes if there is nothing: for packages that have one of
+// something for each system. A key is compared as a map's; use a type of your own. From any goroutine; create may not use s.
+func (s *System) Attach(key any, create func() any) any {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	v, ok := s.attached[key]
+	if !ok {
+		if s.attached == nil {
+			s.attached = make(map[any]any)
+		}
+		v = create()
+		s.attached[key] = v
+	}
+	return v
+}
