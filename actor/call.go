@@ -319,6 +319,15 @@ func (r Reply[R]) end(ctx context.Context, v R, err error) error {
 	return ErrNotAwaited
 }
 
+// Awaited reports whether somebody still waits for the reply: there was none yet, and the caller has not given up.
+func (r Reply[R]) Awaited() bool {
+	if r.c == nil {
+		misuse("Awaited of a zero Reply")
+	}
+	s := r.c.state.Load()
+	return uint32(s/callGen) == r.gen && s&callPhase == callOpen
+}
+
 // Delegate says that the answer will come later, from to, which may be the tasklet that calls Delegate: that its handler returns
 // does not end the call. If to ends without an answer, the caller gets a *JoinError. Only from inside the tasklet that has the
 // request in hand.

@@ -25,8 +25,6 @@ type line[M any] struct {
 	// more holds what most refs never need. Allocated by whoever needs it first.
 	more atomic.Pointer[lineExtra]
 
-	// Owned by the scheduler.
-	reopen bool // the next start opens the mailbox again
 	// dead and over are written by the scheduler, and read by everybody. They are words of their own because a line that has
 	// nothing in more is not to allocate it at its end.
 	dead atomic.Bool // no tasklet will read it any more
@@ -45,6 +43,9 @@ type lineExtra struct {
 
 	line scheduler.Line // of tasklets in Ref.Join; owned by the scheduler
 	last *Tasklet       // the last supervised one; written before dead
+
+	// Owned by the scheduler.
+	reopen bool // the next start opens the mailbox again
 
 	// Owned by the scheduler, for Retry.
 	tries   int    // how often the message at the head was put back
@@ -333,8 +334,8 @@ func (l *line[M]) claim(t *Tasklet) {
 func (t *Tasklet) describeStart() string { return "start of " + t.Name() }
 
 func (l *line[M]) open(t *Tasklet) {
-	if l.reopen {
-		l.reopen = false
+	if x := l.more.Load(); x != nil && x.reopen {
+		x.reopen = false
 		l.box.Reopen()
 	}
 	l.box.Open(&t.task)
@@ -365,7 +366,7 @@ func (l *line[M]) bodyEnded(t *Tasklet, err error) {
 	l.extra().last = t
 	l.box.Hold()
 	if !KindOf(t.result()).Failure() {
-		l.reopen = true
+		l.extra().reopen = true
 	}
 }
 
@@ -397,8 +398,8 @@ func (l *line[M]) end() {
 
 // close is what a supervisor does with the ref of a child that it has stopped and may start again.
 func (l *line[M]) close(reopen bool) {
-	l.reopen = reopen
-	l.extra().tries = 0
+	x := l.extra()
+	x.reopen, x.tries = reopen, 0
 	l.box.CloseEmpty()
 }
 
