@@ -17,56 +17,107 @@ var (
 	EventAutoShutdown  = actor.RegisterEvent(actor.EventUser+4, "auto_shutdown", zap.InfoLevel)
 )
 
-// emit reports something that happened to ch.
-func (c *core) emit(kind actor.EventKind, ch *child, err error, fields ...zap.Field) {
-	fields = append([]zap.Field{
-		zap.String("child", ch.spec.ID),
-		zap.Stringer("restart_type", ch.spec.Restart),
-		zap.Stringer("strategy", c.s.spec.Strategy),
-	}, fields...)
-	c.t.System().Emit(actor.Event{
-		Kind: kind, Tasklet: c.t, Path: c.t.Path() + "/" + ch.spec.ID, Err: err, Fields: fields,
-	})
+// A report is an entry about a child: who, why, where, on which message, how often, and what its supervisor does next.
+type report struct {
+	kind   actor.EventKind
+	sup    *actor.Tasklet // the supervisor
+	id     string         // of the child
+	path   string         // of the child
+	last   actor.Exit     // the end that it is about
+	err    error          // what it comes to
+	fields []zap.Field
 }
 
-// reportRestart is the crash report: who, why, where, which message, restart n of m, and what happens next, in one entry.
+// emit writes r.
+func (r *report) emit() {
+	e := actor.Event{Kind: r.kind, Tasklet: r.last.Tasklet, Path: r.path, Err: r.err}
+	if e.Tasklet == nil {
+		e.Tasklet = r.sup
+	}
+	e.Fields = append(e.Fields,
+		zap.String("child", r.id),
+		zap.Strings("ancestors", ancestors(r.sup)),
+		zap.Stringer("reason", r.last.Kind),
+	)
+	if t := r.last.Tasklet; t != nil {
+		e.Message = t.InHand()
+		if i := t.Info(); i.Mailbox != nil {
+			e.Fields = append(e.Fields, zap.Int("mailbox_len", i.Mailbox.Len))
+		}
+	}
+	e.Fields = append(e.Fields, r.fields...)
+	var p *actor.PanicError
+	if errors.As(r.last.Err, &p) {
+		e.Stack = p.Stack
+	}
+	r.sup.System().Emit(e)
+}
+
+// report begins a report about ch; nil: nobody wants it.
+func (c *core) report(kind actor.EventKind, ch *child, err error) *report {
+	if !c.t.System().Wants(kind) {
+		return nil
+	}
+	return &report{kind: kind, sup: c.t, id: ch.spec.ID, path: c.path(ch), last: ch.last, err: err, fields: []zap.Field{
+		zap.Stringer("restart_type", ch.spec.Restart),
+		zap.Stringer("strategy", c.s.spec.Strategy),
+	}}
+}
+
+// inWindow says how many restarts of how many there were, and what comes next.
+func (r *report) inWindow(w *window, now time.Time, next string) {
+	r.fields = append(r.fields,
+		zap.Int("window_restarts", w.count(now)),
+		zap.Int("max_restarts", w.intensity),
+		zap.Duration("window", w.period),
+		zap.String("next", next),
+	)
+}
+
+// reportRestart is the crash report.
 func (c *core) reportRestart(ch *child, delay time.Duration) {
-	c.emit(EventRestart, ch, ch.last.Err, append(c.crash(ch),
+	r := c.report(EventRestart, ch, ch.last.Err)
+	if r == nil {
+		return
+	}
+	r.fields = append(r.fields,
 		zap.Int("attempt", ch.restarts),
-		zap.Int("window_restarts", c.window.count(c.now())),
-		zap.Int("max_restarts", c.window.intensity),
-		zap.Duration("window", c.window.period),
 		zap.Duration("delay", delay),
 		zap.Strings("affected", c.affected(ch)),
-	)...)
+	)
+	next := map[Strategy]string{
+		OneForOne: "restarts it", OneForAll: "restarts all children", RestForOne: "restarts it and those started after it",
+	}[c.s.spec.Strategy]
+	if delay > 0 {
+		next += " in " + delay.String()
+	}
+	r.inWindow(&c.window, c.now(), next)
+	r.emit()
+}
+
+// reportRestartFailed says that a child did not start when it was restarted. What comes of it is the next report.
+func (c *core) reportRestartFailed(ch *child) {
+	if r := c.report(EventRestartFailed, ch, ch.last.Err); r != nil {
+		r.inWindow(&c.window, c.now(), "tries again")
+		r.emit()
+	}
 }
 
 // reportGiveUp says that ch had one restart too many.
 func (c *core) reportGiveUp(ch *child) {
-	c.emit(EventGiveUp, ch, ErrIntensity, append(c.crash(ch),
-		zap.NamedError("cause", ch.last.Err),
-		zap.Int("window_restarts", c.window.count(c.now())),
-		zap.Int("max_restarts", c.window.intensity),
-		zap.Duration("window", c.window.period),
-	)...)
+	if r := c.report(EventGiveUp, ch, ErrIntensity); r != nil {
+		r.fields = append(r.fields, zap.NamedError("cause", ch.last.Err))
+		r.inWindow(&c.window, c.now(), "stops all children and fails")
+		r.emit()
+	}
 }
 
-// crash describes the end that led to a restart.
-func (c *core) crash(ch *child) []zap.Field {
-	fields := []zap.Field{zap.Stringer("reason", ch.last.Kind), zap.Strings("ancestors", ancestors(c.t))}
-	if t := ch.last.Tasklet; t != nil {
-		if i := t.Info(); i.Mailbox != nil {
-			fields = append(fields, zap.Int("mailbox_len", i.Mailbox.Len))
-			if m := t.MessageType(); m != nil {
-				fields = append(fields, zap.Stringer("message", m))
-			}
-		}
+// reportAutoShutdown says that the supervisor ends because ch has.
+func (c *core) reportAutoShutdown(ch *child) {
+	if r := c.report(EventAutoShutdown, ch, ch.last.Err); r != nil {
+		r.fields = append(r.fields, zap.String("next", "stops all children and shuts down"))
+		r.emit()
 	}
-	var p *actor.PanicError
-	if errors.As(ch.last.Err, &p) {
-		fields = append(fields, zap.ByteString("stack", p.Stack))
-	}
-	return fields
 }
 
 // ancestors are the names above a child of t, the nearest first.
@@ -80,21 +131,16 @@ func ancestors(t *actor.Tasklet) []string {
 
 // affected are the children that a restart of ch stops or starts, itself included, in order of start; at most 20 are named.
 func (c *core) affected(ch *child) []string {
-	first, last := ch, ch
-	switch c.s.spec.Strategy {
-	case OneForAll:
-		first, last = c.first, c.tail
-	case RestForOne:
-		last = c.tail
+	first := c.group(ch)
+	if first == nil {
+		return []string{ch.spec.ID}
 	}
 	var ids []string
-	for x := first; ; x = x.next {
+	for x := first; x != nil; x = x.next {
 		if len(ids) == 20 {
 			return append(ids, "...")
 		}
 		ids = append(ids, x.spec.ID)
-		if x == last {
-			return ids
-		}
 	}
+	return ids
 }

@@ -2,6 +2,7 @@ package supervisor
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -121,8 +122,8 @@ type Backoff struct {
 
 // SpecError says what is wrong with a specification.
 type SpecError struct {
-	Child string // the ID of the child concerned; "" for the supervisor itself
-	Field string // as in Go: "Intensity", "Children[2].Body"
+	Child string // the ID of the child concerned; "" if it has none, or for the supervisor itself
+	Field string // as in Go: "Spec.Intensity", "Spec.Children[2].ID"; of a child with an ID just "Body"
 	Rule  string // what it should be
 }
 
@@ -130,12 +131,14 @@ func (e *SpecError) Error() string {
 	if e.Child != "" {
 		return fmt.Sprintf("supervisor: child %q: %s %s", e.Child, e.Field, e.Rule)
 	}
-	return fmt.Sprintf("supervisor: Spec.%s %s", e.Field, e.Rule)
+	return fmt.Sprintf("supervisor: %s %s", e.Field, e.Rule)
 }
+
+func sameRef(other string) string { return fmt.Sprintf("reads the same ref as that of child %q", other) }
 
 // checked gives the spec with its defaults filled in, or a *SpecError.
 func (s Spec) checked() (Spec, error) {
-	bad := func(field, rule string) (Spec, error) { return s, &SpecError{Field: field, Rule: rule} }
+	bad := func(field, rule string) (Spec, error) { return s, &SpecError{Field: "Spec." + field, Rule: rule} }
 	switch {
 	case strings.Contains(s.Name, "/"):
 		return bad("Name", "contains a slash")
@@ -163,6 +166,7 @@ func (s Spec) checked() (Spec, error) {
 		s.Period = defaultPeriod
 	}
 	s.Backoff = s.Backoff.filled()
+	s.Children = slices.Clone(s.Children)
 	ids := make(map[string]bool, len(s.Children))
 	refs := make(map[any]string)
 	for i := range s.Children {
@@ -180,7 +184,7 @@ func (s Spec) checked() (Spec, error) {
 		}
 		if ref, _ := actor.RefOf(c.Body); ref != nil {
 			if other, ok := refs[ref]; ok {
-				return s, &SpecError{Child: c.ID, Field: "Body", Rule: "reads the same ref as child " + other}
+				return s, &SpecError{Child: c.ID, Field: "Body", Rule: sameRef(other)}
 			}
 			refs[ref] = c.ID
 		}
@@ -208,6 +212,12 @@ func (c *Child) check(auto AutoShutdown) error {
 		return bad("Significant", "is not possible for a permanent child: it never ends for good")
 	case c.Significant && auto == Never:
 		return bad("Significant", "has no meaning in a supervisor with AutoShutdown Never")
+	}
+	if c.Retry > 0 && actor.CheckOptions(c.Body, actor.Retry(c.Retry)) != nil {
+		return bad("Retry", "is only for bodies that handle one message after the other")
+	}
+	if err := actor.CheckOptions(c.Body, append(slices.Clip(c.Options), actor.Supervised(func(actor.Exit) {}))...); err != nil {
+		return bad("Options", "don't fit: "+err.Error())
 	}
 	switch _, state := actor.RefOf(c.Body); state {
 	case actor.RefRunning:

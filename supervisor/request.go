@@ -1,0 +1,173 @@
+package supervisor
+
+import (
+	"context"
+
+	"github.com/gotasklet/tasklet/actor"
+)
+
+// A request is a message to a supervisor. Its mailbox is the only way in; core is touched by its tasklet alone.
+type request interface{ do(c *core) error }
+
+type (
+	startRequest struct {
+		child Child
+		reply actor.Reply[*actor.Tasklet]
+	}
+	stopRequest struct {
+		id    string
+		reply actor.Reply[struct{}]
+	}
+	restartRequest struct {
+		id    string
+		reply actor.Reply[*actor.Tasklet]
+	}
+	deleteRequest struct {
+		id    string
+		reply actor.Reply[struct{}]
+	}
+	childrenRequest struct{ reply actor.Reply[[]ChildInfo] }
+	countRequest    struct{ reply actor.Reply[Counts] }
+	// logRequest: it is time to log the tree. The core is the one that wants it: an earlier one's is stale.
+	logRequest struct{ c *core }
+)
+
+// run is one incarnation of a child, and the request that tells of its end.
+type run struct {
+	c    *core
+	ch   *child
+	exit actor.Exit
+}
+
+// again is the request to go on with a restart: one that waited for its backoff, or whose start failed. It goes through the
+// supervisor's own queue, so that a stop or a call gets in between.
+type again struct {
+	ch      *child
+	counted bool // it was counted before it was put off
+}
+
+func (r startRequest) do(c *core) error {
+	if ch := c.byID[r.child.ID]; ch != nil {
+		err := ErrAlreadyStarted
+		if ch.state == Stopped {
+			err = ErrAlreadyPresent
+		}
+		return answer(c, r.reply, nil, err)
+	}
+	if ref, _ := actor.RefOf(r.child.Body); ref != nil && c.byRef[ref] != nil {
+		return answer(c, r.reply, nil, &SpecError{r.child.ID, "Body", sameRef(c.byRef[ref].spec.ID)})
+	}
+	ch := c.add(r.child)
+	t, err := c.start(ch)
+	if err != nil {
+		c.remove(ch)
+		return answer(c, r.reply, nil, &StartError{r.child.ID, err})
+	}
+	c.unwanted(ch)
+	return answer(c, r.reply, t, nil)
+}
+
+func (r stopRequest) do(c *core) error {
+	ch := c.byID[r.id]
+	if ch == nil {
+		return answer(c, r.reply, struct{}{}, ErrNotFound)
+	}
+	if ch.state == Restarting {
+		c.closeHeld()
+	}
+	c.stop(ch)
+	c.leaveStopped(ch)
+	return answer(c, r.reply, struct{}{}, nil)
+}
+
+func (r restartRequest) do(c *core) error {
+	ch, err := c.stopped(r.id)
+	if err != nil {
+		return answer(c, r.reply, nil, err)
+	}
+	t, err := c.start(ch)
+	if err != nil {
+		actor.CloseRef(ch.spec.Body) // the start had opened it
+		return answer(c, r.reply, nil, &StartError{r.id, err})
+	}
+	c.unwanted(ch)
+	return answer(c, r.reply, t, nil)
+}
+
+func (r deleteRequest) do(c *core) error {
+	ch, err := c.stopped(r.id)
+	if err == nil {
+		c.remove(ch)
+	}
+	return answer(c, r.reply, struct{}{}, err)
+}
+
+func (r childrenRequest) do(c *core) error {
+	infos := make([]ChildInfo, 0, len(c.byID))
+	for ch := c.first; ch != nil; ch = ch.next {
+		infos = append(infos, ChildInfo{ch.spec.ID, ch.state, ch.task, ch.spec.Restart})
+	}
+	return answer(c, r.reply, infos, nil)
+}
+
+func (r countRequest) do(c *core) error {
+	n := Counts{Specs: len(c.byID)}
+	for ch := c.first; ch != nil; ch = ch.next {
+		switch ch.state {
+		case Running:
+			n.Running++
+		case Restarting:
+			n.Restarting++
+		case Stopped:
+			n.Stopped++
+		}
+	}
+	return answer(c, r.reply, n, nil)
+}
+
+func (r logRequest) do(c *core) error {
+	if r.c == c {
+		LogTree(c.t.Log(), c.t)
+		actor.SendAfter[request](c.t, c.s.spec.LogEvery, c.s.ref, r)
+	}
+	return nil
+}
+
+// ended is called when the child's tasklet has finished, on the scheduler. It may not block: the mailbox has no bound.
+func (r *run) ended(e actor.Exit) {
+	if r.ch.run != r {
+		return // it was stopped by the supervisor
+	}
+	r.c.down(r.ch)
+	r.exit = e
+	_ = r.c.s.ref.TrySend(context.Background(), r) // a supervisor that has ended does not care
+}
+
+func (r *run) do(c *core) error {
+	if r.ch.run != r {
+		return nil // stopped or restarted otherwise meanwhile, or a child of an earlier incarnation of the supervisor
+	}
+	c.set(r.ch, Stopped, nil)
+	return c.childEnded(r.ch, r.exit)
+}
+
+func (r *again) do(c *core) error {
+	switch {
+	case r.ch.again != r:
+		return nil // stopped or restarted otherwise meanwhile
+	case r.counted:
+		c.perform(r.ch)
+		return nil
+	}
+	return c.restart(r.ch)
+}
+
+// answer answers a request; a caller that has gone away is no reason to fail.
+func answer[R any](c *core, to actor.Reply[R], v R, err error) error {
+	if err != nil {
+		_ = to.Fail(c.t, err)
+	} else {
+		_ = to.Send(c.t, v)
+	}
+	return nil
+}
