@@ -42,7 +42,7 @@ type row struct {
 	info  actor.Info
 }
 
-// main is the body of the root tasklet. The words come up the tree the other way round than the tasklets are started:
+// main is the body of the root tasklet. It starts the others, who receives before who sends, and sees them to their end:
 //
 //	reader ── lines ──▶ parser-1, parser-2 ... ── words ──▶ aggregator
 //
@@ -86,6 +86,7 @@ func (c *counter) main(t *actor.Tasklet) error {
 
 // readTo deals out the lines in turn. Reading blocks: Await does it on another goroutine, and the parsers work meanwhile.
 func (c *counter) readTo(t *actor.Tasklet, parsers []actor.Ref[line]) error {
+	next := 0
 	for {
 		chunk, err := actor.Await(t, func(ctx context.Context) (chunk, error) { return orLeave(ctx, c.source.next) })
 		if err == io.EOF {
@@ -96,11 +97,12 @@ func (c *counter) readTo(t *actor.Tasklet, parsers []actor.Ref[line]) error {
 		c.files += chunk.files
 		c.binary += chunk.binary
 		c.problems = append(c.problems, chunk.problems...)
+		c.read += len(chunk.lines)
 		for _, l := range chunk.lines {
-			if err := c.hand(t, parsers[c.read%len(parsers)], l); err != nil {
+			if err := c.hand(t, parsers[next%len(parsers)], l); err != nil {
 				return err
 			}
-			c.read++
+			next++
 		}
 	}
 }
