@@ -1,6 +1,9 @@
 package scheduler
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
 // calmAfter is how long something has to be unused before its memory is given back.
 const calmAfter = int64(time.Second)
@@ -19,13 +22,14 @@ func (s *Scheduler) WhenCalm(w Work) {
 
 // tidy does the chores that are due, and gives the time until the next one; negative: there is none.
 func (s *Scheduler) tidy() int64 {
+	defer s.caught()
 	n := 0
 	for n < len(s.chores) && s.chores[n].at <= s.now {
 		s.chores[n].work.Do()
 		n++
 	}
 	if n > 0 {
-		s.chores = append(s.chores[:0], s.chores[n:]...)
+		s.chores = slices.Delete(s.chores, 0, n)
 	}
 	if len(s.chores) == 0 {
 		return -1

@@ -53,6 +53,9 @@ func (s *Scheduler) forget(c *coro) {
 	s.coros[c.pos], last.pos = last, c.pos
 	s.coros[len(s.coros)-1] = nil
 	s.coros = s.coros[:len(s.coros)-1]
+	if n := cap(s.coros); n > maxSpare && len(s.coros) < n/4 { // a burst's memory goes back
+		s.coros = append(make([]*coro, 0, n/2), s.coros...)
+	}
 }
 
 // end is the last call of a coroutine whose body then returns: control goes to heir.

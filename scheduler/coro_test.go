@@ -240,6 +240,19 @@ func TestFreeCoroutinesAreBounded(t *testing.T) {
 	mustEnd(t, s)
 }
 
+// Nor is the list of them.
+func TestListOfCoroutinesShrinks(t *testing.T) {
+	s := virtual()
+	for i := range 3 * maxSpare / 2 {
+		spawn(s, uint64(i+1), func(t *Task) { t.Sleep(time.Second) })
+	}
+	stopAt(s, time.Minute)
+	mustEnd(t, s)
+	if n := cap(s.coros); n > maxSpare {
+		t.Errorf("room for %d coroutines is kept", n)
+	}
+}
+
 // runtime.Goexit ends its own task and nobody else's: the only one, several in a row on the same worker, one that was parked
 // before, one in whose worker's slot others are parked.
 func TestGoexitEndsOnlyItsTask(t *testing.T) {
@@ -461,6 +474,52 @@ func TestPanicAfterGoexit(t *testing.T) {
 		var p *PanicError
 		if err := s.Run(); !errors.As(err, &p) || p.Value != "boom" {
 			t.Errorf("Run() = %v, want the panic", err)
+		}
+	})
+}
+
+// A panic in a deferred call of a Goexit: the Goexit goes on after the panic was recovered, and must not spread.
+func TestPanicWhileInGoexit(t *testing.T) {
+	for _, parked := range []int{0, 1, 20} {
+		synctest.Test(t, func(t *testing.T) {
+			s := New(Config{Clock: NewVirtualClock(time.Time{})})
+			unwound := 0
+			other := func(t *Task) {
+				defer func() { unwound++ }()
+				t.Sleep(time.Hour)
+			}
+			for i := range parked {
+				spawn(s, uint64(i+1), other)
+			}
+			bad := &Task{}
+			bad.Init(s, 100, runFunc(func(t *Task) {
+				defer func() { panic("boom") }()
+				t.Sleep(time.Second)
+				runtime.Goexit()
+			}))
+			bad.Wake()
+			for i := range parked {
+				spawn(s, uint64(i+201), other)
+			}
+			var p *PanicError
+			if err := s.Run(); !errors.As(err, &p) || p.Value != "boom" {
+				t.Errorf("Run() = %v, want the panic", err)
+			}
+			if unwound != 2*parked || len(s.Leaked()) != 0 {
+				t.Errorf("%d of %d others were unwound", unwound, 2*parked)
+			}
+		})
+	}
+}
+
+// Injected work must not call Goexit. Where it takes no task along, it ends the scheduler in good order.
+func TestGoexitInInjectedWork(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := New(Config{Clock: NewVirtualClock(time.Time{})})
+		s.InjectFunc(runtime.Goexit)
+		var p *PanicError
+		if err := s.Run(); !errors.As(err, &p) || p.Value != "runtime.Goexit outside of a task" {
+			t.Errorf("Run() = %v", err)
 		}
 	})
 }

@@ -107,10 +107,15 @@ func (c *crowd) problem() string {
 			return problem
 		}
 	}
+	spare := 0
 	for w := s.waiters; w != nil; w = w.next {
+		spare++
 		if w.line != nil || w.prev != nil || w.Item != nil || w.task != nil {
 			return "a free place is in use"
 		}
+	}
+	if spare != s.spare {
+		return bad("%d free places, counted as %d", spare, s.spare)
 	}
 	for _, x := range c.contexts {
 		if x.timer.Active() {

@@ -94,10 +94,15 @@ func (s *Scheduler) waiter() *Waiter {
 		return &Waiter{}
 	}
 	s.waiters, w.next = w.next, nil
+	s.spare--
 	return w
 }
 
 func (s *Scheduler) putWaiter(w *Waiter) {
 	w.Item = nil
+	if s.spare == maxSpare {
+		return
+	}
 	w.next, s.waiters = s.waiters, w
+	s.spare++
 }

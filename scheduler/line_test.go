@@ -134,3 +134,18 @@ func TestFreePlaces(t *testing.T) {
 		t.Error("places are not used again, or not clean")
 	}
 }
+
+// The free places of a burst are not kept for ever.
+func TestFreePlacesAreBounded(t *testing.T) {
+	s := virtual()
+	for range 3 * maxSpare {
+		s.putWaiter(&Waiter{})
+	}
+	n := 0
+	for w := s.waiters; w != nil; w = w.next {
+		n++
+	}
+	if n != maxSpare || s.spare != n {
+		t.Errorf("%d free places are kept, %d counted", n, s.spare)
+	}
+}

@@ -522,33 +522,41 @@ func TestPanicOutsideOfTasks(t *testing.T) {
 		{"timer", func(s *Scheduler) { s.StartTimer(&Timer{}, s.After(time.Second), expireFunc(func() { panic("boom") })) }},
 		{"quiescent", func(*Scheduler) {}},
 	} {
-		t.Run(test.name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
-				var s *Scheduler
-				s = New(Config{Clock: NewVirtualClock(time.Time{}), Hooks: Hooks{Quiescent: func() { panic("boom") }}})
-				var seen any
-				done := false
-				var x Task
-				x.Init(s, 1, runFunc(func(t *Task) {
-					defer t.Finish()
-					defer func() { seen = recover() }()
-					test.begin(s)
-					s.InjectFunc(func() { done = true }) // what comes after the panic is done too
-					park(t)
-				}))
-				x.Wake()
-				var p *PanicError
-				if err := s.Run(); !errors.As(err, &p) || p.Value != "boom" {
-					t.Errorf("Run() = %v", err)
-				}
-				if e, ok := seen.(*Exit); !ok || e.Task != &x {
-					t.Errorf("the task saw %v", seen)
-				}
-				if !done {
-					t.Error("accepted work was not done")
-				}
+		for _, clock := range []string{"virtual", "real"} {
+			t.Run(test.name+", "+clock, func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					var cfg Config
+					if clock == "virtual" {
+						cfg.Clock = NewVirtualClock(time.Time{})
+					}
+					if test.name == "quiescent" {
+						cfg.Hooks.Quiescent = func() { panic("boom") }
+					}
+					s := New(cfg)
+					var seen any
+					done := false
+					var x Task
+					x.Init(s, 1, runFunc(func(t *Task) {
+						defer t.Finish()
+						defer func() { seen = recover() }()
+						test.begin(s)
+						s.InjectFunc(func() { done = true }) // what comes after the panic is done too
+						park(t)
+					}))
+					x.Wake()
+					var p *PanicError
+					if err := s.Run(); !errors.As(err, &p) || p.Value != "boom" {
+						t.Errorf("Run() = %v", err)
+					}
+					if e, ok := seen.(*Exit); !ok || e.Task != &x {
+						t.Errorf("the task saw %v", seen)
+					}
+					if !done {
+						t.Error("accepted work was not done")
+					}
+				})
 			})
-		})
+		}
 	}
 }
 
@@ -684,5 +692,27 @@ func TestLeakedAreThoseThatRecoverEveryKill(t *testing.T) {
 	}
 	if n := runtime.NumGoroutine() - before; n > len(got) {
 		t.Errorf("%d goroutines stay for %d leaked tasks", n, len(got))
+	}
+}
+
+// Housekeeping before a sleep may make something ready, and its panic is nobody's.
+func TestChores(t *testing.T) {
+	clock := &handClock{}
+	s := New(Config{Clock: clock})
+	var x *Task
+	x = spawn(s, 1, func(t *Task) {
+		s.WhenCalm(workFunc(x.Wake))
+		clock.jump(2 * calmAfter)
+		park(t)
+		s.WhenCalm(workFunc(func() { panic("boom") }))
+		clock.jump(4 * calmAfter)
+		park(t)
+	})
+	var p *PanicError
+	if err := s.Run(); !errors.As(err, &p) || p.Value != "boom" {
+		t.Errorf("Run() = %v", err)
+	}
+	if x.State() != Finished {
+		t.Errorf("is %v", x.State())
 	}
 }

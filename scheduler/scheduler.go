@@ -68,6 +68,7 @@ type Scheduler struct {
 	free     []*coro // those that serve no task
 	chores   []chore // see WhenCalm; in order of time
 	waiters  *Waiter // free places, see waiter
+	spare    int     // how many these are
 	yielded  bool    // gave way to other goroutines since something was ready
 	quiet    bool    // Quiescent was called since something was ready
 	stopping bool    // since Stop or a panic: the loop ends
@@ -86,6 +87,8 @@ const (
 	glance = 64
 	// maxFree is how many free coroutines are kept: each has a stack of 8 KiB or so, and making one costs half a microsecond.
 	maxFree = 256
+	// maxSpare is how many free places in lines are kept. A list of coroutines of this length does not shrink.
+	maxSpare = 1 << 12
 	// tickNS is the resolution of timers.
 	tickNS = int64(time.Millisecond)
 	// forever is the latest time of a timer, 146 years on: what is added to it does not overflow.
@@ -385,6 +388,9 @@ func (s *Scheduler) idle() {
 	}
 	s.ready.trim()
 	calm := s.tidy()
+	if s.ready.n > 0 || s.stopping { // stopping: a timer or a chore has panicked
+		return
+	}
 	if s.clock.virtual() && s.wheel.n > 0 && s.outside == 0 {
 		s.clock.jump(s.origin + s.wheel.deadline()*tickNS)
 		s.expire()
