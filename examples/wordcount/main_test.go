@@ -111,13 +111,13 @@ func randomText(r *rand.Rand, name string, n int) []string {
 // that are not reported as lost.
 func TestCountsAsAPlainLoop(t *testing.T) {
 	draw := rand.New(rand.NewPCG(1, 2))
-	for seed := range 30 {
+	for seed := range 20 {
 		dir := t.TempDir()
 		all := map[string]string{} // what is in the line "file:number"
 		var args, files []string
 		for i := range 1 + draw.IntN(3) {
 			file := filepath.Join(dir, fmt.Sprint(i, ".txt"))
-			lines := randomText(draw, fmt.Sprintf("f%dline", i), draw.IntN(300))
+			lines := randomText(draw, fmt.Sprintf("f%dline", i), draw.IntN(150))
 			text := strings.Join(lines, "\n")
 			if len(lines) > 0 && draw.IntN(2) == 0 {
 				text += "\n"
@@ -163,7 +163,7 @@ func TestCountsAsAPlainLoop(t *testing.T) {
 // Text comes in pieces of any size, lines are as long as they like.
 func TestReads(t *testing.T) {
 	draw := rand.New(rand.NewPCG(3, 4))
-	lines := randomText(draw, "n", 50)
+	lines := randomText(draw, "n", 20)
 	text := strings.Join(lines, "\r\n")
 	long := strings.Repeat(strings.Join(randomText(draw, "n", 100), " ")+" ", 60)
 	require.Greater(t, len(long), 2*maxLine)
@@ -172,9 +172,9 @@ func TestReads(t *testing.T) {
 		words map[string]int
 		lines int
 	}{
-		"one byte":      {iotest.OneByteReader(strings.NewReader(text)), plain(lines...), 50},
-		"half":          {iotest.HalfReader(strings.NewReader(text)), plain(lines...), 50},
-		"data with EOF": {iotest.DataErrReader(strings.NewReader(text)), plain(lines...), 50},
+		"one byte":      {iotest.OneByteReader(strings.NewReader(text)), plain(lines...), 20},
+		"half":          {iotest.HalfReader(strings.NewReader(text)), plain(lines...), 20},
+		"data with EOF": {iotest.DataErrReader(strings.NewReader(text)), plain(lines...), 20},
 		"empty":         {strings.NewReader(""), plain(), 0},
 		"empty lines":   {strings.NewReader("\n\n \n"), plain(), 3},
 		"long line":     {strings.NewReader("first\n" + long + "\nlast"), plain("first", long, "last"), 2 + len(long)/maxLine + 1},
