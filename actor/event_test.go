@@ -7,6 +7,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
 
 	"github.com/gotasklet/tasklet/actor"
 	"github.com/gotasklet/tasklet/scheduler"
@@ -31,4 +32,13 @@ func only(es []actor.Event, kind actor.EventKind) (some []actor.Event) {
 		}
 	}
 	return some
+}
+
+// fieldsOf gives what the event adds to its entry.
+func fieldsOf(e actor.Event) map[string]any {
+	enc := zapcore.NewMapObjectEncoder()
+	for _, f := range e.Fields {
+		f.AddTo(enc)
+	}
+	return enc.Fields
 }

@@ -162,7 +162,7 @@ type timerExpiry Timer
 // Expire is called by the scheduler.
 func (tm *timerExpiry) Expire() { tm.fire() }
 
-// SendAfter sends m to to after d. If there is no room then, the message waits in the line of senders. The timer belongs to t: it
+// SendAfter sends m to to after d; at once if d <= 0. If there is no room then, the message waits in the line of senders. The timer belongs to t: it
 // is gone when t ends or is restarted. Only from inside t.
 func SendAfter[M any](t *Tasklet, d time.Duration, to Ref[M], m M) *Timer {
 	l := to.must("SendAfter")
@@ -177,7 +177,11 @@ func SendAfter[M any](t *Tasklet, d time.Duration, to Ref[M], m M) *Timer {
 		dl.withdraw()
 		return inTime
 	}
-	s.StartTimer(&tm.timer, s.After(max(d, 0)), (*timerExpiry)(tm))
+	if d <= 0 {
+		tm.fire()
+	} else {
+		s.StartTimer(&tm.timer, s.After(d), (*timerExpiry)(tm))
+	}
 	return tm
 }
 

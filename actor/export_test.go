@@ -1,0 +1,9 @@
+package actor
+
+// Owned is how many timers, watches and pipes t has.
+func Owned(t *Tasklet) (n int) {
+	for o := t.extra().owned.first; o != nil; o = o.next {
+		n++
+	}
+	return n
+}
