@@ -413,7 +413,13 @@ func (l *layout) broken(r *textRow) {
 // not fit.
 func (l *layout) fill(ps []piece, indent, sep string) {
 	line, width := "", 0
-	room := func(p piece) int { return l.width - textWidth(indent) - textWidth(p.pre) - textWidth(p.post) }
+	room := func(p piece) int {
+		n := l.width - textWidth(indent) - textWidth(p.pre) - textWidth(p.post)
+		if n < 6 {
+			n = max(6, l.width-textWidth(indent)) // on a line of its own
+		}
+		return n
+	}
 	for _, p := range ps {
 		s := p.String()
 		if s == "" || p.rank > 0 {

@@ -207,4 +207,316 @@ func TestTreeOfAShop(t *testing.T) {
 	})
 }
 
-var _ = []any{sync.Mutex{}, observer.New, regexp.Compile, json.Marshal, fmt.Sprint}
+// A tree is short enough for its terminal, whatever the names are, and the words that matter stay.
+func TestTreeFitsTheTerminal(t *testing.T) {
+	virtual(t, "sample", func(t0 *actor.Tasklet) error {
+		long := strings.Repeat("a very long name ", 9) + "0042"
+		full := actor.NewRef[int](actor.MailboxLen(1))
+		deep, err := supervisor.Start(t0, supervisor.Spec{
+			Name: "上海の店",
+			Children: []supervisor.Child{
+				{ID: long, Body: actor.Handle(full, func(t *actor.Tasklet, n int) error { t.Sleep(time.Hour); return nil })},
+				{ID: "sender\nof\x1b[31mred", Body: actor.Func(func(t *actor.Tasklet) error {
+					for {
+						if err := full.Send(t, 1); err != nil {
+							return err
+						}
+					}
+				})},
+				{ID: "deep", Body: actor.Func(func(t *actor.Tasklet) error {
+					var down func(n int) func(*actor.Tasklet) error
+					down = func(n int) func(*actor.Tasklet) error {
+						return func(t *actor.Tasklet) error {
+							if n > 0 {
+								return actor.Go(t, down(n-1), actor.Name(fmt.Sprint("level-", n))).Join(t)
+							}
+							t.Sleep(time.Hour)
+							return nil
+						}
+					}
+					return down(40)(t)
+				})},
+			},
+		})
+		require.NoError(t, err)
+		t0.Sleep(90 * time.Second)
+		for _, width := range []int{20, 24, 30, 40, 60, 79, 80, 81, 100, 132, 200} {
+			out := text(deep.Tasklet(), supervisor.Width(width))
+			for line := range strings.Lines(out) {
+				line = strings.TrimSuffix(line, "\n")
+				if width >= 30 {
+					require.LessOrEqual(t, supervisor.TextWidth(line), width, line)
+				}
+				require.NotContains(t, line, "\x1b")
+			}
+			words := strings.Join(strings.Fields(strings.NewReplacer("│", "", "└", "", "├", "").Replace(out)), " ")
+			require.Contains(t, words, "FULL")
+			require.Contains(t, words, "parked 1m30s in send to", width)
+			require.Contains(t, words, "42")
+			require.Contains(t, words, "-40")
+		}
+		golden(t, "long_40", text(deep.Tasklet(), supervisor.Width(40)))
+		return nil
+	})
+}
+
+// big starts a tree of about 1,000 tasklets, of which a few have something to tell.
+func big(t *actor.Tasklet) *supervisor.Supervisor {
+	idle := func() actor.Body {
+		return actor.Handle(actor.NewRef[int](), func(*actor.Tasklet, int) error { return nil })
+	}
+	full := actor.NewRef[int](actor.MailboxLen(2))
+	var sessions, shards []supervisor.Child
+	for i := range 900 {
+		c := supervisor.Child{ID: fmt.Sprintf("session-%03d", i), Body: idle()}
+		switch i {
+		case 700:
+			c.Body = actor.Handle(full, func(t *actor.Tasklet, _ int) error { t.Sleep(time.Hour); return nil })
+		case 800:
+			c.Body = actor.Func(func(t *actor.Tasklet) error { t.Sleep(5 * time.Second); return errors.New("gone") })
+		}
+		sessions = append(sessions, c)
+	}
+	for i := range 10 {
+		var parts []supervisor.Child
+		for j := range 10 {
+			c := supervisor.Child{ID: fmt.Sprint("part-", j), Body: idle()}
+			if i == 7 && j == 9 {
+				c.Body = actor.Func(func(t *actor.Tasklet) error {
+					for {
+						if err := full.Send(t, 1); err != nil {
+							return err
+						}
+					}
+				})
+			}
+			parts = append(parts, c)
+		}
+		shards = append(shards, supervisor.Child{
+			ID: fmt.Sprint("shard-", i), Body: supervisor.Body(supervisor.Spec{Children: parts}),
+		})
+	}
+	s, err := supervisor.Start(t, supervisor.Spec{Name: "app", Children: []supervisor.Child{
+		{ID: "front", Body: supervisor.Body(supervisor.Spec{Children: []supervisor.Child{
+			{ID: "sessions", Body: supervisor.Body(supervisor.Spec{Intensity: 3, Children: sessions,
+				Backoff: supervisor.Backoff{Min: time.Minute}})},
+		}})},
+		{ID: "store", Body: supervisor.Body(supervisor.Spec{Children: shards})},
+	}})
+	if err != nil {
+		panic(err)
+	}
+	t.Sleep(10 * time.Second)
+	return s
+}
+
+// Who is stuck, who restarts and who is full is seen in a tree of 1,000, and the rest is counted.
+func TestTreeOfAThousand(t *testing.T) {
+	virtual(t, "sample", func(t0 *actor.Tasklet) error {
+		s := big(t0)
+		golden(t, "thousand_20", text(s.Tasklet(), supervisor.MaxRows(20)))
+		golden(t, "thousand_20_40", text(s.Tasklet(), supervisor.MaxRows(20), supervisor.Width(40)))
+		all := supervisor.Snapshot(s.Tasklet())
+		require.Len(t, all, 1014)
+		for _, rows := range []int{4, 7, 20, 200, 1000, 1013, 1014, 2000} {
+			out := text(s.Tasklet(), supervisor.MaxRows(rows))
+			lines := strings.Split(strings.TrimSuffix(out, "\n"), "\n")[1:]
+			require.LessOrEqual(t, len(lines), rows)
+			shown := 0
+			for _, line := range lines {
+				var n int
+				if _, err := fmt.Sscanf(line, "(+%d more", &n); err == nil {
+					shown += n
+				} else {
+					shown++
+				}
+			}
+			require.Equal(t, len(all), shown)
+			if rows >= 20 {
+				require.Contains(t, out, "session-700")
+				require.Contains(t, out, "session-800  RESTARTING")
+				require.Contains(t, out, "parked 10s in send to /sample/app/front/sessions/session-700")
+			}
+			if rows > 20 && rows < 1000 {
+				require.Greater(t, len(lines), rows*9/10, "room is used")
+			}
+		}
+		_, jsons, _, out := loggers()
+		supervisor.LogTree(jsons, s.Tasklet())
+		var e struct {
+			Tasklets, Full, Restarting int
+			Tree                       []map[string]any
+			Folded                     []struct {
+				Under string
+				Count int
+				Idle  int
+			}
+		}
+		require.NoError(t, json.Unmarshal(out.Bytes(), &e))
+		n := len(e.Tree)
+		require.LessOrEqual(t, n+len(e.Folded), 200)
+		for _, f := range e.Folded {
+			n += f.Count
+			require.Equal(t, f.Count, f.Idle, f.Under)
+		}
+		require.Equal(t, 1014, n)
+		require.Equal(t, 1, e.Full)
+		require.Equal(t, 1, e.Restarting)
+		return nil
+	})
+}
+
+// While a tasklet keeps the scheduler nothing else can run there, and the tree can be had all the same.
+func TestTreeOfAStall(t *testing.T) {
+	stalls := make(chan actor.Event, 8)
+	sys, err := actor.Start(actor.Config{
+		Name: "sample", Logger: zap.NewNop(), StallAfter: 4 * time.Millisecond,
+		OnEvent: func(e actor.Event) {
+			if e.Kind == actor.EventStall || e.Kind == actor.EventStallOver {
+				stalls <- e
+			}
+		},
+	})
+	require.NoError(t, err)
+	release := make(chan struct{})
+	busy := actor.NewRef[Charge](actor.MailboxLen(4))
+	top, err := supervisor.Start(sys, supervisor.Spec{Name: "shop", Children: []supervisor.Child{
+		{ID: "worker", Body: actor.Handle(busy, func(*actor.Tasklet, Charge) error { <-release; return nil })},
+		{ID: "mailer", Body: actor.Handle(actor.NewRef[int](), func(*actor.Tasklet, int) error { return nil })},
+	}})
+	require.NoError(t, err)
+	require.NoError(t, busy.Send(context.Background(), Charge{1}))
+	for e := range stalls {
+		if e.Kind == actor.EventStall && strings.HasSuffix(e.Path, "worker") {
+			break
+		}
+	}
+	out := text(top.Tasklet())
+	require.Regexp(t, regexp.MustCompile(`(?m)^supervision tree  system=sample tasklets=3 restarts=0 stalled=1$`), out)
+	require.Regexp(t, regexp.MustCompile(`(?m)^├─ worker  STALLED  receiver    busy \d+ms on supervisor_test.Charge`), out)
+	_, jsons, _, js := loggers()
+	supervisor.LogTree(jsons, sys.Root())
+	require.Regexp(t, `"path":"/sample/shop/worker","name":"worker","kind":"receiver","state":"stalled"`, js.String())
+	close(release)
+	for e := range stalls {
+		if e.Kind == actor.EventStallOver {
+			break
+		}
+	}
+	require.NotContains(t, text(top.Tasklet()), "STALLED")
+	require.NoError(t, sys.Stop(context.Background()))
+	require.Contains(t, text(sys.Root()), "finished")
+}
+
+// Trees may be looked at from anywhere while they change.
+func TestTreeWhileItChanges(t *testing.T) {
+	sys, err := actor.Start(actor.Config{Logger: zap.NewNop(), StallAfter: -1})
+	require.NoError(t, err)
+	idle := func(id string) supervisor.Child {
+		return supervisor.Child{ID: id, Restart: supervisor.Temporary,
+			Body: actor.Handle(actor.NewRef[int](), func(t *actor.Tasklet, n int) error { return errors.New("crash") })}
+	}
+	crash := actor.NewRef[int]()
+	s, err := supervisor.Start(sys, supervisor.Spec{Name: "changing", Intensity: 1 << 20, Children: []supervisor.Child{
+		{ID: "crash", Body: actor.Handle(crash, func(t *actor.Tasklet, _ int) error { t.SetLabel("at", "work"); panic("crash") })},
+		{ID: "inner", Body: supervisor.Body(supervisor.Spec{Strategy: supervisor.OneForAll, Children: []supervisor.Child{idle("x")}})},
+	}})
+	require.NoError(t, err)
+	var wg sync.WaitGroup
+	quit := make(chan struct{})
+	for range 2 {
+		wg.Go(func() {
+			_, jsons, _, out := loggers()
+			for {
+				select {
+				case <-quit:
+					return
+				default:
+				}
+				for _, r := range supervisor.Snapshot(sys.Root()) {
+					if r.Path == "" || r.Name == "" || r.Depth > 3 {
+						t.Errorf("strange row %+v", r)
+					}
+				}
+				_ = text(sys.Root(), supervisor.Width(60), supervisor.MaxRows(5))
+				supervisor.LogTree(jsons, s.Tasklet())
+				out.Reset()
+			}
+		})
+	}
+	ctx := context.Background()
+	for i := range 300 {
+		id := fmt.Sprint("child-", i)
+		_, err := s.StartChild(ctx, idle(id))
+		require.NoError(t, err)
+		require.NoError(t, crash.Send(ctx, i))
+		if i%3 > 0 {
+			require.NoError(t, s.StopChild(ctx, id))
+		}
+	}
+	close(quit)
+	wg.Wait()
+	require.NoError(t, sys.Stop(ctx))
+}
+
+// The encoders behind a logger decide what it writes.
+func TestTreeEncoders(t *testing.T) {
+	virtual(t, "sample", func(t0 *actor.Tasklet) error {
+		s, err := supervisor.Start(t0, supervisor.Spec{Name: "shop", Children: []supervisor.Child{
+			{ID: "a", Body: actor.Handle(actor.NewRef[int](), func(*actor.Tasklet, int) error { return nil })},
+		}})
+		require.NoError(t, err)
+		const row = "\n└─ a  receiver "
+		t.Run("both", func(t *testing.T) {
+			console, jsons, consoleOut, jsonOut := loggers()
+			both := zap.New(zapcore.NewTee(console.Core(), jsons.Core()))
+			supervisor.LogTree(both, s.Tasklet())
+			require.Contains(t, consoleOut.String(), row)
+			require.NotContains(t, consoleOut.String(), `"tree": [`)
+			require.Equal(t, 1, strings.Count(jsonOut.String(), "\n"))
+			require.Contains(t, jsonOut.String(), `"tree":[{"depth":0`)
+		})
+		t.Run("lazy and sampled", func(t *testing.T) {
+			console, jsons, consoleOut, jsonOut := loggers()
+			wrap := func(l *zap.Logger) *zap.Logger {
+				return zap.New(zapcore.NewSamplerWithOptions(l.Core(), time.Second, 1, 0)).WithLazy(zap.String("path", "/mine"))
+			}
+			supervisor.LogTree(wrap(console), s.Tasklet())
+			require.Contains(t, consoleOut.String(), row)
+			require.NotContains(t, consoleOut.String(), `"tree": [`)
+			supervisor.LogTree(wrap(jsons), s.Tasklet())
+			require.Contains(t, jsonOut.String(), `"tree":[{"depth":0`)
+			require.Contains(t, jsonOut.String(), `"path":"/mine","event":"tree"`)
+		})
+		t.Run("observer", func(t *testing.T) {
+			core, logs := observer.New(zap.InfoLevel)
+			supervisor.LogTree(zap.New(core), s.Tasklet())
+			e := logs.All()[0]
+			require.Equal(t, "supervision tree  system=sample tasklets=2 restarts=0 stalled=0", e.Message)
+			require.Len(t, e.ContextMap()["tree"], 2)
+			require.Equal(t, "tree", e.ContextMap()["event"])
+		})
+		t.Run("level off", func(t *testing.T) {
+			core, logs := observer.New(zap.WarnLevel)
+			supervisor.LogTree(zap.New(core), s.Tasklet())
+			require.Zero(t, logs.Len())
+		})
+		t.Run("once", func(t *testing.T) { // the keys that the logger has already
+			_, jsons, _, out := loggers()
+			supervisor.LogTree(jsons.With(zap.String("system", "mine"), zap.String("tasklet", "x")), s.Tasklet())
+			for _, key := range []string{"system", "event", "kind"} {
+				require.Equal(t, 1, strings.Count(strings.Split(out.String(), `"tree":[`)[0], `"`+key+`":`), key)
+			}
+		})
+		return nil
+	})
+}
+
+// A nil tasklet has no tree.
+func TestSnapshotOfNobody(t *testing.T) {
+	require.Empty(t, supervisor.Snapshot(nil))
+	var b strings.Builder
+	require.NoError(t, supervisor.Format(&b, nil))
+	require.Empty(t, b.String())
+	supervisor.LogTree(zap.NewExample(), nil)
+}
