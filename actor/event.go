@@ -25,6 +25,7 @@ type Event struct {
 	Err     error
 	Stack   []byte
 	Message reflect.Type // of the message concerned; never its contents
+	Count   int          // how many messages are concerned; 0 where that means nothing
 	Soft    bool         // of a deadlock: somebody in it can time out
 	Fields  []zap.Field  // what else is to be logged
 }
@@ -283,8 +284,23 @@ const limitWindow = time.Second
 // counted, and the next one written says how many there were.
 type limit struct {
 	until      time.Time
-	suppressed uint64
+	suppressed uint64 // entries
+	messages   int    // that they were about
 	last       Event
+}
+
+// held gives the fields that tell of what was suppressed, but for n entries about that many messages, and forgets it.
+func (l *limit) held(n uint64, messages int) []zap.Field {
+	n, messages = l.suppressed-n, l.messages-messages
+	l.suppressed, l.messages = 0, 0
+	if n == 0 {
+		return nil
+	}
+	fields := []zap.Field{zap.Uint64("suppressed", n)}
+	if messages > 0 {
+		fields = append(fields, zap.Int("suppressed_messages", messages))
+	}
+	return fields
 }
 
 // write logs e.
@@ -293,14 +309,12 @@ func (v *events) write(e *Event, level zapcore.Level) {
 	if l := v.limits[e.Kind]; l != nil {
 		if e.Time.Before(l.until) {
 			l.suppressed++
+			l.messages += e.Count
 			l.last = *e
 			return
 		}
 		l.until = e.Time.Add(limitWindow)
-		if l.suppressed > 0 {
-			fields = append(fields, zap.Uint64("suppressed", l.suppressed))
-			l.suppressed = 0
-		}
+		fields = l.held(0, 0)
 	}
 	v.entry(e, level, fields)
 }
@@ -316,6 +330,9 @@ func (v *events) entry(e *Event, level zapcore.Level, fields []zap.Field) {
 	}
 	if e.Message != nil {
 		fields = append(fields, zap.Stringer("message", e.Message))
+	}
+	if e.Count > 0 {
+		fields = append(fields, zap.Int("count", e.Count))
 	}
 	if e.Err != nil {
 		fields = append(fields, zap.Error(e.Err))
@@ -337,9 +354,7 @@ func (v *events) flush() {
 	v.mu.Unlock()
 	for _, k := range []EventKind{EventDeadLetter, EventOverflow, EventStall} {
 		if l := v.limits[k]; l.suppressed > 0 {
-			n := l.suppressed
-			l.suppressed = 0
-			v.entry(&l.last, l.last.level(), []zap.Field{zap.Uint64("suppressed", n-1)})
+			v.entry(&l.last, l.last.level(), l.held(1, l.last.Count)) // the last is written, and tells of the others
 		}
 	}
 	if e := v.next(); e != nil {
@@ -439,7 +454,7 @@ func (t *Tasklet) reportFailure(err error) {
 		e.Stack = p.Stack
 	}
 	if b, ok := t.inst.(interface{ inHand() int }); ok {
-		e.Fields = append(e.Fields, zap.Int("count", b.inHand()))
+		e.Count = b.inHand()
 	}
 	t.sys.emit(e)
 }
@@ -458,7 +473,7 @@ func (s *System) deadLetters(l refLine, t *Tasklet, loss mailbox.Loss) {
 		reason = "full"
 	}
 	s.emit(Event{
-		Kind: EventDeadLetter, Tasklet: t, Path: path, Err: loss.Reason, Message: loss.Type,
-		Fields: []zap.Field{zap.String("target", path), zap.String("reason", reason), zap.Int("count", loss.Count)},
+		Kind: EventDeadLetter, Tasklet: t, Path: path, Err: loss.Reason, Message: loss.Type, Count: loss.Count,
+		Fields: []zap.Field{zap.String("target", path), zap.String("reason", reason)},
 	})
 }

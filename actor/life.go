@@ -3,8 +3,6 @@ package actor
 import (
 	"time"
 
-	"go.uber.org/zap"
-
 	"github.com/gotasklet/tasklet/scheduler"
 )
 
@@ -131,7 +129,7 @@ func (t *Tasklet) lose(err error) {
 	}
 	e := Event{Kind: EventMessageLost, Tasklet: t, Err: err, Message: messageType(t.inst)}
 	if n > 1 {
-		e.Fields = []zap.Field{zap.Int("count", n)}
+		e.Count = n
 	}
 	t.sys.emit(e)
 }

@@ -125,7 +125,7 @@ func Run(ctx context.Context, cfg Config, main func(t *Tasklet) error) error {
 	}
 	s.loop()
 	s.sched.Inject((*arrival)(s.root))
-	unhook := context.AfterFunc(ctx, func() { s.root.kill(context.Cause(ctx)) })
+	unhook := context.AfterFunc(ctx, func() { s.root.kill(nil) })
 	defer unhook()
 	stopErr := s.wait(nil)
 	err = s.root.result()
