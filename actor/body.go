@@ -31,25 +31,29 @@ func WithOptions(b Body, opts ...Option) Body {
 }
 
 // WithBodies is for those who write a supervisor: inner gives the bodies that b starts as children. What CloseRef and Retire do
-// to b they do to them too.
-func WithBodies(b Body, inner func() []Body) Body {
+// to b they do to them too. kind is what a tasklet with this body is, in trees and logs and as a name, as in "supervisor#2". If b
+// is one of HandleInit, that a message is in hand when it ends is not reported as a loss: those are requests to the supervisor.
+func WithBodies(b Body, kind string, inner func() []Body) Body {
 	if b == nil {
 		misuse("WithBodies of a nil Body")
 	}
-	return &composed{Body: b, inner: inner}
+	mustFunc("WithBodies", inner != nil)
+	checkName("WithBodies", kind)
+	return &composed{Body: b, kind: kind, inner: inner}
 }
 
 // composed is a body with something added.
 type composed struct {
 	Body
 	opts  []Option
+	kind  string
 	inner func() []Body
 }
 
 func (c *composed) instance() instance {
 	i := c.Body.instance()
-	if q, ok := i.(interface{ setQuiet() }); ok && c.inner != nil {
-		q.setQuiet()
+	if s, ok := i.(interface{ supervise(kind string) }); ok && c.inner != nil {
+		s.supervise(c.kind)
 	}
 	return i
 }
@@ -209,13 +213,27 @@ func (h *handlingInit[M]) instance() instance {
 type initialized[M any] struct {
 	handling[M]
 	init0 func(*Tasklet) (func(*Tasklet, M) error, error)
-	quiet bool // a supervisor: that it ended amid a request is no lost message
+	what  string // of a supervisor: its kind. That it ended amid a request is no lost message
 }
 
-func (i *initialized[M]) source() any { return i.init0 }
-func (i *initialized[M]) setQuiet()   { i.quiet = true }
+func (i *initialized[M]) supervise(kind string) { i.what = kind }
+
+func (i *initialized[M]) source() any {
+	if i.what != "" {
+		return i.what
+	}
+	return i.init0
+}
+
+func (i *initialized[M]) kind() string {
+	if i.what != "" {
+		return i.what
+	}
+	return i.handling.kind()
+}
+
 func (i *initialized[M]) inHand() int {
-	if i.quiet {
+	if i.what != "" {
 		return 0
 	}
 	return 1
@@ -397,7 +415,11 @@ func (r *atRate) step(t *Tasklet) (bool, error) {
 			return true, result
 		}
 	}
-	t.task.WakeAt(max(r.due(), 1))
+	if r.due() > s.Nanotime() {
+		t.task.WakeAt(r.due())
+	} else {
+		t.task.Wake() // a timer would not fire before the next tick
+	}
 	return false, nil
 }
 

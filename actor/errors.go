@@ -128,6 +128,17 @@ func kindOf(err error) ExitKind {
 	if _, ok := err.(*PanicError); ok {
 		return ExitPanic // also for what would be an end without failure if it were returned
 	}
+	switch err {
+	case ErrStop:
+		return ExitNormal
+	case ErrShutdown:
+		return ExitShutdown
+	}
+	switch err.(type) {
+	case interface{ Unwrap() error }, interface{ Unwrap() []error }, interface{ Is(error) bool }, interface{ As(any) bool }:
+	default:
+		return ExitError // it wraps nothing: the usual case, and errors.As is slow
+	}
 	var p *PanicError
 	switch {
 	case errors.Is(err, ErrStop):

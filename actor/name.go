@@ -39,6 +39,9 @@ func (t *Tasklet) appendPath(path []byte) []byte {
 // functionName is the name of a function for people: without its package's path, the package and the marks of the compiler.
 // "example.com/shop/orders.(*Book).handle-fm" is "Book.handle".
 func functionName(f any) string {
+	if name, ok := f.(string); ok {
+		return name
+	}
 	v := reflect.ValueOf(f)
 	if v.Kind() != reflect.Func {
 		return "tasklet"

@@ -104,7 +104,7 @@ func newSupervisor(spec Spec) *Supervisor {
 // body is the tasklet's: init starts the children, and then requests are handled one after the other.
 func (s *Supervisor) body() actor.Body {
 	b := actor.HandleInit(s.ref, s.init)
-	b = actor.WithBodies(b, s.bodies)
+	b = actor.WithBodies(b, "supervisor", s.bodies)
 	return actor.WithOptions(b, actor.OnFailure(actor.Stop), actor.Shutdown(Infinity))
 }
 
@@ -137,7 +137,6 @@ func (s *Supervisor) init(t *actor.Tasklet) (func(*actor.Tasklet, request) error
 	s.view = view{c, t.System().Now()}
 	s.mu.Unlock()
 	handles.Store(t, s)
-	t.SetLabel("kind", "supervisor")
 	t.SetLabel("strategy", s.spec.Strategy.String())
 	t.Defer(c.ended)
 	for _, spec := range s.spec.Children {
