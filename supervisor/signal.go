@@ -1,0 +1,54 @@
+package supervisor
+
+import (
+	"os"
+	"os/signal"
+	"sync"
+
+	"go.uber.org/zap"
+
+	"github.com/gotasklet/tasklet/actor"
+)
+
+// DumpOnSignal writes the tree of s to the log whenever the process gets one of the signals, with [LogTree]; a nil logger lets
+// [Format] write it to standard error. It works while a tasklet keeps the scheduler: it is meant for that moment.
+//
+// Without signals it waits for SIGUSR1, and on macOS and the BSDs also for SIGINFO, which Ctrl-T sends from a terminal. They do not end
+// the process. SIGQUIT is left alone, because what Go does with it, the stacks of all goroutines and the end, is the last resort;
+// give it here to have the tree in its place. On systems that have neither, as Windows, nothing happens without signals.
+//
+// stop ends that, and returns when no dump is under way any more. Calling it twice does nothing.
+func DumpOnSignal(s *actor.System, logger *zap.Logger, sig ...os.Signal) (stop func()) {
+	if len(sig) == 0 {
+		sig = demands
+	}
+	if len(sig) == 0 {
+		return func() {} // signal.Notify without signals would take all
+	}
+	got := make(chan os.Signal, 1)
+	quit, gone := make(chan struct{}), make(chan struct{})
+	signal.Notify(got, sig...)
+	go func() {
+		defer close(gone)
+		for {
+			select {
+			case <-quit:
+				return
+			case <-got:
+				if logger != nil {
+					LogTree(logger, s.Root())
+				} else {
+					_ = Format(os.Stderr, s.Root())
+				}
+			}
+		}
+	}()
+	var once sync.Once
+	return func() {
+		once.Do(func() {
+			signal.Stop(got)
+			close(quit)
+		})
+		<-gone
+	}
+}

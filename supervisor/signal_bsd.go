@@ -1,0 +1,10 @@
+//go:build darwin || dragonfly || freebsd || netbsd || openbsd
+
+package supervisor
+
+import (
+	"os"
+	"syscall"
+)
+
+var demands = []os.Signal{syscall.SIGUSR1, syscall.SIGINFO}

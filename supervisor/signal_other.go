@@ -1,0 +1,7 @@
+//go:build !unix
+
+package supervisor
+
+import "os"
+
+var demands []os.Signal
