@@ -62,6 +62,9 @@ func (t *Tasklet) mayJoin(by *scheduler.Task, limit context.Context) error {
 		return nil // the search for rings finds it, or the wait has an end
 	}
 	me := taskletOf(by)
+	if t.parent == me {
+		return nil // the common case, fast where the tree is deep
+	}
 	for p := me.parent; p != nil; p = p.parent {
 		if p == t {
 			e := &DeadlockError{Chain: []scheduler.Link{{Task: me.Path(), Kind: scheduler.InJoin}, {Task: t.Path(), Kind: scheduler.InStop}}}

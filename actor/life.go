@@ -229,17 +229,26 @@ func (t *Tasklet) stopChildren() {
 		if st.child != c {
 			st.begin(c, c.shutdown())
 		}
-		if st.check(t.task.Scheduler().Nanotime()) {
+		now := t.task.Scheduler().Nanotime()
+		if st.check(now) {
 			continue
 		}
-		if st.deadline != 0 {
-			t.task.WakeAt(st.deadline)
-		}
-		t.task.IdleOn(scheduler.InStop, c.task.Resource(), st.deadline != 0)
+		t.awaitStop(c, now)
 		return
 	}
-	t.task.WakeStop()
-	t.phase = deferring
+	t.childrenGone()
+}
+
+// waited is how much of the time since since t, whose body has ended, has waited for its children.
+func (t *Tasklet) waited(since, now int64) int64 {
+	x := t.ex.Load()
+	if x == nil || x.waitFrom == 0 {
+		return 0
+	}
+	if t.phase > stopping {
+		now = x.waitTill
+	}
+	return max(0, now-max(since, x.waitFrom))
 }
 
 // stopTogether is stopChildren for children that are all killed first and then awaited, under one deadline.
@@ -271,34 +280,56 @@ func (t *Tasklet) stopTogether(x *extra) {
 		switch st.limit {
 		case Infinity:
 		case BrutalKill:
-			st.hard, st.deadline = true, now+int64(hardTime)
+			st.deadline = now + int64(hardTime)
 		default:
 			st.deadline = now + int64(st.limit)
 		}
 	} else if now >= st.deadline {
 		for _, c := range t.Children() {
+			_, hard := c.task.Killed()
 			switch {
-			case c.phase >= stopping: // it waits for its own children, each of which has its own time
-			case st.hard:
+			case c.phase == stopping: // it waits for its own children, each of which has its own time
+			case hard:
 				c.detach()
 			default:
 				c.harden()
 			}
 		}
-		st.hard, st.deadline = true, now+int64(hardTime)
+		st.deadline = now + int64(hardTime)
 	}
 	t.sys.mu.Lock()
 	c := t.last
 	t.sys.mu.Unlock()
 	if c == nil {
-		t.task.WakeStop()
-		t.phase = deferring
+		t.childrenGone()
 		return
 	}
-	if st.deadline != 0 {
-		t.task.WakeAt(st.deadline)
+	t.awaitStop(c, now)
+}
+
+// awaitStop waits until the child c has finished or it is time to look again.
+func (t *Tasklet) awaitStop(c *Tasklet, now int64) {
+	x := t.ex.Load()
+	if x.waitFrom == 0 {
+		x.waitFrom = max(now, 1)
 	}
-	t.task.IdleOn(scheduler.InStop, c.task.Resource(), st.deadline != 0)
+	at := x.stopping.deadline
+	if at != 0 {
+		t.task.WakeAt(at)
+	}
+	t.task.IdleOn(scheduler.InStop, c.task.Resource(), at != 0)
+}
+
+// childrenGone ends the phase in which children are stopped.
+func (t *Tasklet) childrenGone() {
+	t.task.WakeStop()
+	t.phase = deferring
+	if x := t.ex.Load(); x != nil && x.waitFrom != 0 {
+		x.waitTill = t.task.Scheduler().Nanotime()
+		if p := t.parent; p != nil && p.phase == stopping && len(x.deferred) > 0 {
+			p.task.Wake() // it did not count the time until now
+		}
+	}
 }
 
 // endIdle ends a child at once, on the stack of its parent, if none of its code has to be run for that: how a million idle
@@ -323,8 +354,9 @@ func (t *Tasklet) endIdle() bool {
 // stopState is the stop of one child: a kill, after the child's time a hard kill, and a second later it is given up.
 type stopState struct {
 	child    *Tasklet
-	limit    time.Duration
-	deadline int64 // ns on the clock: when to look again; 0: never
+	limit    time.Duration // for what comes next; Infinity: it has all the time
+	since    int64         // ns on the clock: when that time began
+	deadline int64         // ns on the clock: when to look again; 0: never
 	hard     bool
 	rest     []*Tasklet // to be killed; see stopTogether
 }
@@ -333,41 +365,43 @@ type stopState struct {
 const hardTime = time.Second
 
 func (s *stopState) begin(c *Tasklet, limit time.Duration) {
-	*s = stopState{child: c, limit: limit}
 	now := c.task.Scheduler().Nanotime()
+	*s = stopState{child: c, limit: limit, since: now}
 	c.marks.Or(markStopped)
 	c.kill(nil)
-	switch limit {
-	case Infinity:
-	case BrutalKill:
+	if limit == BrutalKill {
 		s.harden(now)
-	default:
-		s.deadline = now + int64(limit)
 	}
 }
 
 func (s *stopState) harden(now int64) {
 	s.hard = true
 	s.child.harden()
-	s.deadline = now + int64(hardTime)
+	s.limit, s.since = hardTime, now
 }
 
-// check reports whether the child is gone: finished, or given up.
+// check reports whether the child is gone: finished, or given up. The time in which it waits for its own children is not
+// counted, as each of them has its own.
 func (s *stopState) check(now int64) bool {
-	switch {
-	case s.child.HasFinished():
+	if s.child.HasFinished() {
 		return true
-	case s.deadline == 0 || now < s.deadline:
-		return false
-	case s.child.phase == stopping:
-		s.deadline = now + int64(s.limit) // it waits for its own children, each of which has its own time
-		return false
-	case !s.hard:
-		s.harden(now)
+	}
+	if s.limit == Infinity {
 		return false
 	}
-	s.child.detach()
-	return true
+	left := int64(s.limit) - (now - s.since - s.child.waited(s.since, now))
+	if s.child.phase == stopping {
+		left = max(left, int64(hardTime)) // look again
+	} else if left <= 0 {
+		if s.hard {
+			s.child.detach()
+			return true
+		}
+		s.harden(now)
+		left = int64(s.limit)
+	}
+	s.deadline = now + left
+	return false
 }
 
 // detach gives t up: it is taken out of the tree with all that is below it, so that its parent can go on.

@@ -219,7 +219,9 @@ func (s *System) giveUp(ctx context.Context) error {
 	s.sched.InjectFunc(func() {
 		for _, top := range []*Tasklet{s.root, s.daemons} {
 			for t := range top.Tree() {
-				t.harden()
+				if t != s.daemons { // which ends after the root
+					t.harden()
+				}
 			}
 		}
 	})

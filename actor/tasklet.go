@@ -96,6 +96,8 @@ type extra struct {
 	cell     any          // a free *cell[R]
 	start    *startWait
 	stopping stopState
+	waitFrom int64 // ns on the clock: when t began to wait for its children; 0: it did not
+	waitTill int64 // and when that was over
 }
 
 type label struct{ key, value string }

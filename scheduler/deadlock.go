@@ -1,8 +1,8 @@
 package scheduler
 
 // checkDeadlock is called before t parks on w.On, which has a holder. It follows the chain of waits: the holder may be parked
-// on a resource, which has a holder, and so on. Three ends are possible: somebody who is not parked on a resource (then all is
-// well); t itself; a ring that t would wait for but is not part of (its members have their own time limits, or they would have
+// on a resource, which has a holder, and so on. Three ends are possible: somebody who is not parked on a resource, or not for long as he was
+// killed (then all is well); t itself; a ring that t would wait for but is not part of (its members have their own time limits, or they would have
 // been refused).
 //
 // If the chain comes back to t and nobody on it can time out, the wait is refused with a *DeadlockError. If somebody can, the
@@ -43,6 +43,9 @@ func (t *Task) ring(w Wait, soft bool) (*DeadlockError, bool) {
 	for x := w.On.Holder; x != t; {
 		if x.s != t.s || x.state != Parked && x.state != Idle || x.waitsOn == nil || x.waitsOn.Holder == nil {
 			return nil, false
+		}
+		if pending, _ := x.Killed(); pending && x.state == Parked {
+			return nil, false // its wait is about to end
 		}
 		soft = soft || x.soft
 		x = x.waitsOn.Holder

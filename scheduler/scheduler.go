@@ -96,6 +96,9 @@ const (
 	// maxRaised is how many kills a task that is unwound after Stop may recover, or meet in its deferred calls. Then it is given
 	// up: it stays parked, and its goroutine is left behind.
 	maxRaised = 100
+	// maxHard is the same for a task that was killed hard before Stop. It is that large because many deferred calls are no
+	// fault; without it, a task that recovers every kill and blocks again would keep control for ever.
+	maxHard = 1000
 	// maxCalls is how many calls tasks without a coroutine get after Stop, all together: tasks that wake themselves, or start
 	// each other, must not keep Run from ending.
 	maxCalls = 1 << 20

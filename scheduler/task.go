@@ -93,7 +93,8 @@ const (
 	killSoft   = 1 << iota // to be raised once
 	killHard               // to be raised at every blocking point
 	killRaised             // one was raised and its recovery not yet seen
-	killCount              // from here on: how many were raised since the scheduler has stopped
+	killLost               // given up
+	killCount              // from here on: how many were raised since the kill is hard
 )
 
 // Init makes t a task of s that does r. The id is the caller's, unique within s, below 1<<40 and not 0; the stall watchdog
@@ -417,10 +418,17 @@ func (t *Task) raisePending(w *Waiter) {
 	if k&killRaised != 0 && !unwinding() {
 		t.recovered()
 	}
-	if k&(killSoft|killHard) != 0 {
-		leave(w)
-		t.raise()
+	if k&(killSoft|killHard) == 0 {
+		return
 	}
+	if i := interrupter(w); i != nil {
+		t.s.interrupt(i)
+		if !t.s.ending {
+			return
+		}
+	}
+	leave(w)
+	t.raise()
 }
 
 // recovered: t has recovered the kill that was raised, and goes on.
@@ -433,8 +441,14 @@ func (t *Task) recovered() {
 
 // raise panics with the kill. Its name is looked for on the stack by unwinding.
 func (t *Task) raise() {
-	if t.s.ending && t.kill.Add(killCount) >= maxRaised*killCount {
-		t.giveUp()
+	if t.s.ending || t.kill.Load()&killHard != 0 {
+		limit := uint32(maxHard)
+		if t.s.ending {
+			limit = maxRaised
+		}
+		if t.kill.Add(killCount)/killCount >= limit {
+			t.giveUp()
+		}
 	}
 	// In this order: between the two, a further kill must not find that there is none.
 	t.kill.Or(killRaised)
@@ -445,14 +459,15 @@ func (t *Task) raise() {
 	panic(&Exit{t})
 }
 
-// giveUp parks t for ever, because it has recovered too many kills since the scheduler stopped.
+// giveUp parks t for ever, because it has recovered too many kills.
 func (t *Task) giveUp() {
+	t.kill.Or(killLost)
 	for {
 		t.suspend(Wait{})
 	}
 }
 
-func (t *Task) givenUp() bool { return t.kill.Load() >= maxRaised*killCount }
+func (t *Task) givenUp() bool { return t.kill.Load()&killLost != 0 }
 
 // unwinding reports whether the caller runs in a deferred call of a panic that raise began. While deferred calls run, the
 // frames of the panic are still on the stack below them; after a recover they are gone. There is no other way to see a
