@@ -299,11 +299,11 @@ func (m *Mailbox[M]) promise(x *ext[M]) {
 	x.mu.Unlock()
 }
 
-// lower sets low for an empty line: letIn is to be called when an eighth or less of the room is promised. On home.
+// lower sets low for an empty line: letIn is to be called when less than an eighth of the room is promised. On home.
 func (m *Mailbox[M]) lower(x *ext[M]) {
 	x.low = 0
 	if m.granted <= m.cap/8 {
-		x.low = m.cap - 8*m.granted + 1
+		x.low = m.cap - 8*m.granted
 	}
 }
 

@@ -87,6 +87,22 @@ func TestClose(t *testing.T) {
 	}
 }
 
+// The reader learns of the close itself, before home has looked: what was on its way is still read.
+func TestDrainedWithMessagesOnTheirWay(t *testing.T) {
+	home(t, func(d *scheduler.Task) {
+		m := opened[int](d, Config{})
+		m.Send(background, 1)
+		m.Close()
+		want("Await", m.Await(1), false)
+		want("Drained", m.Drained(), false)
+		v, err := m.Next(d)
+		wantErr("Next", err, nil)
+		want("read", v, 1)
+		want("Drained", m.Drained(), true)
+		want("Await", m.Await(1), false)
+	})
+}
+
 // Close wakes a waiting reader, with messages on their way first.
 func TestCloseWakesTheReader(t *testing.T) {
 	bubble(t, func(d *scheduler.Task, other *scheduler.Scheduler, rest func()) {

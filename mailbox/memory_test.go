@@ -31,8 +31,8 @@ func TestMemoryIsGivenBack(t *testing.T) {
 		m := opened[int](d, Config{Cap: 300})
 		soon := func() { m.ReceiveTimeout(time.Millisecond)(func(int, error) bool { return false }) }
 		fill := func() {
-			for range 2 {
-				for range 100 {
+			for range 4 { // every ring has its turn
+				for range 70 {
 					m.TrySend(background, 1)
 				}
 				d.Yield()

@@ -123,6 +123,9 @@ func (s *script) state() {
 		s.errorf("home does not know that something came")
 	}
 	if m.policy == Unbounded {
+		if granted+x.credits+x.over != 0 {
+			s.errorf("room of an unbounded mailbox is promised")
+		}
 		return
 	}
 	if granted != x.credits+x.in.n-x.over {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/gotasklet/tasklet/scheduler"
@@ -169,6 +170,50 @@ func TestSenderLeavesTheLine(t *testing.T) {
 			})
 		}
 	}
+}
+
+// The first in line has left, but home hasn't heard of it: the next one is let in, and the first has not sent.
+func TestWhoHasLeftIsNotLetIn(t *testing.T) {
+	bubble(t, func(d *scheduler.Task, other *scheduler.Scheduler, rest func()) {
+		m := opened[int](d, Config{Cap: 1})
+		m.Send(d, 0)
+		ctx, cancel := context.WithCancel(background)
+		var first, second error
+		go func() { first = m.Send(ctx, 1) }()
+		rest()
+		go func() { second = m.Send(background, 2) }()
+		rest()
+		cancel()
+		synctest.Wait() // without giving up control
+		wantErr("the first", first, context.Canceled)
+		m.TryNext()
+		want("queued", queued(m), []int{2})
+		rest()
+		wantErr("the second", second, nil)
+	})
+}
+
+// The virtual clock of a sender stands still while it waits for a mailbox on another scheduler.
+func TestVirtualClockWaitsForElsewhere(t *testing.T) {
+	bubble(t, func(d *scheduler.Task, other *scheduler.Scheduler, rest func()) {
+		m := opened[int](d, Config{Cap: 1})
+		m.Send(d, 0)
+		virtual := scheduler.New(scheduler.Config{Clock: scheduler.NewVirtualClock(time.Time{})})
+		begin := virtual.Now()
+		spawn(virtual, func(t *scheduler.Task) {
+			defer virtual.Stop()
+			soon, cancel := scheduler.WithTimeout(t, time.Second)
+			defer cancel()
+			wantErr("Send", m.Send(soon, 1), nil)
+		})
+		ended := make(chan error, 1)
+		go func() { ended <- virtual.Run() }()
+		rest()
+		d.Sleep(time.Hour)
+		want("read", queued(m), []int{0, 1})
+		wantErr("Run", <-ended, nil)
+		want("time", virtual.Now().Sub(begin), 0)
+	})
 }
 
 // A done context doesn't hinder a send that needs not wait; rule 13: if the result is there too, it wins.
