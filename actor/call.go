@@ -351,7 +351,11 @@ func (r Reply[R]) Delegate(to *Tasklet) {
 		return
 	}
 	x := to.extra()
-	x.delegate = slices.DeleteFunc(x.delegate, func(d delegation) bool { return !d.c.isOpen(d.gen) })
+	if len(x.delegate) == cap(x.delegate) {
+		// Those that are over go when there is no room; then there is for as many again, so one costs the same however many there are.
+		x.delegate = slices.DeleteFunc(x.delegate, func(d delegation) bool { return !d.c.isOpen(d.gen) })
+		x.delegate = slices.Grow(x.delegate, len(x.delegate)+1)
+	}
 	x.delegate = append(x.delegate, d)
 	if c := r.c.caller; c != nil && c.task.Scheduler() == to.task.Scheduler() {
 		c.task.Redirect(nil)

@@ -150,7 +150,7 @@ type events struct {
 	mu      sync.Mutex
 	seq     uint64
 	telling bool      // somebody is at it, and owns limits
-	queue   []Event   // what has come meanwhile: from other goroutines, or from the hook itself
+	queue   []Event   // what has come meanwhile: from other goroutines, from the hook itself, or by EmitLater
 	told    sync.Cond // telling has become false
 
 	limits map[EventKind]*limit
@@ -198,17 +198,52 @@ func (s *System) emit(e Event) {
 	}
 }
 
-// put is apart because it allocates.
-func (v *events) put(e Event) {
+// EmitLater gives e its place in the order of events, as Emit does, but leaves it to the next Emit or EmitNow to tell it: for those
+// who hold a lock that OnEvent might want. From any goroutine.
+func (s *System) EmitLater(e Event) {
+	if v := &s.events; v.wants(e.level()) {
+		e.fillPath()
+		v.mu.Lock()
+		v.place(&e)
+		v.queue = append(v.queue, e)
+		v.mu.Unlock()
+	}
+}
+
+// EmitNow tells what EmitLater has left.
+func (s *System) EmitNow() {
+	v := &s.events
+	v.mu.Lock()
+	if v.telling || len(v.queue) == 0 {
+		v.mu.Unlock()
+		return
+	}
+	v.telling = true
+	v.mu.Unlock()
+	v.tell(v.next())
+}
+
+func (e *Event) fillPath() {
 	if e.Path == "" && e.Tasklet != nil {
 		e.Path = e.Tasklet.Path()
 	}
-	v.mu.Lock()
+}
+
+// place gives e its number. Under mu.
+func (v *events) place(e *Event) {
 	v.seq++
 	e.Seq, e.Time = v.seq, v.sys.sched.Now()
-	if v.telling {
+}
+
+// put is apart because it allocates.
+func (v *events) put(e Event) {
+	e.fillPath()
+	v.mu.Lock()
+	v.place(&e)
+	if v.telling || len(v.queue) > 0 {
 		v.queue = append(v.queue, e)
 		v.mu.Unlock()
+		v.sys.EmitNow()
 		return
 	}
 	v.telling = true

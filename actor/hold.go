@@ -11,7 +11,7 @@ func (r Ref[M]) OnEnd(f func()) (cancel func()) {
 	mustFunc("OnEnd", f != nil)
 	x := r.must("OnEnd").extra()
 	x.mu.Lock()
-	if r.l.over.Load() {
+	if r.l.over.Load() != lineLives {
 		x.mu.Unlock()
 		f()
 		return func() {}
@@ -33,20 +33,19 @@ type endHook struct{ f func() }
 
 // ended calls the hooks of OnEnd, once.
 func (l *line[M]) ended() {
-	if l.over.Swap(true) {
+	if !l.over.CompareAndSwap(lineLives, lineEnds) {
 		return
 	}
-	x := l.more.Load()
-	if x == nil {
-		return // who allocates it from now on sees over
+	if x := l.more.Load(); x != nil { // who allocates it from now on sees over
+		x.mu.Lock()
+		hooks := x.onEnd
+		x.onEnd = nil
+		x.mu.Unlock()
+		for _, h := range hooks {
+			h.f()
+		}
 	}
-	x.mu.Lock()
-	hooks := x.onEnd
-	x.onEnd = nil
-	x.mu.Unlock()
-	for _, h := range hooks {
-		h.f()
-	}
+	l.over.Store(lineOver)
 }
 
 // SetLabel puts a label on the tasklets of r, the current one and those to come; see Tasklet.SetLabel. An empty value takes it

@@ -27,9 +27,16 @@ type line[M any] struct {
 
 	// dead and over are written by the scheduler, and read by everybody. They are words of their own because a line that has
 	// nothing in more is not to allocate it at its end.
-	dead atomic.Bool // no tasklet will read it any more
-	over atomic.Bool // and the last one has finished: see OnEnd
+	dead atomic.Bool   // no tasklet will read it any more
+	over atomic.Uint32 // and the last one has finished: see OnEnd
 }
+
+// Values of line.over.
+const (
+	lineLives = iota
+	lineEnds  // the functions of OnEnd are being called, and new ones are called at once
+	lineOver  // all were called
+)
 
 // lineExtra is the part of a line that most never need.
 type lineExtra struct {
@@ -42,7 +49,10 @@ type lineExtra struct {
 	labels []label // of all its tasklets
 
 	line scheduler.Line // of tasklets in Ref.Join; owned by the scheduler
-	last *Tasklet       // the last supervised one; written before dead
+
+	// last is the last supervised one that has ended. Written by the scheduler, before cur is taken back and before dead; read by those
+	// who join it or want to know who it was.
+	last atomic.Pointer[Tasklet]
 
 	// Owned by the scheduler.
 	reopen bool // the next start opens the mailbox again
@@ -204,7 +214,7 @@ func (r Ref[M]) Name() string {
 	return ""
 }
 
-// String is the path of the current tasklet, or the name.
+// String is the path of the current tasklet; between two, that of the last; before the first, the name.
 func (r Ref[M]) String() string {
 	if r.l == nil {
 		return "(zero ref)"
@@ -216,7 +226,13 @@ func (l *line[M]) path() string {
 	if t := l.cur.Load(); t != nil {
 		return t.Path()
 	}
-	return l.name()
+	if x := l.more.Load(); x != nil {
+		if t := x.last.Load(); t != nil {
+			return t.Path()
+		}
+		return x.name
+	}
+	return ""
 }
 
 // Len is the number of queued messages; parked senders do not count. From outside of the scheduler it may lag behind a little.
@@ -224,6 +240,10 @@ func (r Ref[M]) Len() int { return r.must("Len").box.Len() }
 
 // Cap is the capacity of the mailbox; 0 for an unbounded one.
 func (r Ref[M]) Cap() int { return r.must("Cap").box.Cap() }
+
+// IsClosed reports whether r takes no messages: it was closed, or its supervisor keeps it stopped, or it is dead. The first two may
+// change.
+func (r Ref[M]) IsClosed() bool { return r.must("IsClosed").box.Closed() }
 
 // IsDead reports whether the line of r's tasklets has ended for good: every send gives mailbox.ErrClosed.
 func (r Ref[M]) IsDead() bool { return r.must("IsDead").isDead() }
@@ -244,18 +264,14 @@ func (r Ref[M]) Join(ctx context.Context) error {
 		misuse("Join with a nil context")
 	}
 	for {
-		if l.dead.Load() {
-			t := l.cur.Load() // stays set when an unsupervised tasklet ends
-			if t == nil {
-				t = l.extra().last
-			}
-			if t == nil {
-				return nil
-			}
+		if t := l.cur.Load(); t != nil && !t.supervised { // stays set when it ends
 			return t.Join(ctx)
 		}
-		if t := l.cur.Load(); t != nil && !t.supervised {
-			return t.Join(ctx)
+		if l.over.Load() == lineOver {
+			if t := l.extra().last.Load(); t != nil {
+				return t.Join(ctx)
+			}
+			return nil
 		}
 		if err := l.waitDead(ctx); err != nil {
 			return err
@@ -282,7 +298,7 @@ func (l *line[M]) waitDead(ctx context.Context) error {
 	gone := x.gone
 	switch {
 	case gone != nil:
-	case l.dead.Load():
+	case l.over.Load() == lineOver:
 		gone = closed
 	default:
 		gone = make(chan struct{})
@@ -362,8 +378,8 @@ func (l *line[M]) bodyEnded(t *Tasklet, err error) {
 		l.end()
 		return
 	}
+	l.extra().last.Store(t)
 	l.cur.Store(nil)
-	l.extra().last = t
 	l.box.Hold()
 	if !KindOf(t.result()).Failure() {
 		l.extra().reopen = true
@@ -374,16 +390,24 @@ func (l *line[M]) bodyEnded(t *Tasklet, err error) {
 func (l *line[M]) abandon(t *Tasklet) {
 	if l.cur.Load() == t {
 		l.box.Settle(&JoinError{t, ErrKilled})
+		l.extra().last.Store(t)
 		l.cur.Store(nil)
-		l.extra().last = t
 		l.box.Hold()
 	}
 }
 
 // end makes the line dead. On the scheduler, except for a line that was never opened.
 func (l *line[M]) end() {
+	l.die()
+	l.tellJoiners()
+}
+
+func (l *line[M]) die() {
 	l.dead.Store(true)
 	l.box.Discard()
+}
+
+func (l *line[M]) tellJoiners() {
 	x := l.more.Load()
 	if x == nil {
 		return
@@ -405,8 +429,9 @@ func (l *line[M]) close(reopen bool) {
 
 func (l *line[M]) retire() {
 	if !l.dead.Load() {
-		l.end()
+		l.die()
 		l.ended()
+		l.tellJoiners() // last: who has joined the ref finds its name free
 	}
 }
 
