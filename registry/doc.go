@@ -7,11 +7,18 @@
 // A [Group] is a set of refs with one message type, in the order in which they joined. [Group.Broadcast] sends to all and accounts
 // for each; [Group.Next], [Group.LeastLoaded] and [Group.ForKey] choose one. Members leave by themselves as names do.
 //
-// Everything may be called from any goroutine. Looking up and choosing take no lock.
+// Everything may be called from any goroutine. Looking up takes no lock, choosing only after members have come or gone. The labels
+// name= and groups= of a tasklet say what it has (the first eight, and how many more), and events tell of each change in order.
+//
+// # For good
+//
+// An unsupervised tasklet has ended for good when it has finished: names and memberships are gone before anybody who joins it goes on.
+// For a supervised one it is when its supervisor gives it up: a temporary child that has ended, a specification that was deleted, the
+// end of the supervisor. Until then, also while it waits for a restart or is stopped, name and memberships stay.
 //
 // # What is promised
 //
 // A name has one owner at a time. What Lookup gives was the owner at some moment of the call; it may have ended when it is used, and
 // then a send says so with mailbox.ErrClosed. A broadcast goes to those that were members when it began. Nothing here promises
-// more than a directory shared by several machines could.
+// more than a directory shared by several machines could: see docs/registry.md.
 package registry

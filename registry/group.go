@@ -1,12 +1,12 @@
 package registry
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"reflect"
 	"slices"
-	"strings"
 	"sync"
 	"sync/atomic"
 
@@ -20,25 +20,37 @@ type Group[M any] struct {
 	r    *Registry
 	name string
 
-	turn atomic.Uint64 // of Next; counted by every caller
+	// now is what readers use; nil after a change, until somebody asks. A list is never changed: otherwise a broadcast would have to
+	// hold a lock while it waits for room.
+	now atomic.Pointer[list[M]]
 
-	// list is what readers use; it is replaced, never changed, under mu. Without the copy, a broadcast would have to hold the
-	// lock while it waits for room.
-	list atomic.Pointer[[]*member[M]]
+	// Registry.mu protects the following.
+	byRef  map[actor.Ref[M]]*member[M]
+	joined uint64 // so far
 
-	// mu protects the following.
+	// mu protects the following. It may be locked under Registry.mu.
 	mu      sync.Mutex
-	members []*member[M] // in order of joining
-	byRef   map[actor.Ref[M]]*member[M]
-	joined  uint64 // so far
+	members []*member[M] // in order of joining, with some that have left
+	left    int          // how many of them
+	last    uint64       // whose turn it was in Next, when now was last thrown away
 }
 
 // member is a ref in a group.
 type member[M any] struct {
 	ref    actor.Ref[M]
 	id     uint64 // its number in the order of joining; the same for as long as it is a member
-	cancel func()
+	cancel func() // of the watch on the ref's end; set before anybody can remove the member
+	left   bool   // Group.mu protects it
 }
+
+// list are the members between two changes.
+type list[M any] struct {
+	members []*member[M]
+	turn    atomic.Uint64 // of Next; counted by every caller
+}
+
+// anyGroup is a group without its type.
+type anyGroup interface{ message() reflect.Type }
 
 // SendError says who did not get a broadcast message, and why.
 type SendError[M any] struct {
@@ -46,27 +58,30 @@ type SendError[M any] struct {
 	Err error
 }
 
-func (e *SendError[M]) Error() string { return fmt.Sprintf("send to %v: %v", e.Ref, e.Err) }
+func (e *SendError[M]) Error() string {
+	_, path := who(e.Ref)
+	return fmt.Sprintf("registry: send to %s: %v", path, e.Err)
+}
 
 // Unwrap gives Err.
 func (e *SendError[M]) Unwrap() error { return e.Err }
 
 // NewGroup gives the group called name, and makes it if there is none: the same for the same name and M. A *TypeError if there is
-// one for other messages. Names of groups and of refs are apart. It panics on an empty name and a nil registry.
+// one for other messages. Names of groups and of refs are apart. A group stays, also without members, as long as the registry. It
+// panics on an empty name and a nil registry.
 func NewGroup[M any](r *Registry, name string) (*Group[M], error) {
 	check(r, "NewGroup", name)
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	v, ok := r.groups[name]
+	has, ok := r.groups[name]
 	if !ok {
 		g := &Group[M]{r: r, name: name, byRef: make(map[actor.Ref[M]]*member[M])}
-		g.list.Store(new([]*member[M]))
 		r.groups[name] = g
 		return g, nil
 	}
-	g, ok := v.(*Group[M])
+	g, ok := has.(*Group[M])
 	if !ok {
-		return nil, &TypeError{name, v.(interface{ message() reflect.Type }).message(), reflect.TypeFor[M]()}
+		return nil, &TypeError{name, has.message(), reflect.TypeFor[M]()}
 	}
 	return g, nil
 }
@@ -82,105 +97,98 @@ func (g *Group[M]) Join(ref actor.Ref[M]) error {
 	if ref.IsZero() {
 		misuse("Join of a zero Ref to the group %q", g.name)
 	}
-	if ref.IsDead() {
-		return fmt.Errorf("registry: join group %q: %w", g.name, mailbox.ErrClosed)
-	}
 	m := &member[M]{ref: ref}
-	// Complete before it can be found: what removes it may run at once.
-	m.cancel = ref.OnEnd(func() { g.leave(m) })
-	g.mu.Lock()
-	if g.byRef[ref] != nil {
-		g.mu.Unlock()
+	m.cancel = ref.OnEnd(func() { g.leave(ref, m) }) // not under the lock: it may be called at once
+	g.r.mu.Lock()
+	if dead := ref.IsDead(); dead || g.byRef[ref] != nil { // if it ends from now on, leave comes after this
+		g.r.mu.Unlock()
 		m.cancel()
+		if dead {
+			return fmt.Errorf("registry: join group %q: %w", g.name, mailbox.ErrClosed)
+		}
 		return nil
 	}
 	g.joined++
 	m.id = g.joined
 	g.byRef[ref] = m
+	g.mu.Lock()
 	g.members = append(g.members, m)
-	g.list.Store(nil)
+	g.changed()
 	g.mu.Unlock()
-	if ref.IsDead() { // before it was a member, and OnEnd has found nothing to remove
-		g.leave(m)
-		return fmt.Errorf("registry: join group %q: %w", g.name, mailbox.ErrClosed)
-	}
-	g.label(ref)
-	g.r.emit(EventGroupJoined, ref.Tasklet(), "group", g.name)
+	show(g.r, ref, "groups", g.name, true)
+	g.r.unlock(EventGroupJoined, m.who, "group", g.name)
 	return nil
 }
 
-// Leave takes ref out; if it is no member, nothing happens.
-func (g *Group[M]) Leave(ref actor.Ref[M]) {
-	g.mu.Lock()
-	m := g.byRef[ref]
-	g.mu.Unlock()
-	if m != nil {
-		g.leave(m)
-	}
-}
+func (m *member[M]) who() (*actor.Tasklet, string) { return who(m.ref) }
 
-func (g *Group[M]) leave(m *member[M]) {
-	g.mu.Lock()
-	if g.byRef[m.ref] != m {
-		g.mu.Unlock()
+// Leave takes ref out; if it is no member, nothing happens. Who leaves and joins again is a new member, the last in the order.
+func (g *Group[M]) Leave(ref actor.Ref[M]) { g.leave(ref, nil) }
+
+// leave takes ref out if it is the member m, or any if m is nil.
+func (g *Group[M]) leave(ref actor.Ref[M], m *member[M]) {
+	g.r.mu.Lock()
+	has := g.byRef[ref]
+	if has == nil || m != nil && m != has {
+		g.r.mu.Unlock()
 		return
 	}
-	delete(g.byRef, m.ref)
-	// In order of joining, so the place is found by halving.
-	i, _ := slices.BinarySearchFunc(g.members, m.id, func(x *member[M], id uint64) int { return compare(x.id, id) })
-	g.members = slices.Delete(g.members, i, i+1)
-	g.list.Store(nil)
-	g.mu.Unlock()
-	m.cancel()
-	g.label(m.ref)
-	g.r.emit(EventGroupLeft, m.ref.Tasklet(), "group", g.name)
-}
-
-func compare(a, b uint64) int {
-	switch {
-	case a < b:
-		return -1
-	case a > b:
-		return 1
+	has.cancel()
+	delete(g.byRef, ref)
+	g.mu.Lock()
+	has.left = true
+	if g.left++; 2*g.left > len(g.members) {
+		g.sweep()
 	}
-	return 0
+	g.changed()
+	g.mu.Unlock()
+	show(g.r, ref, "groups", g.name, false)
+	g.r.unlock(EventGroupLeft, has.who, "group", g.name)
 }
 
-// label shows on ref's tasklet in which groups it is.
-func (g *Group[M]) label(ref actor.Ref[M]) {
-	g.r.mu.Lock()
-	var names []string
-	for name, v := range g.r.groups {
-		if o, ok := v.(*Group[M]); ok && o.has(ref) {
-			names = append(names, name)
+// changed throws the list away. Under mu.
+func (g *Group[M]) changed() {
+	l := g.now.Load()
+	if l == nil {
+		return
+	}
+	if n := uint64(len(l.members)); n > 0 {
+		if turn := l.turn.Load(); turn > 0 {
+			g.last = l.members[(turn-1)%n].id
 		}
 	}
-	g.r.mu.Unlock()
-	slices.Sort(names)
-	ref.SetLabel("groups", strings.Join(names, ","))
+	g.now.Store(nil)
 }
 
-func (g *Group[M]) has(ref actor.Ref[M]) bool {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	return g.byRef[ref] != nil
+// sweep forgets those who have left. Under mu.
+func (g *Group[M]) sweep() {
+	if g.left > 0 {
+		g.members = slices.DeleteFunc(g.members, func(m *member[M]) bool { return m.left })
+		g.left = 0
+	}
 }
 
-// now gives the members; the slice is not changed by anybody.
-func (g *Group[M]) now() []*member[M] {
-	if l := g.list.Load(); l != nil {
-		return *l
+// list gives the members: after a change it is made anew, which takes a time that grows with their number.
+func (g *Group[M]) list() *list[M] {
+	if l := g.now.Load(); l != nil {
+		return l
 	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	l := slices.Clone(g.members)
-	g.list.Store(&l)
+	if l := g.now.Load(); l != nil {
+		return l // somebody else was faster, and turns were taken
+	}
+	g.sweep()
+	l := &list[M]{members: slices.Clone(g.members)}
+	next, _ := slices.BinarySearchFunc(l.members, g.last+1, func(m *member[M], id uint64) int { return cmp.Compare(m.id, id) })
+	l.turn.Store(uint64(next))
+	g.now.Store(l)
 	return l
 }
 
 // Members gives the members in order of joining.
 func (g *Group[M]) Members() []actor.Ref[M] {
-	ms := g.now()
+	ms := g.list().members
 	refs := make([]actor.Ref[M], len(ms))
 	for i, m := range ms {
 		refs[i] = m.ref
@@ -189,11 +197,12 @@ func (g *Group[M]) Members() []actor.Ref[M] {
 }
 
 // Broadcast sends m to all that are members when it begins, one after the other in order of joining, as Ref.Send does: it waits
-// for room where a member's mailbox says so, as long as ctx allows. sent is how many got it; err joins a *SendError for each who
-// did not.
+// for room where a member's mailbox says so, as long as ctx allows, and goes on with the next. Who joins meanwhile does not get m;
+// who leaves meanwhile does. sent is how many sends were done; what such a mailbox drops afterwards, under mailbox.DropNewest for
+// one, is a dead letter. err joins a *SendError for each member whose send failed.
 func (g *Group[M]) Broadcast(ctx context.Context, m M) (sent int, err error) {
 	var errs []error
-	for _, to := range g.now() {
+	for _, to := range g.list().members {
 		if err := to.ref.Send(ctx, m); err != nil {
 			errs = append(errs, &SendError[M]{to.ref, err})
 		} else {
@@ -203,51 +212,60 @@ func (g *Group[M]) Broadcast(ctx context.Context, m M) (sent int, err error) {
 	return sent, errors.Join(errs...)
 }
 
-// Next gives the members in turn. ErrNoMembers.
+// Next gives the members in turn, in order of joining, without those that are closed. When members come or go the turn stays where
+// it is: who joins comes last in the round. ErrNoMembers.
 func (g *Group[M]) Next() (actor.Ref[M], error) {
-	ms := g.now()
-	if len(ms) == 0 {
-		return actor.Ref[M]{}, g.none()
+	l := g.list()
+	n := uint64(len(l.members))
+	for range n {
+		if ref := l.members[(l.turn.Add(1)-1)%n].ref; !ref.IsClosed() {
+			return ref, nil
+		}
 	}
-	return ms[(g.turn.Add(1)-1)%uint64(len(ms))].ref, nil
+	for _, m := range l.members { // other callers may have had the turns of those that are open
+		if !m.ref.IsClosed() {
+			return m.ref, nil
+		}
+	}
+	return actor.Ref[M]{}, g.none()
 }
 
-// LeastLoaded gives the member with the fewest messages queued; among equals, the first in order of joining. It looks at all of
-// them. ErrNoMembers.
+// LeastLoaded gives the member with the fewest messages queued, without those that are closed; among equals, the first in order of
+// joining. It looks at all of them. ErrNoMembers.
 func (g *Group[M]) LeastLoaded() (actor.Ref[M], error) {
-	ms := g.now()
-	if len(ms) == 0 {
-		return actor.Ref[M]{}, g.none()
-	}
-	best, least := ms[0], ms[0].ref.Len()
-	for _, m := range ms[1:] {
-		if least == 0 {
-			break
-		}
-		if n := m.ref.Len(); n < least {
-			best, least = m, n
+	var best actor.Ref[M]
+	least := 0
+	for _, m := range g.list().members {
+		if n := m.ref.Len(); (best.IsZero() || n < least) && !m.ref.IsClosed() {
+			best, least = m.ref, n
+			if least == 0 {
+				break
+			}
 		}
 	}
-	return best.ref, nil
+	if best.IsZero() {
+		return best, g.none()
+	}
+	return best, nil
 }
 
-// ForKey gives the same member for the same key as long as it is a member; when one leaves, only its keys go to others, and when
-// one joins, it takes an equal share from each. That is rendezvous hashing (D. Thaler and C. Ravishankar, "Using name-based
-// mappings to increase hit rates", 1998): every member draws a number from the key, and the highest has it. It looks at all
-// members. ErrNoMembers.
+// ForKey gives the same member for the same key as long as it is a member and not closed; when one leaves, only its keys go to
+// others, and when one joins, it takes an equal share from each. That is rendezvous hashing (D. Thaler and C. Ravishankar, "Using
+// name-based mappings to increase hit rates", 1998): every member draws a number from the key and its place in the order of joining,
+// and the highest has it. It looks at all members. ErrNoMembers.
 func (g *Group[M]) ForKey(key string) (actor.Ref[M], error) {
-	ms := g.now()
-	if len(ms) == 0 {
-		return actor.Ref[M]{}, g.none()
-	}
 	h := hash(key)
-	best, highest := ms[0], weight(h, ms[0].id)
-	for _, m := range ms[1:] {
-		if w := weight(h, m.id); w > highest {
-			best, highest = m, w
+	var best actor.Ref[M]
+	highest := uint64(0)
+	for _, m := range g.list().members {
+		if w := weight(h, m.id); (w > highest || best.IsZero()) && !m.ref.IsClosed() {
+			best, highest = m.ref, w
 		}
 	}
-	return best.ref, nil
+	if best.IsZero() {
+		return best, g.none()
+	}
+	return best, nil
 }
 
 func (g *Group[M]) none() error { return fmt.Errorf("%w: %q", ErrNoMembers, g.name) }

@@ -1,13 +1,13 @@
 package registry
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"reflect"
 	"slices"
+	"strconv"
+	"strings"
 	"sync"
-	"sync/atomic"
 
 	"go.uber.org/zap"
 
@@ -27,7 +27,7 @@ var (
 // TakenError says who has a name. It is ErrTaken to errors.Is.
 type TakenError struct {
 	Name  string
-	Owner string // the path of the owner's tasklet, or its ref's name
+	Owner string // the path of the owner's tasklet, or its ref's name if it was never started
 }
 
 func (e *TakenError) Error() string {
@@ -60,26 +60,48 @@ var (
 type Registry struct {
 	sys *actor.System // set in Of, then read-only
 
-	// names maps a name to its *entry. Readers take no lock; a change is one compare and swap.
+	// names maps a name to its owner, an *entry[M]. It is written under mu, and read without a lock.
 	names sync.Map
 
-	// waiting is counted up by WaitFor before it asks the clerk, and read by Register after it has put a name there: one of the
-	// two sees the other.
-	waiting atomic.Int64
+	clerk clerk
 
-	// mu protects the following.
+	// mu protects the following, and the membership of all groups. A change, the labels that show it, and the place of its event in
+	// their order are one step, so that they agree.
 	mu     sync.Mutex
-	groups map[string]any      // *Group[M] for different M
-	clerk  actor.Ref[waitNote] // started when somebody waits for the first time
+	groups map[string]anyGroup
+	shown  map[any]*shown      // by ref
+	wanted map[string]*waiters // by name
 }
 
 // entry is who has a name.
-type entry struct {
-	ref     any // actor.Ref[M]
-	message reflect.Type
-	owner   func() string
-	unlabel func()
-	cancel  func() // of the watch on the ref's end; set before anybody can remove the entry
+type entry[M any] struct {
+	ref    actor.Ref[M]
+	cancel func() // of the watch on the ref's end; set before anybody can remove the entry
+}
+
+// owner is an entry without its type.
+type owner interface {
+	message() reflect.Type
+	who() (*actor.Tasklet, string)
+	release(r *Registry, name string)
+}
+
+func (e *entry[M]) message() reflect.Type         { return reflect.TypeFor[M]() }
+func (e *entry[M]) who() (*actor.Tasklet, string) { return who(e.ref) }
+
+// release is called under mu when e has lost name.
+func (e *entry[M]) release(r *Registry, name string) {
+	e.cancel()
+	show(r, e.ref, "name", name, false)
+}
+
+// who gives the tasklet and the path for events and errors.
+func who[M any](ref actor.Ref[M]) (*actor.Tasklet, string) {
+	path := ref.String()
+	if path == "" {
+		path = "(ref without a name)"
+	}
+	return ref.Tasklet(), path
 }
 
 type registryKey struct{}
@@ -90,55 +112,14 @@ func Of(s *actor.System) *Registry {
 		misuse("Of a nil *actor.System")
 	}
 	return s.Attach(registryKey{}, func() any {
-		return &Registry{sys: s, groups: make(map[string]any)}
+		return &Registry{
+			sys: s, groups: make(map[string]anyGroup), shown: make(map[any]*shown), wanted: make(map[string]*waiters),
+		}
 	}).(*Registry)
 }
 
 func misuse(format string, args ...any) {
 	panic("registry: " + fmt.Sprintf(format, args...))
-}
-
-// Register gives name to ref, until its tasklet ends for good. ErrTaken, as a *TakenError that names the owner, if another ref has
-// it; mailbox.ErrClosed if ref's tasklet has ended for good. Registering the same ref again does nothing. It panics on an empty
-// name, a nil registry and a zero ref.
-func Register[M any](r *Registry, name string, ref actor.Ref[M]) error {
-	check(r, "Register", name)
-	if ref.IsZero() {
-		misuse("Register(%q) of a zero Ref", name)
-	}
-	if ref.IsDead() {
-		return fmt.Errorf("registry: register %q: %w", name, mailbox.ErrClosed)
-	}
-	e := &entry{
-		ref: ref, message: reflect.TypeFor[M](), owner: ref.String,
-		unlabel: func() { ref.SetLabel("name", "") },
-	}
-	// The entry is complete before it can be found: what removes it may run at once.
-	e.cancel = ref.OnEnd(func() { r.remove(name, e) })
-	if was, taken := r.names.LoadOrStore(name, e); taken {
-		e.cancel()
-		if w := was.(*entry); w.ref != any(ref) {
-			return &TakenError{name, w.owner()}
-		}
-		return nil
-	}
-	if ref.IsDead() { // it ended before the name was there, and OnEnd has found nothing to remove
-		r.remove(name, e)
-		return fmt.Errorf("registry: register %q: %w", name, mailbox.ErrClosed)
-	}
-	ref.SetLabel("name", name)
-	r.emit(EventNameRegistered, ref.Tasklet(), "name", name)
-	if r.waiting.Load() > 0 {
-		r.tellClerk(waitNote{name: name})
-	}
-	return nil
-}
-
-// As is an option for the start of a tasklet: it registers ref under name when the tasklet starts, so that a child specification
-// can carry the name. A taken name is a failed start whose error names the owner. A restart keeps the name.
-func As[M any](r *Registry, name string, ref actor.Ref[M]) actor.Option {
-	check(r, "As", name)
-	return actor.OnStart(func(*actor.Tasklet) error { return Register(r, name, ref) })
 }
 
 func check(r *Registry, op, name string) {
@@ -150,43 +131,89 @@ func check(r *Registry, op, name string) {
 	}
 }
 
+func checkRef[M any](op, name string, ref actor.Ref[M]) {
+	if ref.IsZero() {
+		misuse("%s(%q) of a zero Ref", op, name)
+	}
+}
+
+// Register gives name to ref, until its tasklet ends for good. ErrTaken, as a *TakenError that names the owner, if another ref has
+// it; mailbox.ErrClosed if ref's tasklet has ended for good. Registering the same ref again does nothing; a ref may have any number
+// of names. It panics on an empty name, a nil registry and a zero ref.
+func Register[M any](r *Registry, name string, ref actor.Ref[M]) error {
+	check(r, "Register", name)
+	checkRef("Register", name, ref)
+	e := &entry[M]{ref: ref}
+	e.cancel = ref.OnEnd(func() { r.remove(name, e) }) // not under mu: it may be called at once
+	r.mu.Lock()
+	if ref.IsDead() { // if it ends from now on, remove comes after this
+		r.mu.Unlock()
+		e.cancel()
+		return fmt.Errorf("registry: register %q: %w", name, mailbox.ErrClosed)
+	}
+	if has, taken := r.names.LoadOrStore(name, e); taken {
+		r.mu.Unlock()
+		e.cancel()
+		if has, ok := has.(*entry[M]); ok && has.ref == ref {
+			return nil
+		}
+		_, path := has.(owner).who()
+		return &TakenError{name, path}
+	}
+	show(r, ref, "name", name, true)
+	w := r.wanted[name]
+	delete(r.wanted, name)
+	r.unlock(EventNameRegistered, e.who, "name", name)
+	w.answer()
+	return nil
+}
+
+// As is an option for the start of a tasklet: it registers ref under name when the tasklet starts, before its init, so that a child
+// specification can carry the name. A taken name is a failed start whose error names the owner. A restart keeps the name.
+func As[M any](r *Registry, name string, ref actor.Ref[M]) actor.Option {
+	check(r, "As", name)
+	checkRef("As", name, ref)
+	return actor.OnStart(func(*actor.Tasklet) error { return Register(r, name, ref) })
+}
+
 // Lookup gives the ref that has name. ErrNotFound if nobody has it; a *TypeError that names both types if it takes other messages
-// than M. It takes no lock.
+// than M. It takes no lock, and allocates nothing if it finds.
 func Lookup[M any](r *Registry, name string) (actor.Ref[M], error) {
 	check(r, "Lookup", name)
-	v, ok := r.names.Load(name)
+	has, ok := r.names.Load(name)
 	if !ok {
 		return actor.Ref[M]{}, fmt.Errorf("%w: %q", ErrNotFound, name)
 	}
-	ref, ok := v.(*entry).ref.(actor.Ref[M])
-	if !ok {
-		return actor.Ref[M]{}, &TypeError{name, v.(*entry).message, reflect.TypeFor[M]()}
+	if e, ok := has.(*entry[M]); ok {
+		return e.ref, nil
 	}
-	return ref, nil
+	return actor.Ref[M]{}, &TypeError{name, has.(owner).message(), reflect.TypeFor[M]()}
 }
 
 // Unregister takes name away from whoever has it, and reports whether somebody had.
 func (r *Registry) Unregister(name string) bool {
 	check(r, "Unregister", name)
-	v, ok := r.names.Load(name)
-	return ok && r.remove(name, v.(*entry))
+	has, ok := r.names.Load(name)
+	return ok && r.remove(name, has.(owner))
 }
 
 // remove takes name away from e, and reports whether e had it.
-func (r *Registry) remove(name string, e *entry) bool {
+func (r *Registry) remove(name string, e owner) bool {
+	r.mu.Lock()
 	if !r.names.CompareAndDelete(name, e) {
+		r.mu.Unlock()
 		return false
 	}
-	if e.cancel != nil {
-		e.cancel()
-	}
-	e.unlabel()
-	r.emit(EventNameLost, nil, "name", name)
+	e.release(r, name)
+	r.unlock(EventNameLost, e.who, "name", name)
 	return true
 }
 
 // Names gives all names, sorted. It takes no lock: a name that comes or goes meanwhile may be there or not.
 func (r *Registry) Names() []string {
+	if r == nil {
+		misuse("Names of a nil *Registry")
+	}
 	var names []string
 	r.names.Range(func(name, _ any) bool {
 		names = append(names, name.(string))
@@ -196,84 +223,51 @@ func (r *Registry) Names() []string {
 	return names
 }
 
-func (r *Registry) emit(kind actor.EventKind, t *actor.Tasklet, key, value string) {
-	r.sys.Emit(actor.Event{Kind: kind, Tasklet: t, Fields: []zap.Field{zap.String(key, value)}})
-}
-
-// WaitFor is Lookup that waits until name is registered: it parks the calling tasklet or blocks the calling goroutine, as long as
-// ctx allows. A *TypeError comes when the name is there with another type.
-func WaitFor[M any](ctx context.Context, r *Registry, name string) (actor.Ref[M], error) {
-	check(r, "WaitFor", name)
-	for {
-		ref, err := Lookup[M](r, name)
-		if !errors.Is(err, ErrNotFound) {
-			return ref, err
-		}
-		if err := r.wait(ctx, name); err != nil {
-			return actor.Ref[M]{}, err
-		}
+// unlock unlocks mu and tells what has changed. The event has its place in their order before; it is told after, because OnEvent may
+// use the registry.
+func (r *Registry) unlock(kind actor.EventKind, who func() (*actor.Tasklet, string), key, value string) {
+	wanted := r.sys.Wants(kind)
+	if wanted {
+		t, path := who()
+		r.sys.EmitLater(actor.Event{Kind: kind, Tasklet: t, Path: path, Fields: []zap.Field{zap.String(key, value)}})
 	}
-}
-
-// wait returns when name was registered. Those who wait are kept by a tasklet, the clerk, so that a wait is a call like any other:
-// with the caller's context, on its clock, and seen by the search for deadlocks.
-func (r *Registry) wait(ctx context.Context, name string) error {
-	r.waiting.Add(1)
-	defer r.waiting.Add(-1)
-	r.mu.Lock()
-	if r.clerk.IsZero() || r.clerk.IsDead() {
-		c := &clerk{r: r, waiting: make(map[string][]actor.Reply[struct{}])}
-		r.clerk = actor.Receiver(r.sys, c.note, actor.Name("registry"), actor.Daemon(), actor.Overflow(mailbox.Unbounded))
-	}
-	to := r.clerk
 	r.mu.Unlock()
-	_, err := actor.Call(ctx, to, func(reply actor.Reply[struct{}]) waitNote { return waitNote{name, reply, true} })
-	if err != nil {
-		r.tellClerk(waitNote{name: name}) // it forgets those who have gone
-	}
-	return err
-}
-
-func (r *Registry) tellClerk(n waitNote) {
-	r.mu.Lock()
-	to := r.clerk
-	r.mu.Unlock()
-	if !to.IsZero() {
-		_ = to.TrySend(context.Background(), n) // a clerk that has ended has nobody who waits
+	if wanted {
+		r.sys.EmitNow()
 	}
 }
 
-// waitNote tells the clerk that somebody waits for a name, or that there may be news of it.
-type waitNote struct {
-	name  string
-	reply actor.Reply[struct{}]
-	waits bool
-}
+// shown is what the labels of a ref's tasklets say.
+type shown struct{ names, groups []string }
 
-// clerk keeps those who wait for a name.
-type clerk struct {
-	r       *Registry
-	waiting map[string][]actor.Reply[struct{}]
-}
-
-func (c *clerk) note(t *actor.Tasklet, n waitNote) error {
-	if n.waits {
-		n.reply.Delegate(t)
-		c.waiting[n.name] = append(c.waiting[n.name], n.reply)
+// show lets the label key of ref's tasklets say that ref has a name or is in a group, or no longer. Under mu.
+func show[M any](r *Registry, ref actor.Ref[M], key, value string, has bool) {
+	s := r.shown[ref]
+	if s == nil {
+		s = &shown{}
+		r.shown[ref] = s
 	}
-	replies := c.waiting[n.name]
-	if _, there := c.r.names.Load(n.name); there {
-		delete(c.waiting, n.name)
-		for _, reply := range replies {
-			_ = reply.Send(t, struct{}{})
-		}
-		return nil
+	values := &s.names
+	if key == "groups" {
+		values = &s.groups
 	}
-	replies = slices.DeleteFunc(replies, func(reply actor.Reply[struct{}]) bool { return !reply.Awaited() })
-	if len(replies) == 0 {
-		delete(c.waiting, n.name)
+	if i, _ := slices.BinarySearch(*values, value); has {
+		*values = slices.Insert(*values, i, value)
 	} else {
-		c.waiting[n.name] = replies
+		*values = slices.Delete(*values, i, i+1)
 	}
-	return nil
+	if len(s.names)+len(s.groups) == 0 {
+		delete(r.shown, ref)
+	}
+	ref.SetLabel(key, labelText(*values))
+}
+
+// labelled is how many names or groups a label shows, so that one who is in thousands of groups costs no more than others.
+const labelled = 8
+
+func labelText(values []string) string {
+	if len(values) <= labelled {
+		return strings.Join(values, ",")
+	}
+	return strings.Join(values[:labelled], ",") + ",+" + strconv.Itoa(len(values)-labelled)
 }
