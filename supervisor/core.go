@@ -41,10 +41,13 @@ type core struct {
 	t     *actor.Tasklet
 	byID  map[string]*child
 	byRef map[any]*child
+	// Of a pool: nil otherwise; and byID has nothing then.
+	byTask map[*actor.Tasklet]*child
 
 	// Written under Supervisor.mu, and read under it by others.
 	first, tail *child
 	window      window
+	n           int // how many there are
 	restarts    int // since its start
 
 	firstUp, lastUp *child
@@ -57,14 +60,18 @@ func (c *core) add(spec Child) *child {
 	ch := &child{spec: spec, state: Stopped}
 	ch.ref, _ = actor.RefOf(spec.Body)
 	ch.options = append(make([]actor.Option, 0, len(spec.Options)+5), spec.Options...)
-	ch.options = append(ch.options, actor.Name(spec.ID))
+	if spec.ID != "" {
+		ch.options = append(ch.options, actor.Name(spec.ID))
+	}
 	if spec.Shutdown != 0 {
 		ch.options = append(ch.options, actor.Shutdown(spec.Shutdown))
 	}
 	if spec.Retry != 0 {
 		ch.options = append(ch.options, actor.Retry(spec.Retry))
 	}
-	c.byID[spec.ID] = ch
+	if c.byTask == nil {
+		c.byID[spec.ID] = ch
+	}
 	if ch.ref != nil {
 		if c.byRef == nil {
 			c.byRef = make(map[any]*child)
@@ -80,13 +87,16 @@ func (c *core) add(spec Child) *child {
 		c.tail.next = ch
 	}
 	c.tail = ch
+	c.n++
 	return ch
 }
 
 // remove forgets ch, and ends its ref for good.
 func (c *core) remove(ch *child) {
 	c.hold(ch, false)
-	delete(c.byID, ch.spec.ID)
+	if c.byTask == nil {
+		delete(c.byID, ch.spec.ID)
+	}
 	if ch.ref != nil {
 		delete(c.byRef, ch.ref)
 	}
@@ -101,6 +111,7 @@ func (c *core) remove(ch *child) {
 	} else {
 		ch.next.prev = ch.prev
 	}
+	c.n--
 	c.s.mu.Unlock()
 	actor.Retire(ch.spec.Body)
 }
@@ -112,6 +123,12 @@ func (c *core) set(ch *child, state State, task *actor.Tasklet) {
 			c.significant--
 		} else {
 			c.significant++
+		}
+	}
+	if c.byTask != nil {
+		delete(c.byTask, ch.task)
+		if task != nil {
+			c.byTask[task] = ch
 		}
 	}
 	c.s.mu.Lock()
@@ -154,6 +171,9 @@ func (c *core) closeHeld() {
 // nextUp is the next child after ch, which is none of them, in the list of those that have a tasklet. It looks from ch in both
 // directions at once, so that a thousand stopped neighbours on one side don't matter.
 func (c *core) nextUp(ch *child) *child {
+	if c.s.pool != nil {
+		return nil // no order
+	}
 	for next, prev := ch.next, ch.prev; ; next, prev = next.next, prev.prev {
 		switch {
 		case next == nil:
@@ -243,6 +263,26 @@ func (c *core) start(ch *child) (*actor.Tasklet, error) {
 	return t, nil
 }
 
+// startNew adds a child and starts it; if that fails, the child is forgotten.
+func (c *core) startNew(spec Child) (*actor.Tasklet, error) {
+	ch := c.add(spec)
+	t, err := c.start(ch)
+	if err != nil {
+		c.remove(ch)
+		return nil, err
+	}
+	c.unwanted(ch)
+	return t, nil
+}
+
+// refTaken gives the error if another child has the same ref.
+func (c *core) refTaken(spec Child) error {
+	if ref, _ := actor.RefOf(spec.Body); ref != nil && c.byRef[ref] != nil {
+		return &SpecError{spec.ID, "Body", sameRef(c.byRef[ref].spec.ID)}
+	}
+	return nil
+}
+
 // unwanted does what is left after a start without an error if the child's init said that it is not wanted: a temporary child
 // is forgotten then, any other is kept, stopped.
 func (c *core) unwanted(ch *child) {
@@ -263,7 +303,7 @@ func (c *core) stop(ch *child) {
 // leaveStopped is what becomes of the specification and the ref of a child that ended and is not restarted.
 func (c *core) leaveStopped(ch *child) {
 	c.hold(ch, false)
-	if ch.spec.Restart == Temporary {
+	if ch.spec.Restart == Temporary || c.s.pool != nil {
 		c.remove(ch)
 	} else {
 		actor.CloseRef(ch.spec.Body)
@@ -429,4 +469,9 @@ func (c *core) startGroup(ch *child) (failed *child, t *actor.Tasklet, err error
 func (c *core) now() time.Time { return c.t.System().Now() }
 
 // path is that of ch's tasklets.
-func (c *core) path(ch *child) string { return c.t.Path() + "/" + ch.spec.ID }
+func (c *core) path(ch *child) string {
+	if ch.spec.ID == "" && ch.last.Tasklet != nil {
+		return ch.last.Tasklet.Path()
+	}
+	return c.t.Path() + "/" + ch.spec.ID
+}

@@ -58,10 +58,12 @@ func (c *core) report(kind actor.EventKind, ch *child, err error) *report {
 	if !c.t.System().Wants(kind) {
 		return nil
 	}
-	return &report{kind: kind, sup: c.t, id: ch.spec.ID, path: c.path(ch), last: ch.last, err: err, fields: []zap.Field{
-		zap.Stringer("restart_type", ch.spec.Restart),
-		zap.Stringer("strategy", c.s.spec.Strategy),
-	}}
+	r := &report{kind: kind, sup: c.t, id: c.name(ch), path: c.path(ch), last: ch.last, err: err}
+	r.fields = append(r.fields, zap.Stringer("restart_type", ch.spec.Restart))
+	if c.s.pool == nil {
+		r.fields = append(r.fields, zap.Stringer("strategy", c.s.spec.Strategy))
+	}
+	return r
 }
 
 // inWindow says how many restarts of how many there were, and what comes next.
@@ -129,11 +131,19 @@ func ancestors(t *actor.Tasklet) []string {
 	return names
 }
 
+// name is the ID of ch; for a child of a pool without one, the name of its tasklet.
+func (c *core) name(ch *child) string {
+	if ch.spec.ID == "" && ch.last.Tasklet != nil {
+		return ch.last.Tasklet.Name()
+	}
+	return ch.spec.ID
+}
+
 // affected are the children that a restart of ch stops or starts, itself included, in order of start; at most 20 are named.
 func (c *core) affected(ch *child) []string {
 	first := c.group(ch)
 	if first == nil {
-		return []string{ch.spec.ID}
+		return []string{c.name(ch)}
 	}
 	var ids []string
 	for x := first; x != nil; x = x.next {

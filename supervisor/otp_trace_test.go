@@ -2,7 +2,6 @@ package supervisor_test
 
 import (
 	"bufio"
-	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -12,10 +11,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
-	"go.uber.org/zap"
 
 	"github.com/gotasklet/tasklet/actor"
-	"github.com/gotasklet/tasklet/scheduler"
 	"github.com/gotasklet/tasklet/supervisor"
 )
 
@@ -45,26 +42,6 @@ type scenarioStep struct {
 	Children   [][2]string
 	Alive      bool
 }
-
-// run runs main as the root tasklet of a system on a virtual clock, and fails the test if that ends badly.
-func run(t *testing.T, main func(t *actor.Tasklet)) {
-	t.Helper()
-	runWith(t, actor.Config{}, main)
-}
-
-func runWith(t *testing.T, cfg actor.Config, main func(t *actor.Tasklet)) {
-	t.Helper()
-	cfg.Clock = scheduler.NewVirtualClock(time.Time{})
-	if cfg.Logger == nil {
-		cfg.Logger = zap.NewNop()
-	}
-	require.NoError(t, actor.Run(context.Background(), cfg, func(t *actor.Tasklet) error { main(t); return nil }))
-}
-
-// settle lets everything happen that can happen now: virtual time goes on only when nothing is ready.
-func settle(t *actor.Tasklet) { t.Sleep(time.Millisecond) }
-
-var errCrash = errors.New("crash")
 
 // replay is a scenario at work.
 type replay struct {

@@ -54,17 +54,14 @@ func (r startRequest) do(c *core) error {
 		}
 		return answer(c, r.reply, nil, err)
 	}
-	if ref, _ := actor.RefOf(r.child.Body); ref != nil && c.byRef[ref] != nil {
-		return answer(c, r.reply, nil, &SpecError{r.child.ID, "Body", sameRef(c.byRef[ref].spec.ID)})
+	if err := c.refTaken(r.child); err != nil {
+		return answer(c, r.reply, nil, err)
 	}
-	ch := c.add(r.child)
-	t, err := c.start(ch)
+	t, err := c.startNew(r.child)
 	if err != nil {
-		c.remove(ch)
-		return answer(c, r.reply, nil, &StartError{r.child.ID, err})
+		err = &StartError{r.child.ID, err}
 	}
-	c.unwanted(ch)
-	return answer(c, r.reply, t, nil)
+	return answer(c, r.reply, t, err)
 }
 
 func (r stopRequest) do(c *core) error {
@@ -103,7 +100,7 @@ func (r deleteRequest) do(c *core) error {
 }
 
 func (r childrenRequest) do(c *core) error {
-	infos := make([]ChildInfo, 0, len(c.byID))
+	infos := make([]ChildInfo, 0, c.n)
 	for ch := c.first; ch != nil; ch = ch.next {
 		infos = append(infos, ChildInfo{ch.spec.ID, ch.state, ch.task, ch.spec.Restart})
 	}
@@ -111,7 +108,7 @@ func (r childrenRequest) do(c *core) error {
 }
 
 func (r countRequest) do(c *core) error {
-	n := Counts{Specs: len(c.byID)}
+	n := Counts{Specs: c.n}
 	for ch := c.first; ch != nil; ch = ch.next {
 		switch ch.state {
 		case Running:

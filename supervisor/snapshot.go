@@ -419,7 +419,7 @@ type childView struct {
 
 // overviewOf gives the overview of the supervisor that t is, nil if it is none.
 func overviewOf(t *actor.Tasklet) *overview {
-	if s := Of(t); s != nil {
+	if s := handleOf(t); s != nil {
 		return s.overview(t.System().Now())
 	}
 	return nil
@@ -441,9 +441,12 @@ func (s *Supervisor) overview(now time.Time) *overview {
 		period:   c.window.period,
 		total:    c.restarts,
 	}
+	if s.pool != nil {
+		o.strategy = ""
+	}
 	for ch := c.first; ch != nil; ch = ch.next {
 		o.children = append(o.children, childView{
-			ch.spec.ID, ch.state, ch.task, ch.restarts, ch.last, ch.lastAt, ch.until,
+			c.name(ch), ch.state, ch.task, ch.restarts, ch.last, ch.lastAt, ch.until,
 		})
 	}
 	return o

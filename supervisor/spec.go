@@ -134,7 +134,9 @@ func (e *SpecError) Error() string {
 	return fmt.Sprintf("supervisor: %s %s", e.Field, e.Rule)
 }
 
-func sameRef(other string) string { return fmt.Sprintf("reads the same ref as that of child %q", other) }
+func sameRef(other string) string {
+	return fmt.Sprintf("reads the same ref as that of child %q", other)
+}
 
 // checked gives the spec with its defaults filled in, or a *SpecError.
 func (s Spec) checked() (Spec, error) {
@@ -194,10 +196,16 @@ func (s Spec) checked() (Spec, error) {
 
 // check looks at one child.
 func (c *Child) check(auto AutoShutdown) error {
+	if c.ID == "" {
+		return &SpecError{Field: "Child.ID", Rule: "is empty"}
+	}
+	return c.checkRest(auto)
+}
+
+// checkRest is check for a child that needs no ID.
+func (c *Child) checkRest(auto AutoShutdown) error {
 	bad := func(field, rule string) error { return &SpecError{Child: c.ID, Field: field, Rule: rule} }
 	switch {
-	case c.ID == "":
-		return &SpecError{Field: "Child.ID", Rule: "is empty"}
 	case strings.Contains(c.ID, "/"):
 		return bad("ID", "contains a slash")
 	case c.Body == nil:

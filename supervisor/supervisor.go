@@ -17,6 +17,7 @@ type Supervisor struct {
 	// Set when it is made, then read-only.
 	spec Spec
 	ref  actor.Ref[request]
+	pool *poolRules // nil if it is none
 
 	task atomic.Pointer[actor.Tasklet] // set at each start, read by everybody
 
@@ -56,6 +57,14 @@ var handles sync.Map // *actor.Tasklet -> *Supervisor
 
 // Of gives the handle of the supervisor that t is; nil if it is none, or has finished.
 func Of(t *actor.Tasklet) *Supervisor {
+	if s := handleOf(t); s != nil && s.pool == nil {
+		return s
+	}
+	return nil
+}
+
+// handleOf is Of for pools too.
+func handleOf(t *actor.Tasklet) *Supervisor {
 	s, _ := handles.Load(t)
 	if s == nil {
 		return nil
@@ -72,14 +81,20 @@ func Start(p actor.Spawner, spec Spec) (*Supervisor, error) {
 		return nil, err
 	}
 	s := newSupervisor(checked)
+	if err := s.start(p, s.body()); err != nil {
+		return nil, err
+	}
+	return s, nil
+}
+
+// start starts s as b under p and waits for its init.
+func (s *Supervisor) start(p actor.Spawner, b actor.Body) error {
 	var ctx context.Context = context.Background()
 	if t, ok := p.(*actor.Tasklet); ok {
 		ctx = t
 	}
-	if _, err := actor.StartChild(ctx, p, s.body()); err != nil {
-		return nil, err
-	}
-	return s, nil
+	_, err := actor.StartChild(ctx, p, b)
+	return err
 }
 
 // Body is a supervisor as a body: a child of another supervisor like any other. It panics with the *SpecError if spec is wrong.
@@ -137,7 +152,11 @@ func (s *Supervisor) init(t *actor.Tasklet) (func(*actor.Tasklet, request) error
 	s.view = view{c, t.System().Now()}
 	s.mu.Unlock()
 	handles.Store(t, s)
-	t.SetLabel("strategy", s.spec.Strategy.String())
+	if s.pool != nil {
+		c.byTask = make(map[*actor.Tasklet]*child)
+	} else {
+		t.SetLabel("strategy", s.spec.Strategy.String())
+	}
 	t.Defer(c.ended)
 	for _, spec := range s.spec.Children {
 		if _, state := actor.RefOf(spec.Body); state == actor.RefDead {
