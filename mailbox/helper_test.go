@@ -84,7 +84,7 @@ func newReceiver[M any](s *scheduler.Scheduler, cfg Config, handle func(M)) *rec
 
 func (r *receiver[M]) Run(t *scheduler.Task) {
 	for range 64 {
-		v, ok := r.box.TryNext()
+		v, ok := r.box.Take()
 		switch {
 		case ok:
 			r.handle(v)

@@ -107,14 +107,20 @@ func (m *Mailbox[M]) Next(ctx context.Context) (M, error) {
 func (m *Mailbox[M]) next(t *scheduler.Task, w scheduler.Wait) (v M, err error) {
 	m.Settle(nil)
 	t.Checkpoint()
-	if err := m.some(t, w); err != nil {
-		return v, err
+	if m.queue.n == 0 {
+		if err := m.some(t, w); err != nil {
+			return v, err
+		}
 	}
 	return m.pop(), nil
 }
 
-// some waits until a message is queued. If one is there when the wait ends, it doesn't matter what ended it.
+// some parks the reader until a message is queued. If one is there when the wait ends, it doesn't matter what ended it.
+//
+// Between a read and Park is this one call: after a switch the processor predicts no return rightly, so each costs as much as
+// taking a message (measured).
 func (m *Mailbox[M]) some(t *scheduler.Task, w scheduler.Wait) error {
+	defer m.rested()
 	for m.queue.n == 0 {
 		if m.Drained() {
 			return ErrClosed
@@ -122,7 +128,9 @@ func (m *Mailbox[M]) some(t *scheduler.Task, w scheduler.Wait) error {
 		if m.queue.n > 0 {
 			break // it was on its way
 		}
-		if err := m.await(t, w, 1); err != nil && m.queue.n == 0 {
+		m.need = 1
+		m.calm()
+		if err := t.Park(w); err != nil && m.queue.n == 0 {
 			return err
 		}
 	}
@@ -131,12 +139,13 @@ func (m *Mailbox[M]) some(t *scheduler.Task, w scheduler.Wait) error {
 
 // await parks the reader until need messages are queued, m is closed, or the wait ends.
 func (m *Mailbox[M]) await(t *scheduler.Task, w scheduler.Wait, need uint32) error {
+	defer m.rested()
 	m.need = need
 	m.calm()
-	defer m.rested() // also when a kill is raised: a message must not wake the task from another wait
 	return t.Park(w)
 }
 
+// rested is deferred, for a kill may be raised: a message must not wake the task from another wait.
 func (m *Mailbox[M]) rested() { m.need = never }
 
 // Await is for a stackless reader, which has found fewer than need messages and is about to return from Run: it will be woken
@@ -159,8 +168,10 @@ func (m *Mailbox[M]) StopAwait() { m.need = never }
 func (m *Mailbox[M]) Receive() iter.Seq[M] {
 	return func(yield func(M) bool) {
 		for {
-			v, err := m.next(m.mustRead("Receive"), scheduler.Wait{Kind: scheduler.InReceive})
-			if err != nil || !yield(v) {
+			t := m.mustRead("Receive")
+			m.Settle(nil)
+			t.Checkpoint()
+			if m.queue.n == 0 && m.some(t, scheduler.Wait{Kind: scheduler.InReceive}) != nil || !yield(m.pop()) {
 				return
 			}
 		}

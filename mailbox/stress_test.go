@@ -47,8 +47,8 @@ func stress(t *testing.T, policy Policy, capacity, each int, stackless bool) {
 	var who [3 * perKind]int
 	handle := func(v message) {
 		handled++
-		k := int(v.n >> 32)
-		if i := v.n & (1<<32 - 1); i <= last[k] {
+		k := int(v.n >> 20)
+		if i := v.n & (1<<20 - 1); i <= last[k] {
 			fail("%d of sender %d after %d", i, k, last[k])
 		} else {
 			last[k] = i
@@ -73,7 +73,7 @@ func stress(t *testing.T, policy Policy, capacity, each int, stackless bool) {
 	send := func(ctx context.Context, k int) {
 		defer senders.Done()
 		for i := range each {
-			v := message{from: &who[k], n: k<<32 | (i + 1)}
+			v := message{from: &who[k], n: k<<20 | (i + 1)}
 			err := ErrFull
 			if i%3 == 0 && policy == Block {
 				err = m.TrySend(ctx, v)
