@@ -484,9 +484,9 @@ func TestElsewhereFindsRoom(t *testing.T) {
 func TestSendMisuse(t *testing.T) {
 	home(t, func(d *scheduler.Task) {
 		m := opened[int](d, Config{})
-		wantPanic(func() { m.Send(nil, 1) }, "mailbox: ", "nil context") //nolint:staticcheck // that is what is tested
-		var other *scheduler.Task
-		other = spawn(d.Scheduler(), func(t *scheduler.Task) { t.Yield() })
+		var none context.Context
+		wantPanic(func() { m.Send(none, 1) }, "mailbox: ", "nil context")
+		other := spawn(d.Scheduler(), func(t *scheduler.Task) { t.Yield() })
 		wantPanic(func() { m.Send(other, 1) }, "only inside its own task")
 	})
 }
