@@ -125,9 +125,6 @@ func KindOf(err error) ExitKind {
 
 // kindOf is apart because it allocates.
 func kindOf(err error) ExitKind {
-	if _, ok := err.(*PanicError); ok {
-		return ExitPanic // also for what would be an end without failure if it were returned
-	}
 	switch err {
 	case ErrStop:
 		return ExitNormal
@@ -141,12 +138,12 @@ func kindOf(err error) ExitKind {
 	}
 	var p *PanicError
 	switch {
+	case errors.As(err, &p):
+		return ExitPanic // also with a value that would be an end without failure if it were returned
 	case errors.Is(err, ErrStop):
 		return ExitNormal
 	case errors.Is(err, ErrShutdown):
 		return ExitShutdown
-	case errors.As(err, &p):
-		return ExitPanic
 	case errors.Is(err, ErrKilled):
 		return ExitKilled
 	}

@@ -80,7 +80,8 @@ type timeoutCtx struct {
 	at      int64       // ns on the scheduler's clock
 	limited bool        // parent is not just the task: it may end first
 	foreign bool        // somebody outside may end it: among its parents is a context that is not ours
-	unhook  func() bool // from the parent; nil if there is nothing to unhook
+	outer   *timeoutCtx // that has adopted it; nil if none has
+	follows bool        // it ends with the task's own context. Not if that was over when it was made: a deferred call may still wait
 
 	// mu protects the following. No other context's mu is taken under it.
 	mu       sync.Mutex
@@ -91,7 +92,9 @@ type timeoutCtx struct {
 	seq      uint32                   // of its wait
 	children map[*timeoutCtx]struct{} // of the same task
 	hooks    map[*func()]struct{}
-	timing   bool // the timer was handed to the scheduler
+	timing   bool        // the timer was handed to the scheduler
+	hooked   bool        // the end of the task's own context is watched for
+	unhook   func() bool // from the parent; nil if there is nothing to unhook
 
 	// Owned by the scheduler.
 	stopped bool // cancelled before the timer was started
@@ -141,9 +144,11 @@ func withDeadline(parent, limit context.Context, t *Task, at int64) *timeoutCtx 
 	c := &timeoutCtx{parent: parent, task: t, at: at, limited: limit != nil}
 	c.timer.target = c
 	if limit == nil {
+		c.follows = parent != context.Context(t) && parent.Err() == nil
 		return c
 	}
 	if outer := ours(parent); outer != nil {
+		c.outer = outer
 		c.foreign = outer.foreign
 		c.unhook = outer.adopt(c)
 		return c
@@ -161,8 +166,34 @@ func withDeadline(parent, limit context.Context, t *Task, at int64) *timeoutCtx 
 // release is the CancelFunc.
 func (c *timeoutCtx) release() {
 	c.cancel(context.Canceled, context.Canceled)
-	if c.unhook != nil {
-		c.unhook()
+	c.mu.Lock()
+	unhook := c.unhook
+	c.unhook = nil
+	c.mu.Unlock()
+	if unhook != nil {
+		unhook()
+	}
+}
+
+// follow sees to it that c ends when the task's own context does, once somebody asks for more than Err. Not under mu.
+func (c *timeoutCtx) follow() {
+	if c.outer != nil {
+		c.outer.follow()
+	}
+	c.mu.Lock()
+	begin := c.follows && !c.hooked && c.err == nil
+	c.hooked = c.hooked || begin
+	c.mu.Unlock()
+	if !begin {
+		return
+	}
+	unhook := context.AfterFunc(c.parent, func() { c.cancel(c.parent.Err(), context.Cause(c.parent)) })
+	c.mu.Lock()
+	c.unhook = unhook
+	over := c.err != nil
+	c.mu.Unlock()
+	if over {
+		unhook()
 	}
 }
 
@@ -229,7 +260,7 @@ func (c *timeoutCtx) Err() error {
 	if err != nil {
 		return err
 	}
-	if c.limited {
+	if c.limited || c.follows {
 		if err := c.parent.Err(); err != nil {
 			return c.cancel(err, contextError(c.parent))
 		}
@@ -242,6 +273,7 @@ func (c *timeoutCtx) Err() error {
 
 // Done may be called from any goroutine, the timer started only by the scheduler: hence the door.
 func (c *timeoutCtx) Done() <-chan struct{} {
+	c.follow()
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.done == nil {
@@ -256,6 +288,7 @@ func (c *timeoutCtx) Done() <-chan struct{} {
 
 // AfterFunc is what context.AfterFunc and the contexts derived from c use instead of a goroutine.
 func (c *timeoutCtx) AfterFunc(f func()) (stop func() bool) {
+	c.follow()
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.err != nil {
