@@ -471,7 +471,7 @@ func span(d time.Duration) string {
 	case d < time.Second:
 		return strconv.FormatInt((d+time.Millisecond-1).Milliseconds(), 10) + "ms"
 	case d < time.Minute:
-		return strings.TrimSuffix(strconv.FormatFloat(d.Truncate(100*time.Millisecond).Seconds(), 'f', 1, 64), ".0") + "s"
+		return strings.TrimSuffix(strconv.FormatFloat(d.Round(100*time.Millisecond).Seconds(), 'f', 1, 64), ".0") + "s"
 	}
 	return ago(d)
 }

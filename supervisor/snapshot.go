@@ -204,7 +204,7 @@ func places(t *actor.Tasklet, o *overview) []place {
 		c := &o.children[i]
 		p := place{c.task, c}
 		for j, other := range others {
-			if p.task == nil && other.Name() == c.id {
+			if p.task == nil && c.id != "" && other.Name() == c.id {
 				p.task = other
 				others = append(others[:j:j], others[j+1:]...)
 				break
@@ -357,6 +357,9 @@ func (w *survey) row(i int) Row {
 		if last := c.last.Tasklet; last != nil {
 			info := last.Info()
 			g.Mailbox, r.Kind = info.Mailbox, info.Kind
+			if c.id == "" { // of a pool
+				r.Name, r.Path = info.Name, info.Path
+			}
 			r.Message = last.MessageType()
 		}
 	}

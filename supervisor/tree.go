@@ -27,7 +27,7 @@ func LogTree(logger *zap.Logger, t *actor.Tasklet) {
 	f := &treeField{survey: look(t)}
 	f.shown = f.survey.fold(defaultRows)
 	// With hands each encoder behind the logger to f, which finds out what it is.
-	logger = logger.With(zap.Inline(f))
+	logger = logger.With(zap.String("event", "tree"), zap.Inline(f))
 	f.decided = true
 	l := layout{rows: defaultRows}
 	if f.text {
@@ -52,7 +52,6 @@ type treeField struct {
 func (f *treeField) MarshalLogObject(enc zapcore.ObjectEncoder) error {
 	text, context := probe(enc)
 	t := f.survey.nodes[0].task
-	enc.AddString("event", "tree")
 	for _, add := range []struct {
 		key   string
 		value func() string

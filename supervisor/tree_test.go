@@ -512,6 +512,97 @@ func TestTreeEncoders(t *testing.T) {
 	})
 }
 
+// A pool has its number of children, with or without names, also those that wait to be restarted.
+func TestTreeOfAPool(t *testing.T) {
+	virtual(t, "sample", func(t0 *actor.Tasklet) error {
+		pool, err := supervisor.StartPool(t0, supervisor.PoolSpec[int]{
+			Name: "orders", Intensity: 5, Period: time.Minute,
+			Child: func(n int) supervisor.Child {
+				id := ""
+				if n > 0 {
+					id = fmt.Sprint("worker-", n)
+				}
+				starts := 0
+				return supervisor.Child{ID: id, Body: actor.Func(func(t *actor.Tasklet) error {
+					t.Sleep(10 * time.Second)
+					if starts++; n == 2 && starts == 1 {
+						panic("slipped")
+					}
+					t.Sleep(time.Hour)
+					return nil
+				})}
+			},
+		})
+		require.NoError(t, err)
+		for _, n := range []int{1, 2, 0} {
+			_, err := pool.Start(t0, n)
+			require.NoError(t, err)
+		}
+		t0.Sleep(51 * time.Second)
+		golden(t, "pool", text(pool.Tasklet()))
+		rows := supervisor.Snapshot(t0)
+		require.Equal(t, "pool", rows[1].Kind)
+		require.Equal(t, 3, rows[1].Supervisor.Children)
+		return nil
+	})
+}
+
+// Spec.LogEvery logs the tree below the supervisor from time to time, also after the supervisor was restarted.
+func TestLogEvery(t *testing.T) {
+	core, logs := observer.New(zap.InfoLevel)
+	cfg := actor.Config{Name: "sample", Clock: scheduler.NewVirtualClock(time.Time{}), Logger: zap.New(core)}
+	require.NoError(t, actor.Run(context.Background(), cfg, func(t0 *actor.Tasklet) error {
+		ref := actor.NewRef[int]()
+		_, err := supervisor.Start(t0, supervisor.Spec{Name: "top", Children: []supervisor.Child{
+			{ID: "shop", Body: supervisor.Body(supervisor.Spec{
+				LogEvery: 10 * time.Second, Intensity: supervisor.NoRestart,
+				Children: []supervisor.Child{
+					{ID: "a", Body: actor.Handle(ref, func(*actor.Tasklet, int) error { return errors.New("crash") })},
+				},
+			})},
+		}})
+		require.NoError(t, err)
+		t0.Sleep(25 * time.Second)
+		require.NoError(t, ref.Send(t0, 1))
+		t0.Sleep(25 * time.Second)
+		return nil
+	}))
+	var at []string
+	start := time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC)
+	for _, e := range logs.FilterField(zap.String("event", "tree")).All() {
+		require.Equal(t, "/sample/top/shop", e.ContextMap()["path"])
+		at = append(at, e.Time.Sub(start).String())
+	}
+	require.Equal(t, []string{"10s", "20s", "35s", "45s"}, at)
+}
+
+// A kill that was recovered, and one that does not end its tasklet, are seen.
+func TestTreeOfTheKilled(t *testing.T) {
+	virtual(t, "sample", func(t0 *actor.Tasklet) error {
+		tough := actor.Go(t0, func(t *actor.Tasklet) error {
+			func() {
+				defer func() { _ = recover() }()
+				t.Sleep(time.Hour)
+			}()
+			t.Sleep(time.Hour)
+			return nil
+		}, actor.Name("tough"))
+		slow := actor.Go(t0, func(t *actor.Tasklet) error {
+			t.Defer(func() { t.Sleep(30 * time.Second) })
+			t.Sleep(time.Hour)
+			return nil
+		}, actor.Name("slow"))
+		t0.Yield()
+		tough.Kill()
+		slow.Kill()
+		t0.Sleep(3200 * time.Millisecond)
+		out := text(t0)
+		require.Regexp(t, regexp.MustCompile(`(?m)^├─ tough +task +sleeping 59m56s +killed 3.2s ago$`), out)
+		require.Regexp(t, regexp.MustCompile(`(?m)^└─ slow +task +stopping +killed 3.2s ago$`), out)
+		return nil
+	})
+}
+
 // A nil tasklet has no tree.
 func TestSnapshotOfNobody(t *testing.T) {
 	require.Empty(t, supervisor.Snapshot(nil))
