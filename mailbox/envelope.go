@@ -17,7 +17,8 @@ type Envelope[M any] struct {
 	away   *away        // of a sender from elsewhere; else nil
 	next   *Envelope[M] // in the free list
 
-	// Decided is called when a message given to Deliver that had to wait has been moved in, or refused. On home. May be nil.
+	// Decided is called when a message given to Deliver that had to wait is moved in, or refused. It may not use m. On home;
+	// but if m is closed before the first Open, on the goroutine that closes. May be nil.
 	Decided func()
 }
 

@@ -47,6 +47,28 @@ func TestDeliver(t *testing.T) {
 	}
 }
 
+// Decided is called once, for a message that had to wait: not if there was room, not if it was taken back.
+func TestDecided(t *testing.T) {
+	home(t, func(d *scheduler.Task) {
+		m := opened[int](d, Config{Cap: 1})
+		decided := 0
+		e := Envelope[int]{Decided: func() { decided++ }}
+		m.Deliver(&e, 0, false)
+		want("with room", decided, 0)
+		m.Deliver(&e, 1, false)
+		want("waiting", decided, 0)
+		m.TryNext()
+		want("moved in", decided, 1)
+		m.Deliver(&e, 2, false)
+		m.Withdraw(&e)
+		want("taken back", decided, 1)
+		m.Deliver(&e, 3, false)
+		m.Close()
+		d.Yield()
+		want("refused", decided, 2)
+	})
+}
+
 // Rule 7: under Fail and DropNewest it is lost, except one that must wait; under DropOldest and Unbounded it never waits.
 func TestDeliverPolicies(t *testing.T) {
 	for _, early := range []bool{false, true} {
