@@ -90,7 +90,7 @@ func (w *survey) fold(limit int) shown {
 			try(i)
 		}
 	}
-	for _, i := range w.byNoise() {
+	for _, i := range w.byNoise(limit) {
 		try(i)
 	}
 	for i := range w.nodes {
@@ -102,11 +102,20 @@ func (w *survey) fold(limit int) shown {
 	return s
 }
 
-// byNoise gives the places in the order in which they are to be shown.
-func (w *survey) byNoise() []int {
-	order := make([]int, len(w.nodes))
-	for i := range order {
-		order[i] = i
+// byNoise gives the places in the order in which they are to be shown, as far as limit of them go.
+func (w *survey) byNoise(limit int) []int {
+	order := make([]int, 0, limit)
+	quiet := make(map[int32]int) // of each cost and state, how many of the quiet were met
+	for i := range w.nodes {
+		n := &w.nodes[i]
+		if n.noise == 0 {
+			// There is room for limit of them at most. That saves to sort all of a large tree.
+			k := n.cost()<<8 | int32(n.state)
+			if quiet[k]++; quiet[k] > limit {
+				continue
+			}
+		}
+		order = append(order, i)
 	}
 	slices.SortStableFunc(order, func(a, b int) int {
 		x, y := &w.nodes[a], &w.nodes[b]

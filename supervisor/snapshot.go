@@ -2,6 +2,7 @@ package supervisor
 
 import (
 	"reflect"
+	"slices"
 	"time"
 
 	"github.com/gotasklet/tasklet/actor"
@@ -162,6 +163,7 @@ func (w *survey) add(t *actor.Tasklet, child *childView, in *overview, parent, d
 		below = places(t, n.over)
 	}
 	n.children = int32(len(below))
+	w.nodes = slices.Grow(w.nodes, len(below))
 	if in != nil {
 		n.window = in.period
 	}
@@ -188,18 +190,7 @@ func places(t *actor.Tasklet, o *overview) []place {
 		}
 		return ps
 	}
-	known := make(map[*actor.Tasklet]bool, len(o.children))
-	for i := range o.children {
-		if c := o.children[i].task; c != nil {
-			known[c] = true
-		}
-	}
-	var others []*actor.Tasklet // those that are just being started or stopped
-	for _, c := range tasks {
-		if !known[c] {
-			others = append(others, c)
-		}
-	}
+	others := o.others(tasks)
 	for i := range o.children {
 		c := &o.children[i]
 		p := place{c.task, c}
@@ -216,6 +207,31 @@ func places(t *actor.Tasklet, o *overview) []place {
 		ps = append(ps, place{task: c})
 	}
 	return ps
+}
+
+// others gives those of tasks that are no child's: they are just being started or stopped.
+func (o *overview) others(tasks []*actor.Tasklet) (others []*actor.Tasklet) {
+	n := 0
+	for i := range o.children {
+		if c := o.children[i].task; c != nil && n < len(tasks) && tasks[n] == c {
+			n++
+		}
+	}
+	if n == len(tasks) { // the usual case
+		return nil
+	}
+	known := make(map[*actor.Tasklet]bool, len(o.children))
+	for i := range o.children {
+		if c := o.children[i].task; c != nil {
+			known[c] = true
+		}
+	}
+	for _, c := range tasks {
+		if !known[c] {
+			others = append(others, c)
+		}
+	}
+	return others
 }
 
 // judge finds the state of n, and how much noise it makes.
@@ -447,6 +463,7 @@ func (s *Supervisor) overview(now time.Time) *overview {
 	if s.pool != nil {
 		o.strategy = ""
 	}
+	o.children = make([]childView, 0, c.n)
 	for ch := c.first; ch != nil; ch = ch.next {
 		o.children = append(o.children, childView{
 			c.name(ch), ch.state, ch.task, ch.restarts, ch.last, ch.lastAt, ch.until,

@@ -1,0 +1,45 @@
+package supervisor_test
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"testing"
+
+	"go.uber.org/zap"
+
+	"github.com/gotasklet/tasklet/actor"
+	"github.com/gotasklet/tasklet/supervisor"
+)
+
+// What a tree costs whose rows do not fit into the log: a look at each tasklet, and words for 200.
+func BenchmarkFormat(b *testing.B) {
+	for _, n := range []int{100, 1_000, 10_000, 100_000} {
+		b.Run(fmt.Sprint("children=", n), func(b *testing.B) {
+			sys, err := actor.Start(actor.Config{Logger: zap.NewNop(), StallAfter: -1})
+			if err != nil {
+				b.Fatal(err)
+			}
+			children := make([]supervisor.Child, n)
+			for i := range children {
+				children[i] = supervisor.Child{
+					ID: fmt.Sprint("child-", i), Body: actor.Handle(actor.NewRef[int](), func(*actor.Tasklet, int) error { return nil }),
+				}
+			}
+			s, err := supervisor.Start(sys, supervisor.Spec{Children: children})
+			if err != nil {
+				b.Fatal(err)
+			}
+			b.ResetTimer()
+			for b.Loop() {
+				if err := supervisor.Format(io.Discard, s.Tasklet()); err != nil {
+					b.Fatal(err)
+				}
+			}
+			b.StopTimer()
+			if err := sys.Stop(context.Background()); err != nil {
+				b.Fatal(err)
+			}
+		})
+	}
+}
