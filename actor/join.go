@@ -2,6 +2,7 @@ package actor
 
 import (
 	"context"
+	"slices"
 
 	"github.com/gotasklet/tasklet/scheduler"
 )
@@ -20,9 +21,7 @@ func (t *Tasklet) Join(ctx context.Context) error {
 			if err := t.mayJoin(by, limit); err != nil {
 				return err
 			}
-			var place scheduler.Waiter
-			t.joiners.Add(&place)
-			err := by.Park(scheduler.Wait{Kind: scheduler.InJoin, On: t.task.Resource(), Ctx: limit, In: &place})
+			err := by.ParkIn(&t.joiners, scheduler.Wait{Kind: scheduler.InJoin, On: t.task.Resource(), Ctx: limit})
 			if err != nil && !t.HasFinished() {
 				return err
 			}
@@ -65,14 +64,20 @@ func (t *Tasklet) mayJoin(by *scheduler.Task, limit context.Context) error {
 	if t.parent == me {
 		return nil // the common case, fast where the tree is deep
 	}
-	for p := me.parent; p != nil; p = p.parent {
-		if p == t {
-			e := &DeadlockError{Chain: []scheduler.Link{{Task: me.Path(), Kind: scheduler.InJoin}, {Task: t.Path(), Kind: scheduler.InStop}}}
-			t.sys.hooks().Deadlock(by, e, false)
-			return e
+	p := me.parent
+	for p != t {
+		if p == nil {
+			return nil
 		}
+		p = p.parent
 	}
-	return nil
+	chain := []scheduler.Link{{Task: me.Path(), Kind: scheduler.InJoin}, {Task: t.Path(), Kind: scheduler.InStop}}
+	for p = me.parent; p != t; p = p.parent {
+		chain = slices.Insert(chain, 2, scheduler.Link{Task: p.Path(), Kind: scheduler.InStop})
+	}
+	e := &DeadlockError{Chain: chain}
+	t.sys.hooks().Deadlock(by, e, false)
+	return e
 }
 
 // joined is what a join returns for t, which has finished.

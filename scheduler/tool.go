@@ -53,6 +53,12 @@ func (t *Task) stand(l *Line, w Wait) (ok bool, err error) {
 	return ok, err
 }
 
+// ParkIn is Park at the end of l, in a place that the scheduler lends: waiting allocates nothing.
+func (t *Task) ParkIn(l *Line, w Wait) error {
+	_, err := t.stand(l, w)
+	return err
+}
+
 // hand ends the wait of the first in l, who stands in it by stand.
 func (l *Line) hand() {
 	l.first.Item = handed{}
