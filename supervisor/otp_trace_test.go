@@ -86,8 +86,8 @@ func (r *replay) child(c scenarioChild) supervisor.Child {
 	return spec
 }
 
-func (r *replay) spec(s *scenario) supervisor.Spec {
-	spec := supervisor.Spec{Intensity: s.Intensity, Period: time.Hour}
+func (r *replay) spec(s *scenario, period time.Duration) supervisor.Spec {
+	spec := supervisor.Spec{Intensity: s.Intensity, Period: period}
 	if s.Intensity == 0 {
 		spec.Intensity = supervisor.NoRestart
 	}
@@ -148,6 +148,10 @@ func (r *replay) command(t *actor.Tasklet, op string, arg json.RawMessage) strin
 		return result(r.sup.StopChild(t, id))
 	case "delete":
 		return result(r.sup.DeleteChild(t, id))
+	case "advance":
+		d, err := time.ParseDuration(id)
+		t.Sleep(d)
+		return result(err)
 	case "restart":
 		_, err := r.sup.RestartChild(t, id)
 		return result(err)
@@ -188,11 +192,11 @@ func (r *replay) step(t *actor.Tasklet, op, result string) scenarioStep {
 	return s
 }
 
-// play plays s to its end.
-func (s *scenario) play(t *actor.Tasklet) (steps []scenarioStep) {
+// play plays s to its end. books says what was wrong with the supervisor's books after a step.
+func (s *scenario) play(t *actor.Tasklet, period time.Duration) (steps []scenarioStep, books error) {
 	r := &replay{refs: map[string]actor.Ref[error]{}, attempts: map[string]int{}, events: []string{}}
 	res := "ok"
-	sup, err := supervisor.Start(t, r.spec(s))
+	sup, err := supervisor.Start(t, r.spec(s, period))
 	var start *supervisor.StartError
 	if errors.As(err, &start) {
 		res = "failed_to_start_child " + start.ID
@@ -204,7 +208,10 @@ func (s *scenario) play(t *actor.Tasklet) (steps []scenarioStep) {
 	steps = append(steps, step)
 	for _, c := range s.Commands {
 		if !step.Alive {
-			return steps
+			return steps, books
+		}
+		if books == nil {
+			books = r.sup.Check()
 		}
 		var op string
 		if err := json.Unmarshal(c[0], &op); err != nil {
@@ -218,7 +225,7 @@ func (s *scenario) play(t *actor.Tasklet) (steps []scenarioStep) {
 		_ = sup.Tasklet().Join(t)
 		steps = append(steps, r.step(t, "stop", "ok"))
 	}
-	return steps
+	return steps, books
 }
 
 func readScenarios(t testing.TB) (all []*scenario) {
@@ -239,7 +246,9 @@ func TestOTPTraces(t *testing.T) {
 	for _, s := range all {
 		t.Run(fmt.Sprint(s.N), func(t *testing.T) {
 			var got []scenarioStep
-			run(t, func(t *actor.Tasklet) { got = s.play(t) })
+			var books error
+			run(t, func(t *actor.Tasklet) { got, books = s.play(t, time.Hour) })
+			require.NoError(t, books)
 			for i := range min(len(got), len(s.Trace)) {
 				require.Equal(t, s.Trace[i], got[i], "step %d; commands %s", i, s.Commands)
 			}
