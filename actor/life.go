@@ -493,6 +493,9 @@ func (t *Tasklet) finish() {
 		t.closeDone()
 	}
 	x = t.ex.Load() // a joiner elsewhere may just have made it
+	if t.marks.Load()&markAway != 0 {
+		t.born() // stopped before it arrived
+	}
 	if (!failedStart || x.supervised == nil) && t != t.sys.daemons {
 		t.sys.emitExit(t, exit)
 	}

@@ -60,16 +60,18 @@ func (a *await) Interrupt() { a.cancel(ErrKilled) }
 // over is called on the other goroutine, last.
 func (a *await) over() { a.t.sys.sched.Inject(a) }
 
-// Do is the end of the wait, on the scheduler. With a seed those that have returned are taken in the order of their start, so
-// that the order does not depend on the other goroutines.
+// Do is the end of the wait, on the scheduler. With a seed it is only noted: see takeAwaits.
 func (a *await) Do() {
 	a.returned = true
-	s := a.t.sys
-	if !s.seeded {
+	if !a.t.sys.seeded {
 		a.finish()
-		return
 	}
-	for len(s.awaits) > 0 && s.awaits[0].returned {
+}
+
+// takeAwaits ends the first of the Awaits under way, in order of their start, if it has returned. It is called when nothing is
+// ready: with a seed, neither the order nor the moment may depend on the other goroutines.
+func (s *System) takeAwaits() {
+	if len(s.awaits) > 0 && s.awaits[0].returned {
 		first := s.awaits[0]
 		s.awaits = s.awaits[1:]
 		first.finish()

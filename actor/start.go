@@ -60,25 +60,33 @@ func (t *Tasklet) start(p Spawner, op string, opts []Option, allowed optionSet) 
 	if l != nil {
 		l.claim(t)
 	}
-	if !s.link(t, parent, !outside && !daemon) {
-		t.stillborn(l)
-		return
-	}
-	if t.phase == living {
-		t.announce(nil)
-	}
-	if s.wants(EventSpawn) {
-		s.emit(Event{Kind: EventSpawn, Tasklet: t})
-	}
-	if outside || daemon {
-		// Also for a daemon started from inside: the same way for all whose parent is not the caller.
-		if !s.sched.Inject((*arrival)(t)) {
-			s.unlink(t)
+	if !outside && !daemon {
+		if s.link(t, parent, true) {
+			t.born()
+			t.arrive(l)
+		} else {
 			t.stillborn(l)
 		}
 		return
 	}
-	t.arrive(l)
+	// Also for a daemon started from inside: the same way for all whose parent is not the caller.
+	t.marks.Or(markAway)
+	if !s.link(t, parent, false) {
+		t.stillborn(l)
+		return
+	}
+	// From here on the scheduler may meet t, and end it.
+	if !s.sched.Inject((*arrival)(t)) && !t.HasFinished() {
+		s.unlink(t)
+		t.stillborn(l)
+	}
+}
+
+// born tells that t has begun. On the scheduler.
+func (t *Tasklet) born() {
+	if t.sys.wants(EventSpawn) {
+		t.sys.emit(Event{Kind: EventSpawn, Tasklet: t})
+	}
 }
 
 // arrival is the part of a start that the scheduler does for a starter elsewhere.
@@ -89,11 +97,16 @@ func (a *arrival) Do() {
 	if t.phase == finished {
 		return // stopped with its parent meanwhile
 	}
+	t.marks.And(^uint32(markAway))
+	t.born()
 	t.arrive(t.inst.line())
 }
 
 // arrive makes t ready; a receiver that finds its mailbox empty stays idle, as there is nothing to be run. On the scheduler.
 func (t *Tasklet) arrive(l refLine) {
+	if t.phase == living {
+		t.announce(nil)
+	}
 	if l != nil {
 		l.open(t)
 		if _, waits := t.inst.(interface{ waitsFirst() }); waits && t.phase == living && l.idle() {

@@ -51,6 +51,11 @@ type System struct {
 	real    bool          // the clock is not virtual
 	done    chan struct{} // closed when the scheduler's goroutine has ended
 
+	// stopping is closed when the stop of the root begins: its body has ended, or a kill was asked for, which it may not get as
+	// long as somebody holds the scheduler.
+	stopping     chan struct{}
+	stoppingOnce sync.Once
+
 	events events
 
 	// mu protects the tree's links in all tasklets, and the following. Held for a few instructions, at start and end only.
@@ -59,13 +64,12 @@ type System struct {
 	living   int
 	leaked   []Leak
 	attached map[any]any
+	fatal    error // part of what Run returns
 
 	// Owned by the scheduler.
-	rand     *rand.Rand // nil without a seed
-	awaits   []*await   // with a seed: those under way, in order of their start
-	seeded   bool
-	mainDone bool // Run's main has returned
-	fatal    error
+	rand   *rand.Rand // nil without a seed
+	awaits []*await   // with a seed: those under way, in order of their start
+	seeded bool
 }
 
 func newSystem(ctx context.Context, cfg Config, main instance) (*System, error) {
@@ -80,7 +84,7 @@ func newSystem(ctx context.Context, cfg Config, main instance) (*System, error) 
 		name = "tasklet"
 	}
 	checkName("Config.Name", name)
-	s := &System{name: name, ctx: ctx, plain: context.WithoutCancel(ctx), done: make(chan struct{}), seeded: cfg.Seed != 0}
+	s := &System{name: name, ctx: ctx, plain: context.WithoutCancel(ctx), done: make(chan struct{}), stopping: make(chan struct{}), seeded: cfg.Seed != 0}
 	if s.seeded {
 		s.rand = rand.New(rand.NewPCG(cfg.Seed, 1))
 		binary.BigEndian.PutUint64(s.id[:], s.rand.Uint64())
@@ -111,7 +115,7 @@ func newSystem(ctx context.Context, cfg Config, main instance) (*System, error) 
 }
 
 // Run runs main as the root tasklet of a new system, until it and everything below it is finished, and returns main's own error.
-// When ctx is done the tree is stopped; if main unwinds because of that, the error is context.Cause(ctx). If tasklets could
+// When ctx is done the tree is stopped, and main not even called if it is done from the start; if main unwinds because of that, the error is context.Cause(ctx). If tasklets could
 // not be stopped, a *StopError that names them is joined to it. With a virtual clock, a system in which nothing can ever happen
 // again is an error too: main is killed, with a *DeadlockError as the result.
 func Run(ctx context.Context, cfg Config, main func(t *Tasklet) error) error {
@@ -123,11 +127,14 @@ func Run(ctx context.Context, cfg Config, main func(t *Tasklet) error) error {
 	if err != nil {
 		return err
 	}
+	if ctx.Err() != nil {
+		s.root.kill(nil) // before it can begin
+	}
 	s.loop()
-	s.sched.Inject((*arrival)(s.root))
+	s.sched.InjectFunc(func() { s.root.arrive(nil) })
 	unhook := context.AfterFunc(ctx, func() { s.root.kill(nil) })
 	defer unhook()
-	stopErr := s.wait(nil)
+	stopErr := s.wait(context.Background()) // no limit
 	err = s.root.result()
 	if err == ErrKilled && ctx.Err() != nil {
 		err = context.Cause(ctx)
@@ -152,9 +159,7 @@ func (s *System) loop() {
 	go func() {
 		defer close(s.done)
 		if err := s.sched.Run(); err != nil {
-			s.mu.Lock()
-			s.fatal = err
-			s.mu.Unlock()
+			s.addFatal(err)
 		}
 		for _, t := range s.sched.Leaked() {
 			s.leakTask(t)
@@ -178,17 +183,19 @@ func (s *System) Stop(ctx context.Context) error {
 	return s.wait(ctx)
 }
 
-// hogPatience is how long a stop waits for a tasklet that holds the scheduler: the time that it has to end, and the one that it
-// has after its kill became hard.
-const hogPatience = defaultShutdown + hardTime
+// Times of the wall clock. Variables for tests.
+var (
+	// hogPatience is how long a stop waits for a tasklet that holds the scheduler: the time that it has to end, and the one that
+	// it has after its kill became hard.
+	hogPatience = defaultShutdown + hardTime
+	// lastWait is how long Stop waits when its context is done and all kills have become hard.
+	lastWait = hardTime
+)
 
-// wait waits for the end of the system. ctx limits the wait of Stop; nil: no limit.
+// wait waits for the end of the system, or of ctx.
 func (s *System) wait(ctx context.Context) error {
-	var limit <-chan struct{}
-	if ctx != nil {
-		limit = ctx.Done()
-	}
-	over := s.root.Done() // the stop has begun
+	limit := ctx.Done()
+	over := s.stopping
 	var look <-chan time.Time
 	var last uint64
 	var since time.Time
@@ -214,26 +221,41 @@ func (s *System) wait(ctx context.Context) error {
 	}
 }
 
+// beginStop lets wait look for a tasklet that holds the scheduler.
+func (s *System) beginStop() { s.stoppingOnce.Do(func() { close(s.stopping) }) }
+
 // giveUp is called when Stop may wait no longer.
 func (s *System) giveUp(ctx context.Context) error {
-	s.sched.InjectFunc(func() {
-		for _, top := range []*Tasklet{s.root, s.daemons} {
-			for t := range top.Tree() {
-				if t != s.daemons { // which ends after the root
-					t.harden()
-				}
-			}
-		}
-	})
+	s.sched.InjectFunc(s.harden)
 	select {
 	case <-s.done:
 		return s.stopError()
-	case <-time.After(hardTime):
+	case <-time.After(lastWait):
 	}
 	// Whoever is parked is left to the scheduler, which kills a few times more; a hog is left alone.
 	err := s.hogError()
 	s.sched.Stop()
 	return joinErrors(scheduler.ContextError(ctx), err)
+}
+
+// harden makes everybody's kill hard. On the scheduler.
+func (s *System) harden() {
+	for _, top := range []*Tasklet{s.root, s.daemons} {
+		for t := range top.Tree() {
+			if t != s.daemons { // which ends after the root
+				t.harden()
+			}
+		}
+	}
+}
+
+// addFatal makes err part of what Run returns, and reports whether it is the first.
+func (s *System) addFatal(err error) (first bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	first = s.fatal == nil
+	s.fatal = joinErrors(s.fatal, err)
+	return first
 }
 
 // hogError names everybody who has not finished.
@@ -248,6 +270,7 @@ func (s *System) hogError() error {
 			l := Leak{Path: t.Path()}
 			if t.task.ID() == id && id != 0 {
 				l.Stack = s.sched.Hog()
+				s.emit(Event{Kind: EventLeak, Tasklet: t, Stack: l.Stack})
 			}
 			leaked = append(leaked, l)
 		}
@@ -406,7 +429,7 @@ func (s *System) findID(id uint64) *Tasklet {
 
 // hooks are what the scheduler tells the system.
 func (s *System) hooks() scheduler.Hooks {
-	return scheduler.Hooks{
+	h := scheduler.Hooks{
 		Name:      func(t *scheduler.Task) string { return taskletOf(t).Path() },
 		ExitValue: func(t *scheduler.Task) any { return &TaskletExit{taskletOf(t)} },
 		Context:   func(t *scheduler.Task) scheduler.TaskContext { return taskletOf(t) },
@@ -420,6 +443,10 @@ func (s *System) hooks() scheduler.Hooks {
 		Quiescent: s.quiescent,
 		Stall:     s.stalled,
 	}
+	if s.seeded {
+		h.Idle = s.takeAwaits
+	}
+	return h
 }
 
 // taskletOf gives the tasklet whose part a task is.
@@ -441,7 +468,7 @@ func (s *System) stalled(st scheduler.Stall) {
 // that is a deadlock, at least within the system.
 func (s *System) quiescent() {
 	e := DeadlockError{Quiescent: true}
-	waiting := false // for something else than messages
+	waiting := s.root.marks.Load()&markOver != 0 // for something else than messages
 	for _, top := range []*Tasklet{s.root, s.daemons} {
 		for t := range top.Tree() {
 			if kind, on, _ := t.task.Waits(); kind != scheduler.NotParked {
@@ -463,7 +490,13 @@ func (s *System) quiescent() {
 		Kind: EventDeadlock, Tasklet: s.root, Err: &e, Soft: !fatal,
 		Fields: []zap.Field{zap.String("chain", e.String()), zap.Bool("soft", !fatal)},
 	})
-	if fatal {
+	switch {
+	case !fatal:
+	case s.root.marks.Load()&markOver == 0:
 		s.root.kill(&e)
+	case s.addFatal(&e):
+		s.harden() // main has ended, and waits for somebody who has all the time
+	default:
+		s.sched.Stop()
 	}
 }

@@ -60,6 +60,7 @@ const (
 	markKilled               // the result is ErrKilled, if extra has no other
 	markStopped              // by its parent, not by somebody's Kill
 	markInHand               // it failed while it handled a message
+	markAway                 // started from elsewhere, and not yet arrived on its scheduler
 	markParent               // it has or had children; set under System.mu before the first is linked
 )
 
@@ -188,6 +189,9 @@ func (t *Tasklet) kill(cause error) {
 		}
 		x.mu.Unlock()
 	}
+	if t == t.sys.root {
+		t.sys.beginStop()
+	}
 	if t.task.Kill(false) {
 		t.extra().killedAt.Store(max(1, t.task.Scheduler().Nanotime()))
 		t.sys.emit(Event{Kind: EventKill, Tasklet: t, Err: cause})
@@ -315,6 +319,9 @@ func (t *Tasklet) markOver() {
 
 // closeDone tells those who wait for the context's end. After markOver was set.
 func (t *Tasklet) closeDone() {
+	if t == t.sys.root {
+		t.sys.beginStop()
+	}
 	x := t.ex.Load()
 	if x == nil {
 		return // who allocates it from now on sees the mark

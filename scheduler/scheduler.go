@@ -37,6 +37,9 @@ type Hooks struct {
 	// Quiescent is called when nothing is ready, no timer runs and nothing outside is awaited: with a virtual clock at once
 	// (and it may make something ready), with a real one after a second, once until something happens again.
 	Quiescent func()
+	// Idle is called when nothing is ready, before anything else is done about that, and once in a while when there never is such a
+	// moment. For what shall happen in a moment that does not depend on other goroutines; it may make something ready.
+	Idle func()
 	// Stall is called, on another goroutine, when a task keeps control for too long, and again when that is over.
 	Stall func(Stall)
 	// Context gives the task's own context, for tasks that are part of a TaskContext.
@@ -85,6 +88,8 @@ type Scheduler struct {
 const (
 	// glance is the number of activations after which the loop looks at the timers though tasks are ready.
 	glance = 64
+	// neverIdle is the number of activations after which Hooks.Idle is called though tasks are ready.
+	neverIdle = glance << 10
 	// maxFree is how many free coroutines are kept: each has a stack of 8 KiB or so, and making one costs half a microsecond.
 	maxFree = 256
 	// maxSpare is how many free places in lines are kept. A list of coroutines of this length does not shrink.
@@ -165,6 +170,9 @@ func (s *Scheduler) next() *Task {
 		}
 		if s.tick++; s.tick%glance == 0 {
 			s.expire()
+			if s.hooks.Idle != nil && s.tick%neverIdle == 0 {
+				s.idleHook()
+			}
 		}
 		if s.stopping {
 			return s.last()
@@ -382,6 +390,11 @@ func (s *Scheduler) idle() {
 	if s.ready.n > 0 || s.door.pending.Load() {
 		return
 	}
+	if s.hooks.Idle != nil {
+		if s.idleHook(); s.ready.n > 0 || s.stopping {
+			return
+		}
+	}
 	if !s.yielded {
 		// Others may be about to inject something: giving way once is far cheaper than to sleep and be woken. More than
 		// once, or spinning, costs more than it gains on a machine with few cores (measured).
@@ -418,6 +431,11 @@ func (s *Scheduler) idle() {
 		d = calm
 	}
 	s.sleep(d)
+}
+
+func (s *Scheduler) idleHook() {
+	defer s.caught()
+	s.hooks.Idle()
 }
 
 func (s *Scheduler) quiescent() {
