@@ -64,7 +64,7 @@ func BenchmarkRestart(b *testing.B) {
 					return nil
 				})
 				_, err := supervisor.Start(t, supervisor.Spec{
-					Intensity: 1 << 40, Period: time.Nanosecond, Children: []supervisor.Child{{ID: "a", Body: body}},
+					Intensity: 1 << 30, Period: time.Nanosecond, Children: []supervisor.Child{{ID: "a", Body: body}},
 				})
 				if err != nil {
 					b.Error(err)
@@ -144,7 +144,7 @@ func BenchmarkChildren(b *testing.B) {
 					for range b.N {
 						b.StopTimer()
 						refs := make([]actor.Ref[bool], n)
-						spec := supervisor.Spec{Strategy: w.strategy, Intensity: 1 << 40, Children: children(n, refs)}
+						spec := supervisor.Spec{Strategy: w.strategy, Intensity: 1 << 30, Children: children(n, refs)}
 						if w.do == nil {
 							b.StartTimer()
 						}

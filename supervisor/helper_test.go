@@ -125,8 +125,8 @@ func states(t *actor.Tasklet, s *supervisor.Supervisor) string {
 	return strings.Join(out, ", ")
 }
 
-// order gives the names of t's children in the tree.
-func order(t *actor.Tasklet) string {
+// inTree gives the names of t's children in the tree.
+func inTree(t *actor.Tasklet) string {
 	var names []string
 	for _, c := range t.Children() {
 		names = append(names, c.Name())

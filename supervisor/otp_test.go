@@ -65,7 +65,7 @@ func TestRestartTypes(t *testing.T) {
 							require.False(t, f.ref("b").IsDead())
 						}
 						require.Equal(t, strings.ReplaceAll(strings.ReplaceAll(strings.ReplaceAll(states(t0, s),
-							"b stopped, ", ""), ",", ""), " running", ""), order(s.Tasklet()), "the tree has the order of the spec")
+							"b stopped, ", ""), ",", ""), " running", ""), inTree(s.Tasklet()), "the tree has the order of the spec")
 					})
 				})
 			}
@@ -109,7 +109,7 @@ func TestIgnore(t *testing.T) {
 		require.NoError(t, err)
 		require.Equal(t, task, f.ref("a").Tasklet())
 		require.Equal(t, "a running, c running", states(t0, s))
-		require.Equal(t, "a c", order(s.Tasklet()))
+		require.Equal(t, "a c", inTree(s.Tasklet()))
 
 		// A restart may be ignored too.
 		f.fail["a"] = []error{actor.ErrStop}

@@ -24,14 +24,14 @@ func TestStopOrder(t *testing.T) {
 		for _, id := range []string{"b", "a", "d", "c", "a"} {
 			f.send(t0, id, errCrash)
 		}
-		require.Equal(t, "a b c d", order(s.Tasklet()))
+		require.Equal(t, "a b c d", inTree(s.Tasklet()))
 		require.NoError(t, s.StopChild(t0, "b"))
 		require.NoError(t, s.StopChild(t0, "c"))
 		_, err := s.StartChild(t0, f.child("e"))
 		require.NoError(t, err)
 		_, err = s.RestartChild(t0, "c")
 		require.NoError(t, err)
-		require.Equal(t, "a c d e", order(s.Tasklet()))
+		require.Equal(t, "a c d e", inTree(s.Tasklet()))
 		_, err = s.RestartChild(t0, "b")
 		require.NoError(t, err)
 		f.took()
@@ -47,7 +47,7 @@ func TestStopOrder(t *testing.T) {
 			require.NoError(t, f.ref(id).Send(t0, errCrash))
 		}
 		settle(t0)
-		require.Equal(t, "a b c d e", order(s.Tasklet()))
+		require.Equal(t, "a b c d e", inTree(s.Tasklet()))
 	})
 	// While one is being started: its neighbour ends meanwhile.
 	run(t, func(t0 *actor.Tasklet) {
@@ -60,7 +60,7 @@ func TestStopOrder(t *testing.T) {
 		f.send(t0, "c", errCrash)
 		f.send(t0, "a", errCrash)
 		t0.Sleep(time.Second)
-		require.Equal(t, "a b c d", order(s.Tasklet()))
+		require.Equal(t, "a b c d", inTree(s.Tasklet()))
 	})
 }
 
