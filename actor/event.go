@@ -363,6 +363,9 @@ func (v *events) entry(e *Event, level zapcore.Level, fields []zap.Field) {
 	if t := e.Tasklet; t != nil {
 		fields = append(fields, zap.Stringer("tasklet", t.ID()), zap.String("path", e.Path), zap.String("kind", t.kindName()))
 	}
+	if e.Tasklet == nil && e.Path != "" {
+		fields = append(fields, zap.String("path", e.Path)) // the name of a ref that nobody reads yet
+	}
 	if e.Message != nil {
 		fields = append(fields, zap.Stringer("message", e.Message))
 	}

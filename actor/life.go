@@ -197,7 +197,9 @@ func (t *Tasklet) recovered() {
 		x.cause = nil
 		x.mu.Unlock()
 	}
-	t.sys.emit(Event{Kind: EventKillRecovered, Tasklet: t})
+	if _, hard := t.task.Killed(); !hard || t.marks.Or(markStubborn)&markStubborn == 0 { // a hard kill is raised again and again
+		t.sys.emit(Event{Kind: EventKillRecovered, Tasklet: t})
+	}
 }
 
 // stopChildren stops the children one by one, the newest first, and waits for each without a stack: the end of the child and a

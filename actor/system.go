@@ -66,6 +66,8 @@ type System struct {
 	attached map[any]any
 	fatal    error // part of what Run returns
 
+	hog *Tasklet // of the last stall; owned by the watchdog's goroutine
+
 	// Owned by the scheduler.
 	rand   *rand.Rand // nil without a seed
 	awaits []*await   // with a seed: those under way, in order of their start
@@ -453,15 +455,15 @@ func (s *System) hooks() scheduler.Hooks {
 func taskletOf(t *scheduler.Task) *Tasklet { return (*Tasklet)(t.Runner().(*runner)) }
 
 func (s *System) stalled(st scheduler.Stall) {
-	t := s.findID(st.ID)
-	if t == nil {
+	kind := EventStallOver
+	if !st.Over {
+		kind = EventStall
+		s.hog = s.findID(st.ID) // kept: when it is over, it may have finished
+	}
+	if s.hog == nil {
 		return
 	}
-	kind := EventStall
-	if st.Over {
-		kind = EventStallOver
-	}
-	s.emit(Event{Kind: kind, Tasklet: t, Stack: st.Stack, Fields: []zap.Field{zap.Duration("for", st.For)}})
+	s.emit(Event{Kind: kind, Tasklet: s.hog, Stack: st.Stack, Fields: []zap.Field{zap.Duration("for", st.For)}})
 }
 
 // quiescent is called when nothing can happen any more unless somebody outside does something. If a tasklet waits all the same,

@@ -61,6 +61,7 @@ const (
 	markStopped              // by its parent, not by somebody's Kill
 	markInHand               // it failed while it handled a message
 	markAway                 // started from elsewhere, and not yet arrived on its scheduler
+	markStubborn             // it has recovered a hard kill
 	markParent               // it has or had children; set under System.mu before the first is linked
 )
 
