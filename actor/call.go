@@ -166,7 +166,7 @@ func Call[M, R any](ctx context.Context, to Ref[M], msg func(Reply[R]) M) (R, er
 	}
 	gen := c.gen() + 1
 	c.err = nil
-	c.state.Store(uint64(gen)*callGen | callOpen)
+	c.state.Store(uint64(gen) * callGen) // open
 	m := msg(Reply[R]{c, gen})
 	var err error
 	if by == nil {

@@ -402,7 +402,7 @@ type watch struct {
 
 // watch makes the end of ctx end the wait that t is about to begin.
 func (t *Task) watch(ctx context.Context) (w watch) {
-	seq := t.waitSeq + 1
+	seq := t.waitSeq
 	if c := ours(ctx); c != nil {
 		w.ours, w.foreign = c, c.foreign
 		c.mu.Lock()

@@ -51,11 +51,11 @@ func inVirtual(t *testing.T, f func(t *Task)) {
 }
 
 // waitUnder parks under ctx and gives the error, and how long it took.
-func waitUnder(t *Task, ctx context.Context) (error, time.Duration) {
+func waitUnder(t *Task, ctx context.Context) (time.Duration, error) {
 	_, limit := From(ctx)
 	begin := t.s.Nanotime()
 	err := t.Park(Wait{Kind: InReceive, Ctx: limit})
-	return err, time.Duration(t.s.Nanotime() - begin)
+	return time.Duration(t.s.Nanotime() - begin), err
 }
 
 func TestFrom(t *testing.T) {
@@ -105,10 +105,11 @@ func (c taskContext) Task() *Task           { return c.Context.(*Task) }
 func TestMisuseOfContexts(t *testing.T) {
 	s := New(Config{Clock: NewVirtualClock(time.Time{}), Hooks: Hooks{Name: func(t *Task) string { return fmt.Sprintf("/t%d", t.id) }}})
 	var other *Task
-	wantPanic(t, "scheduler: Send with a nil context", func() { Caller(nil, "Send") }) //nolint:staticcheck // that is the misuse
+	var none context.Context
+	wantPanic(t, "scheduler: Send with a nil context", func() { Caller(none, "Send") })
 	wantPanic(t, "scheduler: Send called outside a task: its context belongs to none", func() { Caller(context.Background(), "Send") })
-	wantPanic(t, "scheduler: WithTimeout with a nil context", func() { WithTimeout(nil, 1) })             //nolint:staticcheck
-	wantPanic(t, "scheduler: WithDeadline with a nil context", func() { WithDeadline(nil, time.Time{}) }) //nolint:staticcheck
+	wantPanic(t, "scheduler: WithTimeout with a nil context", func() { WithTimeout(none, 1) })
+	wantPanic(t, "scheduler: WithDeadline with a nil context", func() { WithDeadline(none, time.Time{}) })
 	other = spawn(s, 1, park)
 	wantPanic(t, "scheduler: Send with the context of /t1, but nothing is running: a context may be used only inside its own task", func() { Caller(other, "Send") })
 	spawn(s, 2, func(t *Task) {
@@ -303,7 +304,7 @@ func TestEndOfAContext(t *testing.T) {
 								e.end()
 							})
 						}
-						err, took := waitUnder(t, e.ctx)
+						took, err := waitUnder(t, e.ctx)
 						if err != test.wait || took != test.after {
 							fail(t.s, "the wait ended with %v after %v, want %v after %v", err, took, test.wait, test.after)
 						}
@@ -321,7 +322,7 @@ func TestEndOfAContext(t *testing.T) {
 						if e.ctx.Err() != test.err || context.Cause(e.ctx) != test.cause {
 							fail(t.s, "Err %v, Cause %v; want %v, %v", e.ctx.Err(), context.Cause(e.ctx), test.err, test.cause)
 						}
-						if err, took := waitUnder(t, e.ctx); err != test.wait || took != 0 {
+						if took, err := waitUnder(t, e.ctx); err != test.wait || took != 0 {
 							fail(t.s, "the next wait ended with %v after %v", err, took)
 						}
 						if t.s.outside != 0 {
@@ -374,7 +375,7 @@ func TestResultWinsOverTheEndOfTheContext(t *testing.T) {
 						c.Done()
 					}
 					spawn(s, 2, func(*Task) { both(t, cancel) })
-					if err, _ := waitUnder(t, c); err != nil {
+					if _, err := waitUnder(t, c); err != nil {
 						fail(s, "the wait ended with %v", err)
 					}
 					if c.Err() == nil {
@@ -426,7 +427,7 @@ func TestCancelFromAGoroutine(t *testing.T) {
 			time.Sleep(time.Minute)
 			cancel()
 		}()
-		if err, took := waitUnder(t, c); err != context.Canceled || took != 0 {
+		if took, err := waitUnder(t, c); err != context.Canceled || took != 0 {
 			fail(t.s, "%v after %v", err, took)
 		}
 		t.s.AwaitOutside(-1)
@@ -446,7 +447,7 @@ func TestLateEndOfAContextEndsNoOtherWait(t *testing.T) {
 				t.Wake()
 				c.cancel()
 			})
-			if err, _ := waitUnder(t, c.ctx); err != nil {
+			if _, err := waitUnder(t, c.ctx); err != nil {
 				fail(t.s, "the wait ended with %v", err)
 			}
 			if err := t.Park(Wait{Kind: InReceive, Until: t.s.After(time.Second)}); err != ErrTimeout {
@@ -532,7 +533,7 @@ func TestVirtualTimeWaitsForForeignContexts(t *testing.T) {
 					time.Sleep(time.Hour) // of the bubble: real time goes on
 					cancel()
 				}()
-				if err, took := waitUnder(t, derive(foreign)); err != context.Canceled || took != 0 {
+				if took, err := waitUnder(t, derive(foreign)); err != context.Canceled || took != 0 {
 					fail(t.s, "the wait ended with %v after %v", err, took)
 				}
 				t.Sleep(time.Second)
@@ -547,8 +548,7 @@ func TestVirtualTimeWaitsForForeignContexts(t *testing.T) {
 // Contexts that add nothing but values to ours, or to the task's own, don't hold virtual time.
 func TestValuesDoNotHoldVirtualTime(t *testing.T) {
 	own := make(chan struct{})
-	var s *Scheduler
-	s = New(Config{Clock: NewVirtualClock(time.Time{}), Hooks: Hooks{Context: func(t *Task) TaskContext { return taskContext{t, own} }}})
+	s := New(Config{Clock: NewVirtualClock(time.Time{}), Hooks: Hooks{Context: func(t *Task) TaskContext { return taskContext{t, own} }}})
 	spawn(s, 1, func(t *Task) {
 		value := func(c context.Context) context.Context { return context.WithValue(c, ctxKey("k"), 1) }
 		for _, derive := range []func() context.Context{
@@ -556,7 +556,7 @@ func TestValuesDoNotHoldVirtualTime(t *testing.T) {
 			func() context.Context { return first(WithTimeout(value(t), time.Second)) },
 			func() context.Context { return first(WithTimeout(value(taskContext{t, own}), time.Second)) },
 		} {
-			if err, took := waitUnder(t, derive()); err != ErrTimeout || took != time.Second {
+			if took, err := waitUnder(t, derive()); err != ErrTimeout || took != time.Second {
 				fail(s, "the wait ended with %v after %v", err, took)
 			}
 		}
@@ -580,7 +580,7 @@ func TestCancelOfAnOuterContextIsPrompt(t *testing.T) {
 			cancel = c
 			inner, _ := WithTimeout(outer, time.Hour)
 			inner, _ = WithTimeout(context.WithValue(inner, ctxKey("k"), 1), time.Hour)
-			if err, took := waitUnder(t, inner); err != context.Canceled || took != time.Second {
+			if took, err := waitUnder(t, inner); err != context.Canceled || took != time.Second {
 				fail(s, "the wait ended with %v after %v", err, took)
 			}
 			s.Stop()
@@ -611,7 +611,7 @@ func TestDerivingStartsNothing(t *testing.T) {
 		spawn(t.s, 2, func(*Task) { t.Wake() })
 		for _, ctx := range []context.Context{inner, context.WithValue(inner, ctxKey("k"), 2), over} {
 			t.s.InjectFunc(t.Wake)
-			if err, _ := waitUnder(t, ctx); err != nil {
+			if _, err := waitUnder(t, ctx); err != nil {
 				fail(t.s, "%v", err)
 			}
 		}
@@ -695,7 +695,7 @@ func TestContextsFromManyGoroutines(t *testing.T) {
 					cancelD()
 				})
 			}
-			if err, _ := waitUnder(t, inner); err != context.Canceled {
+			if _, err := waitUnder(t, inner); err != context.Canceled {
 				fail(s, "the wait ended with %v", err)
 			}
 			cancelInner()

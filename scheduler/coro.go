@@ -24,14 +24,8 @@ type coro struct {
 	at   *slot // where it is parked; meaningless while it runs
 	task *Task // the task that keeps this coroutine while parked; nil for a free one
 	quit bool  // told to end by stop
-	died bool  // its goroutine is unwinding from runtime.Goexit or a panic (only the trampoline asks)
+	died bool  // its goroutine is unwinding from runtime.Goexit or a panic
 	pos  int   // index in Scheduler.coros
-}
-
-type slot struct {
-	next  func() (struct{}, bool)
-	yield func(struct{}) bool
-	mid   bool // the goroutine parked here called next, so the one that wants its place must call yield
 }
 
 // newCoro makes a coroutine that runs body when control is first handed to it. When body returns, control goes to s.target.

@@ -2,6 +2,12 @@
 
 package scheduler
 
+type slot struct {
+	next  func() (struct{}, bool)
+	yield func(struct{}) bool
+	mid   bool // the goroutine parked here called next, so the one that wants its place must call yield
+}
+
 // swap parks the caller in sl and wakes the goroutine that was parked there.
 func (sl *slot) swap() {
 	if sl.mid {
@@ -37,6 +43,7 @@ func (s *Scheduler) handOn(me *coro) {
 // When the goroutine is gone, the runtime wakes whoever is parked in its own slot; if that one called next, iter.Pull makes
 // the Goexit go on there. A caller of yield gets no Goexit. So the heir itself goes into the slot by yield first.
 func (s *Scheduler) goexit(me *coro) {
+	me.died = true
 	heir := s.newCoro(s.work)
 	if me.own.mid {
 		s.victim = me

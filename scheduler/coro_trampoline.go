@@ -6,6 +6,11 @@ package scheduler
 // nothing that iter.Pull does not promise. It is here so that a change in the Go runtime can't stop the library: the tests
 // of this package pass with either file.
 
+type slot struct {
+	next  func() (struct{}, bool)
+	yield func(struct{}) bool
+}
+
 func (s *Scheduler) switchTo(me, x *coro) {
 	s.target = x
 	if me != s.driver {

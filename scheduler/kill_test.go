@@ -255,8 +255,7 @@ func TestKillOfAnInterrupterWait(t *testing.T) {
 		w := Waiter{Item: &item}
 		asked := make(chan bool, 1)
 		item.f = func() { asked <- true }
-		var x *Task
-		x = spawn(s, 1, func(t *Task) {
+		x := spawn(s, 1, func(t *Task) {
 			go func() {
 				<-asked
 				time.Sleep(time.Hour) // it takes its time
@@ -455,4 +454,22 @@ func TestKillFromManyGoroutines(t *testing.T) {
 	mustEnd(t, s)
 	close(quit)
 	g.Wait()
+}
+
+// A wake-up belongs to one wait: if that one was refused (its context was done), the wake-up does not end the next.
+func TestWakeUpForARefusedWait(t *testing.T) {
+	var slept time.Duration
+	inTask(t, Config{Clock: NewVirtualClock(time.Time{})}, func(t *Task) {
+		ctx, cancel := WithTimeout(t, time.Hour)
+		cancel()
+		w := t.NextWait()
+		w.Send()
+		_ = t.Park(Wait{Kind: InReceive, Ctx: ctx})
+		begin := t.s.Nanotime()
+		t.Sleep(time.Minute)
+		slept = time.Duration(t.s.Nanotime() - begin)
+	})
+	if slept != time.Minute {
+		t.Errorf("slept %v", slept)
+	}
 }

@@ -274,8 +274,7 @@ func TestIdleDoesNotPoll(t *testing.T) {
 		s := New(Config{Hooks: Hooks{Stall: func(Stall) {}}})
 		passes := func() uint32 { return s.tick }
 		var before uint32
-		var x *Task
-		x = spawn(s, 1, func(t *Task) {
+		x := spawn(s, 1, func(t *Task) {
 			before = passes()
 			t.Sleep(100 * time.Hour)
 			if n := passes() - before; n > 20 {

@@ -196,6 +196,7 @@ func (t *Task) Park(w Wait) error {
 	if t.s.current != t || t.state != Running {
 		t.mayNotBlock()
 	}
+	t.waitSeq++ // also for a wait that ends before it begins: a wake-up for it must not end the next
 	if t.kill.Load() != 0 {
 		t.raisePending(w.In)
 	}
@@ -256,7 +257,6 @@ func (t *Task) suspend(w Wait) {
 	s, me := t.s, t.s.running
 	t.kind, t.waitsOn, t.waiter = w.Kind, w.On, w.In
 	t.since = s.now
-	t.waitSeq++
 	t.co, me.task = me, t
 	t.state = Parked
 	if w.Kind == InYield {
@@ -321,6 +321,7 @@ func (t *Task) Yield() {
 	if t.s.current != t || t.state != Running {
 		t.mayNotBlock()
 	}
+	t.waitSeq++
 	if t.kill.Load() != 0 {
 		t.raisePending(nil)
 	}
