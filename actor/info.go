@@ -128,3 +128,17 @@ func (t *Tasklet) InHand() reflect.Type {
 
 // MessageType is the type of the messages that t takes; nil if it takes none.
 func (t *Tasklet) MessageType() reflect.Type { return messageType(t.inst) }
+
+// Kinds of wait, as in Info.Wait: scheduler.Kind, for those who build on this package only.
+const (
+	NotParked = scheduler.NotParked
+	InYield   = scheduler.InYield
+	InSleep   = scheduler.InSleep
+	InReceive = scheduler.InReceive
+	InSend    = scheduler.InSend
+	InJoin    = scheduler.InJoin
+	InCall    = scheduler.InCall
+	InStop    = scheduler.InStop
+	InAwait   = scheduler.InAwait
+	InMutex   = scheduler.InMutex
+)

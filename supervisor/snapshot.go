@@ -7,7 +7,6 @@ import (
 
 	"github.com/gotasklet/tasklet/actor"
 	"github.com/gotasklet/tasklet/mailbox"
-	"github.com/gotasklet/tasklet/scheduler"
 )
 
 // A Row is what a tree shows of a tasklet, or of a child of a supervisor that has none because it is stopped or waits to be
@@ -303,11 +302,11 @@ func stateOf(n *node, g actor.Glance) RowState {
 		return RowReady
 	case "parked":
 		switch g.Wait {
-		case scheduler.InSleep:
+		case actor.InSleep:
 			return RowSleeping
-		case scheduler.InReceive:
+		case actor.InReceive:
 			return RowIdle
-		case scheduler.InYield, scheduler.NotParked:
+		case actor.InYield, actor.NotParked:
 			return RowReady
 		}
 		return RowParked
@@ -327,7 +326,7 @@ func noiseOf(n *node, g actor.Glance, recently bool) uint8 {
 		return 90
 	case n.flags&flagFull != 0:
 		return 80
-	case n.state == RowStarting && g.Wait != scheduler.NotParked && g.For >= longWait,
+	case n.state == RowStarting && g.Wait != actor.NotParked && g.For >= longWait,
 		(n.state == RowStopping || g.Killed) && g.KilledFor >= longWait:
 		return 75
 	case n.flags&flagRestarted != 0:
@@ -340,7 +339,7 @@ func noiseOf(n *node, g actor.Glance, recently bool) uint8 {
 		return 45
 	case n.state == RowParked && g.For >= longWait:
 		switch g.Wait {
-		case scheduler.InSend, scheduler.InCall, scheduler.InMutex, scheduler.InStop:
+		case actor.InSend, actor.InCall, actor.InMutex, actor.InStop:
 			return 40
 		}
 		return 20 // may be as it should be: a main that joins its children
@@ -381,7 +380,7 @@ func (w *survey) row(i int) Row {
 	}
 	r.Mailbox, r.Killed = g.Mailbox, g.KilledFor
 	r.For = g.For
-	if r.State == RowParked || r.State == RowStarting && g.Wait != scheduler.NotParked {
+	if r.State == RowParked || r.State == RowStarting && g.Wait != actor.NotParked {
 		r.Wait = g.Wait.String()
 	} else {
 		r.On = ""
