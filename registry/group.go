@@ -30,7 +30,7 @@ type Group[M any] struct {
 
 	// mu protects the following. It may be locked under Registry.mu.
 	mu      sync.Mutex
-	members []*member[M] // in order of joining, with some that have left
+	members []*member[M] // in order of joining, with some that have left; the beginnings of it are lists, so it only grows
 	left    int          // how many of them
 	last    uint64       // whose turn it was in Next, when now was last thrown away
 }
@@ -162,13 +162,19 @@ func (g *Group[M]) changed() {
 
 // sweep forgets those who have left. Under mu.
 func (g *Group[M]) sweep() {
-	if g.left > 0 {
-		g.members = slices.DeleteFunc(g.members, func(m *member[M]) bool { return m.left })
-		g.left = 0
+	if g.left == 0 {
+		return
 	}
+	stay := make([]*member[M], 0, len(g.members)-g.left)
+	for _, m := range g.members {
+		if !m.left {
+			stay = append(stay, m)
+		}
+	}
+	g.members, g.left = stay, 0
 }
 
-// list gives the members: after a change it is made anew, which takes a time that grows with their number.
+// list gives the members. When some have left it is made anew, which takes a time that grows with their number.
 func (g *Group[M]) list() *list[M] {
 	if l := g.now.Load(); l != nil {
 		return l
@@ -179,7 +185,7 @@ func (g *Group[M]) list() *list[M] {
 		return l // somebody else was faster, and turns were taken
 	}
 	g.sweep()
-	l := &list[M]{members: slices.Clone(g.members)}
+	l := &list[M]{members: slices.Clip(g.members)}
 	next, _ := slices.BinarySearchFunc(l.members, g.last+1, func(m *member[M], id uint64) int { return cmp.Compare(m.id, id) })
 	l.turn.Store(uint64(next))
 	g.now.Store(l)
