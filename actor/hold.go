@@ -56,7 +56,7 @@ func (r Ref[M]) SetLabel(key, value string) {
 	x.mu.Lock()
 	x.labels = setLabel(x.labels, key, value)
 	x.mu.Unlock()
-	if t := l.cur.Load(); t != nil {
+	if t := l.current(); t != nil {
 		t.SetLabel(key, value)
 	}
 }

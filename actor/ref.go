@@ -20,7 +20,8 @@ type Ref[M any] struct{ l *line[M] }
 type line[M any] struct {
 	box mailbox.Mailbox[M]
 
-	// cur is set by the start of a tasklet and taken back at its end; everybody may ask for it.
+	// cur is the tasklet that was started last. Set by whoever starts it, and read by everybody, through current if the one that
+	// has ended does not count. It stays when it ends: that costs nothing then, which counts for a million at once.
 	cur atomic.Pointer[Tasklet]
 	// more holds what most refs never need. Allocated by whoever needs it first.
 	more atomic.Pointer[lineExtra]
@@ -49,10 +50,6 @@ type lineExtra struct {
 	labels []label // of all its tasklets
 
 	line scheduler.Line // of tasklets in Ref.Join; owned by the scheduler
-
-	// last is the last supervised one that has ended. Written by the scheduler, before cur is taken back and before dead; read by those
-	// who join it or want to know who it was.
-	last atomic.Pointer[Tasklet]
 
 	// Owned by the scheduler.
 	reopen bool // the next start opens the mailbox again
@@ -194,13 +191,13 @@ func (r Ref[M]) Close() {
 
 // Kill kills the current tasklet; see Tasklet.Kill. If there is none, nothing happens.
 func (r Ref[M]) Kill() {
-	if t := r.must("Kill").cur.Load(); t != nil {
+	if t := r.must("Kill").current(); t != nil {
 		t.Kill()
 	}
 }
 
 // Tasklet is the current one; nil before the start and between two.
-func (r Ref[M]) Tasklet() *Tasklet { return r.must("Tasklet").cur.Load() }
+func (r Ref[M]) Tasklet() *Tasklet { return r.must("Tasklet").current() }
 
 // Name is the ref's own name, or else that of its tasklet; "" if there is neither.
 func (r Ref[M]) Name() string {
@@ -226,13 +223,7 @@ func (l *line[M]) path() string {
 	if t := l.cur.Load(); t != nil {
 		return t.Path()
 	}
-	if x := l.more.Load(); x != nil {
-		if t := x.last.Load(); t != nil {
-			return t.Path()
-		}
-		return x.name
-	}
-	return ""
+	return l.name()
 }
 
 // Len is the number of queued messages; parked senders do not count. From outside of the scheduler it may lag behind a little.
@@ -268,7 +259,7 @@ func (r Ref[M]) Join(ctx context.Context) error {
 			return t.Join(ctx)
 		}
 		if l.over.Load() == lineOver {
-			if t := l.extra().last.Load(); t != nil {
+			if t := l.cur.Load(); t != nil {
 				return t.Join(ctx)
 			}
 			return nil
@@ -286,7 +277,7 @@ func (l *line[M]) waitDead(ctx context.Context) error {
 		var place scheduler.Waiter
 		x.line.Add(&place)
 		w := scheduler.Wait{Kind: scheduler.InJoin, Ctx: limit, In: &place}
-		if cur := l.cur.Load(); cur != nil {
+		if cur := l.current(); cur != nil {
 			w.On = cur.task.Resource()
 		}
 		if err := t.Park(w); err != nil && !l.dead.Load() {
@@ -325,11 +316,12 @@ func (l *line[M]) claim(t *Tasklet) {
 	if l.dead.Load() {
 		misuse("%s: the ref of its body has ended for good", t.describeStart())
 	}
-	if !l.cur.CompareAndSwap(nil, t) {
+	before := l.cur.Load()
+	if before != nil && !before.left() || !l.cur.CompareAndSwap(before, t) {
 		misuse("%s: %s still runs with the same ref", t.describeStart(), l.cur.Load().Path())
 	}
-	if s := l.system(); s != nil && s != t.sys {
-		l.cur.Store(nil)
+	if s := l.system(); s != nil && s != t.sys || before != nil && before.sys != t.sys {
+		l.cur.Store(before)
 		misuse("%s: the ref of its body belongs to another system", t.describeStart())
 	}
 	if more := l.more.Load(); more != nil {
@@ -365,21 +357,21 @@ func (l *line[M]) settle(t *Tasklet, err error) { l.box.SettleBy(&t.task, err) }
 
 // bodyEnded holds the line for a supervisor, or ends it.
 func (l *line[M]) bodyEnded(t *Tasklet, err error) {
-	if l.cur.Load() != t {
+	if l.cur.Load() != t || t.left() {
 		return // it was given up, and another may read now
 	}
-	if err == nil {
-		err = ErrNoReply
-	} else {
-		err = &JoinError{t, err}
+	if l.box.InHand() {
+		if err == nil {
+			l.box.Settle(ErrNoReply)
+		} else {
+			l.box.Settle(&JoinError{t, err})
+		}
 	}
-	l.box.Settle(err)
 	if !t.supervised {
 		l.end()
 		return
 	}
-	l.extra().last.Store(t)
-	l.cur.Store(nil)
+	t.marks.Or(markLeft)
 	l.box.Hold()
 	if !KindOf(t.result()).Failure() {
 		l.extra().reopen = true
@@ -388,10 +380,9 @@ func (l *line[M]) bodyEnded(t *Tasklet, err error) {
 
 // abandon takes the line from t, which is supervised and does not end, so that the next can have it.
 func (l *line[M]) abandon(t *Tasklet) {
-	if l.cur.Load() == t {
+	if l.cur.Load() == t && !t.left() {
 		l.box.Settle(&JoinError{t, ErrKilled})
-		l.extra().last.Store(t)
-		l.cur.Store(nil)
+		t.marks.Or(markLeft)
 		l.box.Hold()
 	}
 }
@@ -439,7 +430,17 @@ func (l *line[M]) isDead() bool          { return l.dead.Load() }
 func (l *line[M]) message() reflect.Type { return reflect.TypeFor[M]() }
 func (l *line[M]) stats() mailbox.Stats  { return l.box.Stats() }
 func (l *line[M]) identity() any         { return l }
-func (l *line[M]) current() *Tasklet     { return l.cur.Load() }
+
+// current is the tasklet that reads the line; nil before the first and between two. An unsupervised one stays it.
+func (l *line[M]) current() *Tasklet {
+	if t := l.cur.Load(); t != nil && !t.left() {
+		return t
+	}
+	return nil
+}
+
+// left reports whether t, which is supervised, has left its line to the next.
+func (t *Tasklet) left() bool { return t.marks.Load()&markLeft != 0 }
 
 // MessagesLost is called by the mailbox.
 func (l *line[M]) MessagesLost(loss mailbox.Loss) {

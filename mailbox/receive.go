@@ -60,6 +60,9 @@ func (m *Mailbox[M]) Settle(err error) {
 	}
 }
 
+// InHand reports whether there is anything to settle.
+func (m *Mailbox[M]) InHand() bool { return m.queue.tickets != nil && len(m.queue.tickets.taken) > 0 }
+
 // SettleBy is Settle for the reader t, and does nothing if another task reads m by now.
 func (m *Mailbox[M]) SettleBy(t *scheduler.Task, err error) {
 	if k := m.queue.tickets; k != nil && m.reader.Holder == t {
