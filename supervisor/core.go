@@ -239,12 +239,11 @@ func (c *core) stopped(id string) (*child, error) {
 func (c *core) start(ch *child) (*actor.Tasklet, error) {
 	c.hold(ch, false)
 	next := c.nextUp(ch)
-	var before *actor.Tasklet
-	if next != nil {
-		before = next.task
-	}
 	ch.run = &run{c: c, ch: ch}
-	opts := append(ch.options, actor.Supervised(ch.run.ended), actor.PlaceBefore(before))
+	opts := append(ch.options, actor.Supervised(ch.run.ended))
+	if next != nil {
+		opts = append(opts, actor.PlaceBefore(next.task))
+	}
 	t, err := actor.StartChild(c.t, c.t, ch.spec.Body, opts...)
 	if err != nil {
 		ch.run = nil
@@ -293,6 +292,9 @@ func (c *core) unwanted(ch *child) {
 
 // stop stops ch's tasklet, if it has one, and a restart that is due.
 func (c *core) stop(ch *child) {
+	if ch.state == Stopped {
+		return
+	}
 	ch.run = nil // its end is no news
 	if ch.task != nil {
 		_ = actor.StopChild(c.t, ch.task, 0) // who does not stop in time is reported there, and left behind
@@ -332,9 +334,10 @@ func (c *core) ended() {
 
 // childEnded is do_restart of OTP: what the end of a child by itself means.
 func (c *core) childEnded(ch *child, e actor.Exit) error {
-	c.note(ch, e)
+	now := c.now()
+	c.note(ch, e, now)
 	if ch.spec.Restart == Permanent || ch.spec.Restart == Transient && e.Kind.Failure() {
-		return c.restart(ch)
+		return c.restart(ch, now)
 	}
 	c.leaveStopped(ch)
 	if ch.spec.Significant && c.autoShutdown() {
@@ -345,8 +348,7 @@ func (c *core) childEnded(ch *child, e actor.Exit) error {
 }
 
 // note keeps how ch ended last.
-func (c *core) note(ch *child, e actor.Exit) {
-	now := c.now()
+func (c *core) note(ch *child, e actor.Exit, now time.Time) {
 	c.s.mu.Lock()
 	ch.last, ch.lastAt = e, now
 	c.s.mu.Unlock()
@@ -365,9 +367,9 @@ func (c *core) autoShutdown() bool {
 
 // restart is restart/2 of OTP: it counts, and gives up or restarts. With a backoff, the others of the group are stopped at once, and
 // started after the delay with ch.
-func (c *core) restart(ch *child) error {
+func (c *core) restart(ch *child, now time.Time) error {
 	c.s.mu.Lock()
-	allowed := c.window.add(c.now())
+	allowed := c.window.add(now)
 	if allowed {
 		c.restarts++
 		ch.restarts++
@@ -397,7 +399,7 @@ func (c *core) perform(ch *child) {
 		return
 	}
 	e := actor.Exit{Tasklet: t, Path: c.path(failed), Kind: actor.KindOf(err), Err: err}
-	c.note(failed, e)
+	c.note(failed, e, c.now())
 	c.reportRestartFailed(failed)
 	c.hold(failed, false)
 	c.set(failed, Restarting, nil)

@@ -156,7 +156,7 @@ func (r *again) do(c *core) error {
 		c.perform(r.ch)
 		return nil
 	}
-	return c.restart(r.ch)
+	return c.restart(r.ch, c.now())
 }
 
 // answer answers a request; a caller that has gone away is no reason to fail.
