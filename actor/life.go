@@ -1,6 +1,7 @@
 package actor
 
 import (
+	"sync/atomic"
 	"time"
 
 	"github.com/gotasklet/tasklet/scheduler"
@@ -385,7 +386,7 @@ func (s *stopState) harden(now int64) {
 // check reports whether the child is gone: finished, or given up. The time in which it waits for its own children is not
 // counted, as each of them has its own.
 func (s *stopState) check(now int64) bool {
-	if s.child.HasFinished() {
+	if s.child.marks.Load()&(markFinished|markLeaked) != 0 {
 		return true
 	}
 	if s.limit == Infinity {
@@ -479,7 +480,7 @@ func (t *Tasklet) finish() {
 	t.phase = finished
 	t.task.Finish()
 	exit := Exit{Tasklet: t, Kind: KindOf(err), Err: err}
-	failedStart := x != nil && x.start != nil && !x.start.told
+	failedStart := x != nil && x.start != nil && x.start.settle(err)
 	leaked := t.marks.Load()&markLeaked != 0
 	supervised := x != nil && x.supervised != nil && t.parent.phase < stopping
 	if x != nil && x.watchers != nil || supervised || t.sys.wantsExit(t, exit.Kind) {
@@ -513,7 +514,7 @@ func (t *Tasklet) finish() {
 		}
 		x.watchers = nil
 		if failedStart {
-			t.announce(err)
+			x.start.tell()
 		} else if supervised {
 			x.supervised(exit)
 		}
@@ -530,25 +531,43 @@ func (t *Tasklet) finish() {
 
 // announce tells the one that waits for the start of t how it went.
 func (t *Tasklet) announce(err error) {
-	x := t.ex.Load()
-	if x == nil || x.start == nil || x.start.told {
-		return
+	if x := t.ex.Load(); x != nil && x.start != nil && x.start.settle(err) {
+		x.start.tell()
 	}
-	w := x.start
-	w.told = true
-	if w.err == nil {
-		w.err = err
-	}
-	if w.done != nil {
-		close(w.done)
-	}
-	w.line.ReleaseAll()
 }
 
 // startWait is where StartChild waits.
 type startWait struct {
-	line scheduler.Line // of tasklets
-	told bool           // owned by the scheduler, or by the starter before t is in the tree
-	err  error          // written before done is closed
-	done chan struct{}  // for an ordinary goroutine; else nil
+	// state is written by the scheduler, or the starter, whoever is first: what the start came to, or that nobody waits for it.
+	state atomic.Uint32
+	line  scheduler.Line // of tasklets
+	err   error          // written before state
+	done  chan struct{}  // for an ordinary goroutine; else nil
+}
+
+const (
+	startWaits = iota
+	startTold
+	startLeft
+)
+
+func (w *startWait) decide(state uint32) bool { return w.state.CompareAndSwap(startWaits, state) }
+
+// settle is the first half of the announcement; false: nobody waits, or it was made.
+func (w *startWait) settle(err error) bool {
+	if w.state.Load() != startWaits {
+		return false
+	}
+	if w.err == nil {
+		w.err = err
+	}
+	return w.decide(startTold)
+}
+
+// tell is the second half.
+func (w *startWait) tell() {
+	if w.done != nil {
+		close(w.done)
+	}
+	w.line.ReleaseAll()
 }

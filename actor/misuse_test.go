@@ -151,19 +151,19 @@ var misuses = []struct {
 
 	// Refs and replies.
 	{"actor: Send with a zero Ref", func(t *actor.Tasklet) { _ = actor.Ref[int]{}.Send(t, 1) }},
-	{"actor: start of again: the ref of its body has ended for good", func(t *actor.Tasklet) {
+	{"actor: start of /tasklet/me/again: the ref of its body has ended for good", func(t *actor.Tasklet) {
 		b := handle(actor.NewRef[int]())
 		c := actor.StartTasklet(t, b)
 		c.Kill()
 		_ = c.Join(t)
 		actor.StartTasklet(t, b, actor.Name("again"))
 	}},
-	{"actor: start of second: /tasklet/me/first still runs with the same ref", func(t *actor.Tasklet) {
+	{"actor: start of /tasklet/me/second: /tasklet/me/first still runs with the same ref", func(t *actor.Tasklet) {
 		b := handle(actor.NewRef[int]())
 		actor.StartTasklet(t, b, actor.Name("first"))
 		actor.StartTasklet(t, b, actor.Name("second"))
 	}},
-	{"actor: start of here: the ref of its body belongs to another system", func(t *actor.Tasklet) {
+	{"actor: start of /tasklet/me/here: the ref of its body belongs to another system", func(t *actor.Tasklet) {
 		ref := actor.NewRef[int]()
 		cfg := actor.Config{Logger: zap.NewNop(), Clock: scheduler.NewVirtualClock(time.Time{})}
 		other := make(chan error)

@@ -3,6 +3,7 @@ package actor
 import (
 	"context"
 	"reflect"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -184,7 +185,7 @@ func (r Ref[M]) Close() {
 		return
 	}
 	l.box.Close()
-	if t := l.cur.Load(); t != nil {
+	if t := l.last(); t != nil {
 		t.sys.emit(Event{Kind: EventClose, Tasklet: t})
 	}
 }
@@ -205,7 +206,7 @@ func (r Ref[M]) Name() string {
 	if n := l.name(); n != "" {
 		return n
 	}
-	if t := l.cur.Load(); t != nil {
+	if t := l.last(); t != nil {
 		return t.Name()
 	}
 	return ""
@@ -220,7 +221,7 @@ func (r Ref[M]) String() string {
 }
 
 func (l *line[M]) path() string {
-	if t := l.cur.Load(); t != nil {
+	if t := l.last(); t != nil {
 		return t.Path()
 	}
 	return l.name()
@@ -243,7 +244,7 @@ func (r Ref[M]) IsDead() bool { return r.must("IsDead").isDead() }
 func (r Ref[M]) HasFinished() bool { return r.must("HasFinished").isDead() && r.currentFinished() }
 
 func (r Ref[M]) currentFinished() bool {
-	t := r.l.cur.Load()
+	t := r.l.last()
 	return t == nil || t.HasFinished()
 }
 
@@ -255,7 +256,7 @@ func (r Ref[M]) Join(ctx context.Context) error {
 		misuse("Join with a nil context")
 	}
 	for {
-		if t := l.cur.Load(); t != nil && !t.supervised { // stays set when it ends
+		if t := l.last(); t != nil && !t.supervised { // stays set when it ends
 			return t.Join(ctx)
 		}
 		if l.over.Load() == lineOver {
@@ -311,6 +312,23 @@ func (l *line[M]) name() string {
 	return ""
 }
 
+// last is the latest tasklet of the line, nil before the first. One that is not yet in the tree is nobody's: only its start may
+// touch it.
+func (l *line[M]) last() *Tasklet {
+	if t := l.cur.Load(); t != nil && t.marks.Load()&markPlaced != 0 {
+		return t
+	}
+	return nil
+}
+
+// current is the tasklet that reads the line; nil before the first and between two. An unsupervised one stays it.
+func (l *line[M]) current() *Tasklet {
+	if t := l.last(); t != nil && !t.left() {
+		return t
+	}
+	return nil
+}
+
 // claim makes t the tasklet of the line. On the goroutine of the starter.
 func (l *line[M]) claim(t *Tasklet) {
 	if l.dead.Load() {
@@ -318,7 +336,7 @@ func (l *line[M]) claim(t *Tasklet) {
 	}
 	before := l.cur.Load()
 	if before != nil && !before.left() || !l.cur.CompareAndSwap(before, t) {
-		misuse("%s: %s still runs with the same ref", t.describeStart(), l.cur.Load().Path())
+		misuse("%s: %v still runs with the same ref", t.describeStart(), l.current())
 	}
 	if s := l.system(); s != nil && s != t.sys || before != nil && before.sys != t.sys {
 		l.cur.Store(before)
@@ -339,7 +357,9 @@ func (l *line[M]) claim(t *Tasklet) {
 }
 
 // describeStart names a tasklet that is not in the tree yet.
-func (t *Tasklet) describeStart() string { return "start of " + t.Name() }
+func (t *Tasklet) describeStart() string {
+	return "start of " + strings.TrimSuffix(t.Path(), "#0") // the number comes with its place
+}
 
 func (l *line[M]) open(t *Tasklet) {
 	if x := l.more.Load(); x != nil && x.reopen {
@@ -431,20 +451,12 @@ func (l *line[M]) message() reflect.Type { return reflect.TypeFor[M]() }
 func (l *line[M]) stats() mailbox.Stats  { return l.box.Stats() }
 func (l *line[M]) identity() any         { return l }
 
-// current is the tasklet that reads the line; nil before the first and between two. An unsupervised one stays it.
-func (l *line[M]) current() *Tasklet {
-	if t := l.cur.Load(); t != nil && !t.left() {
-		return t
-	}
-	return nil
-}
-
 // left reports whether t, which is supervised, has left its line to the next.
 func (t *Tasklet) left() bool { return t.marks.Load()&markLeft != 0 }
 
 // MessagesLost is called by the mailbox.
 func (l *line[M]) MessagesLost(loss mailbox.Loss) {
-	t := l.cur.Load()
+	t := l.last()
 	if t != nil && t.sys != nil {
 		t.sys.deadLetters(l, t, loss)
 	} else if s := l.system(); s != nil {

@@ -58,10 +58,14 @@ func (t *Tasklet) start(p Spawner, op string, opts []Option, allowed optionSet) 
 	}
 	l := t.inst.line()
 	if l != nil {
+		t.parent = parent // for the messages
 		l.claim(t)
 	}
 	if !outside && !daemon {
 		if s.link(t, parent, true) {
+			if l != nil {
+				t.marks.Or(markPlaced)
+			}
 			t.born()
 			t.arrive(l)
 		} else {
@@ -76,6 +80,9 @@ func (t *Tasklet) start(p Spawner, op string, opts []Option, allowed optionSet) 
 		return
 	}
 	// From here on the scheduler may meet t, and end it.
+	if l != nil {
+		t.marks.Or(markPlaced)
+	}
 	if !s.sched.Inject((*arrival)(t)) && !t.HasFinished() {
 		s.unlink(t)
 		t.stillborn(l)
@@ -120,7 +127,7 @@ func (t *Tasklet) arrive(l refLine) {
 func (t *Tasklet) stillborn(l refLine) {
 	t.extra().result = ErrStopped
 	t.phase = finished
-	t.marks.Or(markOver | markFinished | markStopped)
+	t.marks.Or(markOver | markFinished | markStopped | markPlaced)
 	if l != nil {
 		l.bodyEnded(t, ErrStopped)
 		if !t.supervised {
@@ -260,7 +267,7 @@ func Spawn[M any](p Spawner, f func(*Tasklet, *mailbox.Mailbox[M]) error, opts .
 
 // StartChild is StartTasklet that waits until the tasklet has started: its OnStart functions and its init are done. If one of
 // them fails, StartChild returns its error when all is undone. If ctx ends first, the error is that of ctx, and the start goes
-// on. From inside a tasklet, ctx must be its own; from an ordinary goroutine p is a *System.
+// on; should it fail then, that is an end as any other. From inside a tasklet, ctx must be its own; from an ordinary goroutine p is a *System.
 func StartChild(ctx context.Context, p Spawner, b Body, opts ...Option) (*Tasklet, error) {
 	switch {
 	case ctx == nil:
@@ -282,15 +289,19 @@ func StartChild(ctx context.Context, p Spawner, b Body, opts ...Option) (*Taskle
 		select {
 		case <-w.done:
 		case <-ctx.Done():
-			return t, scheduler.ContextError(ctx)
+			if w.decide(startLeft) {
+				return t, scheduler.ContextError(ctx)
+			}
+			<-w.done
 		}
 		return t, w.err
 	}
-	for !w.told {
+	defer w.decide(startLeft) // a kill may end the wait too
+	for w.state.Load() == startWaits {
 		var place scheduler.Waiter
 		w.line.Add(&place)
 		wait := scheduler.Wait{Kind: scheduler.InJoin, On: t.task.Resource(), Ctx: limit, In: &place}
-		if err := by.Park(wait); err != nil && !w.told {
+		if err := by.Park(wait); err != nil && w.state.Load() == startWaits {
 			return t, err
 		}
 	}

@@ -61,7 +61,6 @@ type System struct {
 	// mu protects the tree's links in all tasklets, and the following. Held for a few instructions, at start and end only.
 	mu       sync.Mutex
 	lastID   uint64
-	living   int
 	leaked   []Leak
 	attached map[any]any
 	fatal    error // part of what Run returns
@@ -328,13 +327,11 @@ func (s *System) link(t, parent *Tasklet, inside bool) bool {
 	t.task.Init(s.sched, s.lastID, (*runner)(t))
 	t.parent = parent
 	if parent == nil {
-		s.living++
 		return true
 	}
 	if parent.marks.Load()&markOver != 0 && (!inside || parent.phase >= stopping) {
 		return false // a parent that was killed hard and unwinds may still start some
 	}
-	s.living++
 	if parent.started++; parent.started == 1 {
 		parent.marks.Or(markParent)
 	}
@@ -370,9 +367,8 @@ func insert(parent, t, next *Tasklet) {
 func (s *System) unlink(t *Tasklet) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.living--
 	p := t.parent
-	if p == nil {
+	if p == nil || !t.linked {
 		return
 	}
 	if t.prev == nil {

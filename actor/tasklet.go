@@ -63,6 +63,7 @@ const (
 	markLeft                 // supervised, its body has ended or it was given up: it reads its ref no longer
 	markAway                 // started from elsewhere, and not yet arrived on its scheduler
 	markStubborn             // it has recovered a hard kill
+	markPlaced               // it reads a ref, and is in the tree
 	markParent               // it has or had children; set under System.mu before the first is linked
 )
 
