@@ -31,7 +31,7 @@ func delays(t *testing.T, seed uint64, b supervisor.Backoff, n int, pause time.D
 			down := t0.System().Now()
 			require.NoError(t, ref.Send(t0, true))
 			for !up.After(down) {
-				t0.Sleep(time.Millisecond)
+				t0.Sleep(50 * time.Millisecond)
 			}
 			ds = append(ds, up.Sub(down))
 		}

@@ -305,7 +305,7 @@ func (s *scenario) mustFollowModel(t *testing.T) {
 }
 
 func TestRandomScripts(t *testing.T) {
-	for seed := range uint64(3000) {
+	for seed := range uint64(1500) {
 		r := rand.New(rand.NewPCG(seed, 2))
 		draw(r.IntN).mustFollowModel(t)
 		if t.Failed() {
