@@ -8,7 +8,7 @@
 // for each; [Group.Next], [Group.LeastLoaded] and [Group.ForKey] choose one. Members leave by themselves as names do.
 //
 // Everything may be called from any goroutine. Looking up takes no lock, choosing only after members have come or gone. The labels
-// name= and groups= of a tasklet say what it has (the first eight, and how many more), and events tell of each change in order.
+// name= and groups= of a tasklet say what it has, of more than eight just how many, and events tell of each change in order.
 //
 // # For good
 //

@@ -10,11 +10,11 @@ func (r *Registry) Waiters() (replies, names int) {
 	return replies, len(r.wanted)
 }
 
-// Shown is of how many refs r knows what their labels say.
-func (r *Registry) Shown() int {
+// Holders is how many refs are known that have something.
+func (r *Registry) Holders() int {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return len(r.shown)
+	return len(r.held)
 }
 
 // Kept is how many members g keeps, with those that have left.

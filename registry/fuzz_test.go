@@ -186,11 +186,7 @@ func compare(t *testing.T, r *registry.Registry, m *model, all []actor.Ref[int])
 
 // The script of a fuzz target, drawn by chance, so that every run of the tests plays some.
 func TestRandomScripts(t *testing.T) {
-	n := 200
-	if raceEnabled {
-		n = 20
-	}
-	for seed := range n {
+	for seed := range fewer(200) {
 		virtual(t, func(t0 *actor.Tasklet, r *registry.Registry) { play(t, t0, r, randomScript(uint64(seed))) })
 		if t.Failed() {
 			t.Fatalf("seed %d: %v", seed, randomScript(uint64(seed)))

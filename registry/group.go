@@ -37,10 +37,9 @@ type Group[M any] struct {
 
 // member is a ref in a group.
 type member[M any] struct {
-	ref    actor.Ref[M]
-	id     uint64 // its number in the order of joining; the same for as long as it is a member
-	cancel func() // of the watch on the ref's end; set before anybody can remove the member
-	left   bool   // Group.mu protects it
+	ref  actor.Ref[M]
+	id   uint64 // its number in the order of joining; the same for as long as it is a member
+	left bool   // Group.mu protects it
 }
 
 // list are the members between two changes.
@@ -97,25 +96,21 @@ func (g *Group[M]) Join(ref actor.Ref[M]) error {
 	if ref.IsZero() {
 		misuse("Join of a zero Ref to the group %q", g.name)
 	}
-	m := &member[M]{ref: ref}
-	m.cancel = ref.OnEnd(func() { g.leave(ref, m) }) // not under the lock: it may be called at once
-	g.r.mu.Lock()
-	if dead := ref.IsDead(); dead || g.byRef[ref] != nil { // if it ends from now on, leave comes after this
+	if !lockFor(g.r, ref) {
+		return fmt.Errorf("registry: join group %q: %w", g.name, mailbox.ErrClosed)
+	}
+	if g.byRef[ref] != nil {
 		g.r.mu.Unlock()
-		m.cancel()
-		if dead {
-			return fmt.Errorf("registry: join group %q: %w", g.name, mailbox.ErrClosed)
-		}
 		return nil
 	}
 	g.joined++
-	m.id = g.joined
+	m := &member[M]{ref: ref, id: g.joined}
 	g.byRef[ref] = m
 	g.mu.Lock()
 	g.members = append(g.members, m)
 	g.changed()
 	g.mu.Unlock()
-	show(g.r, ref, "groups", g.name, true)
+	note(g.r, ref, "groups", g.name, true)
 	g.r.unlock(EventGroupJoined, m.who, "group", g.name)
 	return nil
 }
@@ -123,27 +118,23 @@ func (g *Group[M]) Join(ref actor.Ref[M]) error {
 func (m *member[M]) who() (*actor.Tasklet, string) { return who(m.ref) }
 
 // Leave takes ref out; if it is no member, nothing happens. Who leaves and joins again is a new member, the last in the order.
-func (g *Group[M]) Leave(ref actor.Ref[M]) { g.leave(ref, nil) }
-
-// leave takes ref out if it is the member m, or any if m is nil.
-func (g *Group[M]) leave(ref actor.Ref[M], m *member[M]) {
+func (g *Group[M]) Leave(ref actor.Ref[M]) {
 	g.r.mu.Lock()
-	has := g.byRef[ref]
-	if has == nil || m != nil && m != has {
+	m := g.byRef[ref]
+	if m == nil {
 		g.r.mu.Unlock()
 		return
 	}
-	has.cancel()
 	delete(g.byRef, ref)
 	g.mu.Lock()
-	has.left = true
+	m.left = true
 	if g.left++; 2*g.left > len(g.members) {
 		g.sweep()
 	}
 	g.changed()
 	g.mu.Unlock()
-	show(g.r, ref, "groups", g.name, false)
-	g.r.unlock(EventGroupLeft, has.who, "group", g.name)
+	note(g.r, ref, "groups", g.name, false)
+	g.r.unlock(EventGroupLeft, m.who, "group", g.name)
 }
 
 // changed throws the list away. Under mu.

@@ -5,8 +5,6 @@ import (
 	"fmt"
 	"reflect"
 	"slices"
-	"strconv"
-	"strings"
 	"sync"
 
 	"go.uber.org/zap"
@@ -69,15 +67,12 @@ type Registry struct {
 	// their order are one step, so that they agree.
 	mu     sync.Mutex
 	groups map[string]anyGroup
-	shown  map[any]*shown      // by ref
+	held   map[any]*holder     // by ref
 	wanted map[string]*waiters // by name
 }
 
 // entry is who has a name.
-type entry[M any] struct {
-	ref    actor.Ref[M]
-	cancel func() // of the watch on the ref's end; set before anybody can remove the entry
-}
+type entry[M any] struct{ ref actor.Ref[M] }
 
 // owner is an entry without its type.
 type owner interface {
@@ -90,10 +85,7 @@ func (e *entry[M]) message() reflect.Type         { return reflect.TypeFor[M]() 
 func (e *entry[M]) who() (*actor.Tasklet, string) { return who(e.ref) }
 
 // release is called under mu when e has lost name.
-func (e *entry[M]) release(r *Registry, name string) {
-	e.cancel()
-	show(r, e.ref, "name", name, false)
-}
+func (e *entry[M]) release(r *Registry, name string) { note(r, e.ref, "name", name, false) }
 
 // who gives the tasklet and the path for events and errors.
 func who[M any](ref actor.Ref[M]) (*actor.Tasklet, string) {
@@ -113,7 +105,7 @@ func Of(s *actor.System) *Registry {
 	}
 	return s.Attach(registryKey{}, func() any {
 		return &Registry{
-			sys: s, groups: make(map[string]anyGroup), shown: make(map[any]*shown), wanted: make(map[string]*waiters),
+			sys: s, groups: make(map[string]anyGroup), held: make(map[any]*holder), wanted: make(map[string]*waiters),
 		}
 	}).(*Registry)
 }
@@ -143,24 +135,20 @@ func checkRef[M any](op, name string, ref actor.Ref[M]) {
 func Register[M any](r *Registry, name string, ref actor.Ref[M]) error {
 	check(r, "Register", name)
 	checkRef("Register", name, ref)
-	e := &entry[M]{ref: ref}
-	e.cancel = ref.OnEnd(func() { r.remove(name, e) }) // not under mu: it may be called at once
-	r.mu.Lock()
-	if ref.IsDead() { // if it ends from now on, remove comes after this
-		r.mu.Unlock()
-		e.cancel()
+	if !lockFor(r, ref) {
 		return fmt.Errorf("registry: register %q: %w", name, mailbox.ErrClosed)
 	}
+	e := &entry[M]{ref}
 	if has, taken := r.names.LoadOrStore(name, e); taken {
+		r.dropEmpty(ref)
 		r.mu.Unlock()
-		e.cancel()
 		if has, ok := has.(*entry[M]); ok && has.ref == ref {
 			return nil
 		}
 		_, path := has.(owner).who()
 		return &TakenError{name, path}
 	}
-	show(r, ref, "name", name, true)
+	note(r, ref, "name", name, true)
 	w := r.wanted[name]
 	delete(r.wanted, name)
 	r.unlock(EventNameRegistered, e.who, "name", name)
@@ -235,39 +223,4 @@ func (r *Registry) unlock(kind actor.EventKind, who func() (*actor.Tasklet, stri
 	if wanted {
 		r.sys.EmitNow()
 	}
-}
-
-// shown is what the labels of a ref's tasklets say.
-type shown struct{ names, groups []string }
-
-// show lets the label key of ref's tasklets say that ref has a name or is in a group, or no longer. Under mu.
-func show[M any](r *Registry, ref actor.Ref[M], key, value string, has bool) {
-	s := r.shown[ref]
-	if s == nil {
-		s = &shown{}
-		r.shown[ref] = s
-	}
-	values := &s.names
-	if key == "groups" {
-		values = &s.groups
-	}
-	if i, _ := slices.BinarySearch(*values, value); has {
-		*values = slices.Insert(*values, i, value)
-	} else {
-		*values = slices.Delete(*values, i, i+1)
-	}
-	if len(s.names)+len(s.groups) == 0 {
-		delete(r.shown, ref)
-	}
-	ref.SetLabel(key, labelText(*values))
-}
-
-// labelled is how many names or groups a label shows, so that one who is in thousands of groups costs no more than others.
-const labelled = 8
-
-func labelText(values []string) string {
-	if len(values) <= labelled {
-		return strings.Join(values, ",")
-	}
-	return strings.Join(values[:labelled], ",") + ",+" + strconv.Itoa(len(values)-labelled)
 }

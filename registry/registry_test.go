@@ -214,7 +214,7 @@ func TestNameGoesWithItsTasklet(t *testing.T) {
 				require.Empty(t, r.Names())
 				require.Empty(t, g.Members())
 				require.NoError(t, registry.Register(r, "n", idle(t0)))
-				require.Equal(t, 1, r.Shown(), "the old one is forgotten")
+				require.Equal(t, 1, r.Holders(), "the old one is forgotten")
 			})
 		})
 	}
@@ -319,11 +319,14 @@ func TestLabels(t *testing.T) {
 		r.Unregister("a")
 		h.Leave(ref)
 		require.Empty(t, labels())
-		require.Zero(t, r.Shown())
+		require.Zero(t, r.Holders())
 		for i := range 10 {
 			require.NoError(t, registry.Register(r, fmt.Sprint(i), ref))
 		}
-		require.Equal(t, map[string]string{"name": "0,1,2,3,4,5,6,7,+2"}, labels())
+		require.Equal(t, map[string]string{"name": "(10)"}, labels())
+		r.Unregister("3")
+		r.Unregister("0")
+		require.Equal(t, map[string]string{"name": "1,2,4,5,6,7,8,9"}, labels())
 	})
 }
 

@@ -234,10 +234,7 @@ func TestNamesOfASupervisorThatGivesUp(t *testing.T) {
 
 // Rule 35: named children that end at once and are restarted, at full speed: the name stays the ref's, and no start fails.
 func TestStormOfRestarts(t *testing.T) {
-	crashes := 5000
-	if raceEnabled {
-		crashes = 1000
-	}
+	crashes := fewer(5000)
 	for _, strategy := range []supervisor.Strategy{supervisor.OneForOne, supervisor.OneForAll} {
 		var j journal
 		require.NoError(t, actor.Run(context.Background(), config(&j), func(t0 *actor.Tasklet) error {

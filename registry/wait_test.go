@@ -167,7 +167,7 @@ func TestManyWaiters(t *testing.T) {
 func TestWaitersThatGiveUpAreForgotten(t *testing.T) {
 	virtual(t, func(t0 *actor.Tasklet, r *registry.Registry) {
 		start := time.Now()
-		const n = 10_000
+		n := fewer(10_000)
 		most := 0
 		for range n {
 			actor.Go(t0, func(t *actor.Tasklet) error {
