@@ -36,9 +36,19 @@ func golden(t *testing.T, name, got string) {
 	if *rewrite {
 		require.NoError(t, os.WriteFile(file, []byte(got), 0o644))
 	}
-	want, err := os.ReadFile(file)
+	text, err := os.ReadFile(file)
 	require.NoError(t, err)
-	require.Equal(t, string(want), got)
+	want, have := strings.Split(string(text), "\n"), strings.Split(got, "\n")
+	for i := range max(len(want), len(have)) {
+		var w, h string
+		if i < len(want) {
+			w = want[i]
+		}
+		if i < len(have) {
+			h = have[i]
+		}
+		require.Equal(t, w, h, "line %d of %s; if it is meant, run with -rewrite", i+1, file)
+	}
 }
 
 // record is run that gives all events.

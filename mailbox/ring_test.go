@@ -152,3 +152,9 @@ func TestRingPushPopAllocatesNothing(t *testing.T) {
 		t.Errorf("%v allocations", n)
 	}
 }
+
+// Even an unbounded mailbox has an end, before its counters do.
+func TestRingIsNotEndless(t *testing.T) {
+	r := ring[struct{}]{n: 1 << 31}
+	wantPanic(r.grow, "mailbox: more than 2147483648 messages")
+}
