@@ -18,12 +18,8 @@ func (t *Tasklet) Name() string {
 
 // Path is the names from the root down, "/shop/orders/worker-3".
 func (t *Tasklet) Path() string {
-	size := 0
-	for p := t; p != nil && p != t.sys.daemons; p = p.parent {
-		size += 16
-	}
-	path := make([]byte, 0, size)
-	return string(t.appendPath(path))
+	var buf [128]byte // most paths fit, and are then one allocation
+	return string(t.appendPath(buf[:0]))
 }
 
 func (t *Tasklet) appendPath(path []byte) []byte {
@@ -33,7 +29,12 @@ func (t *Tasklet) appendPath(path []byte) []byte {
 		path = t.parent.appendPath(path)
 	}
 	path = append(path, '/')
-	return append(path, t.Name()...)
+	if x := t.ex.Load(); x != nil && x.name != "" {
+		return append(path, x.name...)
+	}
+	path = append(path, functionName(t.inst.source())...)
+	path = append(path, '#')
+	return strconv.AppendUint(path, uint64(t.num), 10)
 }
 
 // functionName is the name of a function for people: without its package's path, the package and the marks of the compiler.
