@@ -15,6 +15,9 @@ import (
 	"github.com/gotasklet/tasklet/scheduler"
 )
 
+// noContext is the nil context that a user may pass by mistake.
+var noContext context.Context
+
 // misuses are all panics for calls that break a rule, with their texts. docs/errors.md has a row for each: TestErrorsAreDocumented
 // compares.
 //
@@ -24,20 +27,20 @@ var misuses = []struct {
 	f    func(t *actor.Tasklet)
 }{
 	// Contexts and places.
-	{"actor: Run with a nil context", func(*actor.Tasklet) { _ = actor.Run(nil, actor.Config{}, nil) }}, //nolint:staticcheck
+	{"actor: Run with a nil context", func(*actor.Tasklet) { _ = actor.Run(noContext, actor.Config{}, nil) }},
 	{"actor: Run with a nil function", func(*actor.Tasklet) { _ = actor.Run(context.Background(), actor.Config{}, nil) }},
 	{"actor: Config.Schedulers is negative", func(*actor.Tasklet) { _, _ = actor.Start(actor.Config{Schedulers: -1}) }},
 	{`actor: Config.Name with the name "a/b": a slash separates the parts of a path`, func(*actor.Tasklet) { _, _ = actor.Start(actor.Config{Name: "a/b"}) }},
-	{"actor: Stop with a nil context", func(t *actor.Tasklet) { _ = t.System().Stop(nil) }}, //nolint:staticcheck
+	{"actor: Stop with a nil context", func(t *actor.Tasklet) { _ = t.System().Stop(noContext) }},
 	{"actor: System.Stop from inside the tasklet /tasklet/me: it would wait for itself; kill the root instead",
 		func(t *actor.Tasklet) { _ = t.System().Stop(t) }},
-	{"actor: Join with a nil context", func(t *actor.Tasklet) { _ = t.Parent().Join(nil) }}, //nolint:staticcheck
-	{"actor: Call with a nil context", func(*actor.Tasklet) { _, _ = actor.Call(nil, actor.NewRef[ask](), asking(1)) }},
-	{"actor: StartChild with a nil context", func(t *actor.Tasklet) { _, _ = actor.StartChild(nil, t, nothing) }},
-	{"scheduler: StopChild with a nil context", func(t *actor.Tasklet) { _ = actor.StopChild(nil, t, 0) }},
-	{"scheduler: WithTimeout with a nil context", func(*actor.Tasklet) { actor.WithTimeout(nil, 0) }},
-	{"scheduler: WithDeadline with a nil context", func(*actor.Tasklet) { actor.WithDeadline(nil, time.Time{}) }},
-	{"mailbox: send with a nil context", func(*actor.Tasklet) { _ = actor.NewRef[int]().Send(nil, 1) }},
+	{"actor: Join with a nil context", func(t *actor.Tasklet) { _ = t.Parent().Join(noContext) }},
+	{"actor: Call with a nil context", func(*actor.Tasklet) { _, _ = actor.Call(noContext, actor.NewRef[ask](), asking(1)) }},
+	{"actor: StartChild with a nil context", func(t *actor.Tasklet) { _, _ = actor.StartChild(noContext, t, nothing) }},
+	{"scheduler: StopChild with a nil context", func(t *actor.Tasklet) { _ = actor.StopChild(noContext, t, 0) }},
+	{"scheduler: WithTimeout with a nil context", func(*actor.Tasklet) { actor.WithTimeout(noContext, 0) }},
+	{"scheduler: WithDeadline with a nil context", func(*actor.Tasklet) { actor.WithDeadline(noContext, time.Time{}) }},
+	{"mailbox: send with a nil context", func(*actor.Tasklet) { _ = actor.NewRef[int]().Send(noContext, 1) }},
 	{"scheduler: StopChild called outside a task: its context belongs to none", func(t *actor.Tasklet) { _ = actor.StopChild(context.Background(), t, 0) }},
 	{"scheduler: /tasklet blocks while /tasklet/me runs: a context may be used only inside its own task", func(t *actor.Tasklet) { t.Parent().Sleep(1) }},
 	{"scheduler: Send with the context of /tasklet, but /tasklet/me is running: a context may be used only inside its own task",
@@ -176,7 +179,7 @@ var misuses = []struct {
 		actor.StartTasklet(t, handle(ref), actor.Name("here"))
 	}},
 	{"actor: answer to a zero Reply", func(t *actor.Tasklet) { _ = actor.Reply[int]{}.Send(t, 1) }},
-	{"actor: answer with a nil context", func(t *actor.Tasklet) { withReply(t, func(r actor.Reply[int]) { _ = r.Send(nil, 1) }) }},
+	{"actor: answer with a nil context", func(t *actor.Tasklet) { withReply(t, func(r actor.Reply[int]) { _ = r.Send(noContext, 1) }) }},
 	{"actor: Reply.Fail with a nil error", func(t *actor.Tasklet) { withReply(t, func(r actor.Reply[int]) { _ = r.Fail(t, nil) }) }},
 	{"actor: Awaited of a zero Reply", func(t *actor.Tasklet) { actor.Reply[int]{}.Awaited() }},
 	{"actor: Delegate of a zero Reply", func(t *actor.Tasklet) { actor.Reply[int]{}.Delegate(t) }},

@@ -127,7 +127,7 @@ func TestRunResults(t *testing.T) {
 		require.Equal(t, "/tasklet/stuck", se.Leaked[0].Path)
 	})
 	t.Run("misuse", func(t *testing.T) {
-		require.Contains(t, recovering(func() { _ = actor.Run(nil, actor.Config{}, wait) }), "nil context") //nolint:staticcheck // the test
+		require.Contains(t, recovering(func() { _ = actor.Run(noContext, actor.Config{}, wait) }), "nil context")
 		require.Contains(t, recovering(func() { _ = actor.Run(context.Background(), actor.Config{}, nil) }), "nil function")
 		require.Contains(t, recovering(func() { _, _ = actor.Start(actor.Config{Name: "a/b"}) }), "slash")
 		require.Contains(t, recovering(func() { _, _ = actor.Start(actor.Config{Schedulers: -1}) }), "Schedulers")

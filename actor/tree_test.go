@@ -161,7 +161,7 @@ type book struct{}
 func (*book) Handle(t *actor.Tasklet, _ int) error { return nil }
 func (book) Value(*actor.Tasklet) error            { return nil }
 
-type shelf[T any] struct{ v T }
+type shelf[T any] []T
 
 func (*shelf[T]) Run(*actor.Tasklet) error { return nil }
 

@@ -23,7 +23,6 @@ type model struct {
 	attempts map[string]int
 	events   []string
 	ended    bool
-	retry    string // the child whose restart is to be tried again
 }
 
 type modelChild struct {
