@@ -462,6 +462,64 @@ func TestRule30SecondReply(t *testing.T) {
 	require.Len(t, only(es, actor.EventReplyLate), 2)
 }
 
+// Rule 30: a second answer to an old call never reaches a newer one, though the calls of a tasklet share their memory.
+func TestRule30OldReplyReachesNoNewerCall(t *testing.T) {
+	run(t, func(t0 *actor.Tasklet) error {
+		var old []ask
+		ref := actor.Receiver(t0, func(me *actor.Tasklet, q ask) error {
+			for _, o := range old {
+				require.Equal(t, actor.ErrNotAwaited, o.reply.Send(me, -1))
+				require.Equal(t, actor.ErrNotAwaited, o.reply.Fail(me, errTest))
+				require.False(t, o.reply.Awaited())
+				o.reply.Delegate(me) // means nothing
+				elsewhere := make(chan error)
+				go func() { elsewhere <- o.reply.Send(context.Background(), -2) }()
+				require.Equal(t, actor.ErrNotAwaited, <-elsewhere)
+			}
+			old = append(old, q)
+			if q.n%4 == 3 {
+				return nil
+			}
+			require.True(t, q.reply.Awaited())
+			return q.reply.Send(me, q.n)
+		})
+		for n := range 10 {
+			v, err := actor.Call(t0, ref, asking(n))
+			if n%4 == 3 {
+				require.Equal(t, actor.ErrNoReply, err)
+				continue
+			}
+			require.NoError(t, err)
+			require.Equal(t, n, v)
+		}
+		return nil
+	})
+}
+
+// Rule 30: that an old reply is delegated does not change who has to answer a newer call.
+func TestRule30OldReplyDelegatesNoNewerCall(t *testing.T) {
+	run(t, func(t0 *actor.Tasklet) error {
+		var old ask
+		ref := actor.Receiver(t0, func(me *actor.Tasklet, q ask) error {
+			if q.n == 1 {
+				old = q
+				return q.reply.Send(me, 1)
+			}
+			q.reply.Delegate(actor.Go(me, nop, actor.Name("d")))
+			old.reply.Delegate(me)
+			return nil
+		})
+		_, err := actor.Call(t0, ref, asking(1))
+		require.NoError(t, err)
+		_, err = actor.Call(t0, ref, asking(2))
+		require.ErrorIs(t, err, actor.ErrNoReply)
+		var je *actor.JoinError
+		require.True(t, errors.As(err, &je))
+		require.Equal(t, "d", je.Tasklet.Name())
+		return nil
+	})
+}
+
 // Rule 30: a late answer from a goroutine is reported too, with the caller's path, for the goroutine has none.
 func TestRule30LateAnswerFromGoroutine(t *testing.T) {
 	es := record(t, func(t0 *actor.Tasklet) error {
