@@ -68,7 +68,9 @@ func (t *Tasklet) Glance() Glance {
 		i.Wait = g.Kind
 	}
 	if g.On != nil {
+		t.sys.mu.Lock() // under which g.On was made: from another goroutine nothing else lets its fields be seen
 		i.On = taskletOf(g.On)
+		t.sys.mu.Unlock()
 	}
 	i.For = max(0, time.Duration(now-g.Since))
 	if g.Until != 0 {
