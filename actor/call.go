@@ -139,7 +139,7 @@ func (d delegation) fail(t *Tasklet) {
 // error given to Reply.Fail; or at once an error when no answer can come: ErrNoReply if the request was handled without one, the
 // handler's error if it failed, a *JoinError if the tasklet ended that had taken the request, mailbox.ErrDropped,
 // mailbox.ErrClosed; or an error of Ref.Send; or ErrTimeout or the cause of ctx; or a *DeadlockError if the callee waits for
-// the caller, and then nothing was sent.
+// the caller. If ctx has ended before, and for a deadlock, nothing was sent.
 //
 // ctx says who calls, as in Ref.Send. From a tasklet the calls after the first allocate nothing.
 func Call[M, R any](ctx context.Context, to Ref[M], msg func(Reply[R]) M) (R, error) {
@@ -149,13 +149,19 @@ func Call[M, R any](ctx context.Context, to Ref[M], msg func(Reply[R]) M) (R, er
 		misuse("Call with a nil context")
 	}
 	by, limit := callerOf(ctx)
+	if limit != nil { // before the request is sent: nobody would wait for its reply
+		if err := scheduler.ContextError(limit); err != nil {
+			var zero R
+			return zero, err
+		}
+	}
 	var c *cell[R]
 	if by == nil {
 		c = &cell[R]{}
 		c.done = make(chan struct{}, 1)
 	} else {
 		by.mustRun("Call")
-		if limit == nil { // before the request is sent: nobody would wait for its reply
+		if limit == nil {
 			if err := by.task.MayWait(scheduler.Wait{Kind: scheduler.InCall, On: l.reader()}); err != nil {
 				var zero R
 				return zero, err

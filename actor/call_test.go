@@ -609,6 +609,7 @@ func TestRule13CallContext(t *testing.T) {
 		require.Equal(t, 90*time.Second, t0.System().Now().Sub(begin))
 		_, err = actor.Call(timed, ref, asking(1))
 		require.Equal(t, actor.ErrTimeout, err)
+		require.Zero(t, ref.Len(), "nobody waits for the reply, so the request is not sent")
 		return nil
 	})
 }
