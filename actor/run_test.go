@@ -306,7 +306,7 @@ func TestNoGoroutineIsLeft(t *testing.T) {
 // Rule 19: a tasklet that never blocks holds its scheduler. A stop names it, with its stack, and returns; when it blocks at last,
 // it unwinds, and all the others do.
 func TestHog(t *testing.T) {
-	defer actor.SetPatience(50 * time.Millisecond)()
+	short := func() (restore func()) { return actor.SetPatience(50 * time.Millisecond) }
 	type hog struct {
 		release atomic.Bool
 		holds   chan struct{}
@@ -352,6 +352,7 @@ func TestHog(t *testing.T) {
 		} {
 			t.Run(name+"/Run/"+clock, func(t *testing.T) {
 				before := runtime.NumGoroutine()
+				restore := short()
 				h := &hog{holds: make(chan struct{})}
 				ctx, cancel := context.WithCancelCause(context.Background())
 				go func() { <-h.holds; cancel(errBoom) }()
@@ -363,16 +364,18 @@ func TestHog(t *testing.T) {
 					return nil
 				})
 				check(t, err, "/tasklet/hog")
+				restore()
 				h.release.Store(true)
 				require.NoError(t, sys.Stop(context.Background()), "it unwound when it blocked")
 				settle(t, before)
 			})
 			t.Run(name+"/Stop/"+clock, func(t *testing.T) {
 				before := runtime.NumGoroutine()
+				restore := short()
 				h := &hog{holds: make(chan struct{})}
 				s, err := actor.Start(actor.Config{Logger: zap.NewNop(), Clock: c(), StallAfter: -1})
 				require.NoError(t, err)
-				other := actor.Go(s, func(t *actor.Tasklet) error { t.Sleep(time.Hour); return nil })
+				other := actor.Receiver(s, func(*actor.Tasklet, int) error { return nil })
 				body(s, h)
 				<-h.holds
 				check(t, s.Stop(context.Background()), "/tasklet/hog")
@@ -382,6 +385,7 @@ func TestHog(t *testing.T) {
 				check(t, err, "/tasklet/hog")
 				require.ErrorIs(t, err, context.Canceled)
 				require.False(t, other.HasFinished())
+				restore()
 				h.release.Store(true)
 				require.NoError(t, s.Stop(context.Background()))
 				require.True(t, other.HasFinished())
@@ -391,16 +395,19 @@ func TestHog(t *testing.T) {
 	}
 	t.Run("main", func(t *testing.T) {
 		before := runtime.NumGoroutine()
+		restore := short()
 		h := &hog{holds: make(chan struct{})}
 		ctx, cancel := context.WithCancel(context.Background())
 		go func() { <-h.holds; cancel() }()
 		check(t, actor.Run(ctx, actor.Config{Logger: zap.NewNop()}, func(t *actor.Tasklet) error { hold(h); return nil }), "/tasklet")
+		restore()
 		h.release.Store(true)
 		settle(t, before)
 	})
 	t.Run("a hog is reported, and is a leak", func(t *testing.T) {
 		var j journal
 		cfg := j.config()
+		restore := short()
 		h := &hog{holds: make(chan struct{})}
 		s, err := actor.Start(cfg)
 		require.NoError(t, err)
@@ -410,6 +417,7 @@ func TestHog(t *testing.T) {
 		leaks := j.of(actor.EventLeak, "/hog")
 		require.Len(t, leaks, 1)
 		require.Contains(t, string(leaks[0].Stack), "TestHog")
+		restore()
 		h.release.Store(true)
 		require.NoError(t, s.Stop(context.Background()))
 	})
