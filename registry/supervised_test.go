@@ -37,7 +37,7 @@ func has(t testing.TB, r *registry.Registry, name string, ref actor.Ref[int]) {
 	t.Helper()
 	got, err := registry.Lookup[int](r, name)
 	require.NoError(t, err)
-	require.Equal(t, ref, got)
+	require.True(t, ref == got, "%v has the name", got)
 }
 
 // Part 1 and rule 21, "unless held": a restart keeps the name, the membership and the labels, with any strategy, at any time in
