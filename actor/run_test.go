@@ -485,6 +485,47 @@ func TestStop(t *testing.T) {
 	})
 }
 
+// A panic where none may be, in the callback of a supervisor, ends the system: Run and Stop return it, and all end in order.
+func TestPanicInASupervisor(t *testing.T) {
+	crash := func(t *actor.Tasklet) {
+		actor.StartTasklet(t, actor.Func(func(*actor.Tasklet) error { return nil }), actor.Supervised(func(actor.Exit) { panic(errBoom) }))
+	}
+	cleaned := 0
+	populate := func(p actor.Spawner) (ks []*actor.Tasklet) {
+		ks = append(ks, actor.Receiver(p, func(*actor.Tasklet, int) error { return nil }).Tasklet())
+		ks = append(ks, actor.Receiver(p, func(*actor.Tasklet, int) error { return nil }, actor.Daemon()).Tasklet())
+		return append(ks, actor.Go(p, func(t *actor.Tasklet) error {
+			t.Defer(func() { cleaned++ })
+			actor.Receiver(t, func(*actor.Tasklet, int) error { return nil })
+			_, err := scheduler.NewChan[int](0).Receive(t)
+			return err
+		}))
+	}
+	var j journal
+	s, err := actor.Start(j.config())
+	require.NoError(t, err)
+	ks := populate(s)
+	actor.Go(s, func(t *actor.Tasklet) error { crash(t); t.Sleep(1); return nil })
+	for _, k := range ks {
+		require.ErrorIs(t, k.Join(context.Background()), actor.ErrKilled)
+	}
+	require.Error(t, s.Root().Join(context.Background()))
+	require.ErrorIs(t, s.Stop(context.Background()), errBoom)
+	require.ErrorIs(t, actor.Go(s, forever).Join(context.Background()), actor.ErrStopped)
+
+	ks = nil
+	err = actor.Run(context.Background(), j.config(), func(t *actor.Tasklet) error {
+		ks = populate(t)
+		crash(t)
+		return forever(t)
+	})
+	require.ErrorIs(t, err, errBoom)
+	for _, k := range ks {
+		require.True(t, k.HasFinished())
+	}
+	require.Equal(t, 2, cleaned)
+}
+
 // Rule 16: nothing ready, no timer, nothing awaited outside.
 func TestQuiescence(t *testing.T) {
 	deadlock := func(t *testing.T, err error) *actor.DeadlockError {

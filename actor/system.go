@@ -440,6 +440,7 @@ func (s *System) hooks() scheduler.Hooks {
 		},
 		Quiescent: s.quiescent,
 		Stall:     s.stalled,
+		Crashed:   func() { s.root.kill(nil) },
 	}
 	if s.seeded {
 		h.Idle = s.takeAwaits

@@ -37,6 +37,8 @@ type Hooks struct {
 	// Quiescent is called when nothing is ready, no timer runs and nothing outside is awaited: with a virtual clock at once
 	// (and it may make something ready), with a real one after a second, once until something happens again.
 	Quiescent func()
+	// Crashed is called when something that must not panic did, and the scheduler is about to end: what is woken now is still served.
+	Crashed func()
 	// Idle is called when nothing is ready, before anything else is done about that, and once in a while when there never is such a
 	// moment. For what shall happen in a moment that does not depend on other goroutines; it may make something ready.
 	Idle func()
@@ -313,10 +315,13 @@ func (s *Scheduler) freeWorker() *coro {
 
 // crash ends the loop because something that must not panic did.
 func (s *Scheduler) crash(v any) {
+	s.stopping = true
 	if s.fatal == nil {
 		s.fatal = NewPanicError(v)
+		if h := s.hooks.Crashed; h != nil {
+			h()
+		}
 	}
-	s.stopping = true
 }
 
 // caught is deferred around what the loop calls besides tasks. The loop runs on the stack of whoever gave up control: without
