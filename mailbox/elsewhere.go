@@ -170,12 +170,15 @@ func (m *Mailbox[M]) knock(x *ext[M], home *scheduler.Scheduler) bool {
 	return x.knocked
 }
 
-// parkElsewhere parks a task that is not at home. A virtual clock stands still while home, on another scheduler, works.
+// parkElsewhere parks a task that is not at home. A virtual clock stands still while home, a scheduler with another, works.
 func (m *Mailbox[M]) parkElsewhere(e *Envelope[M], limit context.Context, home *scheduler.Scheduler) error {
 	t := e.away.task
-	if s := t.Scheduler(); home != nil && home != s {
+	w := scheduler.Wait{Kind: scheduler.InSend, Ctx: limit}
+	if s := t.Scheduler(); home != nil && !s.Kin(home) {
 		s.AwaitOutside(1)
 		defer s.AwaitOutside(-1)
+	} else if r, ok := m.losses.(ReaderTeller); ok {
+		w.On = r.ReaderResource()
 	}
 	e.away.parked = true
 	defer func() {
@@ -184,7 +187,7 @@ func (m *Mailbox[M]) parkElsewhere(e *Envelope[M], limit context.Context, home *
 			m.leave(e) // a kill is being raised
 		}
 	}()
-	err := t.Park(scheduler.Wait{Kind: scheduler.InSend, Ctx: limit})
+	err := t.Park(w)
 	e.away.parked = false
 	return err
 }
@@ -214,7 +217,13 @@ type departure[M any] struct {
 	e *Envelope[M]
 }
 
-func (d *departure[M]) Do() { d.m.Withdraw(d.e) }
+func (d *departure[M]) Do() {
+	x := d.m.ext.Load()
+	x.mu.Lock() // it may still be in ext.queue
+	d.e.place.Leave()
+	x.mu.Unlock()
+	d.e.clear()
+}
 
 // arrival is what home does when somebody has knocked.
 type arrival[M any] Mailbox[M]
@@ -262,7 +271,7 @@ func (m *Mailbox[M]) takeIn() {
 func (m *Mailbox[M]) letIn(x *ext[M]) {
 	x.low = never
 	if m.Closed() {
-		m.report(m.refuse(&x.line))
+		m.report(m.refuse(m.home.Load(), &x.line))
 		return
 	}
 	for !x.line.Empty() {
@@ -270,7 +279,7 @@ func (m *Mailbox[M]) letIn(x *ext[M]) {
 			return
 		}
 		e := x.line.First().Item.(*Envelope[M])
-		if v, ticket := e.msg, e.ticket; e.decide(nil) {
+		if v, ticket := e.msg, e.ticket; e.decide(m.home.Load(), nil) {
 			m.put(v, ticket)
 		}
 	}
@@ -331,7 +340,7 @@ type away struct {
 	// phase goes from waiting to one of the others, once, by compare and swap: home decides, or the sender leaves.
 	phase atomic.Uint32
 	done  chan struct{}   // for a goroutine: holds one, sent after phase
-	task  *scheduler.Task // the sender, if it is a task
+	task  *scheduler.Task // the sender, if it is a task; with neither, nobody waits: see Deliver
 
 	// Owned by task's scheduler: it is parked for this. Else the wake-up comes late and would end another wait.
 	parked bool
@@ -348,10 +357,11 @@ func (a *away) decide() bool {
 	if !a.phase.CompareAndSwap(phaseWaiting, phaseDecided) {
 		return false
 	}
-	if a.task == nil {
-		a.done <- struct{}{}
-	} else {
+	switch {
+	case a.task != nil:
 		a.task.Scheduler().Inject(a)
+	case a.done != nil:
+		a.done <- struct{}{}
 	}
 	return true
 }

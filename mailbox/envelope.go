@@ -17,9 +17,10 @@ type Envelope[M any] struct {
 	away   *away        // of a sender from elsewhere; else nil
 	next   *Envelope[M] // in the free list
 
-	// Decided is called when a message given to Deliver that had to wait is moved in, or refused. It may not use m. On home;
-	// but if m is closed before the first Open, on the goroutine that closes. May be nil.
-	Decided func()
+	// Decided is called when a message given to Deliver that had to wait is moved in, or refused, unless it was withdrawn before. It
+	// may not use m. It is called on home, which it is given; but if m is closed before the first Open, on the goroutine that closes,
+	// and is given nil. May be nil.
+	Decided func(on *scheduler.Scheduler)
 }
 
 // errUndecided is the err of an envelope that waits.
@@ -67,77 +68,91 @@ func (e *Envelope[M]) clear() {
 }
 
 // decide takes e, with err as its fate, out of the line, and lets its sender go on if it has one. False: the sender has left
-// already. On home.
-func (e *Envelope[M]) decide(err error) bool {
+// already. On home, which is given as on.
+func (e *Envelope[M]) decide(on *scheduler.Scheduler, err error) bool {
 	e.clear()
 	e.err = err
 	if e.away != nil {
 		e.place.Leave()
-		return e.away.decide()
+		if !e.away.decide() {
+			return false
+		}
+	} else {
+		e.place.Release()
 	}
-	e.place.Release()
 	if e.Decided != nil {
-		e.Decided()
+		e.Decided(on)
 	}
 	return true
 }
 
 // refuse gives ErrClosed to everybody in l, and what is lost with it: the messages that nobody waits for.
-func (m *Mailbox[M]) refuse(l *scheduler.Line) Loss {
+func (m *Mailbox[M]) refuse(on *scheduler.Scheduler, l *scheduler.Line) Loss {
 	lost := Loss{Reason: ErrClosed}
 	for !l.Empty() {
 		e := l.First().Item.(*Envelope[M])
-		if e.away == nil && e.place.Task() == nil {
+		alone, t := e.alone(), typeOf(&e.msg)
+		if e.decide(on, ErrClosed) && alone {
 			if lost.Count++; lost.Count == 1 {
-				lost.Type = typeOf(&e.msg)
+				lost.Type = t
 			}
 		}
-		e.decide(ErrClosed)
 	}
 	return lost
 }
 
+// alone reports whether nobody waits for e.
+func (e *Envelope[M]) alone() bool {
+	if e.away != nil {
+		return e.away.task == nil && e.away.done == nil
+	}
+	return e.place.Task() == nil
+}
+
 // Deliver puts v into m on behalf of nobody: it never parks. If there is no room, the message takes its place among the parked
 // senders with e, which must not be in use, and is moved in when its turn comes; under Fail and DropNewest it is lost
-// unless mustWait. ErrClosed, and the message is lost, if m takes no more. On home, or before the first Open.
-func (m *Mailbox[M]) Deliver(e *Envelope[M], v M, mustWait bool) error {
+// unless mustWait. It reports whether the message waits: then Decided will be called. A message that is lost is reported.
+//
+// on is the scheduler that the caller runs on: one and the same for all uses of e. If it is not home, that the message waits may be
+// over by the time Deliver returns.
+func (m *Mailbox[M]) Deliver(on *scheduler.Scheduler, e *Envelope[M], v M, mustWait bool) (waits bool) {
 	onFull := m.policy
 	if mustWait && (onFull == Fail || onFull == DropNewest) {
 		onFull = Block
 	}
-	err := m.deliver(e, v, onFull)
+	var err error
+	if m.home.Load() == on {
+		waits, err = m.offer(v, nil, onFull)
+		if waits {
+			e.msg, e.away, e.place.Item = v, nil, e
+			m.extra().stand(e)
+		}
+	} else {
+		var x *ext[M]
+		if x, err = m.enter(v, nil, onFull); x != nil {
+			e.msg, e.away = v, &away{}
+			_, err = m.enqueue(x, e)
+			waits = err == nil
+		}
+	}
 	if err != nil {
 		m.report(Loss{Count: 1, Type: typeOf(&v), Reason: err})
 	}
-	return err
+	return waits
 }
 
-func (m *Mailbox[M]) deliver(e *Envelope[M], v M, onFull Policy) error {
-	if m.home.Load() == nil {
-		x, err := m.enter(v, nil, onFull)
-		if x != nil {
-			e.msg = v
-			_, err = m.enqueue(x, e)
-		}
-		return err
-	}
-	wait, err := m.offer(v, nil, onFull)
-	if wait {
-		e.msg = v
-		e.place.Item = e
-		m.extra().stand(e)
-	}
-	return err
-}
-
-// Withdraw takes e, which was given to Deliver, out of the line, if it stands there. On home, or before the first Open.
-func (m *Mailbox[M]) Withdraw(e *Envelope[M]) {
-	if x := m.ext.Load(); x != nil {
-		x.mu.Lock() // it may still be in ext.queue
+// Withdraw takes e, which was given to Deliver on the same scheduler, out of the line, if it stands there. If it went to another
+// scheduler, e can't be used again.
+func (m *Mailbox[M]) Withdraw(on *scheduler.Scheduler, e *Envelope[M]) {
+	switch {
+	case e.away == nil:
 		e.place.Leave()
-		x.mu.Unlock()
+		e.clear()
+	case m.home.Load() != on:
+		m.leave(e)
+	case e.away.phase.CompareAndSwap(phaseWaiting, phaseLeft):
+		(&departure[M]{m, e}).Do()
 	}
-	e.clear()
 }
 
 // Waits reports whether e stands in a line. On home, or before the first Open.

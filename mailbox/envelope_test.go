@@ -16,20 +16,20 @@ func TestDeliver(t *testing.T) {
 				m.Open(d)
 			}
 			var e, f, g Envelope[int]
-			wantErr("Deliver with room", m.Deliver(&e, 0, false), nil)
+			want("Deliver with room waits", m.Deliver(d.Scheduler(), &e, 0, false), false)
 			want("it waits", e.Waits(), false)
 			m.Send(d, 1)
-			wantErr("Deliver", m.Deliver(&e, 2, false), nil)
+			want("Deliver waits", m.Deliver(d.Scheduler(), &e, 2, false), true)
 			spawn(d.Scheduler(), func(t *scheduler.Task) { m.Send(t, 3) })
 			rest()
-			wantErr("Deliver", m.Deliver(&f, 4, false), nil)
+			want("Deliver waits", m.Deliver(d.Scheduler(), &f, 4, false), true)
 			go m.Send(background, 5)
 			rest()
-			wantErr("Deliver", m.Deliver(&g, 6, false), nil)
+			want("Deliver waits", m.Deliver(d.Scheduler(), &g, 6, false), true)
 			want("they wait", e.Waits() && f.Waits() && g.Waits(), true)
 			want("Len", m.Len(), 2)
-			m.Withdraw(&f)
-			m.Withdraw(&f)
+			m.Withdraw(d.Scheduler(), &f)
+			m.Withdraw(d.Scheduler(), &f)
 			want("it waits", f.Waits(), false)
 			if early {
 				m.Open(d)
@@ -41,7 +41,7 @@ func TestDeliver(t *testing.T) {
 			}
 			want("read", read, []int{0, 1, 2, 3, 5, 6})
 			want("they wait", e.Waits() || g.Waits(), false)
-			wantErr("the envelope again", m.Deliver(&e, 7, false), nil)
+			want("the envelope again waits", m.Deliver(d.Scheduler(), &e, 7, false), false)
 			want("read", queued(m), []int{7})
 		})
 	}
@@ -52,17 +52,20 @@ func TestDecided(t *testing.T) {
 	home(t, func(d *scheduler.Task) {
 		m := opened[int](d, Config{Cap: 1})
 		decided := 0
-		e := Envelope[int]{Decided: func() { decided++ }}
-		m.Deliver(&e, 0, false)
+		e := Envelope[int]{Decided: func(on *scheduler.Scheduler) {
+			want("on", on, d.Scheduler())
+			decided++
+		}}
+		m.Deliver(d.Scheduler(), &e, 0, false)
 		want("with room", decided, 0)
-		m.Deliver(&e, 1, false)
+		m.Deliver(d.Scheduler(), &e, 1, false)
 		want("waiting", decided, 0)
 		m.TryNext()
 		want("moved in", decided, 1)
-		m.Deliver(&e, 2, false)
-		m.Withdraw(&e)
+		m.Deliver(d.Scheduler(), &e, 2, false)
+		m.Withdraw(d.Scheduler(), &e)
 		want("taken back", decided, 1)
-		m.Deliver(&e, 3, false)
+		m.Deliver(d.Scheduler(), &e, 3, false)
 		m.Close()
 		d.Yield()
 		want("refused", decided, 2)
@@ -73,19 +76,19 @@ func TestDecided(t *testing.T) {
 func TestDeliverPolicies(t *testing.T) {
 	for _, early := range []bool{false, true} {
 		for _, c := range []struct {
-			policy    Policy
-			must      bool
-			waits     bool
-			err, loss error
+			policy Policy
+			must   bool
+			waits  bool
+			loss   error
 		}{
-			{Block, false, true, nil, nil},
-			{Fail, false, false, ErrFull, ErrFull},
-			{Fail, true, true, nil, nil},
-			{DropNewest, false, false, nil, ErrDropped},
-			{DropNewest, true, true, nil, nil},
-			{DropOldest, false, false, nil, ErrDropped},
-			{DropOldest, true, false, nil, ErrDropped},
-			{Unbounded, true, false, nil, nil},
+			{Block, false, true, nil},
+			{Fail, false, false, ErrFull},
+			{Fail, true, true, nil},
+			{DropNewest, false, false, ErrDropped},
+			{DropNewest, true, true, nil},
+			{DropOldest, false, false, ErrDropped},
+			{DropOldest, true, false, ErrDropped},
+			{Unbounded, true, false, nil},
 		} {
 			home(t, func(d *scheduler.Task) {
 				lost := &losses{}
@@ -99,9 +102,8 @@ func TestDeliverPolicies(t *testing.T) {
 				}
 				m.Send(d, 0)
 				var e Envelope[int]
-				err := m.Deliver(&e, 1, c.must)
-				wantErr(c.policy.String(), err, c.err)
-				want(c.policy.String()+" waits", e.Waits(), c.waits)
+				want(c.policy.String()+" waits", m.Deliver(d.Scheduler(), &e, 1, c.must), c.waits)
+				want(c.policy.String()+" stands", e.Waits(), c.waits)
 				total := 0
 				for _, l := range lost.all {
 					total += l.Count

@@ -58,6 +58,14 @@ type Config struct {
 // LossReporter is told of losses, on the goroutine that found out. MessagesLost may not park.
 type LossReporter interface{ MessagesLost(Loss) }
 
+// A ReaderTeller is a LossReporter that knows who is going to read the mailbox, as far as it can be told from any goroutine: the
+// resource is what a sender on another scheduler of the same group waits on, and held by the same task for ever. Nil: nobody
+// known.
+type ReaderTeller interface {
+	LossReporter
+	ReaderResource() *scheduler.Resource
+}
+
 // LossFunc makes a function a LossReporter.
 type LossFunc func(Loss)
 
@@ -189,7 +197,7 @@ func (m *Mailbox[M]) Close() {
 	// Not opened yet, so whoever waits is in ext.queue. If m is being opened now, Open sends them away.
 	if x := m.ext.Load(); x != nil {
 		x.mu.Lock()
-		lost := m.refuse(&x.queue)
+		lost := m.refuse(nil, &x.queue)
 		x.mu.Unlock()
 		m.report(lost)
 	}

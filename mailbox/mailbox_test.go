@@ -59,7 +59,7 @@ func TestClose(t *testing.T) {
 				rest()
 			}
 			e := new(Envelope[int])
-			wantErr("Deliver", m.Deliver(e, -1, false), nil)
+			want("Deliver waits", m.Deliver(d.Scheduler(), e, -1, false), true)
 			want("it waits", e.Waits(), true)
 
 			if from == "reader" {
@@ -72,7 +72,7 @@ func TestClose(t *testing.T) {
 			want("Drained", m.Drained(), false)
 			wantErr("Send", m.Send(d, -1), ErrClosed)
 			wantErr("Send", m.Send(background, -1), ErrClosed)
-			wantErr("Deliver", m.Deliver(new(Envelope[int]), -1, true), ErrClosed)
+			want("Deliver waits", m.Deliver(d.Scheduler(), new(Envelope[int]), -1, true), false)
 			var read []int
 			for v := range m.Receive() {
 				read = append(read, v)

@@ -363,14 +363,14 @@ func (s *script) step(b byte) {
 		e := &s.envelopes[arg%3]
 		if !e.Waits() {
 			s.sent++ // or lost
-			m.Deliver(e, s.next(classLocal), arg > 4)
+			m.Deliver(d.Scheduler(), e, s.next(classLocal), arg > 4)
 		}
 	case 26:
 		e := &s.envelopes[arg%3]
 		if e.Waits() {
 			s.sent--
 		}
-		m.Withdraw(e)
+		m.Withdraw(d.Scheduler(), e)
 	case 27:
 		if len(s.parked) > 0 {
 			s.parked[arg%len(s.parked)].Kill(false)

@@ -19,6 +19,8 @@ type Config struct {
 	// virtual; negative: never.
 	StallAfter time.Duration
 	Hooks      Hooks
+	// Group, if not nil, is that of the schedulers with which this one works together. They are all to be made before one runs.
+	Group *Group
 	// Owner is for whoever makes the scheduler, to be found again by [Scheduler.Owner].
 	Owner any
 }
@@ -35,7 +37,8 @@ type Hooks struct {
 	// Deadlock is called when t is about to wait in a ring. soft: somebody in the ring can time out, so t waits all the same.
 	Deadlock func(t *Task, e *DeadlockError, soft bool)
 	// Quiescent is called when nothing is ready, no timer runs and nothing outside is awaited: with a virtual clock at once
-	// (and it may make something ready), with a real one after a second, once until something happens again.
+	// (and it may make something ready), with a real one after a second, once until something happens again. In a Group all
+	// that is meant of all its members, who stand still meanwhile; what it wants to be done goes through their doors.
 	Quiescent func()
 	// Crashed is called when something that must not panic did, and the scheduler is about to end: what is woken now is still served.
 	Crashed func()
@@ -54,6 +57,7 @@ type Scheduler struct {
 	clock Clock
 	hooks Hooks
 	owner any
+	group *Group     // nil: it works alone
 	draw  *rand.Rand // nil without a seed; its state is owned by the loop
 
 	// Owned by whoever has control: one of the coroutines, or the driver, which is the goroutine in Run.
@@ -75,12 +79,17 @@ type Scheduler struct {
 	waiters  *Waiter // free places, see waiter
 	spare    int     // how many these are
 	yielded  bool    // gave way to other goroutines since something was ready
-	quiet    bool    // Quiescent was called since something was ready
+	quiet    bool    // Quiescent was called since something was ready; in a Group: a second has passed since then
 	stopping bool    // since Stop or a panic: the loop ends
+	asked    bool    // Stop was called
 	ending   bool    // after that: unwind has what is ready served, see last
 	calls    int     // of tasks without a coroutine while ending
 	sleeper  *time.Timer
 	fatal    *PanicError // the first panic that a Runner, injected work, a timer or Quiescent let out
+
+	// Protected by Group.mu.
+	rests    bool  // see Group
+	restTill int64 // ns on the clock: its next timer; negative: it has none
 
 	started atomic.Bool // Run was called; a second call is misuse
 	door    door
@@ -113,9 +122,12 @@ const (
 
 // New makes a scheduler. Tasks can be made ready before Run is called.
 func New(cfg Config) *Scheduler {
-	s := &Scheduler{clock: cfg.Clock, hooks: cfg.Hooks, owner: cfg.Owner}
+	s := &Scheduler{clock: cfg.Clock, hooks: cfg.Hooks, owner: cfg.Owner, group: cfg.Group}
 	if s.clock == nil {
 		s.clock = RealClock()
+	}
+	if s.group != nil {
+		s.group.join(s)
 	}
 	if cfg.Seed != 0 {
 		s.draw = rand.New(rand.NewPCG(cfg.Seed, 0))
@@ -136,7 +148,8 @@ func New(cfg Config) *Scheduler {
 
 // Run is the loop: it calls and resumes ready tasks until Stop. Then it kills (hard) the tasks that own a stack, so that their
 // deferred calls run, and ends the coroutines. It returns an error only if something let a panic out: a Runner, injected work,
-// a timer or Hooks.Quiescent. That ends it as Stop does, and the error is a *[PanicError], of the first panic.
+// a timer or Hooks.Quiescent. That ends it as Stop does, and the error is a *[PanicError], of the first panic; in a Group it
+// serves the others until Stop.
 //
 // To be called once, on a goroutine that the scheduler may keep until then.
 func (s *Scheduler) Run() error {
@@ -146,6 +159,7 @@ func (s *Scheduler) Run() error {
 	s.watch.start()
 	s.switchTo(s.driver, s.freeWorker())
 	s.unwind()
+	s.leaveGroup()
 	s.watch.stop()
 	if s.sleeper != nil {
 		s.sleeper.Stop()
@@ -157,7 +171,7 @@ func (s *Scheduler) Run() error {
 }
 
 // Stop ends Run. From any goroutine; returns at once.
-func (s *Scheduler) Stop() { s.InjectFunc(func() { s.stopping = true }) }
+func (s *Scheduler) Stop() { s.InjectFunc(func() { s.stopping, s.asked = true, true }) }
 
 // next is the loop of the scheduler: it gives the task to be called or resumed next; nil when the scheduler stops. It runs on
 // the stack of whoever gives up control, and sleeps there too, so that a task that is woken by the one event it waits for goes
@@ -340,6 +354,10 @@ func (s *Scheduler) unwind() {
 		switch {
 		case s.killParked() || s.ready.n > 0:
 			s.switchTo(s.driver, s.freeWorker())
+		case s.group != nil && !s.asked && !shut:
+			// A panic has ended it. What others have to do with its tasks is still done, or they would wait for ever.
+			s.rest(-1)
+			s.takeIn()
 		case !shut:
 			shut = true
 			s.do(s.door.close())
@@ -412,6 +430,10 @@ func (s *Scheduler) idle() {
 	if s.ready.n > 0 || s.stopping { // stopping: a timer or a chore has panicked
 		return
 	}
+	if s.group != nil && s.outside == 0 && (s.clock.virtual() || s.quiet && s.wheel.n == 0) {
+		s.rest(calm)
+		return
+	}
 	if s.clock.virtual() && s.wheel.n > 0 && s.outside == 0 {
 		s.clock.jump(s.origin + s.wheel.deadline()*tickNS)
 		s.expire()
@@ -422,7 +444,9 @@ func (s *Scheduler) idle() {
 	if at < 0 && s.outside == 0 && !s.quiet && s.hooks.Quiescent != nil {
 		if s.clock.virtual() || !s.sleep(int64(time.Second)) {
 			s.quiet = true
-			s.quiescent()
+			if s.group == nil {
+				s.quiescent()
+			} // else its rest begins at the next look
 		}
 		return
 	}

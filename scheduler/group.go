@@ -1,0 +1,100 @@
+package scheduler
+
+import "sync"
+
+// A Group is for schedulers that work together: those of one system. They have one idea of time and of quiet: with a virtual
+// clock, which they have to share, time goes on only when nothing is ready on any of them, and Hooks.Quiescent is called, on one
+// of them, when nothing can go on anywhere. The zero Group has no members; Config.Group makes one.
+//
+// In everything else each scheduler is by itself: its members reach each other through their doors.
+type Group struct {
+	members []*Scheduler // grows in New, before any of them runs; then read-only
+
+	// mu protects the following, and rests and restTill of the members.
+	//
+	// A member rests when nothing is ready on it and only its timers or its door can change that. One that rests and has
+	// something at its door is about to wake up. It takes mu before it does, so as long as somebody holds mu, those that rest
+	// don't move; when all rest and no door has anything, nobody does.
+	mu    sync.Mutex
+	asked bool // Quiescent was called since a member was last woken
+}
+
+// join makes s a member.
+func (g *Group) join(s *Scheduler) {
+	if len(g.members) > 0 && s.clock != g.members[0].clock {
+		misuse("the schedulers of a Group must share one Clock")
+	}
+	g.members = append(g.members, s)
+}
+
+// Kin reports whether s and other are the same scheduler, or of the same group: then a wait of one for the other is no wait for
+// the outside. From any goroutine.
+func (s *Scheduler) Kin(other *Scheduler) bool {
+	return s == other || other != nil && s.group != nil && s.group == other.group
+}
+
+// rest is the sleep of a member on which nothing is ready, and for which nobody outside of the group works. calm is as in sleep.
+func (s *Scheduler) rest(calm int64) {
+	woken := true
+	if !s.lieDown() {
+		woken = s.sleep(calm)
+	}
+	g := s.group
+	g.mu.Lock()
+	s.rests = false
+	if woken {
+		g.asked = false
+	}
+	g.mu.Unlock()
+	s.expire()
+}
+
+// lieDown is the begin of a rest. If all others rest already, time goes on, or the group is quiescent; true: a timer of s is due.
+func (s *Scheduler) lieDown() (due bool) {
+	g := s.group
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	s.rests, s.restTill = true, -1
+	if s.clock.virtual() && s.wheel.n > 0 && !s.ending {
+		s.restTill = s.origin + s.wheel.deadline()*tickNS
+	}
+	next := int64(-1)
+	for _, m := range g.members {
+		if !m.rests || m.door.pending.Load() {
+			return false
+		}
+		if m.restTill >= 0 && (next < 0 || m.restTill < next) {
+			next = m.restTill
+		}
+	}
+	if next < 0 {
+		if !g.asked && !s.asked && s.hooks.Quiescent != nil {
+			g.asked = true
+			s.quiescent()
+		}
+		return false
+	}
+	s.clock.jump(next)
+	for _, m := range g.members {
+		switch {
+		case m.restTill != next:
+		case m == s:
+			due = true
+		default:
+			m.Inject(nudge{})
+		}
+	}
+	return due
+}
+
+// nudge is work that only wakes.
+type nudge struct{}
+
+func (nudge) Do() {}
+
+// leaveGroup is the end of a member: it rests for ever.
+func (s *Scheduler) leaveGroup() {
+	if s.group != nil {
+		s.lieDown()
+	}
+}
