@@ -69,3 +69,6 @@ func TestSmoke(t *testing.T) {
 		return nil
 	})
 }
+
+// wait waits until t is killed.
+func wait(t *actor.Tasklet) error { t.Sleep(1000 * time.Hour); return nil }

@@ -161,7 +161,7 @@ func Call[M, R any](ctx context.Context, to Ref[M], msg func(Reply[R]) M) (R, er
 		c.done = make(chan struct{}, 1)
 	} else {
 		by.mustRun("Call")
-		if limit == nil {
+		if limit == nil && l.box.Home() == by.task.Scheduler() {
 			if err := by.task.MayWait(scheduler.Wait{Kind: scheduler.InCall, On: l.reader()}); err != nil {
 				var zero R
 				return zero, err
@@ -235,7 +235,7 @@ func (c *cell[R]) wait(by *Tasklet, limit context.Context, gen uint32, l refLine
 			c.leave(gen)
 		}
 	}()
-	for on := l.reader(); c.state.Load()&callPhase != callOver; {
+	for on := l.waitedOn(by); c.state.Load()&callPhase != callOver; {
 		if c.state.Load()&(callPhase|callDelegated) != callOpen {
 			on = nil // the callee has done its duty
 		}
@@ -352,18 +352,41 @@ func (r Reply[R]) Delegate(to *Tasklet) {
 		return // ended meanwhile
 	}
 	d := delegation{&r.c.callBase, r.gen}
-	if to.HasFinished() {
+	if !d.enter(to) {
 		d.fail(to)
 		return
 	}
+	switch c := r.c.caller; {
+	case c == nil:
+	case len(c.sys.hosts) == 1:
+		c.task.Redirect(nil)
+	default:
+		c.task.Scheduler().Inject(&redirect{d})
+	}
+}
+
+// enter makes d a duty of to; false: that has finished.
+func (d delegation) enter(to *Tasklet) bool {
 	x := to.extra()
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if to.HasFinished() {
+		return false
+	}
 	if len(x.delegate) == cap(x.delegate) {
 		// Those that are over go when there is no room; then there is for as many again, so one costs the same however many there are.
 		x.delegate = slices.DeleteFunc(x.delegate, func(d delegation) bool { return !d.c.isOpen(d.gen) })
 		x.delegate = slices.Grow(x.delegate, len(x.delegate)+1)
 	}
 	x.delegate = append(x.delegate, d)
-	if c := r.c.caller; c != nil && c.task.Scheduler() == to.task.Scheduler() {
-		c.task.Redirect(nil)
+	return true
+}
+
+// redirect tells the caller, on its scheduler, that it waits for the callee no longer.
+type redirect struct{ d delegation }
+
+func (r *redirect) Do() {
+	if c := r.d.c; c.parked && c.isOpen(r.d.gen) {
+		c.caller.task.Redirect(nil)
 	}
 }

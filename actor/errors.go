@@ -162,10 +162,6 @@ func misuse(format string, args ...any) {
 	panic("actor: " + fmt.Sprintf(format, args...))
 }
 
-func errSchedulers(n int) error {
-	return fmt.Errorf("actor: Config.Schedulers is %d: more than one scheduler is not supported yet", n)
-}
-
 // joinErrors is errors.Join that leaves a single error as it is.
 func joinErrors(a, b error) error {
 	switch {

@@ -11,7 +11,6 @@ import (
 	"go.uber.org/zap/zapcore"
 
 	"github.com/gotasklet/tasklet/mailbox"
-	"github.com/gotasklet/tasklet/scheduler"
 )
 
 // An Event tells of something that happened in a system. All of them go through one place, in order, one at a time; the log is
@@ -165,13 +164,13 @@ func (v *events) init(s *System, cfg Config) {
 	}
 	v.sys, v.hook = s, cfg.OnEvent
 	v.told.L = &v.mu
-	v.logger = logger.WithOptions(zap.WithClock(logClock{s.sched})).With(zap.String("system", s.name))
+	v.logger = logger.WithOptions(zap.WithClock(logClock{s})).With(zap.String("system", s.name))
 	v.core = v.logger.Core()
 	v.limits = map[EventKind]*limit{EventDeadLetter: {}, EventOverflow: {}, EventStall: {}}
 }
 
 // logClock gives log entries the time of the system.
-type logClock struct{ s *scheduler.Scheduler }
+type logClock struct{ s *System }
 
 func (c logClock) Now() time.Time                         { return c.s.Now() }
 func (c logClock) NewTicker(d time.Duration) *time.Ticker { return time.NewTicker(d) }
@@ -232,7 +231,7 @@ func (e *Event) fillPath() {
 // place gives e its number. Under mu.
 func (v *events) place(e *Event) {
 	v.seq++
-	e.Seq, e.Time = v.seq, v.sys.sched.Now()
+	e.Seq, e.Time = v.seq, v.sys.Now()
 }
 
 // put is apart because it allocates.

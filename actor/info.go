@@ -29,6 +29,7 @@ type Glance struct {
 	Killed    bool           // a kill was asked for and has not ended it yet
 	KilledFor time.Duration  // how long ago the last kill was; 0: it was never killed
 	Mailbox   *mailbox.Stats // nil if it has none
+	Scheduler int            // on which it runs, as OnScheduler counts
 }
 
 // Info tells what t does. On t's scheduler it is exact; from another goroutine it is what could be seen without stopping t, and
@@ -55,6 +56,7 @@ func (t *Tasklet) Info() Info {
 func (t *Tasklet) Glance() Glance {
 	var i Glance
 	s := t.task.Scheduler()
+	i.Scheduler = hostOf(s).n
 	g, now := t.task.Glance(), s.Nanotime()
 	switch {
 	case t.HasFinished():

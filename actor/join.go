@@ -21,7 +21,7 @@ func (t *Tasklet) Join(ctx context.Context) error {
 			if err := t.mayJoin(by, limit); err != nil {
 				return err
 			}
-			err := by.ParkIn(&t.joiners, scheduler.Wait{Kind: scheduler.InJoin, On: t.task.Resource(), Ctx: limit})
+			err := t.parkUntilEnd(by, scheduler.Wait{Kind: scheduler.InJoin, On: t.task.Resource(), Ctx: limit})
 			if err != nil && !t.HasFinished() {
 				return err
 			}
@@ -54,6 +54,20 @@ func (t *Tasklet) Join(ctx context.Context) error {
 	}
 }
 
+// parkUntilEnd parks by until t has finished, or w ends.
+func (t *Tasklet) parkUntilEnd(by *scheduler.Task, w scheduler.Wait) error {
+	if by.Scheduler() == t.task.Scheduler() {
+		return by.ParkIn(&t.joiners, w)
+	}
+	x := t.extra()
+	bell := by.NewBell()
+	if x.bells.add(bell, &x.mu, t.HasFinished) {
+		defer x.bells.remove(bell, &x.mu) // a kill may be raised
+		return bell.Park(w)
+	}
+	return nil
+}
+
 // mayJoin refuses a join of an ancestor, which can't finish before its children do: there is no ring of parked tasklets as
 // long as the ancestor runs.
 func (t *Tasklet) mayJoin(by *scheduler.Task, limit context.Context) error {
@@ -76,7 +90,7 @@ func (t *Tasklet) mayJoin(by *scheduler.Task, limit context.Context) error {
 		chain = slices.Insert(chain, 2, scheduler.Link{Task: p.Path(), Kind: scheduler.InStop})
 	}
 	e := &DeadlockError{Chain: chain}
-	t.sys.hooks().Deadlock(by, e, false)
+	t.sys.deadlock(by, e, false)
 	return e
 }
 

@@ -168,8 +168,14 @@ func (t *Tasklet) bodyEnded(err error) {
 	}
 	t.phase = stopping
 	t.task.TakeKill() // also one that the body did not meet: the deferred calls may block
-	if t.marks.Load()&markParent != 0 || t.ex.Load() != nil {
-		t.markOver()
+	if parent := t.marks.Load()&markParent != 0; parent || t.ex.Load() != nil {
+		ended := uint32(markOver | markEnded)
+		if !parent {
+			ended |= markChildless
+		}
+		if t.marks.Or(ended)&markOver == 0 {
+			t.closeDone()
+		}
 	} // else nobody can see t between this and its finish, which sets the mark too
 	if l := t.inst.line(); l != nil {
 		l.bodyEnded(t, err)
@@ -225,7 +231,7 @@ func (t *Tasklet) stopChildren() {
 			t.task.Wake() // others want to run too
 			return
 		}
-		if c.endIdle() {
+		if c.endIdle(t.task.Scheduler()) {
 			continue
 		}
 		st := &t.extra().stopping
@@ -242,16 +248,23 @@ func (t *Tasklet) stopChildren() {
 	t.childrenGone()
 }
 
-// waited is how much of the time since since t, whose body has ended, has waited for its children.
+// awaitsChildren reports whether the body of t has ended, and its children have not. From any goroutine.
+func (t *Tasklet) awaitsChildren() bool { return t.marks.Load()&(markEnded|markChildless) == markEnded }
+
+// waited is how much of the time since since t, whose body has ended, has waited for its children. From any goroutine.
 func (t *Tasklet) waited(since, now int64) int64 {
 	x := t.ex.Load()
-	if x == nil || x.waitFrom == 0 {
+	if x == nil {
 		return 0
 	}
-	if t.phase > stopping {
-		now = x.waitTill
+	if t.marks.Load()&markChildless != 0 {
+		now = x.waitTill.Load()
 	}
-	return max(0, now-max(since, x.waitFrom))
+	from := x.waitFrom.Load()
+	if from == 0 {
+		return 0
+	}
+	return max(0, now-max(since, from))
 }
 
 // stopTogether is stopChildren for children that are all killed first and then awaited, under one deadline.
@@ -268,7 +281,7 @@ func (t *Tasklet) stopTogether(x *extra) {
 		}
 		c := st.rest[len(st.rest)-1]
 		st.rest = st.rest[:len(st.rest)-1]
-		if c.HasFinished() || c.endIdle() {
+		if c.HasFinished() || c.endIdle(t.task.Scheduler()) {
 			continue
 		}
 		c.marks.Or(markStopped)
@@ -291,7 +304,7 @@ func (t *Tasklet) stopTogether(x *extra) {
 		for _, c := range t.Children() {
 			_, hard := c.task.Killed()
 			switch {
-			case c.phase == stopping: // it waits for its own children, each of which has its own time
+			case c.awaitsChildren(): // it waits for its own children, each of which has its own time
 			case hard:
 				c.detach()
 			default:
@@ -313,8 +326,8 @@ func (t *Tasklet) stopTogether(x *extra) {
 // awaitStop waits until the child c has finished or it is time to look again.
 func (t *Tasklet) awaitStop(c *Tasklet, now int64) {
 	x := t.ex.Load()
-	if x.waitFrom == 0 {
-		x.waitFrom = max(now, 1)
+	if x.waitFrom.Load() == 0 {
+		x.waitFrom.Store(max(now, 1))
 	}
 	at := x.stopping.deadline
 	if at != 0 {
@@ -327,18 +340,21 @@ func (t *Tasklet) awaitStop(c *Tasklet, now int64) {
 func (t *Tasklet) childrenGone() {
 	t.task.WakeStop()
 	t.phase = deferring
-	if x := t.ex.Load(); x != nil && x.waitFrom != 0 {
-		x.waitTill = t.task.Scheduler().Nanotime()
-		if p := t.parent; p != nil && p.phase == stopping && len(x.deferred) > 0 {
-			p.task.Wake() // it did not count the time until now
-		}
+	x := t.ex.Load()
+	waited := x != nil && x.waitFrom.Load() != 0
+	if waited {
+		x.waitTill.Store(t.task.Scheduler().Nanotime())
+	}
+	t.marks.Or(markChildless)
+	if waited && len(x.deferred) > 0 {
+		t.childChanged() // the parent did not count the time until now
 	}
 }
 
-// endIdle ends a child at once, on the stack of its parent, if none of its code has to be run for that: how a million idle
-// receivers can be stopped in less than half a second. False: it is not so simple.
-func (t *Tasklet) endIdle() bool {
-	if t.task.State() != scheduler.Idle || t.phase != living {
+// endIdle ends a child at once, on the stack of its parent, which runs on on, if none of its code has to be run for that: how a
+// million idle receivers can be stopped in less than half a second. False: it is not so simple.
+func (t *Tasklet) endIdle(on *scheduler.Scheduler) bool {
+	if t.task.Scheduler() != on || t.task.State() != scheduler.Idle || t.phase != living {
 		return false
 	}
 	if x := t.ex.Load(); x != nil && (len(x.deferred) > 0 || x.owned.first != nil) {
@@ -393,7 +409,7 @@ func (s *stopState) check(now int64) bool {
 		return false
 	}
 	left := int64(s.limit) - (now - s.since - s.child.waited(s.since, now))
-	if s.child.phase == stopping {
+	if s.child.awaitsChildren() {
 		left = max(left, int64(hardTime)) // look again
 	} else if left <= 0 {
 		if s.hard {
@@ -407,10 +423,12 @@ func (s *stopState) check(now int64) bool {
 	return false
 }
 
-// detach gives t up: it is taken out of the tree with all that is below it, so that its parent can go on.
+// detach gives t up: it is taken out of the tree with all that is below it, so that its parent can go on. On the parent's scheduler.
 func (t *Tasklet) detach() {
 	path := t.Path()
-	t.marks.Or(markLeaked)
+	if t.marks.Or(markLeaked)&markFinished != 0 {
+		return // at the last moment
+	}
 	t.sys.unlink(t)
 	t.sys.leak(path)
 	if l := t.inst.line(); l != nil && t.supervised {
@@ -470,26 +488,22 @@ func (t *Tasklet) finish() {
 	err := t.result()
 	if x != nil {
 		x.owned.releaseAll()
-		x.locals = nil
 		x.cell = nil
-		for _, d := range x.delegate {
-			d.fail(t)
-		}
-		x.delegate = nil
 	}
 	t.phase = finished
 	t.task.Finish()
 	exit := Exit{Tasklet: t, Kind: KindOf(err), Err: err}
 	failedStart := x != nil && x.start != nil && x.start.settle(err)
 	leaked := t.marks.Load()&markLeaked != 0
-	supervised := x != nil && x.supervised != nil && t.parent.phase < stopping
-	if x != nil && x.watchers != nil || supervised || t.sys.wantsExit(t, exit.Kind) {
+	near := t.parent == nil || t.near(t.parent)
+	supervised := x != nil && x.supervised != nil && (!near || t.parent.phase < stopping)
+	if supervised || t.sys.wantsExit(t, exit.Kind) {
 		exit.Path = t.Path() // only then: it is long where the tree is deep
 	}
 	if l := t.inst.line(); l != nil && !t.supervised {
 		l.ended()
 	}
-	if !leaked {
+	if !leaked && near {
 		t.sys.unlink(t)
 	}
 	if t.marks.Or(markFinished|markOver)&markOver == 0 {
@@ -502,37 +516,55 @@ func (t *Tasklet) finish() {
 	if (!failedStart || x.supervised == nil) && t != t.sys.daemons {
 		t.sys.emitExit(t, exit)
 	}
+	if !leaked && !near {
+		t.sys.unlink(t) // not before: without it in the tree, the parent may finish
+	}
 	t.joiners.ReleaseAll()
 	if x != nil {
-		x.mu.Lock()
-		if x.fin != nil {
-			close(x.fin)
-		}
-		x.mu.Unlock()
-		for _, w := range x.watchers {
-			w.tell(exit)
-		}
-		x.watchers = nil
-		if failedStart {
-			x.start.tell()
-		} else if supervised {
+		t.tellEnd(x, exit)
+		switch {
+		case failedStart:
+			x.start.tell(t.task.Scheduler())
+		case !supervised:
+		case near:
 			x.supervised(exit)
+		default:
+			t.parent.task.Scheduler().Inject(&childEnd{exit, x.supervised})
 		}
 	}
 	if t.onFailure == Escalate && exit.Kind.Failure() && t.parent != nil && t.marks.Load()&markStopped == 0 {
 		t.sys.emit(Event{Kind: EventEscalate, Tasklet: t, Path: exit.Path, Err: err})
 		t.parent.kill(&ChildError{t, err})
 	}
-	if p := t.parent; p != nil && p.phase == stopping {
-		p.task.Wake()
-	}
+	t.childChanged()
 	t.sys.finished(t)
+}
+
+// tellEnd tells those who wait for the end of t from elsewhere, watch it, or wait for an answer of it. After markFinished was set.
+func (t *Tasklet) tellEnd(x *extra, exit Exit) {
+	x.mu.Lock()
+	if x.fin != nil {
+		close(x.fin)
+	}
+	rings, watchers, delegate := x.bells, x.watchers, x.delegate
+	x.bells, x.watchers, x.delegate, x.locals = nil, nil, nil, nil
+	x.mu.Unlock()
+	if len(watchers) > 0 && exit.Path == "" {
+		exit.Path = t.Path()
+	}
+	for _, d := range delegate {
+		d.fail(t)
+	}
+	rings.ring(t.task.Scheduler())
+	for _, w := range watchers {
+		w.end(exit, t.task.Scheduler())
+	}
 }
 
 // announce tells the one that waits for the start of t how it went.
 func (t *Tasklet) announce(err error) {
 	if x := t.ex.Load(); x != nil && x.start != nil && x.start.settle(err) {
-		x.start.tell()
+		x.start.tell(t.task.Scheduler())
 	}
 }
 
@@ -540,9 +572,9 @@ func (t *Tasklet) announce(err error) {
 type startWait struct {
 	// state is written by the scheduler, or the starter, whoever is first: what the start came to, or that nobody waits for it.
 	state atomic.Uint32
-	line  scheduler.Line // of tasklets
-	err   error          // written before state
-	done  chan struct{}  // for an ordinary goroutine; else nil
+	err   error           // written before state
+	bell  *scheduler.Bell // for a tasklet
+	done  chan struct{}   // for an ordinary goroutine
 }
 
 const (
@@ -564,10 +596,11 @@ func (w *startWait) settle(err error) bool {
 	return w.decide(startTold)
 }
 
-// tell is the second half.
-func (w *startWait) tell() {
+// tell is the second half. on is the scheduler of the tasklet that was started.
+func (w *startWait) tell(on *scheduler.Scheduler) {
 	if w.done != nil {
 		close(w.done)
+	} else {
+		w.bell.Ring(on)
 	}
-	w.line.ReleaseAll()
 }

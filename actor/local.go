@@ -14,7 +14,10 @@ func NewLocal[T any](def func() T) *Local[T] { return &Local[T]{def} }
 func (l *Local[T]) Get(ctx context.Context) T {
 	for t := Current(ctx); t != nil; t = t.parent {
 		if x := t.ex.Load(); x != nil {
-			if v, ok := x.locals[l]; ok {
+			x.mu.Lock() // the parent may run on another scheduler
+			v, ok := x.locals[l]
+			x.mu.Unlock()
+			if ok {
 				value, _ := v.(T) // the zero value too, where it is a nil interface
 				return value
 			}
@@ -31,6 +34,8 @@ func (l *Local[T]) Get(ctx context.Context) T {
 func (l *Local[T]) Set(t *Tasklet, v T) {
 	t.mustRun("Local.Set")
 	x := t.extra()
+	x.mu.Lock()
+	defer x.mu.Unlock()
 	if x.locals == nil {
 		x.locals = make(map[any]any)
 	}
@@ -40,5 +45,8 @@ func (l *Local[T]) Set(t *Tasklet, v T) {
 // Clear lets t see its parent's value again. Only from inside t.
 func (l *Local[T]) Clear(t *Tasklet) {
 	t.mustRun("Local.Clear")
-	delete(t.extra().locals, l)
+	x := t.extra()
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	delete(x.locals, l)
 }

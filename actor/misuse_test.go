@@ -29,7 +29,7 @@ var misuses = []struct {
 	// Contexts and places.
 	{"actor: Run with a nil context", func(*actor.Tasklet) { _ = actor.Run(noContext, actor.Config{}, nil) }},
 	{"actor: Run with a nil function", func(*actor.Tasklet) { _ = actor.Run(context.Background(), actor.Config{}, nil) }},
-	{"actor: Config.Schedulers is negative", func(*actor.Tasklet) { _, _ = actor.Start(actor.Config{Schedulers: -1}) }},
+	{"actor: Config.Schedulers is -1: it must be 1 to 1024, or 0 for 1", func(*actor.Tasklet) { _, _ = actor.Start(actor.Config{Schedulers: -1}) }},
 	{`actor: Config.Name with the name "a/b": a slash separates the parts of a path`, func(*actor.Tasklet) { _, _ = actor.Start(actor.Config{Name: "a/b"}) }},
 	{"actor: Stop with a nil context", func(t *actor.Tasklet) { _ = t.System().Stop(noContext) }},
 	{"actor: System.Stop from inside the tasklet /tasklet/me: it would wait for itself; kill the root instead",
@@ -125,7 +125,10 @@ var misuses = []struct {
 	{`actor: Name with the name "a/b": a slash separates the parts of a path`, func(*actor.Tasklet) { actor.Name("a/b") }},
 	{"actor: MailboxLen(0): the capacity must be 1 to 1073741824", func(*actor.Tasklet) { actor.MailboxLen(0) }},
 	{"actor: Overflow(9): not a policy", func(*actor.Tasklet) { actor.Overflow(9) }},
-	{"actor: OnScheduler(1): the system has one scheduler, number 0", func(*actor.Tasklet) { actor.OnScheduler(1) }},
+	{"actor: OnScheduler(-1): schedulers are counted from 0", func(*actor.Tasklet) { actor.OnScheduler(-1) }},
+	{"actor: Go with OnScheduler(1): the system has 1, counted from 0", func(me *actor.Tasklet) {
+		actor.Go(me, func(*actor.Tasklet) error { return nil }, actor.OnScheduler(1))
+	}},
 	{"actor: Shutdown(-3ns): negative", func(*actor.Tasklet) { actor.Shutdown(-3) }},
 	{"actor: StopTogether(-3ns): negative", func(*actor.Tasklet) { actor.StopTogether(-3) }},
 	{"actor: Retry(-1): negative", func(*actor.Tasklet) { actor.Retry(-1) }},

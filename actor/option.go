@@ -37,9 +37,10 @@ const (
 	optPlaceBefore
 	optRetry
 	optStopTogether
+	optSpread
 
 	anyBody = optName | optDaemon | optShutdown | optStop | optEscalate | optOnStart | optSupervised | optOnScheduler |
-		optPlaceBefore | optStopTogether
+		optPlaceBefore | optStopTogether | optSpread
 	repeatOptions = optResume
 	boxOptions    = optMailboxLen | optOverflow
 	refOptions    = optionSet(0) // of a body whose ref exists already
@@ -49,7 +50,7 @@ var optionNames = map[optionSet]string{
 	optName: "Name", optDaemon: "Daemon", optMailboxLen: "MailboxLen", optOverflow: "Overflow", optImmediate: "Immediate",
 	optShutdown: "Shutdown", optResume: "OnFailure(Resume)", optStop: "OnFailure(Stop)", optEscalate: "OnFailure(Escalate)",
 	optOnStart: "OnStart", optSupervised: "Supervised", optOnScheduler: "OnScheduler",
-	optPlaceBefore: "PlaceBefore", optRetry: "Retry", optStopTogether: "StopTogether",
+	optPlaceBefore: "PlaceBefore", optRetry: "Retry", optStopTogether: "StopTogether", optSpread: "Spread",
 }
 
 // Name names the tasklet, or the ref and so the tasklets that read it. Names need not be unique; a slash in one is misuse.
@@ -78,13 +79,18 @@ func Overflow(p mailbox.Policy) Option {
 	return Option{set: optOverflow, n: int64(p)}
 }
 
-// OnScheduler says on which of the system's schedulers the tasklet runs, counted from 0. A system has one for now.
+// OnScheduler says on which of the system's schedulers the tasklet runs, and so do those below it: 0 to Config.Schedulers-1. Without
+// it, and without Spread, a tasklet runs where its parent does; or where its ref was read before, for a ref never moves.
 func OnScheduler(n int) Option {
-	if n != 0 {
-		misuse("OnScheduler(%d): the system has one scheduler, number 0", n)
+	if n < 0 {
+		misuse("OnScheduler(%d): schedulers are counted from 0", n)
 	}
-	return Option{set: optOnScheduler}
+	return Option{set: optOnScheduler, n: int64(n)}
 }
+
+// Spread lets the tasklet run on the scheduler that is the least loaded at its start, by the number of its tasklets and of those
+// that are ready; or where its ref was read before, for a ref never moves.
+func Spread() Option { return Option{set: optSpread} }
 
 // Immediate makes the first call of Every or AtRate at the start.
 func Immediate() Option { return Option{set: optImmediate} }
@@ -190,7 +196,7 @@ func CheckOptions(b Body, opts ...Option) error {
 }
 
 // apply sets t up as the options say. allowed are those that make sense for the call named op.
-func (t *Tasklet) apply(op string, opts []Option, allowed optionSet) (daemon bool) {
+func (t *Tasklet) apply(op string, opts []Option, allowed optionSet) (daemon bool, where placement) {
 	if allowed&optResume == 0 {
 		t.onFailure = Stop
 	}
@@ -205,6 +211,10 @@ func (t *Tasklet) apply(op string, opts []Option, allowed optionSet) (daemon boo
 			t.extra().name = o.name
 		case optDaemon:
 			daemon = true
+		case optOnScheduler:
+			where = placement(o.n + 1)
+		case optSpread:
+			where = spread
 		case optImmediate:
 			t.inst.(interface{ callImmediately() }).callImmediately()
 		case optShutdown:
@@ -246,7 +256,7 @@ func (t *Tasklet) apply(op string, opts []Option, allowed optionSet) (daemon boo
 	if t.supervised && !chosen {
 		t.onFailure = Stop
 	}
-	return daemon
+	return daemon, where
 }
 
 // shutdown is the time that t has to end.

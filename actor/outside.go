@@ -48,8 +48,9 @@ type await struct {
 func newAwait(t *Tasklet) *await {
 	a := &await{t: t}
 	a.ctx, a.cancel = context.WithCancelCause(t.sys.plain)
-	if t.sys.seeded {
-		t.sys.awaits = append(t.sys.awaits, a)
+	if t.sys.rand != nil {
+		h := t.host()
+		h.awaits = append(h.awaits, a)
 	}
 	return a
 }
@@ -58,22 +59,22 @@ func newAwait(t *Tasklet) *await {
 func (a *await) Interrupt() { a.cancel(ErrKilled) }
 
 // over is called on the other goroutine, last.
-func (a *await) over() { a.t.sys.sched.Inject(a) }
+func (a *await) over() { a.t.task.Scheduler().Inject(a) }
 
 // Do is the end of the wait, on the scheduler. With a seed it is only noted: see takeAwaits.
 func (a *await) Do() {
 	a.returned = true
-	if !a.t.sys.seeded {
+	if a.t.sys.rand == nil {
 		a.finish()
 	}
 }
 
 // takeAwaits ends the first of the Awaits under way, in order of their start, if it has returned. It is called when nothing is
 // ready: with a seed, neither the order nor the moment may depend on the other goroutines.
-func (s *System) takeAwaits() {
-	if len(s.awaits) > 0 && s.awaits[0].returned {
-		first := s.awaits[0]
-		s.awaits = s.awaits[1:]
+func (h *host) takeAwaits() {
+	if len(h.awaits) > 0 && h.awaits[0].returned {
+		first := h.awaits[0]
+		h.awaits = h.awaits[1:]
 		first.finish()
 	}
 }

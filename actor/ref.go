@@ -45,12 +45,12 @@ type lineExtra struct {
 	name string                 // set in NewRef, then read-only
 	sys  atomic.Pointer[System] // the first whose tasklet used it before its start
 
-	mu     sync.Mutex    // protects the following three
+	mu     sync.Mutex    // protects the following five
 	gone   chan struct{} // closed when the line is dead
+	bells  bells         // of tasklets in Ref.Join
 	onEnd  []*endHook
-	labels []label // of all its tasklets
-
-	line scheduler.Line // of tasklets in Ref.Join; owned by the scheduler
+	labels []label  // of all its tasklets
+	posted []func() // to be done by the scheduler, see post
 
 	// Owned by the scheduler.
 	reopen bool // the next start opens the mailbox again
@@ -70,10 +70,12 @@ func (l *line[M]) extra() *lineExtra {
 
 // refLine is a line without its type.
 type refLine interface {
-	claim(t *Tasklet)
+	claim(t *Tasklet, h *host)
 	open(t *Tasklet)
+	home() *host
 	idle() bool
 	reader() *scheduler.Resource
+	waitedOn(by *Tasklet) *scheduler.Resource
 	bodyEnded(t *Tasklet, err error)
 	abandon(t *Tasklet)
 	settle(t *Tasklet, err error)
@@ -130,7 +132,7 @@ func (l *line[M]) use(s *System) {
 // system is the first that used l, nil if none has.
 func (l *line[M]) system() *System {
 	if home := l.box.Home(); home != nil {
-		return home.Owner().(*System)
+		return hostOf(home).sys
 	}
 	if x := l.more.Load(); x != nil {
 		return x.sys.Load()
@@ -275,13 +277,13 @@ func (l *line[M]) waitDead(ctx context.Context) error {
 	x := l.extra()
 	if t, limit := scheduler.From(ctx); t != nil {
 		t.MustRun("Join")
-		var place scheduler.Waiter
-		x.line.Add(&place)
-		w := scheduler.Wait{Kind: scheduler.InJoin, Ctx: limit, In: &place}
-		if cur := l.current(); cur != nil {
-			w.On = cur.task.Resource()
+		bell := t.NewBell()
+		if !x.bells.add(bell, &x.mu, func() bool { return l.over.Load() == lineOver }) {
+			return nil
 		}
-		if err := t.Park(w); err != nil && !l.dead.Load() {
+		defer x.bells.remove(bell, &x.mu) // a kill may be raised
+		w := scheduler.Wait{Kind: scheduler.InJoin, On: l.ReaderResource(), Ctx: limit}
+		if err := bell.Park(w); err != nil && !l.dead.Load() {
 			return err
 		}
 		return nil
@@ -329,8 +331,24 @@ func (l *line[M]) current() *Tasklet {
 	return nil
 }
 
-// claim makes t the tasklet of the line. On the goroutine of the starter.
-func (l *line[M]) claim(t *Tasklet) {
+// home is where the mailbox is read; nil before the first tasklet.
+func (l *line[M]) home() *host {
+	if s := l.box.Home(); s != nil {
+		return hostOf(s)
+	}
+	return nil
+}
+
+// ReaderResource is called by the mailbox: see mailbox.ReaderTeller.
+func (l *line[M]) ReaderResource() *scheduler.Resource {
+	if t := l.current(); t != nil {
+		return t.task.Resource()
+	}
+	return nil
+}
+
+// claim makes t, which is to run on h, the tasklet of the line. On the goroutine of the starter.
+func (l *line[M]) claim(t *Tasklet, h *host) {
 	if l.dead.Load() {
 		misuse("%s: the ref of its body has ended for good", t.describeStart())
 	}
@@ -341,6 +359,10 @@ func (l *line[M]) claim(t *Tasklet) {
 	if s := l.system(); s != nil && s != t.sys || before != nil && before.sys != t.sys {
 		l.cur.Store(before)
 		misuse("%s: the ref of its body belongs to another system", t.describeStart())
+	}
+	if home := l.home(); home != nil && home != h {
+		l.cur.Store(before)
+		misuse("%s on scheduler %d: the ref of its body was read on scheduler %d before, and never moves", t.describeStart(), h.n, home.n)
 	}
 	if more := l.more.Load(); more != nil {
 		more.mu.Lock()
@@ -362,6 +384,7 @@ func (t *Tasklet) describeStart() string {
 }
 
 func (l *line[M]) open(t *Tasklet) {
+	l.catchUp()
 	if x := l.more.Load(); x != nil && x.reopen {
 		x.reopen = false
 		l.box.Reopen()
@@ -372,6 +395,14 @@ func (l *line[M]) open(t *Tasklet) {
 func (l *line[M]) idle() bool { return l.box.Await(1) }
 
 func (l *line[M]) reader() *scheduler.Resource { return l.box.Reader() }
+
+// waitedOn is what by waits on that waits for the reader. A mailbox's own resource is for its scheduler only.
+func (l *line[M]) waitedOn(by *Tasklet) *scheduler.Resource {
+	if l.box.Home() == by.task.Scheduler() {
+		return l.reader()
+	}
+	return l.ReaderResource()
+}
 
 func (l *line[M]) settle(t *Tasklet, err error) { l.box.SettleBy(&t.task, err) }
 
@@ -398,12 +429,14 @@ func (l *line[M]) bodyEnded(t *Tasklet, err error) {
 	}
 }
 
-// abandon takes the line from t, which is supervised and does not end, so that the next can have it.
+// abandon takes the line from t, which is supervised and does not end, so that the next can have it. On the scheduler of the
+// supervisor.
 func (l *line[M]) abandon(t *Tasklet) {
-	if l.cur.Load() == t && !t.left() {
-		l.box.Settle(&JoinError{t, ErrKilled})
-		t.marks.Or(markLeft)
-		l.box.Hold()
+	if l.cur.Load() == t && t.marks.Or(markLeft)&markLeft == 0 {
+		l.post(func() {
+			l.box.Settle(&JoinError{t, ErrKilled})
+			l.box.Hold()
+		})
 	}
 }
 
@@ -423,27 +456,51 @@ func (l *line[M]) tellJoiners() {
 	if x == nil {
 		return
 	}
-	x.line.ReleaseAll()
 	x.mu.Lock()
 	if x.gone != nil {
 		close(x.gone)
 	}
+	rings := x.bells
+	x.bells = nil
 	x.mu.Unlock()
+	rings.ring(l.box.Home())
 }
 
 // close is what a supervisor does with the ref of a child that it has stopped and may start again.
 func (l *line[M]) close(reopen bool) {
-	x := l.extra()
-	x.reopen, x.tries = reopen, 0
-	l.box.CloseEmpty()
+	if l.far() {
+		l.box.Close() // nothing more gets in from now on
+	}
+	l.post(func() {
+		x := l.extra()
+		x.reopen, x.tries = reopen, 0
+		l.box.CloseEmpty()
+	})
 }
 
 func (l *line[M]) retire() {
-	if !l.dead.Load() {
+	if l.dead.Load() {
+		return
+	}
+	if !l.far() {
 		l.die()
 		l.ended()
 		l.tellJoiners() // last: who has joined the ref finds its name free
+		return
 	}
+	l.dead.Store(true)
+	l.box.Close()
+	l.ended()
+	l.post(func() {
+		l.box.Discard()
+		l.tellJoiners()
+	})
+}
+
+// far reports whether the scheduler of the line may be another one than the caller's.
+func (l *line[M]) far() bool {
+	home := l.home()
+	return home != nil && len(home.sys.hosts) > 1
 }
 
 func (l *line[M]) isDead() bool          { return l.dead.Load() }
@@ -465,7 +522,8 @@ func (l *line[M]) MessagesLost(loss mailbox.Loss) {
 }
 
 // CloseRef is for those who write a supervisor: the ref of b, if it has one, takes no more messages, and what is queued becomes
-// dead letters, until b is started again. On the scheduler.
+// dead letters, until b is started again. By the supervisor, on its scheduler; the messages may be reported a little later if the
+// ref's is another.
 func CloseRef(b Body) {
 	refsOf(b, func(l refLine) {
 		if !l.isDead() {
@@ -474,7 +532,7 @@ func CloseRef(b Body) {
 	})
 }
 
-// Retire is for those who write a supervisor: the ref of b, if it has one, ends for good. On the scheduler.
+// Retire is for those who write a supervisor: the ref of b, if it has one, ends for good. As CloseRef otherwise.
 func Retire(b Body) { refsOf(b, refLine.retire) }
 
 // ShutdownOf is how long a tasklet with the body b has to end if its start does not say: see [Shutdown].

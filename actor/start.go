@@ -41,28 +41,29 @@ func (t *Tasklet) start(p Spawner, op string, opts []Option, allowed optionSet) 
 	}
 	s, parent, outside := p.spawner(op)
 	t.sys = s
-	daemon := false
+	daemon, where := false, placement(0)
 	if len(opts) > 0 {
-		daemon = t.apply(op, opts, allowed)
+		daemon, where = t.apply(op, opts, allowed)
 	} else if allowed&optResume == 0 {
 		t.onFailure = Stop
 	}
 	if daemon {
 		parent = s.daemons
 	}
+	l := t.inst.line()
+	h := s.place(op, parent, l, where)
 	t.phase = living
 	if _, ok := t.inst.(initer); ok {
 		t.phase = starting
 	} else if x := t.ex.Load(); x != nil && x.onStart != nil {
 		t.phase = starting
 	}
-	l := t.inst.line()
 	if l != nil {
 		t.parent = parent // for the messages
-		l.claim(t)
+		l.claim(t, h)
 	}
-	if !outside && !daemon {
-		if s.link(t, parent, true) {
+	if !outside && !daemon && h.sched == parent.task.Scheduler() {
+		if s.link(t, parent, h, true) {
 			if l != nil {
 				t.marks.Or(markPlaced)
 			}
@@ -73,9 +74,9 @@ func (t *Tasklet) start(p Spawner, op string, opts []Option, allowed optionSet) 
 		}
 		return
 	}
-	// Also for a daemon started from inside: the same way for all whose parent is not the caller.
+	// Also for a daemon started from inside: the same way for all whose parent is not the caller, or not on the same scheduler.
 	t.marks.Or(markAway)
-	if !s.link(t, parent, false) {
+	if !s.link(t, parent, h, !outside && !daemon) {
 		t.stillborn(l)
 		return
 	}
@@ -83,7 +84,7 @@ func (t *Tasklet) start(p Spawner, op string, opts []Option, allowed optionSet) 
 	if l != nil {
 		t.marks.Or(markPlaced)
 	}
-	if !s.sched.Inject((*arrival)(t)) && !t.HasFinished() {
+	if !h.sched.Inject((*arrival)(t)) && !t.HasFinished() {
 		s.unlink(t)
 		t.stillborn(l)
 	}
@@ -282,6 +283,8 @@ func StartChild(ctx context.Context, p Spawner, b Body, opts ...Option) (*Taskle
 	by, limit := scheduler.From(ctx)
 	if by == nil {
 		w.done = make(chan struct{})
+	} else {
+		w.bell = by.NewBell()
 	}
 	t.extra().start = w
 	t.start(p, "StartChild", optionsOf(b, opts), b.allows())
@@ -298,10 +301,8 @@ func StartChild(ctx context.Context, p Spawner, b Body, opts ...Option) (*Taskle
 	}
 	defer w.decide(startLeft) // a kill may end the wait too
 	for w.state.Load() == startWaits {
-		var place scheduler.Waiter
-		w.line.Add(&place)
-		wait := scheduler.Wait{Kind: scheduler.InJoin, On: t.task.Resource(), Ctx: limit, In: &place}
-		if err := by.Park(wait); err != nil && w.state.Load() == startWaits {
+		wait := scheduler.Wait{Kind: scheduler.InJoin, On: t.task.Resource(), Ctx: limit}
+		if err := w.bell.Park(wait); err != nil && w.state.Load() == startWaits {
 			return t, err
 		}
 	}
@@ -319,17 +320,13 @@ func StopChild(ctx context.Context, c *Tasklet, d time.Duration) error {
 	if d == 0 {
 		d = c.shutdown()
 	}
-	if c.endIdle() {
+	if c.endIdle(by.Scheduler()) {
 		return nil
 	}
 	var st stopState
 	st.begin(c, d)
 	for !st.check(by.Scheduler().Nanotime()) {
-		var place scheduler.Waiter
-		c.joiners.Add(&place)
-		err := by.Park(scheduler.Wait{
-			Kind: scheduler.InStop, On: c.task.Resource(), Ctx: limit, Until: st.deadline, In: &place,
-		})
+		err := c.parkUntilEnd(by, scheduler.Wait{Kind: scheduler.InStop, On: c.task.Resource(), Ctx: limit, Until: st.deadline})
 		if err != nil && err != ErrTimeout || limit != nil && limit.Err() != nil {
 			if c.HasFinished() {
 				return nil

@@ -18,14 +18,15 @@ import (
 type Config struct {
 	// Name is that of the root tasklet and of the system in log entries; "tasklet".
 	Name string
-	// Schedulers is how many run, each on its own goroutine; 0 is 1, and more are not supported yet.
+	// Schedulers is how many run, each on a goroutine of its own; 0 is 1. A child runs where its parent does unless OnScheduler or
+	// Spread says otherwise. Tasklets of different schedulers run at the same time: they share no memory, only messages.
 	Schedulers int
 	// Logger gets the events; nil: warnings and errors go as text to standard error. zap.NewNop() for none.
 	Logger *zap.Logger
 	// Clock is what sleeps, timeouts and log times go by; nil: real time. See scheduler.NewVirtualClock.
 	Clock scheduler.Clock
 	// Seed, if not 0, lets a generator with this seed draw the order among ready tasklets, and the ids: with a virtual clock the
-	// same seed gives the same run.
+	// same seed gives the same run; with one scheduler, for several run as the machine lets them.
 	Seed uint64
 	// StallAfter is how long a tasklet may keep its scheduler before that is reported. 0: 100 ms, or never with a virtual
 	// clock; negative: never.
@@ -35,7 +36,7 @@ type Config struct {
 	OnEvent func(Event)
 }
 
-// System is a tree of tasklets with the scheduler that runs them. Start makes one that lives beside the rest of a program; Run
+// System is a tree of tasklets with the schedulers that run them. Start makes one that lives beside the rest of a program; Run
 // is for programs that are one.
 type System struct {
 	// Set when it is made, then read-only.
@@ -43,13 +44,14 @@ type System struct {
 	id      uuid.UUID // the first half is the system's; the second is filled in for each tasklet
 	ctx     context.Context
 	plain   context.Context // ctx that is never done, for Await
-	sched   *scheduler.Scheduler
+	hosts   []*host         // the schedulers; the root and the node of the daemons run on the first
 	root    *Tasklet
 	daemons *Tasklet // the hidden node over the daemons
 	log     *zap.Logger
 	start   time.Time
 	real    bool          // the clock is not virtual
-	done    chan struct{} // closed when the scheduler's goroutine has ended
+	done    chan struct{} // closed when the goroutines of all schedulers have ended
+	rand    *rand.Rand    // nil without a seed
 
 	// stopping is closed when the stop of the root begins: its body has ended, or a kill was asked for, which it may not get as
 	// long as somebody holds the scheduler.
@@ -64,41 +66,29 @@ type System struct {
 	leaked   []Leak
 	attached map[any]any
 	fatal    error // part of what Run returns
-
-	hog *Tasklet // of the last stall; owned by the watchdog's goroutine
-
-	// Owned by the scheduler.
-	rand   *rand.Rand // nil without a seed
-	awaits []*await   // with a seed: those under way, in order of their start
-	seeded bool
 }
 
 func newSystem(ctx context.Context, cfg Config, main instance) (*System, error) {
-	if cfg.Schedulers > 1 {
-		return nil, errSchedulers(cfg.Schedulers)
-	}
-	if cfg.Schedulers < 0 {
-		misuse("Config.Schedulers is negative")
+	if cfg.Schedulers < 0 || cfg.Schedulers > maxSchedulers {
+		misuse("Config.Schedulers is %d: it must be 1 to %d, or 0 for 1", cfg.Schedulers, maxSchedulers)
 	}
 	name := cfg.Name
 	if name == "" {
 		name = "tasklet"
 	}
 	checkName("Config.Name", name)
-	s := &System{name: name, ctx: ctx, plain: context.WithoutCancel(ctx), done: make(chan struct{}), stopping: make(chan struct{}), seeded: cfg.Seed != 0}
-	if s.seeded {
-		s.rand = rand.New(rand.NewPCG(cfg.Seed, 1))
+	s := &System{name: name, ctx: ctx, plain: context.WithoutCancel(ctx), done: make(chan struct{}), stopping: make(chan struct{})}
+	if cfg.Seed != 0 {
+		s.rand = rand.New(source(cfg))
 		binary.BigEndian.PutUint64(s.id[:], s.rand.Uint64())
 	} else {
 		id := uuid.New()
 		copy(s.id[:8], id[:])
 	}
 	s.id[6] = s.id[6]&0x0f | 0x80 // version 8: made in a way of its own
-	s.sched = scheduler.New(scheduler.Config{
-		Clock: cfg.Clock, Seed: cfg.Seed, StallAfter: cfg.StallAfter, Hooks: s.hooks(), Owner: s,
-	})
-	s.real = !s.sched.Virtual()
-	s.start = s.sched.Now()
+	s.makeHosts(cfg)
+	s.real = !s.hosts[0].sched.Virtual()
+	s.start = s.Now()
 	s.events.init(s, cfg)
 	s.log = s.events.logger
 	s.root = &Tasklet{sys: s, inst: main, phase: living}
@@ -110,9 +100,53 @@ func newSystem(ctx context.Context, cfg Config, main instance) (*System, error) 
 	// Children of these two come from any goroutine, so the mark could be missed at the end: it is always set.
 	s.root.marks.Store(markParent)
 	s.daemons.marks.Store(markParent)
-	s.link(s.root, nil, false)
-	s.link(s.daemons, nil, false)
+	s.link(s.root, nil, s.hosts[0], false)
+	s.link(s.daemons, nil, s.hosts[0], false)
 	return s, nil
+}
+
+// maxSchedulers is more than there are processors.
+const maxSchedulers = 1024
+
+// makeHosts makes the schedulers. They form a group, with one clock, if there are several.
+func (s *System) makeHosts(cfg Config) {
+	sc := scheduler.Config{Clock: cfg.Clock, StallAfter: cfg.StallAfter}
+	if cfg.Schedulers > 1 {
+		sc.Group = new(scheduler.Group)
+	}
+	if sc.Clock == nil {
+		sc.Clock = scheduler.RealClock()
+	}
+	for n := range max(1, cfg.Schedulers) {
+		h := &host{sys: s, n: n, done: make(chan struct{})}
+		sc.Owner, sc.Hooks = h, s.hooks(h)
+		if cfg.Seed != 0 {
+			sc.Seed = cfg.Seed + uint64(n)
+		}
+		h.sched = scheduler.New(sc)
+		s.hosts = append(s.hosts, h)
+	}
+}
+
+// source is where System.Rand draws from.
+func source(cfg Config) rand.Source {
+	src := rand.NewPCG(cfg.Seed, 1)
+	if cfg.Schedulers > 1 {
+		return &lockedSource{src: src}
+	}
+	return src
+}
+
+// lockedSource is a source for several goroutines.
+type lockedSource struct {
+	mu  sync.Mutex
+	src rand.Source // mu protects
+}
+
+func (l *lockedSource) Uint64() uint64 {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.src.Uint64()
 }
 
 // Run runs main as the root tasklet of a new system, until it and everything below it is finished, and returns main's own error.
@@ -132,7 +166,7 @@ func Run(ctx context.Context, cfg Config, main func(t *Tasklet) error) error {
 		s.root.kill(nil) // before it can begin
 	}
 	s.loop()
-	s.sched.InjectFunc(func() { s.root.arrive(nil) })
+	s.hosts[0].sched.InjectFunc(func() { s.root.arrive(nil) })
 	unhook := context.AfterFunc(ctx, func() { s.root.kill(nil) })
 	defer unhook()
 	stopErr := s.wait(context.Background()) // no limit
@@ -154,16 +188,17 @@ func Start(cfg Config) (*System, error) {
 	return s, nil
 }
 
-// loop starts the scheduler on a goroutine of its own: a tasklet that holds it for ever can't hold the caller of Run.
+// loop starts the schedulers.
 func (s *System) loop() {
 	s.emit(Event{Kind: EventSystemStart, Tasklet: s.root})
+	for _, h := range s.hosts[1:] {
+		go h.run()
+	}
 	go func() {
 		defer close(s.done)
-		if err := s.sched.Run(); err != nil {
-			s.addFatal(err)
-		}
-		for _, t := range s.sched.Leaked() {
-			s.leakTask(t)
+		s.hosts[0].run()
+		for _, h := range s.hosts[1:] {
+			<-h.done
 		}
 		s.emit(Event{Kind: EventSystemStop, Tasklet: s.root})
 		s.events.flush()
@@ -198,8 +233,7 @@ func (s *System) wait(ctx context.Context) error {
 	limit := ctx.Done()
 	over := s.stopping
 	var look <-chan time.Time
-	var last uint64
-	var since time.Time
+	held := make([]stuck, len(s.hosts))
 	for {
 		select {
 		case <-s.done:
@@ -212,13 +246,47 @@ func (s *System) wait(ctx context.Context) error {
 			defer tick.Stop()
 			look = tick.C
 		case now := <-look:
-			switch _, word := s.sched.Busy(); {
-			case word == 0 || word != last:
-				last, since = word, now
-			case now.Sub(since) >= hogPatience:
-				return s.hogError()
+			for i, h := range s.hosts {
+				if held[i].look(h, now, hogPatience) && s.leaveHog(h, now.Sub(held[i].since)) {
+					return s.hogError()
+				}
 			}
 		}
+	}
+}
+
+// leaveHog is called, again and again, when a tasklet has held h for longer than a stop may take: it reports whether Run and Stop
+// are to return without it. The other schedulers are stopped as usual. If nobody can tell them to, because it is the root's scheduler that
+// is held, or they have not come to their end after the same time once more, they are stopped at once.
+func (s *System) leaveHog(h *host, held time.Duration) bool {
+	over := true
+	for _, other := range s.hosts {
+		over = over && (other == h || other.ended())
+	}
+	if over {
+		return true
+	}
+	if h.n != 0 && held < 2*hogPatience {
+		return false
+	}
+	s.harden()
+	s.stopHosts()
+	limit := time.After(lastWait)
+	for _, other := range s.hosts {
+		if other != h {
+			select {
+			case <-other.done:
+			case <-limit:
+				return true
+			}
+		}
+	}
+	return true
+}
+
+func (s *System) stopHosts() {
+	for _, h := range s.hosts {
+		h.sched.Stop()
 	}
 }
 
@@ -227,7 +295,7 @@ func (s *System) beginStop() { s.stoppingOnce.Do(func() { close(s.stopping) }) }
 
 // giveUp is called when Stop may wait no longer.
 func (s *System) giveUp(ctx context.Context) error {
-	s.sched.InjectFunc(s.harden)
+	s.harden()
 	select {
 	case <-s.done:
 		return s.stopError()
@@ -235,11 +303,11 @@ func (s *System) giveUp(ctx context.Context) error {
 	}
 	// Whoever is parked is left to the scheduler, which kills a few times more; a hog is left alone.
 	err := s.hogError()
-	s.sched.Stop()
+	s.stopHosts()
 	return joinErrors(scheduler.ContextError(ctx), err)
 }
 
-// harden makes everybody's kill hard. On the scheduler.
+// harden makes everybody's kill hard. From any goroutine.
 func (s *System) harden() {
 	for _, top := range []*Tasklet{s.root, s.daemons} {
 		for t := range top.Tree() {
@@ -261,7 +329,6 @@ func (s *System) addFatal(err error) (first bool) {
 
 // hogError names everybody who has not finished.
 func (s *System) hogError() error {
-	id, _ := s.sched.Busy()
 	var leaked []Leak
 	for _, top := range []*Tasklet{s.root, s.daemons} {
 		for t := range top.Tree() {
@@ -269,8 +336,9 @@ func (s *System) hogError() error {
 				continue
 			}
 			l := Leak{Path: t.Path()}
-			if t.task.ID() == id && id != 0 {
-				l.Stack = s.sched.Hog()
+			sched := t.task.Scheduler()
+			if id, _ := sched.Busy(); t.task.ID() == id && id != 0 {
+				l.Stack = sched.Hog()
 				s.emit(Event{Kind: EventLeak, Tasklet: t, Stack: l.Stack})
 			}
 			leaked = append(leaked, l)
@@ -312,19 +380,22 @@ func (s *System) Name() string { return s.name }
 func (s *System) Daemons() []*Tasklet { return s.daemons.Children() }
 
 // Now is the time of the system's clock.
-func (s *System) Now() time.Time { return s.sched.Now() }
+func (s *System) Now() time.Time { return s.hosts[0].sched.Now() }
+
+// Schedulers is the number of schedulers: those of OnScheduler are 0 to one less.
+func (s *System) Schedulers() int { return len(s.hosts) }
 
 // Rand is a generator seeded with Config.Seed, for what is drawn by chance in a run that is to be repeated; nil without a seed.
 // Only from inside the system's tasklets.
 func (s *System) Rand() *rand.Rand { return s.rand }
 
-// link puts t into the tree; false: its parent is ending and takes no more. From any goroutine; inside: the parent runs, and it is
-// the one that calls.
-func (s *System) link(t, parent *Tasklet, inside bool) bool {
+// link puts t into the tree, to run on h; false: its parent is ending and takes no more. From any goroutine; inside: the parent
+// runs, and it is the one that calls.
+func (s *System) link(t, parent *Tasklet, h *host, inside bool) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.lastID++
-	t.task.Init(s.sched, s.lastID, (*runner)(t))
+	t.task.Init(h.sched, s.lastID, (*runner)(t))
 	t.parent = parent
 	if parent == nil {
 		return true
@@ -344,6 +415,7 @@ func (s *System) link(t, parent *Tasklet, inside bool) bool {
 		x.before = nil
 	}
 	insert(parent, t, next)
+	h.tasklets++
 	return true
 }
 
@@ -382,6 +454,7 @@ func (s *System) unlink(t *Tasklet) {
 		t.next.prev = t.prev
 	}
 	t.prev, t.next, t.linked = nil, nil, false
+	t.host().tasklets--
 }
 
 // finished is called when t has; it ends the system after the root and the daemons.
@@ -391,7 +464,7 @@ func (s *System) finished(t *Tasklet) {
 		s.daemons.marks.Or(markStopped)
 		s.daemons.task.Kill(false)
 	case s.daemons:
-		s.sched.Stop()
+		s.stopHosts()
 	}
 }
 
@@ -425,42 +498,45 @@ func (s *System) findID(id uint64) *Tasklet {
 	return nil
 }
 
-// hooks are what the scheduler tells the system.
-func (s *System) hooks() scheduler.Hooks {
-	h := scheduler.Hooks{
+// hooks are what the scheduler of h tells the system.
+func (s *System) hooks(h *host) scheduler.Hooks {
+	hooks := scheduler.Hooks{
 		Name:      func(t *scheduler.Task) string { return taskletOf(t).Path() },
 		ExitValue: func(t *scheduler.Task) any { return &TaskletExit{taskletOf(t)} },
 		Context:   func(t *scheduler.Task) scheduler.TaskContext { return taskletOf(t) },
 		Recovered: func(t *scheduler.Task) { taskletOf(t).recovered() },
-		Deadlock: func(t *scheduler.Task, e *DeadlockError, soft bool) {
-			s.emit(Event{
-				Kind: EventDeadlock, Tasklet: taskletOf(t), Err: e, Soft: soft,
-				Fields: []zap.Field{zap.String("chain", e.String()), zap.Bool("soft", soft)},
-			})
-		},
+		Deadlock:  s.deadlock,
 		Quiescent: s.quiescent,
-		Stall:     s.stalled,
+		Stall:     h.stalled,
 		Crashed:   func() { s.root.kill(nil) },
 	}
-	if s.seeded {
-		h.Idle = s.takeAwaits
+	if s.rand != nil {
+		hooks.Idle = h.takeAwaits
 	}
-	return h
+	return hooks
+}
+
+// deadlock tells that t is about to wait in a ring.
+func (s *System) deadlock(t *scheduler.Task, e *DeadlockError, soft bool) {
+	s.emit(Event{
+		Kind: EventDeadlock, Tasklet: taskletOf(t), Err: e, Soft: soft,
+		Fields: []zap.Field{zap.String("chain", e.String()), zap.Bool("soft", soft)},
+	})
 }
 
 // taskletOf gives the tasklet whose part a task is.
 func taskletOf(t *scheduler.Task) *Tasklet { return (*Tasklet)(t.Runner().(*runner)) }
 
-func (s *System) stalled(st scheduler.Stall) {
+func (h *host) stalled(st scheduler.Stall) {
 	kind := EventStallOver
 	if !st.Over {
 		kind = EventStall
-		s.hog = s.findID(st.ID) // kept: when it is over, it may have finished
+		h.hog = h.sys.findID(st.ID) // kept: when it is over, it may have finished
 	}
-	if s.hog == nil {
+	if h.hog == nil {
 		return
 	}
-	s.emit(Event{Kind: kind, Tasklet: s.hog, Stack: st.Stack, Fields: []zap.Field{zap.Duration("for", st.For)}})
+	h.sys.emit(Event{Kind: kind, Tasklet: h.hog, Stack: st.Stack, Fields: []zap.Field{zap.Duration("for", st.For)}})
 }
 
 // quiescent is called when nothing can happen any more unless somebody outside does something. If a tasklet waits all the same,
@@ -496,6 +572,6 @@ func (s *System) quiescent() {
 	case s.addFatal(&e):
 		s.harden() // main has ended, and waits for somebody who has all the time
 	default:
-		s.sched.Stop()
+		s.stopHosts()
 	}
 }

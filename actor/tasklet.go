@@ -14,8 +14,8 @@ import (
 	"github.com/gotasklet/tasklet/scheduler"
 )
 
-// A Tasklet is one activity: it has a name, a place in the tree, a body that runs on its system's scheduler together with the
-// other tasklets, one at a time, and an end. A restart makes a new Tasklet.
+// A Tasklet is one activity: it has a name, a place in the tree, a body that runs on a scheduler of its system together with the
+// other tasklets there, one at a time, and an end. A restart makes a new Tasklet.
 //
 // A *Tasklet is a context.Context. It is done when its end is certain: its body has ended, or it was killed for the second, hard
 // time because it did not stop. A first kill does not end it: that is raised as a panic at the point where the tasklet waits,
@@ -54,17 +54,19 @@ type Tasklet struct {
 
 // Bits of Tasklet.marks.
 const (
-	markOver     = 1 << iota // the context is done
-	markFinished             // all is over
-	markLeaked               // detached, because it did not stop
-	markKilled               // the result is ErrKilled, if extra has no other
-	markStopped              // by its parent, not by somebody's Kill
-	markInHand               // it failed while it handled a message
-	markLeft                 // supervised, its body has ended or it was given up: it reads its ref no longer
-	markAway                 // started from elsewhere, and not yet arrived on its scheduler
-	markStubborn             // it has recovered a hard kill
-	markPlaced               // it reads a ref, and is in the tree
-	markParent               // it has or had children; set under System.mu before the first is linked
+	markOver      = 1 << iota // the context is done
+	markFinished              // all is over
+	markLeaked                // detached, because it did not stop
+	markKilled                // the result is ErrKilled, if extra has no other
+	markStopped               // by its parent, not by somebody's Kill
+	markInHand                // it failed while it handled a message
+	markLeft                  // supervised, its body has ended or it was given up: it reads its ref no longer
+	markAway                  // started from elsewhere, and not yet arrived on its scheduler
+	markStubborn              // it has recovered a hard kill
+	markPlaced                // it reads a ref, and is in the tree
+	markParent                // it has or had children; set under System.mu before the first is linked
+	markEnded                 // its body has ended. Not set if it never had children and nobody could see it
+	markChildless             // and all its children are gone: what is left are its deferred calls
 )
 
 // extra is the part of a tasklet that most never need.
@@ -81,27 +83,30 @@ type extra struct {
 	// tells them.
 	killedAt atomic.Int64
 
+	// Written by the scheduler; read by the parent, which may be on another, while it stops t.
+	waitFrom atomic.Int64 // ns on the clock: when t began to wait for its children; 0: it did not
+	waitTill atomic.Int64 // and when that was over; written before markChildless
+
 	// mu protects the following.
-	mu     sync.Mutex
-	done   chan struct{} // closed with markOver
-	over   map[*func()]struct{}
-	fin    chan struct{} // closed with markFinished, for joiners on other goroutines
-	labels []label
-	cause  error // why it was killed, if not just so
-	logger *zap.Logger
+	mu       sync.Mutex
+	done     chan struct{} // closed with markOver
+	over     map[*func()]struct{}
+	fin      chan struct{} // closed with markFinished, for joiners on other goroutines
+	bells    bells         // of joiners on other schedulers
+	watchers []*watch      // of those that want to know of the end
+	delegate []delegation  // calls that this tasklet shall answer
+	locals   map[any]any
+	labels   []label
+	cause    error // why it was killed, if not just so
+	logger   *zap.Logger
 
 	// Owned by the scheduler.
 	result   error
 	deferred []func()
-	locals   map[any]any
-	owned    ownedList    // timers, watches, pipes
-	watchers []*watch     // of those that want to know of the end
-	delegate []delegation // calls that this tasklet shall answer
-	cell     any          // a free *cell[R]
+	owned    ownedList // timers, watches, pipes
+	cell     any       // a free *cell[R]
 	start    *startWait
 	stopping stopState
-	waitFrom int64 // ns on the clock: when t began to wait for its children; 0: it did not
-	waitTill int64 // and when that was over
 }
 
 type label struct{ key, value string }
@@ -201,7 +206,7 @@ func (t *Tasklet) kill(cause error) {
 	}
 }
 
-// harden makes the kill one that is raised at every blocking point. On the scheduler.
+// harden makes the kill one that is raised at every blocking point. From any goroutine.
 func (t *Tasklet) harden() {
 	t.markOver()
 	t.task.Kill(true)
@@ -313,7 +318,7 @@ func (t *Tasklet) AfterFunc(f func()) (stop func() bool) {
 	}
 }
 
-// markOver ends t as a context. On the scheduler.
+// markOver ends t as a context. From any goroutine.
 func (t *Tasklet) markOver() {
 	if t.marks.Or(markOver)&markOver == 0 {
 		t.closeDone()

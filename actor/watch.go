@@ -68,14 +68,23 @@ func (d *delivery[M]) init(t *Tasklet, l *line[M], release func()) {
 	l.use(t.sys)
 	d.own.release = func() {
 		release()
-		l.box.Withdraw(&d.env)
+		l.box.Withdraw(t.task.Scheduler(), &d.env)
 	}
-	d.env.Decided = d.over
+	d.env.Decided = d.decided
 	t.extra().owned.add(&d.own)
 }
 
-// over is called when there is nothing to be taken back any more.
+// over is called when there is nothing to be taken back any more. On t's scheduler.
 func (d *delivery[M]) over() { d.t.extra().owned.remove(&d.own) }
+
+// decided is called by the mailbox when the message is no longer in its line.
+func (d *delivery[M]) decided(on *scheduler.Scheduler) {
+	if s := d.t.task.Scheduler(); s == on {
+		d.over()
+	} else {
+		s.InjectFunc(d.over)
+	}
+}
 
 // withdraw takes the message back. On the scheduler.
 func (d *delivery[M]) withdraw() {
@@ -100,8 +109,7 @@ func (d *delivery[M]) send(msg func() M, mustWait bool) {
 	}()
 	m := msg()
 	made = true
-	_ = d.l.box.Deliver(&d.env, m, mustWait) // a loss is reported by the mailbox
-	if !d.env.Waits() {
+	if !d.l.box.Deliver(d.t.task.Scheduler(), &d.env, m, mustWait) { // a loss is reported by the mailbox
 		d.over()
 	}
 }
@@ -124,24 +132,47 @@ func Watch[M any](t *Tasklet, target *Tasklet, to Ref[M], msg func(Exit) M) (can
 		misuse("Watch of %s, which belongs to another system", target.Path())
 	}
 	var d delivery[M]
-	w := &watch{}
+	w := &watch{t: t}
 	w.tell = func(e Exit) { d.send(func() M { return msg(e) }, true) }
 	d.init(t, l, func() { target.unwatch(w) })
-	if target.HasFinished() {
+	if !target.watchedBy(w) {
 		err := target.result()
 		w.tell(Exit{Tasklet: target, Path: target.Path(), Kind: KindOf(err), Err: err})
-	} else {
-		x := target.extra()
-		x.watchers = append(x.watchers, w)
 	}
 	return d.withdraw
 }
 
 // watch is one tasklet's wish to know of the end of another.
-type watch struct{ tell func(Exit) }
+type watch struct {
+	t    *Tasklet   // who wishes it
+	tell func(Exit) // on the scheduler of t
+}
+
+// end tells, from the scheduler of the one that has ended.
+func (w *watch) end(e Exit, from *scheduler.Scheduler) {
+	if s := w.t.task.Scheduler(); s == from {
+		w.tell(e)
+	} else {
+		s.InjectFunc(func() { w.tell(e) })
+	}
+}
+
+// watchedBy lets w be told of the end of t; false: that was before.
+func (t *Tasklet) watchedBy(w *watch) bool {
+	x := t.extra()
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if t.HasFinished() {
+		return false
+	}
+	x.watchers = append(x.watchers, w)
+	return true
+}
 
 func (t *Tasklet) unwatch(w *watch) {
 	x := t.extra()
+	x.mu.Lock()
+	defer x.mu.Unlock()
 	for i, o := range x.watchers {
 		if o == w {
 			x.watchers = append(x.watchers[:i:i], x.watchers[i+1:]...)

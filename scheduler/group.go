@@ -1,6 +1,11 @@
 package scheduler
 
-import "sync"
+import (
+	"context"
+	"runtime/pprof"
+	"strconv"
+	"sync"
+)
 
 // A Group is for schedulers that work together: those of one system. They have one idea of time and of quiet: with a virtual
 // clock, which they have to share, time goes on only when nothing is ready on any of them, and Hooks.Quiescent is called, on one
@@ -24,8 +29,18 @@ func (g *Group) join(s *Scheduler) {
 	if len(g.members) > 0 && s.clock != g.members[0].clock {
 		misuse("the schedulers of a Group must share one Clock")
 	}
+	s.member = len(g.members)
 	g.members = append(g.members, s)
 }
+
+// label marks the goroutines of a member, so that Hog can tell them from those of the others: the ones that s makes inherit it.
+func (s *Scheduler) label() {
+	if s.group != nil {
+		pprof.SetGoroutineLabels(pprof.WithLabels(context.Background(), pprof.Labels(labelKey, strconv.Itoa(s.member))))
+	}
+}
+
+const labelKey = "scheduler"
 
 // Kin reports whether s and other are the same scheduler, or of the same group: then a wait of one for the other is no wait for
 // the outside. From any goroutine.

@@ -9,4 +9,6 @@ package scheduler
 //
 //go:norace
 //go:noinline
-func Peek[T uint8 | uint32 | int64 | uint64 | Kind | State | *Resource | *Task](p *T) T { return *p }
+func Peek[T uint | uint8 | uint32 | int64 | uint64 | Kind | State | *Resource | *Task](p *T) T {
+	return *p
+}

@@ -54,11 +54,12 @@ type Hooks struct {
 // Scheduler runs tasks, one at a time, each until it parks or returns. New makes one, Run is its loop.
 type Scheduler struct {
 	// Set in New, then read-only.
-	clock Clock
-	hooks Hooks
-	owner any
-	group *Group     // nil: it works alone
-	draw  *rand.Rand // nil without a seed; its state is owned by the loop
+	clock  Clock
+	hooks  Hooks
+	owner  any
+	group  *Group     // nil: it works alone
+	member int        // its number in the group
+	draw   *rand.Rand // nil without a seed; its state is owned by the loop
 
 	// Owned by whoever has control: one of the coroutines, or the driver, which is the goroutine in Run.
 	ready    runQueue
@@ -156,6 +157,7 @@ func (s *Scheduler) Run() error {
 	if s.started.Swap(true) {
 		misuse("Run called twice")
 	}
+	s.label()
 	s.watch.start()
 	s.switchTo(s.driver, s.freeWorker())
 	s.unwind()
@@ -573,6 +575,9 @@ func (s *Scheduler) After(d time.Duration) int64 { return s.after(d) }
 
 // Current is the task that has control, nil between two. On the scheduler only.
 func (s *Scheduler) Current() *Task { return s.current }
+
+// Ready is the number of ready tasks, the running one not among them. From any goroutine; see [Peek].
+func (s *Scheduler) Ready() int { return int(Peek(&s.ready.n)) }
 
 // AwaitOutside adds n to the number of things outside of the scheduler that are awaited, without a task being parked for them:
 // while it is not 0, a virtual clock stands still. On the scheduler.

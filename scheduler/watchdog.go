@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"runtime"
 	"runtime/pprof"
+	"strconv"
 	"sync/atomic"
 	"time"
 )
@@ -163,10 +164,12 @@ func (s *Scheduler) Hog() []byte {
 		return nil
 	}
 	var found [][]byte
+	label := []byte(`"` + labelKey + `":"` + strconv.Itoa(s.member) + `"`)
 	for group := range bytes.SplitSeq(buf.Bytes(), []byte("\n\n")) {
 		if bytes.Contains(group, []byte("/scheduler.(*Scheduler).call+")) &&
 			!bytes.Contains(group, []byte("/scheduler.(*Scheduler).switchTo+")) &&
-			!bytes.Contains(group, []byte("/scheduler.(*Scheduler).sleep+")) {
+			!bytes.Contains(group, []byte("/scheduler.(*Scheduler).sleep+")) &&
+			(s.group == nil || bytes.Contains(group, label)) {
 			found = append(found, bytes.Clone(group))
 		}
 	}
