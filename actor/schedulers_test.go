@@ -321,7 +321,11 @@ func TestEndsBetweenSchedulers(t *testing.T) {
 		actor.SendAfter(t0, time.Second, slow, "second")
 		never := actor.SendAfter(t0, 2*time.Second, slow, "never")
 		actor.Pipe(t0, func(context.Context) (string, error) { return "piped", nil }, slow, func(s string, _ error) string { return s })
-		gone := actor.Go(t0, func(g *actor.Tasklet) error { actor.SendAfter(g, time.Second, slow, "gone"); g.Sleep(time.Minute); return nil })
+		gone := actor.Go(t0, func(g *actor.Tasklet) error {
+			actor.SendAfter(g, time.Second, slow, "gone")
+			g.Sleep(time.Minute)
+			return nil
+		})
 		t0.Sleep(time.Minute)
 		require.True(t, never.Stop(), "it stands in line")
 		require.NoError(t, gone.Join(t0))

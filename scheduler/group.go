@@ -21,7 +21,7 @@ type Group struct {
 	// something at its door is about to wake up. It takes mu before it does, so as long as somebody holds mu, those that rest
 	// don't move; when all rest and no door has anything, nobody does.
 	mu    sync.Mutex
-	asked bool // Quiescent was called since a member was last woken
+	asked bool // Quiescent was called since something was ready on a member
 }
 
 // join makes s a member.
@@ -50,17 +50,12 @@ func (s *Scheduler) Kin(other *Scheduler) bool {
 
 // rest is the sleep of a member on which nothing is ready, and for which nobody outside of the group works. calm is as in sleep.
 func (s *Scheduler) rest(calm int64) {
-	woken := true
 	if !s.lieDown() {
-		woken = s.sleep(calm)
+		s.sleep(calm)
 	}
-	g := s.group
-	g.mu.Lock()
+	s.group.mu.Lock()
 	s.rests = false
-	if woken {
-		g.asked = false
-	}
-	g.mu.Unlock()
+	s.group.mu.Unlock()
 	s.expire()
 }
 
@@ -69,6 +64,9 @@ func (s *Scheduler) lieDown() (due bool) {
 	g := s.group
 	g.mu.Lock()
 	defer g.mu.Unlock()
+	if !s.quiet {
+		s.quiet, g.asked = true, false
+	}
 	s.rests, s.restTill = true, -1
 	if s.clock.virtual() && s.wheel.n > 0 && !s.ending {
 		s.restTill = s.origin + s.wheel.deadline()*tickNS

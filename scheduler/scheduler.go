@@ -80,7 +80,7 @@ type Scheduler struct {
 	waiters  *Waiter // free places, see waiter
 	spare    int     // how many these are
 	yielded  bool    // gave way to other goroutines since something was ready
-	quiet    bool    // Quiescent was called since something was ready; in a Group: a second has passed since then
+	quiet    bool    // Quiescent was called since something was ready; in a Group: it has rested since then
 	stopping bool    // since Stop or a panic: the loop ends
 	asked    bool    // Stop was called
 	ending   bool    // after that: unwind has what is ready served, see last
@@ -445,10 +445,12 @@ func (s *Scheduler) idle() {
 	at := s.wheel.next()
 	if at < 0 && s.outside == 0 && !s.quiet && s.hooks.Quiescent != nil {
 		if s.clock.virtual() || !s.sleep(int64(time.Second)) {
+			if s.group != nil {
+				s.rest(calm)
+				return
+			}
 			s.quiet = true
-			if s.group == nil {
-				s.quiescent()
-			} // else its rest begins at the next look
+			s.quiescent()
 		}
 		return
 	}
