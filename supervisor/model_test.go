@@ -291,7 +291,7 @@ func (s *scenario) mustFollowModel(t *testing.T) {
 	const period = 5 * time.Second
 	var got []scenarioStep
 	var books error
-	run(t, func(t0 *actor.Tasklet) { got, books = s.play(t0, period) })
+	run(t, func(t0 *actor.Tasklet) { got, books = s.play(t0, period, false) })
 	want := newModel(s, period).play()
 	for i := range min(len(got), len(want)) {
 		if fmt.Sprint(got[i]) != fmt.Sprint(want[i]) {

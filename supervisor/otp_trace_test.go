@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"slices"
+	"sync"
 	"testing"
 	"time"
 
@@ -45,34 +46,58 @@ type scenarioStep struct {
 
 // replay is a scenario at work.
 type replay struct {
-	sup      *supervisor.Supervisor
+	sup    *supervisor.Supervisor
+	spread bool // the children are on three schedulers, not on one
+
+	mu       sync.Mutex // protects the following
 	events   []string
 	refs     map[string]actor.Ref[error]
 	attempts map[string]int
+}
+
+func (r *replay) happened(what string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.events = append(r.events, what)
+}
+
+// attempt counts the starts of a child.
+func (r *replay) attempt(id string) int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.attempts[id]++
+	return r.attempts[id]
+}
+
+func (r *replay) ref(id string) actor.Ref[error] {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.refs[id]
 }
 
 // child makes the specification of a child that reports what happens to it, and ends with each error that is sent to it.
 func (r *replay) child(c scenarioChild) supervisor.Child {
 	ref := actor.NewRef[error]()
 	init := func(t *actor.Tasklet) (func(*actor.Tasklet, error) error, error) {
-		r.attempts[c.ID]++
-		if slices.Contains(c.FailStart, r.attempts[c.ID]) {
-			r.events = append(r.events, "fail "+c.ID)
+		if slices.Contains(c.FailStart, r.attempt(c.ID)) {
+			r.happened("fail " + c.ID)
 			return nil, errors.New("no start")
 		}
-		r.events = append(r.events, "start "+c.ID)
+		r.happened("start " + c.ID)
+		r.mu.Lock()
 		r.refs[c.ID] = ref
+		r.mu.Unlock()
 		itself := false
 		t.Defer(func() {
 			if !itself {
-				r.events = append(r.events, "stop "+c.ID)
+				r.happened("stop " + c.ID)
 			}
 		})
 		return func(_ *actor.Tasklet, result error) error {
 			itself = true
-			r.events = append(r.events, map[error]string{
+			r.happened(map[error]string{
 				errCrash: "crash ", actor.ErrStop: "normal ", actor.ErrShutdown: "shutdown ",
-			}[result]+c.ID)
+			}[result] + c.ID)
 			return result
 		}, nil
 	}
@@ -82,6 +107,9 @@ func (r *replay) child(c scenarioChild) supervisor.Child {
 	}[c.Restart]
 	if c.Shutdown == "brutal_kill" {
 		spec.Shutdown = supervisor.BrutalKill
+	}
+	if r.spread {
+		spec.Options = append(spec.Options, actor.OnScheduler(int(c.ID[len(c.ID)-1])%3))
 	}
 	return spec
 }
@@ -156,7 +184,7 @@ func (r *replay) command(t *actor.Tasklet, op string, arg json.RawMessage) strin
 		_, err := r.sup.RestartChild(t, id)
 		return result(err)
 	}
-	ref := r.refs[id]
+	ref := r.ref(id)
 	if ref.IsZero() || ref.Tasklet() == nil || ref.Tasklet().HasFinished() {
 		return "no_process"
 	}
@@ -169,8 +197,10 @@ func (r *replay) command(t *actor.Tasklet, op string, arg json.RawMessage) strin
 // step gives what there is to be seen after op.
 func (r *replay) step(t *actor.Tasklet, op, result string) scenarioStep {
 	settle(t)
+	r.mu.Lock()
 	s := scenarioStep{Op: op, Result: result, Events: r.events, Children: [][2]string{}}
 	r.events = []string{}
+	r.mu.Unlock()
 	if s.Events == nil {
 		s.Events = []string{}
 	}
@@ -193,8 +223,8 @@ func (r *replay) step(t *actor.Tasklet, op, result string) scenarioStep {
 }
 
 // play plays s to its end. books says what was wrong with the supervisor's books after a step.
-func (s *scenario) play(t *actor.Tasklet, period time.Duration) (steps []scenarioStep, books error) {
-	r := &replay{refs: map[string]actor.Ref[error]{}, attempts: map[string]int{}, events: []string{}}
+func (s *scenario) play(t *actor.Tasklet, period time.Duration, spread bool) (steps []scenarioStep, books error) {
+	r := &replay{spread: spread, refs: map[string]actor.Ref[error]{}, attempts: map[string]int{}, events: []string{}}
 	res := "ok"
 	sup, err := supervisor.Start(t, r.spec(s, period))
 	var start *supervisor.StartError
@@ -243,16 +273,19 @@ func readScenarios(t testing.TB) (all []*scenario) {
 func TestOTPTraces(t *testing.T) {
 	all := readScenarios(t)
 	require.Len(t, all, 200)
-	for _, s := range all {
-		t.Run(fmt.Sprint(s.N), func(t *testing.T) {
-			var got []scenarioStep
-			var books error
-			run(t, func(t *actor.Tasklet) { got, books = s.play(t, time.Hour) })
-			require.NoError(t, books)
-			for i := range min(len(got), len(s.Trace)) {
-				require.Equal(t, s.Trace[i], got[i], "step %d; commands %s", i, s.Commands)
-			}
-			require.Len(t, got, len(s.Trace))
-		})
+	for _, schedulers := range []int{1, 3} {
+		for _, s := range all {
+			t.Run(fmt.Sprintf("%d on %d", s.N, schedulers), func(t *testing.T) {
+				var got []scenarioStep
+				var books error
+				cfg := actor.Config{Schedulers: schedulers}
+				runWith(t, cfg, func(t *actor.Tasklet) { got, books = s.play(t, time.Hour, schedulers > 1) })
+				require.NoError(t, books)
+				for i := range min(len(got), len(s.Trace)) {
+					require.Equal(t, s.Trace[i], got[i], "step %d; commands %s", i, s.Commands)
+				}
+				require.Len(t, got, len(s.Trace))
+			})
+		}
 	}
 }
