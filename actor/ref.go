@@ -79,6 +79,7 @@ type refLine interface {
 	bodyEnded(t *Tasklet, err error)
 	abandon(t *Tasklet)
 	settle(t *Tasklet, err error)
+	revoke(ticket mailbox.Ticket)
 	close(reopen bool)
 	retire()
 	isDead() bool
@@ -405,6 +406,8 @@ func (l *line[M]) waitedOn(by *Tasklet) *scheduler.Resource {
 }
 
 func (l *line[M]) settle(t *Tasklet, err error) { l.box.SettleBy(&t.task, err) }
+
+func (l *line[M]) revoke(ticket mailbox.Ticket) { l.box.Revoke(ticket) }
 
 // bodyEnded holds the line for a supervisor, or ends it.
 func (l *line[M]) bodyEnded(t *Tasklet, err error) {

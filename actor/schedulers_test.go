@@ -581,3 +581,116 @@ func TestHogOverSchedulers(t *testing.T) {
 		})
 	}
 }
+
+// Rule 29 over schedulers: a ring of firm waits is found though others go on working, and the youngest wait from one scheduler to
+// another is refused with the whole ring; where somebody can time out it is a warning. Until then nothing is refused.
+func TestDeadlockOverSchedulers(t *testing.T) {
+	type ask struct {
+		soft bool
+		r    actor.Reply[int]
+	}
+	for _, virtual := range []bool{true, false} {
+		synctest.Test(t, func(t *testing.T) {
+			var mu sync.Mutex
+			var found []actor.Event
+			cfg := actor.Config{Schedulers: 3, Logger: zap.NewNop(), OnEvent: func(e actor.Event) {
+				if e.Kind == actor.EventDeadlock {
+					mu.Lock()
+					found = append(found, e)
+					mu.Unlock()
+				}
+			}}
+			if virtual {
+				cfg.Clock = scheduler.NewVirtualClock(time.Time{})
+			}
+			err := actor.Run(context.Background(), cfg, func(t0 *actor.Tasklet) error {
+				for n := range 3 { // so that nobody is ever quiescent
+					actor.Interval(t0, 100*time.Millisecond, func(*actor.Tasklet) error { return nil }, actor.OnScheduler(n))
+				}
+				took := func() []actor.Event {
+					mu.Lock()
+					defer mu.Unlock()
+					all := found
+					found = nil
+					return all
+				}
+				// A ring of calls over three schedulers; two of the waits in it are between tasklets of the same one.
+				var refs [4]actor.Ref[ask]
+				for i := range refs {
+					refs[i] = actor.NewRef[ask](actor.Name(string(rune('a' + i))))
+				}
+				for i := range refs {
+					actor.StartTasklet(t0, actor.Handle(refs[i], func(c *actor.Tasklet, q ask) error {
+						var ctx context.Context = c
+						if q.soft && i == 2 {
+							limit, cancel := actor.WithTimeout(c, time.Minute)
+							defer cancel()
+							ctx = limit
+						}
+						c.Sleep(10 * time.Millisecond) // the waits begin one after the other
+						v, err := actor.Call(ctx, refs[(i+1)%len(refs)], func(r actor.Reply[int]) ask { return ask{q.soft, r} })
+						if err != nil {
+							return q.r.Fail(c, err)
+						}
+						return q.r.Send(c, v)
+					}), actor.OnScheduler([]int{0, 1, 1, 2}[i]))
+				}
+				begin := t0.System().Now()
+				_, err := actor.Call(t0, refs[0], func(r actor.Reply[int]) ask { return ask{false, r} })
+				var d *actor.DeadlockError
+				require.ErrorAs(t, err, &d)
+				took1 := took()
+				require.Len(t, took1, 1)
+				require.False(t, took1[0].Soft)
+				require.Equal(t, "deadlock: /tasklet/d in call to /tasklet/a, /tasklet/a in call to /tasklet/b, "+
+					"/tasklet/b in call to /tasklet/c, /tasklet/c in call to /tasklet/d", d.Error())
+				require.Less(t, t0.System().Now().Sub(begin), 3*time.Second)
+
+				// With a limit somewhere it is only told, once.
+				begin = t0.System().Now()
+				_, err = actor.Call(t0, refs[0], func(r actor.Reply[int]) ask { return ask{true, r} })
+				require.ErrorIs(t, err, actor.ErrTimeout)
+				took2 := took()
+				require.NotEmpty(t, took2)
+				for _, e := range took2 {
+					require.True(t, e.Soft, "%v", e.Err)
+				}
+				require.GreaterOrEqual(t, t0.System().Now().Sub(begin), time.Minute)
+				for _, r := range refs { // or the requests that were left over would make the ring anew
+					r.Kill()
+				}
+
+				// Full mailboxes on both sides.
+				var full [2]actor.Ref[int]
+				for i := range full {
+					full[i] = actor.NewRef[int](actor.Name(fmt.Sprint("full", i)), actor.MailboxLen(1))
+				}
+				refused := make(chan error, 2)
+				for i := range full {
+					actor.StartTasklet(t0, actor.Handle(full[i], func(c *actor.Tasklet, n int) error {
+						for range 3 {
+							if err := full[1-i].Send(c, n); err != nil {
+								refused <- err
+								return actor.ErrStop
+							}
+						}
+						return nil
+					}), actor.OnScheduler(1+i))
+				}
+				require.NoError(t, full[0].Send(t0, 1))
+				t0.Sleep(5 * time.Second)
+				require.ErrorAs(t, <-refused, &d)
+				require.Len(t, d.Chain, 2)
+
+				// A long wait is no deadlock.
+				took()
+				slow := actor.Go(t0, func(c *actor.Tasklet) error { c.Sleep(20 * time.Second); return nil }, actor.OnScheduler(1))
+				chain := actor.Go(t0, func(c *actor.Tasklet) error { return slow.Join(c) }, actor.OnScheduler(2))
+				require.NoError(t, chain.Join(t0))
+				require.Empty(t, took())
+				return nil
+			})
+			require.NoError(t, err)
+		})
+	}
+}

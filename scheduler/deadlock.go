@@ -8,7 +8,7 @@ package scheduler
 // If the chain comes back to t and nobody on it can time out, the wait is refused with a *DeadlockError. If somebody can, the
 // wait begins, and the hook is told.
 //
-// The chain is followed within one scheduler: a task of another one ends it.
+// The chain is followed within one scheduler. A ring that goes over others is found by a probe, a little later.
 func (t *Task) checkDeadlock(w Wait, soft bool) error {
 	e, soft := t.ring(w, soft)
 	if e == nil {
@@ -41,7 +41,11 @@ func (t *Task) ring(w Wait, soft bool) (*DeadlockError, bool) {
 	var mark *Task
 	steps, limit := 0, 2
 	for x := w.On.Holder; x != t; {
-		if x.s != t.s || x.state != Parked && x.state != Idle || x.waitsOn == nil || x.waitsOn.Holder == nil {
+		if x.s != t.s {
+			t.s.strayed()
+			return nil, false
+		}
+		if x.state != Parked && x.state != Idle || x.waitsOn == nil || x.waitsOn.Holder == nil {
 			return nil, false
 		}
 		if pending, _ := x.Killed(); pending && x.state == Parked {

@@ -86,7 +86,12 @@ type Scheduler struct {
 	ending   bool    // after that: unwind has what is ready served, see last
 	calls    int     // of tasks without a coroutine while ending
 	sleeper  *time.Timer
-	fatal    *PanicError // the first panic that a Runner, injected work, a timer or Quiescent let out
+	probeAt  int64                    // ns on the clock: when to look for rings that go over other schedulers; 0: there is no reason to. See probe
+	told     WakeUp                   // of the wait that was last reported as part of a soft ring
+	looking  bool                     // a chore looks when the scheduler is calm
+	probed   int                      // index in coros of the last one that was looked at
+	refused  map[*Task]*DeadlockError // those whose wait has just been ended by a probe
+	fatal    *PanicError              // the first panic that a Runner, injected work, a timer or Quiescent let out
 
 	// Protected by Group.mu.
 	rests    bool  // see Group
@@ -190,6 +195,9 @@ func (s *Scheduler) next() *Task {
 			s.expire()
 			if s.hooks.Idle != nil && s.tick%neverIdle == 0 {
 				s.idleHook()
+			}
+			if s.tick%neverIdle == 0 {
+				s.look()
 			}
 		}
 		if s.stopping {

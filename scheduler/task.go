@@ -86,6 +86,7 @@ const (
 	timedOut
 	cancelled // its context
 	killed
+	refused // it was part of a ring over several schedulers: see probe
 )
 
 // Bits of Task.kill.
@@ -223,6 +224,8 @@ func (t *Task) Park(w Wait) error {
 		return ErrTimeout
 	case cancelled:
 		return contextError(w.Ctx)
+	case refused:
+		return t.refusal()
 	}
 	return nil
 }

@@ -1,0 +1,35 @@
+package mailbox
+
+// Revoke takes back the message that was sent with ticket, if it is still queued: its sender was told afterwards that it can't have
+// been sent. The ticket is settled with ErrDropped, and nothing is reported. From any goroutine; it is done a little later if that
+// is not home's.
+func (m *Mailbox[M]) Revoke(ticket Ticket) {
+	if home := m.home.Load(); home != nil {
+		home.Inject(&revocation[M]{m, ticket})
+	}
+}
+
+type revocation[M any] struct {
+	m      *Mailbox[M]
+	ticket Ticket
+}
+
+func (r *revocation[M]) Do() {
+	m := r.m
+	m.collect() // it may be on its way
+	k := m.queue.tickets
+	if k == nil {
+		return
+	}
+	for i := range m.queue.n {
+		if k.slots[m.queue.index(i)] != r.ticket {
+			continue
+		}
+		m.queue.remove(i)
+		r.ticket.Settled(ErrDropped)
+		if x := m.ext.Load(); x != nil && m.queue.n < x.low {
+			m.letIn(x)
+		}
+		return
+	}
+}

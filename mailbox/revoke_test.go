@@ -1,0 +1,44 @@
+package mailbox
+
+import (
+	"testing"
+
+	"github.com/gotasklet/tasklet/scheduler"
+)
+
+// A message that is revoked is not read, wherever it is by then; the others keep their order, and who waits for room gets it.
+func TestRevoke(t *testing.T) {
+	home(t, func(d *scheduler.Task) {
+		m := opened[int](d, Config{Cap: 3})
+		tickets := [4]ticketCount{}
+		for i := range 3 {
+			wantErr("SendTicket", m.SendTicket(d, i, &tickets[i]), nil)
+		}
+		spawn(d.Scheduler(), func(t *scheduler.Task) { wantErr("SendTicket", m.SendTicket(t, 3, &tickets[3]), nil) })
+		d.Yield()
+		m.Revoke(&tickets[1])
+		m.Revoke(&tickets[1])
+		m.Revoke(new(ticketCount)) // never sent
+		d.Yield()
+		want("settled", tickets, [4]ticketCount{0, 1, 0, 0})
+		v, _ := m.Next(d)
+		want("read", v, 0)
+		m.Revoke(&tickets[0]) // in hand: too late
+		d.Yield()
+		want("settled", tickets, [4]ticketCount{0, 1, 0, 0})
+		want("queued", queued(m), []int{2, 3})
+	})
+	home(t, func(d *scheduler.Task) {
+		m := opened[int](d, Config{})
+		ticket := new(ticketCount)
+		d.Scheduler().AwaitOutside(1)
+		done := make(chan error)
+		go func() { done <- m.SendTicket(background, 1, ticket) }()
+		wantErr("SendTicket of a goroutine", <-done, nil)
+		m.Revoke(ticket) // it may still be on its way
+		d.Yield()
+		want("settled", *ticket, 1)
+		want("Len", m.Len(), 0)
+		d.Scheduler().AwaitOutside(-1)
+	})
+}
