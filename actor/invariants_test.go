@@ -51,15 +51,15 @@ type order struct {
 
 type soak struct {
 	seed  uint64
-	draw  *rand.Rand // owned by the scheduler
-	all   []*address // owned by the scheduler, but for shared
+	many  int        // schedulers
+	draw  *rand.Rand // of a locked source
 	began map[*actor.Tasklet]int
 	ended map[*actor.Tasklet]int
 	by    map[string]*address
 
-	mu     sync.Mutex
-	shared []*address // what goroutines outside may use
-	trace  interface {
+	mu    sync.Mutex
+	all   []*address
+	trace interface {
 		Write([]byte) (int, error)
 		Sum64() uint64
 	}
@@ -107,12 +107,34 @@ func name(path string) string {
 	return path
 }
 
-func (s *soak) pick() *address { return s.all[s.draw.IntN(len(s.all))] }
+func (s *soak) pick() *address {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.all[s.draw.IntN(len(s.all))]
+}
+
+func (s *soak) count() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.all)
+}
+
+// lockedSource is a source of random numbers for several schedulers.
+type lockedSource struct {
+	mu  sync.Mutex
+	src rand.Source // mu protects
+}
+
+func (l *lockedSource) Uint64() uint64 {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.src.Uint64()
+}
 
 // open starts a receiver of a random kind under p.
 func (s *soak) open(p actor.Spawner) {
 	s.mu.Lock()
-	a := &address{name: fmt.Sprintf("r%d", len(s.all))}
+	a := &address{name: fmt.Sprintf("r%d", len(s.by))}
 	s.by[a.name] = a
 	s.mu.Unlock()
 	var opts []actor.Option
@@ -122,8 +144,16 @@ func (s *soak) open(p actor.Spawner) {
 		opts = append(opts, actor.MailboxLen(1+s.draw.IntN(5)))
 	}
 	rest := []actor.Option{actor.Shutdown([]time.Duration{0, actor.BrutalKill, 1, time.Second}[s.draw.IntN(4)])}
-	if s.draw.IntN(8) == 0 {
+	daemon := s.draw.IntN(8) == 0
+	if daemon {
 		rest = append(rest, actor.Daemon())
+	}
+	if s.many > 1 {
+		if n := s.draw.IntN(s.many + 2); n < s.many {
+			rest = append(rest, actor.OnScheduler(n))
+		} else if n == s.many {
+			rest = append(rest, actor.Spread())
+		}
 	}
 	kind := s.draw.IntN(4)
 	if kind < 2 {
@@ -131,7 +161,7 @@ func (s *soak) open(p actor.Spawner) {
 		case 0:
 			rest = append(rest, actor.OnFailure(actor.Stop))
 		case 1:
-			if len(rest) == 1 {
+			if !daemon {
 				rest = append(rest, actor.OnFailure(actor.Escalate))
 			}
 		}
@@ -181,9 +211,8 @@ func (s *soak) open(p actor.Spawner) {
 			return nil
 		}, append(opts, rest...)...)
 	}
-	s.all = append(s.all, a)
 	s.mu.Lock()
-	s.shared = append(s.shared, a)
+	s.all = append(s.all, a)
 	s.mu.Unlock()
 }
 
@@ -236,7 +265,7 @@ func (s *soak) do(t *actor.Tasklet, o order) error {
 		to.calls.Add(1)
 		_, _ = actor.Call(ctx, to.ref, func(r actor.Reply[int]) order { return order{what: s.draw.IntN(100), reply: r, call: true} })
 	case w < 55:
-		if len(s.all) < 60 {
+		if s.count() < 60 {
 			s.open(t)
 		}
 	case w < 58:
@@ -303,10 +332,10 @@ func (s *soak) fail() error {
 
 // run gives a digest of the events.
 func (s *soak) run(steps int, outside int) (digest uint64, err error) {
-	s.draw = rand.New(rand.NewPCG(s.seed, 7))
+	s.draw = rand.New(&lockedSource{src: rand.NewPCG(s.seed, 7)})
 	s.trace = fnv.New64a()
 	s.began, s.ended, s.by = map[*actor.Tasklet]int{}, map[*actor.Tasklet]int{}, map[string]*address{}
-	cfg := actor.Config{Clock: scheduler.NewVirtualClock(time.Time{}), Logger: zap.NewNop(), Seed: s.seed, OnEvent: s.event}
+	cfg := actor.Config{Clock: scheduler.NewVirtualClock(time.Time{}), Logger: zap.NewNop(), Seed: s.seed, OnEvent: s.event, Schedulers: s.many}
 	ctx, stop := context.WithCancel(context.Background())
 	defer stop()
 	var wg sync.WaitGroup
@@ -324,7 +353,7 @@ func (s *soak) run(steps int, outside int) (digest uint64, err error) {
 				defer func() { _ = recover() }() // an escalation, or a kill drawn for main's child
 				switch s.draw.IntN(10) {
 				case 0:
-					if len(s.all) < 60 || s.pick().ref.HasFinished() && len(s.all) < 500 {
+					if s.count() < 60 || s.pick().ref.HasFinished() && s.count() < 500 {
 						s.open(t0)
 					}
 				case 1:
@@ -342,6 +371,9 @@ func (s *soak) run(steps int, outside int) (digest uint64, err error) {
 					}
 				}
 			}()
+			if s.many > 1 {
+				continue // nobody can look at all of them at one moment
+			}
 			if broken = actor.CheckInvariants(t0.System()); broken != nil {
 				return broken
 			}
@@ -370,8 +402,8 @@ func (s *soak) disturb(ctx context.Context, g int) {
 		runtime.Gosched()
 		s.mu.Lock()
 		var a *address
-		if n := len(s.shared); n > 0 {
-			a = s.shared[draw.IntN(n)]
+		if n := len(s.all); n > 0 {
+			a = s.all[draw.IntN(n)]
 		}
 		s.mu.Unlock()
 		if a == nil {
@@ -455,17 +487,17 @@ func TestSoak(t *testing.T) {
 	}
 	one := func(seed uint64) {
 		t.Helper()
-		for _, outside := range []int{0, 2} {
+		for _, c := range []struct{ outside, many int }{{0, 1}, {2, 1}, {0, 3}, {2, 3}} {
 			before := runtime.NumGoroutine()
-			first, err := (&soak{seed: seed}).run(300, outside)
+			first, err := (&soak{seed: seed, many: c.many}).run(300, c.outside)
 			if err != nil {
 				t.Fatalf("%v\nagain: TASKLET_SOAK_SEED=%d go test -run 'TestSoak$' ./actor", err, seed)
 			}
 			settle(t, before)
-			if outside > 0 {
-				continue // other goroutines are not repeatable
+			if c.outside > 0 || c.many > 1 {
+				continue // what runs at the same time is not repeatable
 			}
-			second, err := (&soak{seed: seed}).run(300, 0)
+			second, err := (&soak{seed: seed, many: 1}).run(300, 0)
 			if err != nil || first != second {
 				t.Fatalf("seed %d: another run, another trace (%v)", seed, err)
 			}
