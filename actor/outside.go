@@ -47,7 +47,8 @@ type await struct {
 
 func newAwait(t *Tasklet) *await {
 	a := &await{t: t}
-	a.ctx, a.cancel = context.WithCancelCause(t.sys.plain)
+	ctx, cancel := context.WithCancelCause(t.sys.plain)
+	a.ctx, a.cancel = scheduler.Outside(ctx), cancel
 	if t.sys.rand != nil {
 		h := t.host()
 		h.awaits = append(h.awaits, a)

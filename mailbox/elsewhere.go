@@ -60,6 +60,9 @@ func (m *Mailbox[M]) extra() *ext[M] {
 
 // sendFromElsewhere is Send and TrySend for a goroutine (t is nil) or a task of another scheduler, or before the first Open.
 func (m *Mailbox[M]) sendFromElsewhere(t *scheduler.Task, ctx context.Context, v M, ticket Ticket, try bool) error {
+	if ticket == nil && m.enterQuickly(v) {
+		return nil
+	}
 	x, err := m.enter(v, ticket, m.onFull(try))
 	if x == nil {
 		return err
@@ -90,6 +93,27 @@ func (m *Mailbox[M]) sendFromElsewhere(t *scheduler.Task, ctx context.Context, v
 		return m.sendFromElsewhere(t, ctx, v, ticket, try)
 	}
 	return err
+}
+
+// enterQuickly is enter in the middle of a stream, when there is a credit and home has been told already; false: nothing was done.
+//
+// Budget: 15 ns, most of it the lock.
+func (m *Mailbox[M]) enterQuickly(v M) bool {
+	x := m.ext.Load()
+	if x == nil {
+		return false
+	}
+	x.mu.Lock()
+	q := &x.in
+	if !x.knocked || x.credits == 0 || m.state.Load() != stateOpen || q.n == uint32(len(q.buf)) || q.tickets != nil {
+		x.mu.Unlock()
+		return false
+	}
+	x.credits--
+	q.buf[q.index(q.n)] = v
+	q.n++
+	x.mu.Unlock()
+	return true
 }
 
 // enter puts v on its way. If there is no credit, onFull says what is to be done; for Block, nothing was done, and mu of the

@@ -705,3 +705,31 @@ func TestContextsFromManyGoroutines(t *testing.T) {
 	})
 	mustEnd(t, s)
 }
+
+// A context made by Outside belongs to no task, whatever it was derived from, and is the same otherwise.
+func TestOutside(t *testing.T) {
+	s := New(Config{Clock: NewVirtualClock(time.Time{})})
+	type key struct{}
+	spawn(s, 1, func(t *Task) {
+		limit, cancel := WithTimeout(t, time.Hour)
+		defer cancel()
+		parent, cause := context.WithCancelCause(context.WithValue(limit, key{}, 7))
+		for _, out := range []context.Context{Outside(parent), context.WithValue(Outside(parent), "x", 1)} {
+			if owner, limit := From(out); owner != nil || limit != out {
+				fail(s, "belongs to %v", owner)
+			}
+			if v := out.Value(key{}); v != 7 {
+				fail(s, "value %v", v)
+			}
+		}
+		out := Outside(parent)
+		child, stop := context.WithCancel(out)
+		defer stop()
+		cause(errors.New("enough"))
+		if out.Err() != context.Canceled || context.Cause(out).Error() != "enough" || child.Err() != context.Canceled {
+			fail(s, "%v, %v, %v", out.Err(), context.Cause(out), child.Err())
+		}
+		s.Stop()
+	})
+	mustEnd(t, s)
+}
