@@ -4,8 +4,9 @@
 // # Tasklet
 //
 // A [Tasklet] is what runs: it has a name, a place in the tree, a body, and an end. [Go] starts one that calls a function, [New]
-// one whose function has a result. The tasklets of one system share one scheduler: each runs until it waits or is done, then
-// another does. Between two blocking points nobody else runs, so they may share memory without locks.
+// one whose function has a result. The tasklets of one scheduler take turns: each runs until it waits or is done, then another
+// does. Between two blocking points nobody else runs, so they may share memory without locks. A system has one scheduler unless
+// Config.Schedulers says otherwise.
 //
 // [Run] runs a function as the root of a system, until it and everything below is finished. [Start] makes a system that lives
 // beside the rest of a program, until [System.Stop].
@@ -85,21 +86,35 @@
 // for wait for the caller, it is refused with a *[DeadlockError].
 //
 // Nothing else parks. A Go channel, a sync.Mutex, time.Sleep, a system call or a long computation holds up all tasklets of the
-// system: do it in Await. Who holds the scheduler for too long is named in the log, with its stack.
+// scheduler: do it in Await. Who holds the scheduler for too long is named in the log, with its stack.
+//
+// # Several schedulers
+//
+// With Config.Schedulers a system has several, each on a goroutine of its own: so it uses several processors. A child runs where its
+// parent does, unless it is started with [OnScheduler] or [Spread]; a ref never moves. Everything works between them as within one:
+// sends in order and within the bound, calls, joins, kills, watches, restarts, the stop of the tree in reverse order. What differs:
+//
+//   - Tasklets of different schedulers run at the same time. They share no memory but what messages carry, and no Chan or Mutex.
+//   - A message to another scheduler costs a lock, and perhaps a wake-up there: about as much as one through a buffered channel.
+//   - A ring of waits over several schedulers is found a second or two after it formed, not before; then the youngest of the waits
+//     from one scheduler to another is refused.
+//   - Between two schedulers, who sees first what happened at the same time is left to the machine: a seed does not repeat it. With a
+//     virtual clock they have one time, which goes on when nobody is ready on any of them.
 //
 // # What is promised
 //
-//   - One at a time; first come first served, among the ready and in every line.
+//   - One at a time, on each scheduler; first come first served, among the ready and in every line.
 //   - A mailbox never holds more than its capacity, and nothing is lost in silence.
 //   - A tasklet is finished only when its children are. Joiners of one that has finished get its result, however many they are.
 //   - A late reply never reaches a newer call.
-//   - With a virtual clock (scheduler.NewVirtualClock) and a seed, the same program runs in the same way.
+//   - With a virtual clock (scheduler.NewVirtualClock), a seed and one scheduler, the same program runs in the same way.
 //   - When Run or Stop has returned without a *[StopError], no goroutine of the system is left.
 //
 // # What is not
 //
-//   - Tasklets of a system don't run in parallel. What needs more than one processor is done in Await, or in several systems.
-//   - No tasklet is interrupted: one that never blocks keeps everybody else from running. It is named, and Stop returns, but
+//   - Tasklets of a scheduler don't run in parallel. What needs more than one processor is done in Await, or on several schedulers.
+//     No tasklet moves from one to another.
+//   - No tasklet is interrupted: one that never blocks keeps everybody else on its scheduler from running. It is named, and Stop returns, but
 //     nothing can remove it.
 //   - A reply may be lost with its tasklet after the request was handled. A call that timed out may still be carried out.
 //   - Refs are addresses in one process.

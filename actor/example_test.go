@@ -610,3 +610,35 @@ func ExampleDeadlockError() {
 	})
 	// Output: deadlock: /tasklet/b in call to /tasklet/a, /tasklet/a in call to /tasklet/b
 }
+
+// Two schedulers work at the same time; what they have done comes back by messages.
+func ExampleOnScheduler() {
+	err := actor.Run(context.Background(), actor.Config{Schedulers: 2}, func(t *actor.Tasklet) error {
+		total, parts := 0, 2
+		sum := actor.Receiver(t, func(_ *actor.Tasklet, part int) error {
+			total += part // on the scheduler of main, as this runs
+			if parts--; parts == 0 {
+				return actor.ErrStop
+			}
+			return nil
+		})
+		for n := range t.System().Schedulers() {
+			actor.Go(t, func(t *actor.Tasklet) error {
+				part := 0
+				for i := n; i <= 1000; i += 2 {
+					part += i
+				}
+				return sum.Send(t, part)
+			}, actor.OnScheduler(n))
+		}
+		if err := sum.Join(t); err != nil {
+			return err
+		}
+		fmt.Println("the numbers to 1000 add up to", total)
+		return nil
+	})
+	fmt.Println(err)
+	// Output:
+	// the numbers to 1000 add up to 500500
+	// <nil>
+}
