@@ -108,11 +108,11 @@ func newSystem(ctx context.Context, cfg Config, main instance) (*System, error) 
 // maxSchedulers is more than there are processors.
 const maxSchedulers = 1024
 
-// makeHosts makes the schedulers. They form a group, with one clock, if there are several.
+// makeHosts makes the schedulers. They form a team, with one clock, if there are several.
 func (s *System) makeHosts(cfg Config) {
 	sc := scheduler.Config{Clock: cfg.Clock, StallAfter: cfg.StallAfter}
 	if cfg.Schedulers > 1 {
-		sc.Group = new(scheduler.Group)
+		sc.Team = new(scheduler.Team)
 	}
 	if sc.Clock == nil {
 		sc.Clock = scheduler.RealClock()

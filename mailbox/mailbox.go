@@ -59,7 +59,7 @@ type Config struct {
 type LossReporter interface{ MessagesLost(Loss) }
 
 // A ReaderTeller is a LossReporter that knows who is going to read the mailbox, as far as it can be told from any goroutine: the
-// resource is what a sender on another scheduler of the same group waits on, and held by the same task for ever. Nil: nobody
+// resource is what a sender on another scheduler of the same team waits on, and held by the same task for ever. Nil: nobody
 // known.
 type ReaderTeller interface {
 	LossReporter

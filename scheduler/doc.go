@@ -44,7 +44,7 @@
 //
 // # Several of them
 //
-// Schedulers that work together form a [Group]: they have one time and one idea of quiet. A task waits for what is done on another
+// Schedulers that work together form a [Team]: they have one time and one idea of quiet. A task waits for what is done on another
 // scheduler, or by a goroutine, by a [Bell] or a [WakeUp].
 //
 // # Clocks and timers
@@ -68,7 +68,7 @@
 //   - First come first served, among the ready as in every line: nobody overtakes. Every 64 activations the door and the timers are
 //     looked at even when tasks are ready.
 //   - A deadlock among holders of a [Resource] (a Mutex, for one) is found when it forms; one that goes over several schedulers of a
-//     group, a second or two later.
+//     team, a second or two later.
 //   - With Config.Seed the order among the ready is drawn, and with a virtual clock too the same seed gives the same run.
 //   - When Run returns, no goroutine of the scheduler is left but those of tasks that recover every kill ([Scheduler.Leaked]).
 //

@@ -36,7 +36,7 @@ const (
 
 // strayed is called when the search for a ring leaves s.
 func (s *Scheduler) strayed() {
-	if s.group == nil || s.probeAt != 0 {
+	if s.team == nil || s.probeAt != 0 {
 		return
 	}
 	s.probeAt = s.now + probeAfter

@@ -19,8 +19,8 @@ type Config struct {
 	// virtual; negative: never.
 	StallAfter time.Duration
 	Hooks      Hooks
-	// Group, if not nil, is that of the schedulers with which this one works together. They are all to be made before one runs.
-	Group *Group
+	// Team, if not nil, is that of the schedulers with which this one works together. They are all to be made before one runs.
+	Team *Team
 	// Owner is for whoever makes the scheduler, to be found again by [Scheduler.Owner].
 	Owner any
 }
@@ -37,7 +37,7 @@ type Hooks struct {
 	// Deadlock is called when t is about to wait in a ring. soft: somebody in the ring can time out, so t waits all the same.
 	Deadlock func(t *Task, e *DeadlockError, soft bool)
 	// Quiescent is called when nothing is ready, no timer runs and nothing outside is awaited: with a virtual clock at once
-	// (and it may make something ready), with a real one after a second, once until something happens again. In a Group all
+	// (and it may make something ready), with a real one after a second, once until something happens again. In a Team all
 	// that is meant of all its members, who stand still meanwhile; what it wants to be done goes through their doors.
 	Quiescent func()
 	// Crashed is called when something that must not panic did, and the scheduler is about to end: what is woken now is still served.
@@ -57,8 +57,8 @@ type Scheduler struct {
 	clock  Clock
 	hooks  Hooks
 	owner  any
-	group  *Group     // nil: it works alone
-	member int        // its number in the group
+	team   *Team      // nil: it works alone
+	member int        // its number in the team
 	draw   *rand.Rand // nil without a seed; its state is owned by the loop
 
 	// Owned by whoever has control: one of the coroutines, or the driver, which is the goroutine in Run.
@@ -80,7 +80,7 @@ type Scheduler struct {
 	waiters  *Waiter // free places, see waiter
 	spare    int     // how many these are
 	yielded  bool    // gave way to other goroutines since something was ready
-	quiet    bool    // Quiescent was called since something was ready; in a Group: it has rested since then
+	quiet    bool    // Quiescent was called since something was ready; in a Team: it has rested since then
 	stopping bool    // since Stop or a panic: the loop ends
 	asked    bool    // Stop was called
 	ending   bool    // after that: unwind has what is ready served, see last
@@ -93,8 +93,8 @@ type Scheduler struct {
 	refused  map[*Task]*DeadlockError // those whose wait has just been ended by a probe
 	fatal    *PanicError              // the first panic that a Runner, injected work, a timer or Quiescent let out
 
-	// Protected by Group.mu.
-	rests    bool  // see Group
+	// Protected by Team.mu.
+	rests    bool  // see Team
 	restTill int64 // ns on the clock: its next timer; negative: it has none
 
 	started atomic.Bool // Run was called; a second call is misuse
@@ -128,12 +128,12 @@ const (
 
 // New makes a scheduler. Tasks can be made ready before Run is called.
 func New(cfg Config) *Scheduler {
-	s := &Scheduler{clock: cfg.Clock, hooks: cfg.Hooks, owner: cfg.Owner, group: cfg.Group}
+	s := &Scheduler{clock: cfg.Clock, hooks: cfg.Hooks, owner: cfg.Owner, team: cfg.Team}
 	if s.clock == nil {
 		s.clock = RealClock()
 	}
-	if s.group != nil {
-		s.group.join(s)
+	if s.team != nil {
+		s.team.join(s)
 	}
 	if cfg.Seed != 0 {
 		s.draw = rand.New(rand.NewPCG(cfg.Seed, 0))
@@ -154,7 +154,7 @@ func New(cfg Config) *Scheduler {
 
 // Run is the loop: it calls and resumes ready tasks until Stop. Then it kills (hard) the tasks that own a stack, so that their
 // deferred calls run, and ends the coroutines. It returns an error only if something let a panic out: a Runner, injected work,
-// a timer or Hooks.Quiescent. That ends it as Stop does, and the error is a *[PanicError], of the first panic; in a Group it
+// a timer or Hooks.Quiescent. That ends it as Stop does, and the error is a *[PanicError], of the first panic; in a Team it
 // serves the others until Stop.
 //
 // To be called once, on a goroutine that the scheduler may keep until then.
@@ -166,7 +166,7 @@ func (s *Scheduler) Run() error {
 	s.watch.start()
 	s.switchTo(s.driver, s.freeWorker())
 	s.unwind()
-	s.leaveGroup()
+	s.leaveTeam()
 	s.watch.stop()
 	if s.sleeper != nil {
 		s.sleeper.Stop()
@@ -364,7 +364,7 @@ func (s *Scheduler) unwind() {
 		switch {
 		case s.killParked() || s.ready.n > 0:
 			s.switchTo(s.driver, s.freeWorker())
-		case s.group != nil && !s.asked && !shut:
+		case s.team != nil && !s.asked && !shut:
 			// A panic has ended it. What others have to do with its tasks is still done, or they would wait for ever.
 			s.rest(-1)
 			s.takeIn()
@@ -440,7 +440,7 @@ func (s *Scheduler) idle() {
 	if s.ready.n > 0 || s.stopping { // stopping: a timer or a chore has panicked
 		return
 	}
-	if s.group != nil && s.outside == 0 && (s.clock.virtual() || s.quiet && s.wheel.n == 0) {
+	if s.team != nil && s.outside == 0 && (s.clock.virtual() || s.quiet && s.wheel.n == 0) {
 		s.rest(calm)
 		return
 	}
@@ -453,7 +453,7 @@ func (s *Scheduler) idle() {
 	at := s.wheel.next()
 	if at < 0 && s.outside == 0 && !s.quiet && s.hooks.Quiescent != nil {
 		if s.clock.virtual() || !s.sleep(int64(time.Second)) {
-			if s.group != nil {
+			if s.team != nil {
 				s.rest(calm)
 				return
 			}

@@ -169,7 +169,7 @@ func (s *Scheduler) Hog() []byte {
 		if bytes.Contains(group, []byte("/scheduler.(*Scheduler).call+")) &&
 			!bytes.Contains(group, []byte("/scheduler.(*Scheduler).switchTo+")) &&
 			!bytes.Contains(group, []byte("/scheduler.(*Scheduler).sleep+")) &&
-			(s.group == nil || bytes.Contains(group, label)) {
+			(s.team == nil || bytes.Contains(group, label)) {
 			found = append(found, bytes.Clone(group))
 		}
 	}

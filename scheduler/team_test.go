@@ -11,12 +11,12 @@ import (
 	"time"
 )
 
-// team makes n schedulers of one group, with an id for each: 1, 2, ...
-func team(n int, clock Clock, hooks Hooks) []*Scheduler {
-	g := new(Group)
+// newTeam makes n schedulers of one team, with an id for each: 1, 2, ...
+func newTeam(n int, clock Clock, hooks Hooks) []*Scheduler {
+	g := new(Team)
 	var ss []*Scheduler
 	for range n {
-		ss = append(ss, New(Config{Clock: clock, Group: g, Hooks: hooks}))
+		ss = append(ss, New(Config{Clock: clock, Team: g, Hooks: hooks}))
 	}
 	return ss
 }
@@ -52,10 +52,10 @@ func (l *lockedTrace) add(format string, args ...any) {
 
 // With a virtual clock time goes on when nothing is ready on any member, to the earliest of all their timers. A member that is woken
 // by another runs before that.
-func TestGroupTime(t *testing.T) {
+func TestTeamTime(t *testing.T) {
 	for range 20 {
 		clock := NewVirtualClock(time.Time{})
-		ss := team(3, clock, Hooks{})
+		ss := newTeam(3, clock, Hooks{})
 		var log lockedTrace
 		begin := clock.Now()
 		note := func(who string) { log.add("%s %v", who, clock.Now().Sub(begin)) }
@@ -87,9 +87,9 @@ func TestGroupTime(t *testing.T) {
 }
 
 // While one member awaits the outside, a virtual clock stands still for all.
-func TestGroupTimeAndOutside(t *testing.T) {
+func TestTeamTimeAndOutside(t *testing.T) {
 	clock := NewVirtualClock(time.Time{})
-	ss := team(2, clock, Hooks{})
+	ss := newTeam(2, clock, Hooks{})
 	begin := clock.Now()
 	spawn(ss[1], 1, func(t *Task) { t.Sleep(time.Hour); stopAll(ss) })
 	spawn(ss[0], 1, func(t *Task) {
@@ -112,9 +112,9 @@ func TestGroupTimeAndOutside(t *testing.T) {
 	}
 }
 
-// Rule 16: quiescent is a group of which no member has anything to do. The hook is called once until something happens again, and
+// Rule 16: quiescent is a team of which no member has anything to do. The hook is called once until something happens again, and
 // the members stand still meanwhile.
-func TestGroupQuiescent(t *testing.T) {
+func TestTeamQuiescent(t *testing.T) {
 	for _, virtual := range []bool{true, false} {
 		synctest.Test(t, func(t *testing.T) {
 			var ss []*Scheduler
@@ -134,7 +134,7 @@ func TestGroupQuiescent(t *testing.T) {
 			if virtual {
 				clock = NewVirtualClock(time.Time{})
 			}
-			ss = team(3, clock, hooks)
+			ss = newTeam(3, clock, hooks)
 			for i, s := range ss {
 				tasks = append(tasks, spawn(s, uint64(i+1), func(t *Task) { park(t); park(t) }))
 			}
@@ -161,8 +161,8 @@ func TestGroupQuiescent(t *testing.T) {
 }
 
 // A member that a panic has ended serves the others until it is told to stop: what they have to do with its tasks is done.
-func TestGroupCrash(t *testing.T) {
-	ss := team(2, RealClock(), Hooks{})
+func TestTeamCrash(t *testing.T) {
+	ss := newTeam(2, RealClock(), Hooks{})
 	unwound := make(chan struct{})
 	spawn(ss[1], 1, func(t *Task) {
 		defer close(unwound)
@@ -193,7 +193,7 @@ func TestGroupCrash(t *testing.T) {
 // A bell wakes a task whenever it waits by it, from its own scheduler, from another and from a goroutine, and never from another
 // wait.
 func TestBell(t *testing.T) {
-	ss := team(2, NewVirtualClock(time.Time{}), Hooks{})
+	ss := newTeam(2, NewVirtualClock(time.Time{}), Hooks{})
 	spawn(ss[0], 1, func(t *Task) {
 		bell := t.NewBell()
 		bell.Ring(ss[0]) // nobody waits
@@ -220,19 +220,19 @@ func TestBell(t *testing.T) {
 	}
 }
 
-func TestGroupMisuse(t *testing.T) {
+func TestTeamMisuse(t *testing.T) {
 	defer func() {
-		if got := fmt.Sprint(recover()); !strings.Contains(got, "the schedulers of a Group must share one Clock") {
+		if got := fmt.Sprint(recover()); !strings.Contains(got, "the schedulers of a Team must share one Clock") {
 			t.Error(got)
 		}
 	}()
-	g := new(Group)
-	New(Config{Group: g})
-	New(Config{Group: g})
+	g := new(Team)
+	New(Config{Team: g})
+	New(Config{Team: g})
 }
 
 func TestKin(t *testing.T) {
-	ss := team(2, NewVirtualClock(time.Time{}), Hooks{})
+	ss := newTeam(2, NewVirtualClock(time.Time{}), Hooks{})
 	alone := New(Config{})
 	if !ss[0].Kin(ss[1]) || !ss[0].Kin(ss[0]) || !alone.Kin(alone) || ss[0].Kin(alone) || alone.Kin(New(Config{})) || alone.Kin(nil) {
 		t.Error("wrong")

@@ -7,12 +7,12 @@ import (
 	"sync"
 )
 
-// A Group is for schedulers that work together: those of one system. They have one idea of time and of quiet: with a virtual
+// A Team is for schedulers that work together: those of one system. They have one idea of time and of quiet: with a virtual
 // clock, which they have to share, time goes on only when nothing is ready on any of them, and Hooks.Quiescent is called, on one
-// of them, when nothing can go on anywhere. The zero Group has no members; Config.Group makes one.
+// of them, when nothing can go on anywhere. The zero Team has no members; Config.Team makes one.
 //
 // In everything else each scheduler is by itself: its members reach each other through their doors.
-type Group struct {
+type Team struct {
 	members []*Scheduler // grows in New, before any of them runs; then read-only
 
 	// mu protects the following, and rests and restTill of the members.
@@ -25,9 +25,9 @@ type Group struct {
 }
 
 // join makes s a member.
-func (g *Group) join(s *Scheduler) {
+func (tm *Team) join(s *Scheduler) {
 	if len(g.members) > 0 && s.clock != g.members[0].clock {
-		misuse("the schedulers of a Group must share one Clock")
+		misuse("the schedulers of a Team must share one Clock")
 	}
 	s.member = len(g.members)
 	g.members = append(g.members, s)
@@ -35,33 +35,33 @@ func (g *Group) join(s *Scheduler) {
 
 // label marks the goroutines of a member, so that Hog can tell them from those of the others: the ones that s makes inherit it.
 func (s *Scheduler) label() {
-	if s.group != nil {
+	if s.team != nil {
 		pprof.SetGoroutineLabels(pprof.WithLabels(context.Background(), pprof.Labels(labelKey, strconv.Itoa(s.member))))
 	}
 }
 
 const labelKey = "scheduler"
 
-// Kin reports whether s and other are the same scheduler, or of the same group: then a wait of one for the other is no wait for
+// Kin reports whether s and other are the same scheduler, or of the same team: then a wait of one for the other is no wait for
 // the outside. From any goroutine.
 func (s *Scheduler) Kin(other *Scheduler) bool {
-	return s == other || other != nil && s.group != nil && s.group == other.group
+	return s == other || other != nil && s.team != nil && s.team == other.team
 }
 
-// rest is the sleep of a member on which nothing is ready, and for which nobody outside of the group works. calm is as in sleep.
+// rest is the sleep of a member on which nothing is ready, and for which nobody outside of the team works. calm is as in sleep.
 func (s *Scheduler) rest(calm int64) {
 	if !s.lieDown() {
 		s.sleep(calm)
 	}
-	s.group.mu.Lock()
+	s.team.mu.Lock()
 	s.rests = false
-	s.group.mu.Unlock()
+	s.team.mu.Unlock()
 	s.expire()
 }
 
-// lieDown is the begin of a rest. If all others rest already, time goes on, or the group is quiescent; true: a timer of s is due.
+// lieDown is the begin of a rest. If all others rest already, time goes on, or the team is quiescent; true: a timer of s is due.
 func (s *Scheduler) lieDown() (due bool) {
-	g := s.group
+	g := s.team
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if !s.quiet {
@@ -105,9 +105,9 @@ type nudge struct{}
 
 func (nudge) Do() {}
 
-// leaveGroup is the end of a member: it rests for ever.
-func (s *Scheduler) leaveGroup() {
-	if s.group != nil {
+// leaveTeam is the end of a member: it rests for ever.
+func (s *Scheduler) leaveTeam() {
+	if s.team != nil {
 		s.lieDown()
 	}
 }
