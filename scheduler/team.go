@@ -25,12 +25,12 @@ type Team struct {
 }
 
 // join makes s a member.
-func (tm *Team) join(s *Scheduler) {
-	if len(g.members) > 0 && s.clock != g.members[0].clock {
+func (team *Team) join(s *Scheduler) {
+	if len(team.members) > 0 && s.clock != team.members[0].clock {
 		misuse("the schedulers of a Team must share one Clock")
 	}
-	s.member = len(g.members)
-	g.members = append(g.members, s)
+	s.member = len(team.members)
+	team.members = append(team.members, s)
 }
 
 // label marks the goroutines of a member, so that Hog can tell them from those of the others: the ones that s makes inherit it.
@@ -61,18 +61,18 @@ func (s *Scheduler) rest(calm int64) {
 
 // lieDown is the begin of a rest. If all others rest already, time goes on, or the team is quiescent; true: a timer of s is due.
 func (s *Scheduler) lieDown() (due bool) {
-	g := s.team
-	g.mu.Lock()
-	defer g.mu.Unlock()
+	team := s.team
+	team.mu.Lock()
+	defer team.mu.Unlock()
 	if !s.quiet {
-		s.quiet, g.asked = true, false
+		s.quiet, team.asked = true, false
 	}
 	s.rests, s.restTill = true, -1
 	if s.clock.virtual() && s.wheel.n > 0 && !s.ending {
 		s.restTill = s.origin + s.wheel.deadline()*tickNS
 	}
 	next := int64(-1)
-	for _, m := range g.members {
+	for _, m := range team.members {
 		if !m.rests || m.door.pending.Load() {
 			return false
 		}
@@ -81,14 +81,14 @@ func (s *Scheduler) lieDown() (due bool) {
 		}
 	}
 	if next < 0 {
-		if !g.asked && !s.asked && s.hooks.Quiescent != nil {
-			g.asked = true
+		if !team.asked && !s.asked && s.hooks.Quiescent != nil {
+			team.asked = true
 			s.quiescent()
 		}
 		return false
 	}
 	s.clock.jump(next)
-	for _, m := range g.members {
+	for _, m := range team.members {
 		switch {
 		case m.restTill != next:
 		case m == s:
