@@ -342,7 +342,7 @@ func (s *soak) run(steps int, outside int) (digest uint64, err error) {
 					}
 				}
 			}()
-			if broken = actor.CheckInvariants(t0.System()); broken != nil {
+			if broken = t0.System().Check(); broken != nil {
 				return broken
 			}
 		}

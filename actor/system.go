@@ -441,6 +441,7 @@ func (s *System) hooks() scheduler.Hooks {
 		Quiescent: s.quiescent,
 		Stall:     s.stalled,
 		Crashed:   func() { s.root.kill(nil) },
+		Check:     s.check,
 	}
 	if s.seeded {
 		h.Idle = s.takeAwaits

@@ -163,6 +163,9 @@ func (m *Mailbox[M]) Await(need int) bool {
 	return true
 }
 
+// Awaited reports whether the reader is to be woken when messages come. On home.
+func (m *Mailbox[M]) Awaited() bool { return m.need != never }
+
 // StopAwait takes back Await, when the reader has been woken by something else.
 func (m *Mailbox[M]) StopAwait() { m.need = never }
 
