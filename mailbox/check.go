@@ -25,7 +25,7 @@ func (m *Mailbox[M]) Check() error {
 	switch {
 	case n > m.limit():
 		c.bad("%d messages, the capacity is %d", n, m.cap)
-	case n >= m.need:
+	case n >= m.need && !m.any:
 		c.bad("%d messages are queued, and the reader that waits for %d was not woken", n, m.need)
 	case m.need != never && m.reader.Holder == nil:
 		c.bad("nobody reads, and %d messages are waited for", m.need)
