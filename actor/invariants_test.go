@@ -374,7 +374,7 @@ func (s *soak) run(steps int, outside int) (digest uint64, err error) {
 			if s.many > 1 {
 				continue // nobody can look at all of them at one moment
 			}
-			if broken = actor.CheckInvariants(t0.System()); broken != nil {
+			if broken = t0.System().Check(); broken != nil {
 				return broken
 			}
 		}

@@ -660,3 +660,41 @@ func TestKillWhileABatchIsCollected(t *testing.T) {
 		require.Equal(t, int64(3), count(letters[0]))
 	}
 }
+
+// Rule 17: a kill that comes when the body has been woken from a wait half-way and not yet run ends the tasklet when the body returns,
+// not at its next round.
+func TestKillBetweenWakeUpAndRun(t *testing.T) {
+	slow := func(t *actor.Tasklet) error { t.Sleep(10 * time.Millisecond); return nil }
+	for name, start := range map[string]func(t0 *actor.Tasklet) *actor.Tasklet{
+		"interval": func(t0 *actor.Tasklet) *actor.Tasklet { return actor.Interval(t0, time.Hour, slow, actor.Immediate()) },
+		"rate": func(t0 *actor.Tasklet) *actor.Tasklet {
+			return actor.Rate(t0, 0.001, func(t *actor.Tasklet, _ time.Time) error { return slow(t) }, actor.Immediate())
+		},
+		"loop": func(t0 *actor.Tasklet) *actor.Tasklet { return actor.Loop(t0, slow) },
+		"receiver": func(t0 *actor.Tasklet) *actor.Tasklet {
+			ref := actor.Receiver(t0, func(t *actor.Tasklet, _ int) error { return slow(t) })
+			_ = ref.Send(t0, 1)
+			return ref.Tasklet()
+		},
+		"batch receiver": func(t0 *actor.Tasklet) *actor.Tasklet {
+			ref := actor.BatchReceiver(t0, 5, time.Hour, func(t *actor.Tasklet, _ []int) error { return slow(t) }, actor.MailboxLen(1))
+			_ = ref.Send(t0, 1)
+			return ref.Tasklet()
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			run(t, func(t0 *actor.Tasklet) error {
+				var k *actor.Tasklet
+				// Its timer is older than the child's for the same tick: so it runs first, and the child is ready by then.
+				killer := actor.Later(t0, 10*time.Millisecond, func(*actor.Tasklet) error { k.Kill(); return nil })
+				t0.Yield()
+				k = start(t0)
+				require.NoError(t, killer.Join(t0))
+				begin := t0.System().Now()
+				require.ErrorIs(t, k.Join(t0), actor.ErrKilled)
+				require.Zero(t, t0.System().Now().Sub(begin))
+				return nil
+			})
+		})
+	}
+}

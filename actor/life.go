@@ -68,6 +68,8 @@ func (t *Tasklet) live() {
 	returned = true
 	if done {
 		t.bodyEnded(err)
+	} else if pending, _ := t.task.Killed(); pending {
+		t.task.Wake() // it came after the body, which had been waiting, was woken: nobody else will call it
 	}
 }
 

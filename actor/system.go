@@ -509,6 +509,7 @@ func (s *System) hooks(h *host) scheduler.Hooks {
 		Quiescent: s.quiescent,
 		Stall:     h.stalled,
 		Crashed:   func() { s.root.kill(nil) },
+		Check:     h.check,
 	}
 	if s.rand != nil {
 		hooks.Idle = h.takeAwaits

@@ -186,12 +186,16 @@ type Timer struct {
 	timer scheduler.Timer
 	fire  func()
 	stop  func() bool
+	own   *owned
 }
 
 type timerExpiry Timer
 
 // Expire is called by the scheduler.
 func (tm *timerExpiry) Expire() { tm.fire() }
+
+// Alive is for scheduler.Check: the tasklet that the timer belongs to still has it.
+func (tm *timerExpiry) Alive() bool { return tm.own.in }
 
 // SendAfter sends m to to after d; at once if d <= 0. If there is no room then, the message waits in the line of senders. The timer belongs to t: it
 // is gone when t ends or is restarted. Only from inside t.
@@ -202,6 +206,7 @@ func SendAfter[M any](t *Tasklet, d time.Duration, to Ref[M], m M) *Timer {
 	var dl delivery[M]
 	s := t.task.Scheduler()
 	dl.init(t, l, func() { s.StopTimer(&tm.timer) })
+	tm.own = &dl.own
 	tm.fire = func() { dl.send(func() M { return m }, false) }
 	tm.stop = func() bool {
 		inTime := dl.own.in

@@ -103,6 +103,8 @@ type Mailbox[M any] struct {
 	need    uint32 // the reader wants to be woken when so many are queued; never: it is not waiting
 	peak    uint32 // the most that were ever queued
 	calming bool   // a look at unused memory is due
+	over    bool   // a message was put back: there may be one above the capacity
+	any     bool   // the reader wants to be woken by any message that comes, however many are queued
 	policy  Policy
 	handled uint64 // messages read
 }

@@ -149,7 +149,7 @@ func (m *Mailbox[M]) await(t *scheduler.Task, w scheduler.Wait, need uint32) err
 }
 
 // rested is deferred, for a kill may be raised: a message must not wake the task from another wait.
-func (m *Mailbox[M]) rested() { m.need = never }
+func (m *Mailbox[M]) rested() { m.need, m.any = never, false }
 
 // Await is for a stackless reader, which has found fewer than need messages and is about to return from Run: it will be woken
 // when so many are queued, or m is closed. It reports false if that is so already; if m is closed, Drained tells whether there
@@ -162,6 +162,9 @@ func (m *Mailbox[M]) Await(need int) bool {
 	m.calm()
 	return true
 }
+
+// Awaited reports whether the reader is to be woken when messages come. On home.
+func (m *Mailbox[M]) Awaited() bool { return m.need != never }
 
 // StopAwait takes back Await, when the reader has been woken by something else.
 func (m *Mailbox[M]) StopAwait() { m.need = never }
@@ -293,6 +296,7 @@ func (m *Mailbox[M]) Match(ctx context.Context, want func(M) bool) (v M, err err
 		case m.queue.n >= m.cap && m.policy != DropOldest:
 			return v, ErrFull
 		}
+		m.any = true
 		ended = m.await(t, scheduler.Wait{Kind: scheduler.InReceive, Ctx: limit}, 1)
 	}
 }

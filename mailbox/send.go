@@ -130,6 +130,7 @@ func (m *Mailbox[M]) PutBack(v M) {
 		last := len(k.taken) - 1
 		ticket, k.taken = k.taken[last], k.taken[:last]
 	}
+	m.over = true
 	m.queue.pushFront(v, ticket)
 	m.arrived()
 }

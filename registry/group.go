@@ -49,7 +49,10 @@ type list[M any] struct {
 }
 
 // anyGroup is a group without its type.
-type anyGroup interface{ message() reflect.Type }
+type anyGroup interface {
+	message() reflect.Type
+	checked() (refs []any, err error)
+}
 
 // SendError says who did not get a broadcast message, and why.
 type SendError[M any] struct {

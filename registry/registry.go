@@ -78,6 +78,7 @@ type entry[M any] struct{ ref actor.Ref[M] }
 type owner interface {
 	message() reflect.Type
 	who() (*actor.Tasklet, string)
+	key() any // the ref, as Registry.held has it
 	release(r *Registry, name string)
 }
 

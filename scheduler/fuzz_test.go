@@ -227,6 +227,9 @@ func (p *script) act() {
 	}
 }
 
+// between is Hooks.Check, for builds with the tag tasklet_check.
+func (p *script) between() (int, error) { return len(p.tasks), p.s.Check(p.all()) }
+
 // quiescent goes on with the script when all are parked, and ends it.
 func (p *script) quiescent() {
 	p.check()
@@ -249,7 +252,7 @@ func runScript(t *testing.T, data []byte) {
 		if p.draw(2) == 1 {
 			seed = uint64(p.draw(256)) + 1
 		}
-		p.s = New(Config{Clock: NewVirtualClock(time.Time{}), Seed: seed, Hooks: Hooks{Quiescent: p.quiescent}})
+		p.s = New(Config{Clock: NewVirtualClock(time.Time{}), Seed: seed, Hooks: Hooks{Quiescent: p.quiescent, Check: p.between}})
 		p.lines = []*Line{&p.line}
 		for range 3 {
 			p.start()

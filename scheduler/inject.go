@@ -15,6 +15,7 @@ type door struct {
 	mu    sync.Mutex
 	work  []Work // mu protects; in order of arrival
 	spare []Work // owned by the scheduler: the slice to fill next; nil while takeIn is at work
+	busy  bool   // owned by the scheduler: what came in is being done
 	shut  bool   // mu protects; nothing is taken any more
 
 	// pending is written under mu, and read by the scheduler before each activation: without it every activation would
@@ -75,9 +76,11 @@ func (s *Scheduler) takeIn() {
 
 // do does all of work, in order, and lets go of it.
 func (s *Scheduler) do(work []Work) {
+	s.door.busy = true
 	for done := 0; done < len(work); {
 		done = s.doSome(work, done)
 	}
+	s.door.busy = false
 }
 
 // doSome is do from the i-th on, up to the first that panics. It gives the number of those that are done.

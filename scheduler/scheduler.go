@@ -49,6 +49,9 @@ type Hooks struct {
 	Stall func(Stall)
 	// Context gives the task's own context, for tasks that are part of a TaskContext.
 	Context func(*Task) TaskContext
+	// Check is called between two activations in builds with the tag tasklet_check, and never in others: see [Scheduler.Check]. An
+	// error ends the scheduler. size says how much it looked at; after a large one it is called less often.
+	Check func() (size int, err error)
 }
 
 // Scheduler runs tasks, one at a time, each until it parks or returns. New makes one, Run is its loop.
@@ -92,6 +95,7 @@ type Scheduler struct {
 	probed   int                      // index in coros of the last one that was looked at
 	refused  map[*Task]*DeadlockError // those whose wait has just been ended by a probe
 	fatal    *PanicError              // the first panic that a Runner, injected work, a timer or Quiescent let out
+	unlooked int                      // steps until stepCheck looks again
 
 	// Protected by Team.mu.
 	rests    bool  // see Team
@@ -187,6 +191,9 @@ func (s *Scheduler) Stop() { s.InjectFunc(func() { s.stopping, s.asked = true, t
 // Budget: 10 ns when a task is ready: two atomic loads, one store.
 func (s *Scheduler) next() *Task {
 	s.current = nil
+	if checking {
+		s.stepCheck()
+	}
 	for {
 		if s.door.pending.Load() {
 			s.takeIn()

@@ -1,0 +1,185 @@
+package actor
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/gotasklet/tasklet/scheduler"
+)
+
+// Check looks whether all that must hold between two steps of s does, and says what does not; nil: all is well. It is for tests, of
+// this module and of others: call it after each step of a test. In builds with the tag tasklet_check it is called between any two
+// activations, and a fault ends the system; in others nothing calls it, and it costs nothing.
+//
+// It looks at the tree and its links, at each tasklet's phase, state and mailbox, at the scheduler (see scheduler.Scheduler.Check, and
+// mailbox.Mailbox.Check), and at what [RegisterCheck] has added. It changes nothing, and takes a time that grows with the number of
+// tasklets and timers. Only from inside a tasklet of s, or from work that was injected into its scheduler. In a system with several
+// schedulers it looks at the first one and at the tasklets there, and is to be called there.
+//
+// What holds of tasklets:
+//
+//   - Parents and children agree, and the children's list agrees both ways. Who has finished, or was given up, is not in the tree.
+//   - The context is done if and only if the body has ended or the kill is hard. Who runs deferred calls has no children.
+//   - A ref belongs to the tasklet whose body runs with it, and to nobody when that has ended.
+//   - A receiver that is idle will be woken by a message. Who has no stack and waits for children has some. Nobody waits for the end of
+//     one that has finished.
+func (s *System) Check() error {
+	_, err := s.hosts[0].check()
+	return err
+}
+
+// extraChecks are those of RegisterCheck. Written by init functions, then read-only.
+var extraChecks []func(*System) error
+
+// RegisterCheck adds f to what [System.Check] looks at, in every system: for packages that keep books of their own. f may neither
+// change anything nor block. To be called before systems start, from init.
+func RegisterCheck(f func(*System) error) {
+	mustFunc("RegisterCheck", f != nil)
+	extraChecks = append(extraChecks, f)
+}
+
+// check is Check for one scheduler, with the number of tasklets that it looked at. On that scheduler.
+func (h *host) check() (size int, err error) {
+	s := h.sys
+	c := checker{s: s, h: h}
+	for _, top := range []*Tasklet{s.root, s.daemons} {
+		if !top.HasFinished() || len(top.Children()) > 0 {
+			c.family(top, nil)
+		}
+	}
+	c.problem(h.sched.Check(func(yield func(*scheduler.Task, bool) bool) {
+		for _, t := range c.all {
+			if !yield(&t.task, t.phase <= living) {
+				return
+			}
+		}
+	}))
+	if len(s.hosts) == 1 { // else nobody owns all of their books at one moment
+		for _, f := range extraChecks {
+			c.problem(f(s))
+		}
+	}
+	return len(c.all), errors.Join(c.problems...)
+}
+
+// checker is one check at work.
+type checker struct {
+	s        *System
+	h        *host
+	all      []*Tasklet // those that were looked at, and have arrived
+	problems []error
+}
+
+func (c *checker) problem(err error) {
+	if err != nil {
+		c.problems = append(c.problems, err)
+	}
+}
+
+func (c *checker) bad(t *Tasklet, what string, args ...any) {
+	if len(c.problems) < 10 { // one fault breaks much
+		c.problems = append(c.problems, fmt.Errorf("actor: %s: "+what, append([]any{t.Path()}, args...)...))
+	}
+}
+
+func (c *checker) family(t, parent *Tasklet) {
+	children := c.children(t)
+	if t.marks.Load()&markAway == 0 && t.host() == c.h { // else it is not here yet, or another scheduler's
+		c.all = append(c.all, t)
+		c.tasklet(t, parent, len(children))
+	}
+	for _, child := range children {
+		c.family(child, t)
+	}
+}
+
+// children gives those of t, and checks the links among them.
+func (c *checker) children(t *Tasklet) (all []*Tasklet) {
+	c.s.mu.Lock()
+	defer c.s.mu.Unlock()
+	var prev *Tasklet
+	for x := t.first; x != nil; prev, x = x, x.next {
+		if x.prev != prev || x.parent != t || !x.linked || x.num == 0 || x.num > t.started {
+			c.problems = append(c.problems, fmt.Errorf("actor: the links of child %d of number %d are wrong", x.num, t.num))
+			return all
+		}
+		all = append(all, x)
+	}
+	if t.last != prev {
+		c.problems = append(c.problems, fmt.Errorf("actor: the last child of number %d is not the last of its list", t.num))
+	}
+	return all
+}
+
+func (c *checker) tasklet(t, parent *Tasklet, children int) {
+	marks, state := t.marks.Load(), t.task.State()
+	_, hard := t.task.Killed()
+	switch {
+	case t.parent != parent:
+		c.bad(t, "its parent is %v", t.parent)
+	case t.phase == finished || marks&markFinished != 0 || state == scheduler.Finished:
+		c.bad(t, "has finished and is in the tree")
+	case t.phase >= stopping && marks&markOver == 0:
+		c.bad(t, "its body has ended and its context has not")
+	case t.phase < stopping && marks&markOver != 0 && !hard:
+		c.bad(t, "its context has ended in phase %d without a hard kill", t.phase)
+	case t.phase >= deferring && children > 0:
+		c.bad(t, "has children in phase %d", t.phase)
+	case children > 0 && marks&markParent == 0:
+		c.bad(t, "has children and is not marked so")
+	case marks&markLeaked != 0:
+		c.bad(t, "was given up and is in the tree")
+	case state == scheduler.Idle && (t.phase == starting || t.phase == deferring || t.phase == stopping && children == 0 && len(c.s.hosts) == 1):
+		c.bad(t, "is idle in phase %d with %d children: nobody will call it", t.phase, children)
+	}
+	if kind, on, _ := t.task.Waits(); (kind == scheduler.InJoin || kind == scheduler.InStop) && on != nil && on.Holder != nil {
+		c.joins(t, taskletOf(on.Holder))
+	}
+	if x := t.ex.Load(); x != nil {
+		c.owned(t, &x.owned)
+	}
+	if l, ok := t.inst.line().(interface{ check(*Tasklet) error }); ok {
+		if err := l.check(t); err != nil {
+			c.bad(t, "%w", err)
+		}
+	}
+}
+
+// joins checks that t does not wait for the end of target, which has been.
+func (c *checker) joins(t, target *Tasklet) {
+	if !target.HasFinished() || !t.near(target) { // the news may be at the door
+		return
+	}
+	for w := target.joiners.First(); w != nil; w = w.Next() {
+		if w.Task() == &t.task {
+			c.bad(t, "waits for the end of %s, which has finished", target.Path())
+		}
+	}
+}
+
+func (c *checker) owned(t *Tasklet, l *ownedList) {
+	var prev *owned
+	for o := l.first; o != nil; prev, o = o, o.next {
+		if o.prev != prev || !o.in {
+			c.bad(t, "the links of what it owns are wrong")
+			return
+		}
+	}
+	if l.last != prev {
+		c.bad(t, "the last of what it owns is not the last of its list")
+	}
+}
+
+// check looks at the ref of t.
+func (l *line[M]) check(t *Tasklet) error {
+	_, waits := t.inst.(interface{ waitsFirst() })
+	switch {
+	case t.phase < stopping && l.current() != t:
+		return fmt.Errorf("its ref is %v's", l.current())
+	case t.phase >= stopping && l.current() == t && !l.isDead():
+		return errors.New("its body has ended and its ref has not")
+	case t.phase == living && waits && t.task.State() == scheduler.Idle && !l.box.Awaited():
+		return fmt.Errorf("is idle with %d messages, and no message will wake it", l.box.Len())
+	}
+	return l.box.Check()
+}

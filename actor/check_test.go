@@ -1,0 +1,73 @@
+package actor
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"go.uber.org/zap"
+
+	"github.com/gotasklet/tasklet/scheduler"
+)
+
+// Check finds what was broken on purpose: each fault is made in a system that is well, found, and undone. Inside the package, because
+// nothing that is exported can break these.
+func TestCheckFindsFaults(t *testing.T) {
+	cfg := Config{Clock: scheduler.NewVirtualClock(time.Time{}), Logger: zap.NewNop()}
+	require.NoError(t, Run(context.Background(), cfg, func(t0 *Tasklet) error {
+		ref := Receiver(t0, func(*Tasklet, int) error { return nil })
+		r, l := ref.Tasklet(), ref.l
+		parent := Go(t0, func(p *Tasklet) error {
+			Go(p, func(c *Tasklet) error { defer c.Sleep(time.Hour); c.Sleep(time.Minute); return nil }, Shutdown(Infinity))
+			p.Yield()
+			return nil
+		})
+		joiner := Go(t0, func(j *Tasklet) error { return parent.Join(j) })
+		timer := SendAfter(t0, time.Hour, ref, 1)
+		t0.Sleep(time.Second)
+		s := t0.sys
+		require.NoError(t, s.Check())
+		require.Equal(t, stopping, parent.phase)
+		child := parent.first
+		require.Equal(t, scheduler.Parked, child.task.State())
+		for _, f := range []struct {
+			name, want string
+			do, undo   func()
+		}{
+			{"a link", "the links of child", func() { parent.prev = nil }, func() { parent.prev = r }},
+			{"the last child", "the last child", func() { t0.last = parent }, func() { t0.last = joiner }},
+			{"a wake-up of a parent that waits", "nobody will call it", func() { parent.first, parent.last = nil, nil },
+				func() { parent.first, parent.last = child, child }},
+			{"children too late", "children in phase", func() { parent.phase = deferring }, func() { parent.phase = stopping }},
+			{"finished, in the tree", "has finished and is in the tree", func() { r.marks.Or(markFinished) }, func() { r.marks.And(^uint32(markFinished)) }},
+			{"the context of one that lives", "without a hard kill", func() { r.marks.Or(markOver) }, func() { r.marks.And(^uint32(markOver)) }},
+			{"the context of one that ended", "its context has not", func() { parent.marks.And(^uint32(markOver)) }, func() { parent.marks.Or(markOver) }},
+			{"given up", "given up", func() { r.marks.Or(markLeaked) }, func() { r.marks.And(^uint32(markLeaked)) }},
+			{"a join of one that has finished", "waits for the end of", func() { parent.marks.Or(markFinished) }, func() { parent.marks.And(^uint32(markFinished)) }},
+			{"a receiver that nothing wakes", "no message will wake it", func() { l.box.StopAwait() }, func() { l.box.Await(1) }},
+			{"a ref of another", "its ref is", func() { l.cur.Store(parent) }, func() { l.cur.Store(r) }},
+			{"a timer without an owner", "the owner of a timer", func() { timer.own.in = false }, func() { timer.own.in = true }},
+			{"what it owns", "what it owns", func() { t0.ex.Load().owned.last = nil }, func() { t0.ex.Load().owned.last = timer.own }},
+		} {
+			f.do()
+			err := s.Check()
+			f.undo()
+			require.ErrorContains(t, err, f.want, f.name)
+			require.NoError(t, s.Check(), f.name)
+		}
+		return nil
+	}))
+}
+
+// Packages above add their own.
+func TestRegisterCheck(t *testing.T) {
+	defer func(checks []func(*System) error) { extraChecks = checks }(extraChecks)
+	broken := errors.New("broken")
+	RegisterCheck(func(*System) error { return broken })
+	err := Run(context.Background(), Config{Logger: zap.NewNop()}, func(t *Tasklet) error { return t.System().Check() })
+	require.ErrorIs(t, err, broken)
+	require.Equal(t, 1, strings.Count(err.Error(), "broken"))
+}

@@ -1,0 +1,144 @@
+package mailbox
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"reflect"
+
+	"github.com/gotasklet/tasklet/scheduler"
+)
+
+// Check looks whether all that must hold of m between two steps does, and says what does not; nil: all is well. It is for tests:
+// nothing calls it unless the build has the tag tasklet_check. It changes nothing. On home, or before the first Open.
+//
+// What holds, besides what elsewhere.go says of credits and lines:
+//
+//   - Never more messages than the capacity, but for one that was put back.
+//   - A reader that waits for so many messages has been woken when so many are queued.
+//   - What stands in the line of senders is an envelope with its message undecided; a task that is parked with one waits for room here.
+//   - Tickets lie beside the messages, place for place; a free place holds neither a message nor a ticket.
+func (m *Mailbox[M]) Check() error {
+	var c check
+	n, granted := m.queue.n, m.granted
+	c.ring("queue", ringProblem(&m.queue))
+	switch {
+	case n > m.limit():
+		c.bad("%d messages, the capacity is %d", n, m.cap)
+	case n >= m.need && !m.any:
+		c.bad("%d messages are queued, and the reader that waits for %d was not woken", n, m.need)
+	case m.need != never && m.reader.Holder == nil:
+		c.bad("nobody reads, and %d messages are waited for", m.need)
+	}
+	x := m.ext.Load()
+	if x == nil {
+		if granted != m.firstCredits() {
+			c.bad("%d are promised, and nobody has asked", granted)
+		}
+		return c.err()
+	}
+	checkEnvelopes(&c, m, x)
+	for e := x.free; e != nil; e = e.next {
+		if e.place.Waits() || e.ticket != nil {
+			c.bad("a free envelope is in use")
+		}
+	}
+	c.ring("spare", ringProblem(&x.spare))
+
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	c.ring("in", ringProblem(&x.in))
+	if m.home.Load() != nil && (x.in.n > 0 || !x.queue.Empty()) && !x.knocked {
+		c.bad("something came from elsewhere, and home was not told")
+	}
+	if m.policy == Unbounded {
+		if granted+x.credits+x.over != 0 {
+			c.bad("room of an unbounded mailbox is promised")
+		}
+		return c.err()
+	}
+	switch {
+	case granted != x.credits+x.in.n-x.over:
+		c.bad("granted is %d, with %d credits, %d messages on their way, and %d of these over", granted, x.credits, x.in.n, x.over)
+	case n+granted > m.limit():
+		c.bad("%d messages and %d promised, the capacity is %d", n, granted, m.cap)
+	case x.in.n > 2*m.cap || x.over > m.cap:
+		c.bad("%d on their way, %d of them over, the capacity is %d", x.in.n, x.over, m.cap)
+	case !x.line.Empty() && (x.credits > 0 || !m.full()):
+		c.bad("somebody waits for room, with %d messages, %d promised and %d credits", n, granted, x.credits)
+	case m.home.Load() != nil && !m.Closed() && n < m.cap && granted == 0 && x.queue.Empty():
+		c.bad("there is room for %d and nothing is promised", m.cap-n)
+	}
+	return c.err()
+}
+
+// limit is the most that may be queued.
+func (m *Mailbox[M]) limit() uint32 {
+	if m.over && m.cap < math.MaxUint32 {
+		return m.cap + 1
+	}
+	return m.cap
+}
+
+// check collects what Check finds.
+type check struct{ problems []error }
+
+func (c *check) bad(format string, args ...any) {
+	c.problems = append(c.problems, fmt.Errorf("mailbox: "+format, args...))
+}
+
+func (c *check) ring(name, problem string) {
+	if problem != "" {
+		c.bad("%s: %s", name, problem)
+	}
+}
+
+func (c *check) err() error {
+	if len(c.problems) == 0 {
+		return nil
+	}
+	return errors.Join(c.problems...)
+}
+
+// checkEnvelopes looks at those in the line of senders.
+func checkEnvelopes[M any](c *check, m *Mailbox[M], x *ext[M]) {
+	for w := x.line.First(); w != nil; w = w.Next() {
+		e, ok := w.Item.(*Envelope[M])
+		if !ok || &e.place != w {
+			c.bad("a place in the line of senders is not that of its envelope")
+			continue
+		}
+		t := w.Task()
+		if t == nil {
+			continue
+		}
+		if kind, on, _ := t.Waits(); kind != scheduler.InSend || on != &m.reader || e.err != errUndecided {
+			c.bad("%v stands in the line of senders, and is parked in %v, or its message was decided on (%v)", t, kind, e.err)
+		}
+	}
+}
+
+// zeroLimit is the length of a buffer up to which ringProblem looks at each free place.
+const zeroLimit = 256
+
+func ringProblem[M any](r *ring[M]) string {
+	size := uint32(len(r.buf))
+	switch {
+	case size&(size-1) != 0:
+		return fmt.Sprintf("%d places", size)
+	case r.n > size || size > 0 && r.head >= size:
+		return fmt.Sprintf("%d messages from place %d of %d on", r.n, r.head, size)
+	case r.tickets != nil && len(r.tickets.slots) != len(r.buf):
+		return fmt.Sprintf("%d tickets beside %d messages", len(r.tickets.slots), size)
+	}
+	if size > zeroLimit {
+		return ""
+	}
+	for i := r.n; i < size; i++ {
+		at := r.index(i)
+		if !reflect.ValueOf(&r.buf[at]).Elem().IsZero() || r.tickets != nil && r.tickets.slots[at] != nil {
+			return fmt.Sprintf("the free place %d holds something", at)
+		}
+	}
+	return ""
+}

@@ -1,0 +1,58 @@
+package supervisor
+
+import (
+	"context"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"go.uber.org/zap"
+
+	"github.com/gotasklet/tasklet/actor"
+	"github.com/gotasklet/tasklet/scheduler"
+)
+
+// Check finds what was broken on purpose: each fault is made in a supervisor that is well, found, and undone.
+func TestCheckFindsFaults(t *testing.T) {
+	cfg := actor.Config{Clock: scheduler.NewVirtualClock(time.Time{}), Logger: zap.NewNop()}
+	require.NoError(t, actor.Run(context.Background(), cfg, func(t0 *actor.Tasklet) error {
+		child := func(id string) Child {
+			ref := actor.NewRef[error](actor.Name(id))
+			return Child{ID: id, Restart: Transient, Significant: true, Body: actor.Handle(ref, func(_ *actor.Tasklet, err error) error { return err })}
+		}
+		s, err := Start(t0, Spec{
+			AutoShutdown: AllSignificant, Backoff: Backoff{Min: time.Hour}, Children: []Child{child("a"), child("b"), child("c"), child("d")},
+		})
+		require.NoError(t, err)
+		c := s.view.core
+		a, b, w, d := c.first, c.first.next, c.tail.prev, c.tail
+		require.NoError(t, s.StopChild(t0, "d"))
+		t0.Sleep(time.Second)
+		require.NoError(t, t0.System().Check())
+		for _, f := range []struct {
+			name, want string
+			do, undo   func()
+		}{
+			{"a link", "prev of b", func() { b.prev = nil }, func() { b.prev = a }},
+			{"the last", "last of a list", func() { c.tail = w }, func() { c.tail = d }},
+			{"a child by its ID", "byID of a", func() { c.byID["a"] = b }, func() { c.byID["a"] = a }},
+			{"running without a tasklet", "with tasklet", func() { d.state = Running }, func() { d.state = Stopped }},
+			{"restarting, and nothing is due", "with again", func() { d.state = Restarting }, func() { d.state = Stopped }},
+			{"a tasklet that is not in the list", "is up", func() { a.isUp = false }, func() { a.isUp = true }},
+			{"the list of those that have one", "prevUp of b", func() { b.prevUp = nil }, func() { b.prevUp = a }},
+			{"significant children", "significant, counted", func() { c.significant-- }, func() { c.significant++ }},
+			{"held children", "held, counted", func() { c.held++ }, func() { c.held-- }},
+			{"held, and running", "is held and", func() { a.held = true }, func() { a.held = false }},
+			{"the number of children", "children, n", func() { c.n++ }, func() { c.n-- }},
+			{"a child by its ref", "byRef of a", func() { c.byRef[a.ref] = b }, func() { c.byRef[a.ref] = a }},
+			{"a backoff without a timer", "without a timer", func() { d.until = time.Now() }, func() { d.until = time.Time{} }},
+		} {
+			f.do()
+			err := t0.System().Check()
+			f.undo()
+			require.ErrorContains(t, err, f.want, f.name)
+			require.NoError(t, t0.System().Check(), f.name)
+		}
+		return nil
+	}))
+}
