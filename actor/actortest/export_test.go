@@ -37,3 +37,15 @@ func SetGrace(tb testing.TB, d time.Duration) {
 	grace = d
 	tb.Cleanup(func() { grace = was })
 }
+
+// GoldenFile is goldenFile without options.
+func GoldenFile(tb testing.TB, file, text string, commands map[string]Command) string {
+	return goldenFile(tb, file, text, commands, nil)
+}
+
+// SetRewriting sets -actortest.rewrite until the test ends.
+func SetRewriting(tb testing.TB, on bool) {
+	was := *rewrite
+	*rewrite = on
+	tb.Cleanup(func() { *rewrite = was })
+}

@@ -19,7 +19,8 @@ type options struct {
 	configure []func(*actor.Config)
 	faults    [faultKinds]bool
 	victims   func(*actor.Tasklet) bool
-	first     uint64 // seed of Explore
+	first     uint64                    // seed of Explore
+	told      func(actor.Event, string) // of Golden: takes all events, as lines too; none of them is a problem
 }
 
 // allowance is one Allow.

@@ -93,6 +93,7 @@ type session struct {
 	mu       sync.Mutex
 	problems []problem
 	goexit   bool // a tasklet ended by runtime.Goexit
+	leaks    bool // an event has told of a tasklet that did not stop
 	met      [faultKinds]bool
 	over     bool // nothing that comes later counts
 }
@@ -168,8 +169,10 @@ func (s *session) run(f func(*actor.Tasklet)) {
 	err, ended := s.await(done, cancel)
 	if ended {
 		s.judge(err)
-		for _, g := range leftGoroutines(label, patience) {
-			s.problem("goroutine", "goroutines are left when all has stopped: "+g)
+		if !s.leaked() { // else there is one at least
+			for _, g := range leftGoroutines(label, patience) {
+				s.problem("goroutine", "goroutines are left when all has stopped: "+g)
+			}
 		}
 	}
 	s.mu.Lock()
@@ -257,13 +260,20 @@ func (s *session) ended() bool {
 	return s.goexit
 }
 
+// leaked reports whether an event has told of a tasklet that did not stop.
+func (s *session) leaked() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.leaks
+}
+
 // judge looks at what actor.Run returned, and says what no event has said.
 func (s *session) judge(err error) {
 	if s.ended() && !s.tb.Failed() && !s.tb.Skipped() {
 		s.problem("goexit", "runtime.Goexit was called, and not by this test's FailNow or SkipNow")
 	}
 	var leaked *actor.StopError
-	if errors.As(err, &leaked) && !s.has("leak") {
+	if errors.As(err, &leaked) && !s.leaked() {
 		s.problem("leak", leaked.Error())
 	}
 	result := s.result()
@@ -307,6 +317,9 @@ func (s *session) settled() {
 // event is told of everything.
 func (s *session) event(e actor.Event) {
 	s.trace.Add(e)
+	if s.o.told != nil {
+		s.o.told(e, s.trace.last(1)[0])
+	}
 	if s.hook != nil {
 		s.hook(e)
 	}
@@ -322,7 +335,12 @@ func (s *session) event(e actor.Event) {
 
 // check looks whether e is a problem.
 func (s *session) check(e actor.Event) {
-	if s.o.allows(e) {
+	if e.Kind == actor.EventStopTimeout || e.Kind == actor.EventLeak {
+		s.mu.Lock()
+		s.leaks = true
+		s.mu.Unlock()
+	}
+	if s.o.allows(e) || s.o.told != nil {
 		return
 	}
 	said := line(e, e.Time.Sub(s.trace.begin()))
