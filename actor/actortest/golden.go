@@ -32,7 +32,7 @@ import (
 //
 // The commands, besides those in commands, which may also replace them:
 //
-//	spawn NAME [cap=N] [overflow=POLICY] [failure=stop|escalate]
+//	spawn NAME [cap=N] [overflow=POLICY] [failure=stop]
 //	                     start a receiver of Messages
 //	send NAME TEXT...    send it messages, without waiting
 //	busy NAME DURATION   let it take that long for a message

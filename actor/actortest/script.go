@@ -213,8 +213,6 @@ func spawn(s *Script) error {
 	case "":
 	case "stop":
 		opts = append(opts, actor.OnFailure(actor.Stop))
-	case "escalate":
-		opts = append(opts, actor.OnFailure(actor.Escalate))
 	default:
 		return fmt.Errorf("there is no failure=%s", v)
 	}
