@@ -29,6 +29,9 @@ var misuses = []struct {
 	// Contexts and places.
 	{"actor: Run with a nil context", func(*actor.Tasklet) { _ = actor.Run(noContext, actor.Config{}, nil) }},
 	{"actor: Run with a nil function", func(*actor.Tasklet) { _ = actor.Run(context.Background(), actor.Config{}, nil) }},
+	{"actor: Config.Simulation with 2 schedulers: what happens at the same time can't be decided", func(*actor.Tasklet) {
+		_, _ = actor.Start(actor.Config{Schedulers: 2, Simulation: &actor.Simulation{}})
+	}},
 	{"actor: Config.Schedulers is -1: it must be 1 to 1024, or 0 for 1", func(*actor.Tasklet) { _, _ = actor.Start(actor.Config{Schedulers: -1}) }},
 	{`actor: Config.Name with the name "a/b": a slash separates the parts of a path`, func(*actor.Tasklet) { _, _ = actor.Start(actor.Config{Name: "a/b"}) }},
 	{"actor: Stop with a nil context", func(t *actor.Tasklet) { _ = t.System().Stop(noContext) }},

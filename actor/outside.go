@@ -38,6 +38,7 @@ type await struct {
 	cancel context.CancelCauseFunc
 	place  scheduler.Waiter
 	wake   scheduler.WakeUp
+	lost   chan struct{} // of a simulation: nobody is told but by Interrupt; closed when f has returned. Else nil
 
 	// Owned by the scheduler.
 	returned bool // f has
@@ -49,7 +50,9 @@ func newAwait(t *Tasklet) *await {
 	a := &await{t: t}
 	ctx, cancel := context.WithCancelCause(t.sys.plain)
 	a.ctx, a.cancel = scheduler.Outside(ctx), cancel
-	if t.sys.rand != nil {
+	if sim := t.sys.sim; sim != nil && sim.Lost != nil && sim.Lost(t) {
+		a.lost = make(chan struct{})
+	} else if t.sys.rand != nil {
 		h := t.host()
 		h.awaits = append(h.awaits, a)
 	}
@@ -57,15 +60,29 @@ func newAwait(t *Tasklet) *await {
 }
 
 // Interrupt is called when t is killed.
-func (a *await) Interrupt() { a.cancel(ErrKilled) }
+func (a *await) Interrupt() {
+	a.cancel(ErrKilled)
+	if a.lost != nil {
+		go func() {
+			<-a.lost
+			a.t.task.Scheduler().Inject(a)
+		}()
+	}
+}
 
 // over is called on the other goroutine, last.
-func (a *await) over() { a.t.task.Scheduler().Inject(a) }
+func (a *await) over() {
+	if a.lost != nil {
+		close(a.lost)
+		return
+	}
+	a.t.task.Scheduler().Inject(a)
+}
 
 // Do is the end of the wait, on the scheduler. With a seed it is only noted: see takeAwaits.
 func (a *await) Do() {
 	a.returned = true
-	if a.t.sys.rand == nil {
+	if a.t.sys.rand == nil || a.lost != nil {
 		a.finish()
 	}
 }
@@ -112,7 +129,7 @@ func Pipe[M, R any](t *Tasklet, f func(context.Context) (R, error), to Ref[M], m
 	var v R
 	var err error
 	var d delivery[M]
-	d.init(t, l, func() { a.cancel(ErrKilled) })
+	d.init(t, l, a.Interrupt)
 	sched.AwaitOutside(1)
 	a.then = func() {
 		sched.AwaitOutside(-1)

@@ -50,6 +50,9 @@ func (t *Tasklet) start(p Spawner, op string, opts []Option, allowed optionSet) 
 	if daemon {
 		parent = s.daemons
 	}
+	if s.sim != nil {
+		s.sim.begin(t)
+	}
 	l := t.inst.line()
 	h := s.place(op, parent, l, where)
 	t.phase = living
@@ -117,6 +120,9 @@ func (t *Tasklet) arrive(l refLine) {
 	}
 	if l != nil {
 		l.open(t)
+		if t.sys.sim != nil {
+			t.sys.sim.opened(t, l)
+		}
 		if _, waits := t.inst.(interface{ waitsFirst() }); waits && t.phase == living && l.idle() {
 			return
 		}

@@ -34,6 +34,8 @@ type Config struct {
 	// OnEvent is told of all events, in order, one call at a time, on whatever goroutine. It may kill and close, but not block: the
 	// scheduler may be waiting for it. If it panics, it is not called again.
 	OnEvent func(Event)
+	// Simulation is for package actortest; nil: nothing is simulated. It needs a Seed and a virtual clock.
+	Simulation *Simulation
 }
 
 // System is a tree of tasklets with the schedulers that run them. Start makes one that lives beside the rest of a program; Run
@@ -50,6 +52,7 @@ type System struct {
 	log     *zap.Logger
 	start   time.Time
 	real    bool          // the clock is not virtual
+	sim     *Simulation   // nil, but in tests
 	done    chan struct{} // closed when the goroutines of all schedulers have ended
 	rand    *rand.Rand    // nil without a seed
 
@@ -72,12 +75,15 @@ func newSystem(ctx context.Context, cfg Config, main instance) (*System, error) 
 	if cfg.Schedulers < 0 || cfg.Schedulers > maxSchedulers {
 		misuse("Config.Schedulers is %d: it must be 1 to %d, or 0 for 1", cfg.Schedulers, maxSchedulers)
 	}
+	if cfg.Simulation != nil && cfg.Schedulers > 1 {
+		misuse("Config.Simulation with %d schedulers: what happens at the same time can't be decided", cfg.Schedulers)
+	}
 	name := cfg.Name
 	if name == "" {
 		name = "tasklet"
 	}
 	checkName("Config.Name", name)
-	s := &System{name: name, ctx: ctx, plain: context.WithoutCancel(ctx), done: make(chan struct{}), stopping: make(chan struct{})}
+	s := &System{name: name, sim: cfg.Simulation, ctx: ctx, plain: context.WithoutCancel(ctx), done: make(chan struct{}), stopping: make(chan struct{})}
 	if cfg.Seed != 0 {
 		s.rand = rand.New(source(cfg))
 		binary.BigEndian.PutUint64(s.id[:], s.rand.Uint64())
@@ -514,6 +520,7 @@ func (s *System) hooks(h *host) scheduler.Hooks {
 	if s.rand != nil {
 		hooks.Idle = h.takeAwaits
 	}
+	s.sim.hooks(&hooks)
 	return hooks
 }
 
