@@ -20,7 +20,8 @@ type Config struct {
 	Name string
 	// Schedulers is how many run, each on its own goroutine; 0 is 1, and more are not supported yet.
 	Schedulers int
-	// Logger gets the events; nil: warnings and errors go as text to standard error. zap.NewNop() for none.
+	// Logger gets the events; nil: warnings and errors go as text to standard error. zap.NewNop() for none. For log/slog see
+	// SlogCore.
 	Logger *zap.Logger
 	// Clock is what sleeps, timeouts and log times go by; nil: real time. See scheduler.NewVirtualClock.
 	Clock scheduler.Clock
