@@ -74,8 +74,8 @@
 //
 // A *Tasklet is a [context.Context], and every blocking call takes one: it says who calls, and how long it may take. Inside a
 // tasklet that is the tasklet itself, or what was derived from it; [WithTimeout] derives on the clock of the system, without
-// a goroutine. Ordinary goroutines use any other context. A tasklet's context may be used only inside it; code that runs
-// elsewhere on its behalf gets one from [Await] or [Pipe].
+// a goroutine. Ordinary goroutines use any other context, an HTTP handler that of its request: a client that goes away ends the
+// call. A tasklet's context may be used only inside it; code that runs elsewhere on its behalf gets one from [Await] or [Pipe].
 //
 // # What parks
 //
