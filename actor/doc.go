@@ -85,7 +85,8 @@
 // for wait for the caller, it is refused with a *[DeadlockError].
 //
 // Nothing else parks. A Go channel, a sync.Mutex, time.Sleep, a system call or a long computation holds up all tasklets of the
-// system: do it in Await. Who holds the scheduler for too long is named in the log, with its stack.
+// system: do it in Await. Who holds the scheduler for too long is named in the log, with its stack. The guide docs/blocking.md has a
+// cure for each case.
 //
 // # What is promised
 //
