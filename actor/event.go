@@ -86,7 +86,8 @@ var kinds = [256]kindInfo{
 	EventSystemStop:    {"system_stop", zap.InfoLevel},
 }
 
-// RegisterEvent gives a kind of EventUser or above its name and level. To be called before systems start, from init.
+// RegisterEvent gives a kind of EventUser or above its name, which is also the text of its log entries, after the path, and its
+// level. To be called before systems start, from init.
 func RegisterEvent(k EventKind, name string, level zapcore.Level) EventKind {
 	if k < EventUser || kinds[k].name != "" {
 		misuse("RegisterEvent(%d, %q): the kind is reserved or taken", k, name)
@@ -461,7 +462,10 @@ func message(e *Event) string {
 	case EventSystemStop:
 		return "system stopped"
 	}
-	return e.Kind.String()
+	if who == "" {
+		return e.Kind.String()
+	}
+	return who + ": " + e.Kind.String()
 }
 
 // kindName is the kind of t for trees and logs: a label if there is one, else that of its body.

@@ -422,6 +422,7 @@ func TestEmitAndRegister(t *testing.T) {
 		return nil
 	})
 	require.Equal(t, []string{"error own_event"}, keysOf(logs))
+	require.Equal(t, "/tasklet: own_event", logs.All()[0].Message)
 }
 
 var ownEvent = actor.RegisterEvent(201, "own_event", zap.ErrorLevel)
