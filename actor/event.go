@@ -411,9 +411,11 @@ func message(e *Event) string {
 			return who + " ended"
 		case ExitShutdown:
 			return who + " shut down"
-		case ExitKilled:
+		}
+		// What it returned may tell of the kill or panic of another, as the error of a Join does.
+		if e.Err == ErrKilled {
 			return who + " was killed"
-		case ExitPanic:
+		} else if _, own := e.Err.(*PanicError); own {
 			return who + " panicked"
 		}
 		return who + " failed"
