@@ -29,7 +29,6 @@ var misuses = []struct {
 	// Contexts and places.
 	{"actor: Run with a nil context", func(*actor.Tasklet) { _ = actor.Run(noContext, actor.Config{}, nil) }},
 	{"actor: Run with a nil function", func(*actor.Tasklet) { _ = actor.Run(context.Background(), actor.Config{}, nil) }},
-	{"actor: SlogCore with a nil handler", func(*actor.Tasklet) { actor.SlogCore(nil) }},
 	{"actor: Config.Schedulers is negative", func(*actor.Tasklet) { _, _ = actor.Start(actor.Config{Schedulers: -1}) }},
 	{`actor: Config.Name with the name "a/b": a slash separates the parts of a path`, func(*actor.Tasklet) { _, _ = actor.Start(actor.Config{Name: "a/b"}) }},
 	{"actor: Stop with a nil context", func(t *actor.Tasklet) { _ = t.System().Stop(noContext) }},
@@ -37,6 +36,7 @@ var misuses = []struct {
 		func(t *actor.Tasklet) { _ = t.System().Stop(t) }},
 	{"actor: Join with a nil context", func(t *actor.Tasklet) { _ = t.Parent().Join(noContext) }},
 	{"actor: Call with a nil context", func(*actor.Tasklet) { _, _ = actor.Call(noContext, actor.NewRef[ask](), asking(1)) }},
+	{"actor: SlogCore with a nil handler", func(*actor.Tasklet) { actor.SlogCore(nil) }},
 	{"actor: StartChild with a nil context", func(t *actor.Tasklet) { _, _ = actor.StartChild(noContext, t, nothing) }},
 	{"scheduler: StopChild with a nil context", func(t *actor.Tasklet) { _ = actor.StopChild(noContext, t, 0) }},
 	{"scheduler: WithTimeout with a nil context", func(*actor.Tasklet) { actor.WithTimeout(noContext, 0) }},
