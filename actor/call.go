@@ -139,10 +139,10 @@ func (d delegation) fail(t *Tasklet) {
 // error given to Reply.Fail; or at once an error when no answer can come: ErrNoReply if the request was handled without one, the
 // handler's error if it failed, a *JoinError if the tasklet ended that had taken the request, mailbox.ErrDropped,
 // mailbox.ErrClosed; or an error of Ref.Send; or ErrTimeout or the cause of ctx; or a *DeadlockError if the callee waits for
-// the caller. If ctx has ended before, and for a deadlock, nothing was sent. A request whose caller gives up while it is in
-// the mailbox stays there: a handler that would work for nobody asks [Reply.Awaited] first.
+// the caller. If ctx has ended before, and for a deadlock, nothing was sent.
 //
-// ctx says who calls, as in Ref.Send. From a tasklet the calls after the first allocate nothing.
+// ctx says who calls, as in Ref.Send. A request whose caller gives up while it is in the mailbox stays there: a handler that would
+// work for nobody asks [Reply.Awaited] first. From a tasklet the calls after the first allocate nothing.
 func Call[M, R any](ctx context.Context, to Ref[M], msg func(Reply[R]) M) (R, error) {
 	mustFunc("Call", msg != nil)
 	l := to.must("Call")

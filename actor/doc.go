@@ -82,11 +82,10 @@
 // These calls park the tasklet that makes them; the others run meanwhile: [Tasklet.Sleep], [Tasklet.Yield]; [Ref.Send] when there
 // is no room; [Call]; the Joins; [Await]; [StartChild] and [StopChild]; the reading calls of package mailbox; Chan, Mutex,
 // Semaphore, Event and WaitGroup of package scheduler. They are blocking points. If a wait could never end, because those waited
-// for wait for the caller, it is refused with a *[DeadlockError].
+// for wait for the caller, it is refused with a *[DeadlockError]. What does not park, and the cure for each case: docs/blocking.md.
 //
 // Nothing else parks. A Go channel, a sync.Mutex, time.Sleep, a system call or a long computation holds up all tasklets of the
-// system: do it in Await. Who holds the scheduler for too long is named in the log, with its stack. The guide docs/blocking.md has a
-// cure for each case.
+// system: do it in Await. Who holds the scheduler for too long is named in the log, with its stack.
 //
 // # What is promised
 //
