@@ -142,7 +142,8 @@ func (d delegation) fail(t *Tasklet) {
 // the caller. If ctx has ended before, and for a deadlock, nothing was sent; a deadlock over several schedulers is found only when
 // the request has been sent, and takes it back.
 //
-// ctx says who calls, as in Ref.Send. From a tasklet the calls after the first allocate nothing.
+// ctx says who calls, as in Ref.Send. A request whose caller gives up while it is in the mailbox stays there: a handler that would
+// work for nobody asks [Reply.Awaited] first. From a tasklet the calls after the first allocate nothing.
 func Call[M, R any](ctx context.Context, to Ref[M], msg func(Reply[R]) M) (R, error) {
 	mustFunc("Call", msg != nil)
 	l := to.must("Call")

@@ -75,15 +75,15 @@
 //
 // A *Tasklet is a [context.Context], and every blocking call takes one: it says who calls, and how long it may take. Inside a
 // tasklet that is the tasklet itself, or what was derived from it; [WithTimeout] derives on the clock of the system, without
-// a goroutine. Ordinary goroutines use any other context. A tasklet's context may be used only inside it; code that runs
-// elsewhere on its behalf gets one from [Await] or [Pipe].
+// a goroutine. Ordinary goroutines use any other context, an HTTP handler that of its request: a client that goes away ends the
+// call. A tasklet's context may be used only inside it; code that runs elsewhere on its behalf gets one from [Await] or [Pipe].
 //
 // # What parks
 //
 // These calls park the tasklet that makes them; the others run meanwhile: [Tasklet.Sleep], [Tasklet.Yield]; [Ref.Send] when there
 // is no room; [Call]; the Joins; [Await]; [StartChild] and [StopChild]; the reading calls of package mailbox; Chan, Mutex,
 // Semaphore, Event and WaitGroup of package scheduler. They are blocking points. If a wait could never end, because those waited
-// for wait for the caller, it is refused with a *[DeadlockError].
+// for wait for the caller, it is refused with a *[DeadlockError]. What does not park, and the cure for each case: docs/blocking.md.
 //
 // Nothing else parks. A Go channel, a sync.Mutex, time.Sleep, a system call or a long computation holds up all tasklets of the
 // scheduler: do it in Await. Who holds the scheduler for too long is named in the log, with its stack.

@@ -85,7 +85,8 @@ var kinds = [256]kindInfo{
 	EventSystemStop:    {"system_stop", zap.InfoLevel},
 }
 
-// RegisterEvent gives a kind of EventUser or above its name and level. To be called before systems start, from init.
+// RegisterEvent gives a kind of EventUser or above its name, which is also the text of its log entries, after the path, and its
+// level. To be called before systems start, from init.
 func RegisterEvent(k EventKind, name string, level zapcore.Level) EventKind {
 	if k < EventUser || kinds[k].name != "" {
 		misuse("RegisterEvent(%d, %q): the kind is reserved or taken", k, name)
@@ -409,9 +410,11 @@ func message(e *Event) string {
 			return who + " ended"
 		case ExitShutdown:
 			return who + " shut down"
-		case ExitKilled:
+		}
+		// What it returned may tell of the kill or panic of another, as the error of a Join does.
+		if e.Err == ErrKilled {
 			return who + " was killed"
-		case ExitPanic:
+		} else if _, own := e.Err.(*PanicError); own {
 			return who + " panicked"
 		}
 		return who + " failed"
@@ -460,7 +463,10 @@ func message(e *Event) string {
 	case EventSystemStop:
 		return "system stopped"
 	}
-	return e.Kind.String()
+	if who == "" {
+		return e.Kind.String()
+	}
+	return who + ": " + e.Kind.String()
 }
 
 // kindName is the kind of t for trees and logs: a label if there is one, else that of its body.

@@ -401,6 +401,28 @@ func TestRule38OnEventInOrder(t *testing.T) {
 	require.Greater(t, len(seqs), 8*20*4)
 }
 
+// Who returns the error of another's end has failed, whatever the other has done.
+func TestEndOfWhoReturnsAnothersEnd(t *testing.T) {
+	logs := observe(t, zap.InfoLevel, func(t0 *actor.Tasklet) error {
+		join := func(name string, other *actor.Tasklet) {
+			k := actor.Go(t0, func(t *actor.Tasklet) error { return other.Join(t) }, actor.Name(name))
+			_ = k.Join(t0)
+		}
+		join("a", actor.Go(t0, func(*actor.Tasklet) error { panic("oh") }, actor.Name("panics")))
+		victim := actor.Go(t0, func(t *actor.Tasklet) error { t.Sleep(time.Hour); return nil }, actor.Name("victim"))
+		victim.Kill()
+		join("b", victim)
+		return nil
+	})
+	var texts []string
+	for _, e := range logs.All() {
+		if strings.HasPrefix(e.Message, "/") {
+			texts = append(texts, e.Message)
+		}
+	}
+	require.Equal(t, []string{"/tasklet/panics panicked", "/tasklet/a failed", "/tasklet/victim was killed", "/tasklet/b failed"}, texts)
+}
+
 // System.Emit puts events of others into the same order, with a kind of their own.
 func TestEmitAndRegister(t *testing.T) {
 	es := record(t, func(t0 *actor.Tasklet) error {
@@ -422,6 +444,7 @@ func TestEmitAndRegister(t *testing.T) {
 		return nil
 	})
 	require.Equal(t, []string{"error own_event"}, keysOf(logs))
+	require.Equal(t, "/tasklet: own_event", logs.All()[0].Message)
 }
 
 var ownEvent = actor.RegisterEvent(201, "own_event", zap.ErrorLevel)

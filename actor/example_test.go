@@ -296,6 +296,31 @@ func ExampleRate() {
 	// 1.5s
 }
 
+// So many a second: a channel with room for the burst that is allowed, and a tick that puts a token in if there is room.
+func ExampleRate_limit() {
+	simulate(func(t *actor.Tasklet) error {
+		tokens := scheduler.NewChan[struct{}](3)
+		actor.Rate(t, 10, func(*actor.Tasklet, time.Time) error { tokens.TrySend(struct{}{}); return nil })
+
+		t.Sleep(time.Minute + 50*time.Millisecond) // the tokens of a minute in which nobody wants one are not saved
+		start := t.System().Now()
+		for n := range 6 {
+			if _, err := tokens.Receive(t); err != nil {
+				return err
+			}
+			fmt.Println("request", n, "after", t.System().Now().Sub(start))
+		}
+		return nil
+	})
+	// Output:
+	// request 0 after 0s
+	// request 1 after 0s
+	// request 2 after 0s
+	// request 3 after 50ms
+	// request 4 after 150ms
+	// request 5 after 250ms
+}
+
 func ExampleLater() {
 	simulate(func(t *actor.Tasklet) error {
 		reminder := actor.Later(t, time.Hour, func(t *actor.Tasklet) error { fmt.Println("tea is ready"); return nil })

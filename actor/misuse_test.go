@@ -39,6 +39,7 @@ var misuses = []struct {
 		func(t *actor.Tasklet) { _ = t.System().Stop(t) }},
 	{"actor: Join with a nil context", func(t *actor.Tasklet) { _ = t.Parent().Join(noContext) }},
 	{"actor: Call with a nil context", func(*actor.Tasklet) { _, _ = actor.Call(noContext, actor.NewRef[ask](), asking(1)) }},
+	{"actor: SlogCore with a nil handler", func(*actor.Tasklet) { actor.SlogCore(nil) }},
 	{"actor: StartChild with a nil context", func(t *actor.Tasklet) { _, _ = actor.StartChild(noContext, t, nothing) }},
 	{"scheduler: StopChild with a nil context", func(t *actor.Tasklet) { _ = actor.StopChild(noContext, t, 0) }},
 	{"scheduler: WithTimeout with a nil context", func(*actor.Tasklet) { actor.WithTimeout(noContext, 0) }},

@@ -186,7 +186,7 @@ func Loop(p Spawner, f func(*Tasklet) error, opts ...Option) *Tasklet {
 	return t
 }
 
-// Rate starts a tasklet that calls f hz times a second; see [AtRate].
+// Rate starts a tasklet that calls f hz times a second; see [AtRate]. An example shows how it limits others to so many a second.
 func Rate(p Spawner, hz float64, f func(*Tasklet, time.Time) error, opts ...Option) *Tasklet {
 	b := AtRate(hz, f)
 	t := &Tasklet{inst: b.instance()}

@@ -21,7 +21,8 @@ type Config struct {
 	// Schedulers is how many run, each on a goroutine of its own; 0 is 1. A child runs where its parent does unless OnScheduler or
 	// Spread says otherwise. Tasklets of different schedulers run at the same time: they share no memory, only messages.
 	Schedulers int
-	// Logger gets the events; nil: warnings and errors go as text to standard error. zap.NewNop() for none.
+	// Logger gets the events; nil: warnings and errors go as text to standard error. zap.NewNop() for none. For log/slog see
+	// SlogCore.
 	Logger *zap.Logger
 	// Clock is what sleeps, timeouts and log times go by; nil: real time. See scheduler.NewVirtualClock.
 	Clock scheduler.Clock

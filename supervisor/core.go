@@ -403,7 +403,7 @@ func (c *core) perform(ch *child) {
 	c.reportRestartFailed(failed)
 	c.hold(failed, false)
 	c.set(failed, Restarting, nil)
-	failed.again = &again{ch: failed}
+	failed.again = &again{c: c, ch: failed}
 	_ = c.s.ref.TrySend(c.t, failed.again) // it is the supervisor's own, and has no bound
 }
 
@@ -414,7 +414,7 @@ func (c *core) putOff(ch *child, delay time.Duration) {
 	c.s.mu.Lock()
 	ch.until = c.now().Add(delay)
 	c.s.mu.Unlock()
-	ch.again = &again{ch: ch, counted: true}
+	ch.again = &again{c: c, ch: ch, counted: true}
 	ch.timer = actor.SendAfter[request](c.t, delay, c.s.ref, ch.again)
 }
 

@@ -42,6 +42,7 @@ type run struct {
 // again is the request to go on with a restart: one that waited for its backoff, or whose start failed. It goes through the
 // supervisor's own queue, so that a stop or a call gets in between.
 type again struct {
+	c       *core
 	ch      *child
 	counted bool // it was counted before it was put off
 }
@@ -141,8 +142,8 @@ func (r *run) ended(e actor.Exit) {
 }
 
 func (r *run) do(c *core) error {
-	if r.ch.run != r {
-		return nil // stopped or restarted otherwise meanwhile, or a child of an earlier incarnation of the supervisor
+	if r.c != c || r.ch.run != r {
+		return nil // a child of an earlier incarnation of the supervisor; or stopped or restarted otherwise meanwhile
 	}
 	c.set(r.ch, Stopped, nil)
 	return c.childEnded(r.ch, r.exit)
@@ -150,8 +151,8 @@ func (r *run) do(c *core) error {
 
 func (r *again) do(c *core) error {
 	switch {
-	case r.ch.again != r:
-		return nil // stopped or restarted otherwise meanwhile
+	case r.c != c || r.ch.again != r:
+		return nil // of an earlier incarnation of the supervisor; or stopped or restarted otherwise meanwhile
 	case r.counted:
 		c.perform(r.ch)
 		return nil

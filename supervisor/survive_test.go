@@ -153,6 +153,91 @@ func TestOldIncarnationEnds(t *testing.T) {
 	})
 }
 
+// Ends that a supervisor had not yet heard of when it gave up are nothing to the one that is started in its place: it has children of
+// its own.
+func TestEndsOfAnEarlierIncarnation(t *testing.T) {
+	crowd := func(starts *int) (children []supervisor.Child) {
+		for _, id := range []string{"a", "b", "c"} {
+			children = append(children, supervisor.Child{ID: id, Body: actor.Func(func(t *actor.Tasklet) error {
+				if *starts++; *starts <= 3 {
+					return errCrash // all three before the supervisor hears of one
+				}
+				t.Sleep(time.Hour)
+				return nil
+			})})
+		}
+		return children
+	}
+	t.Run("supervisor", func(t *testing.T) {
+		run(t, func(t0 *actor.Tasklet) {
+			starts := 0
+			top := start(t0, supervisor.Spec{Children: []supervisor.Child{
+				{ID: "crowd", Body: supervisor.Body(supervisor.Spec{Intensity: supervisor.NoRestart, Children: crowd(&starts)})},
+			}})
+			settle(t0)
+			require.Equal(t, 6, starts)
+			infos, err := top.Children(t0)
+			require.NoError(t, err)
+			require.Equal(t, "a running, b running, c running", states(t0, supervisor.Of(infos[0].Tasklet)))
+			require.Len(t, infos[0].Tasklet.Children(), 3)
+		})
+	})
+	t.Run("supervisor with a restart under way", func(t *testing.T) {
+		run(t, func(t0 *actor.Tasklet) {
+			a, b := actor.NewRef[string](), actor.NewRef[string]()
+			crash := func(*actor.Tasklet, string) error { return errCrash }
+			inits := 0
+			init := func(*actor.Tasklet) (func(*actor.Tasklet, string) error, error) {
+				if inits++; inits == 2 {
+					return nil, errCrash // so a is to be tried again, and before that b is the restart too many
+				}
+				return crash, nil
+			}
+			top := start(t0, supervisor.Spec{Children: []supervisor.Child{
+				{ID: "two", Body: supervisor.Body(supervisor.Spec{Intensity: 1, Children: []supervisor.Child{
+					{ID: "a", Body: actor.HandleInit(a, init)}, {ID: "b", Body: actor.Handle(b, crash)},
+				}})},
+			}})
+			require.NoError(t, a.Send(t0, "crash"))
+			require.NoError(t, b.Send(t0, "crash"))
+			settle(t0)
+			require.Equal(t, 3, inits)
+			infos, err := top.Children(t0)
+			require.NoError(t, err)
+			require.Equal(t, "a running, b running", states(t0, supervisor.Of(infos[0].Tasklet)))
+		})
+	})
+	t.Run("pool", func(t *testing.T) {
+		run(t, func(t0 *actor.Tasklet) {
+			pool := supervisor.NewPool(supervisor.PoolSpec[actor.Ref[string]]{
+				Intensity: supervisor.NoRestart,
+				Child: func(ref actor.Ref[string]) supervisor.Child {
+					return supervisor.Child{Body: actor.Handle(ref, func(*actor.Tasklet, string) error { return errCrash })}
+				},
+			})
+			top := start(t0, supervisor.Spec{Children: []supervisor.Child{{ID: "pool", Body: pool.Body()}}})
+			var refs []actor.Ref[string]
+			for range 3 {
+				ref := actor.NewRef[string]()
+				_, err := pool.Start(t0, ref)
+				require.NoError(t, err)
+				refs = append(refs, ref)
+			}
+			for _, ref := range refs {
+				require.NoError(t, ref.Send(t0, "crash"))
+			}
+			settle(t0)
+			require.Equal(t, "pool running", states(t0, top))
+			require.False(t, top.Tasklet().HasFinished())
+			require.Zero(t, pool.Len(), "a pool that is restarted is empty")
+			require.Empty(t, pool.Tasklet().Children())
+			for _, ref := range refs {
+				require.True(t, ref.IsDead())
+			}
+		})
+	})
+}
+
 // Ref.Join waits over restarts, until the end for good.
 func TestRefJoinOverRestarts(t *testing.T) {
 	run(t, func(t0 *actor.Tasklet) {
