@@ -267,6 +267,9 @@ func (l *layout) describe(t *textRow, r Row) {
 		rank := int8(0)
 		add(rank, piece{pre: "last: ", name: oneLine(r.Last.Error(), 120), post: " (" + ago(r.LastAgo) + " ago)", end: true})
 	}
+	if r.elsewhere {
+		add(2, piece{pre: "on scheduler " + strconv.Itoa(r.Scheduler)})
+	}
 	if r.Killed > 0 {
 		add(0, piece{pre: "killed " + ago(r.Killed) + " ago"})
 	}

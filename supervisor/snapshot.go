@@ -27,6 +27,10 @@ type Row struct {
 	Killed  time.Duration     // how long ago it was killed; 0: it was not
 	Labels  map[string]string // but kind and strategy
 
+	Scheduler  int  // on which it runs, as actor.OnScheduler counts
+	Schedulers int  // of the system
+	elsewhere  bool // on another one than its parent
+
 	// Of a child of a supervisor.
 	Restarts int           // since the supervisor's start
 	Last     error         // of the last end by itself, nil if that was no failure
@@ -366,6 +370,12 @@ func (w *survey) row(i int) Row {
 		delete(r.Labels, "kind")
 		delete(r.Labels, "strategy")
 		r.Message = n.task.MessageType()
+		r.Scheduler, r.Schedulers = g.Scheduler, n.task.System().Schedulers()
+		if n.parent >= 0 {
+			if p := w.nodes[n.parent].task; p != nil {
+				r.elsewhere = p.Task().Scheduler() != n.task.Task().Scheduler()
+			}
+		}
 	} else {
 		r.Name = c.id
 		r.Path = w.path(int(n.parent)) + "/" + c.id

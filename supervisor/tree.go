@@ -139,6 +139,9 @@ func (r *Row) MarshalLogObject(enc zapcore.ObjectEncoder) error {
 	enc.AddString("name", r.Name)
 	enc.AddString("kind", r.Kind)
 	enc.AddString("state", r.State.String())
+	if r.Schedulers > 1 {
+		enc.AddInt("scheduler", r.Scheduler)
+	}
 	if r.Tasklet != nil {
 		enc.AddString("tasklet", r.Tasklet.ID().String())
 	}
