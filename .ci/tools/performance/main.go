@@ -29,9 +29,9 @@ type row struct {
 	work   string
 	pkg    string
 	ours   side
-	theirs side // bench "": the figure itself is the measure
-	budget float64
-	unit   string // of the measure, after the number
+	theirs side    // bench "": the figure itself is the measure
+	budget float64 // 0: none
+	unit   string  // of the measure, after the number
 }
 
 var (
@@ -45,12 +45,17 @@ var rows = []row{
 	{"parked to parked, ping-pong, per message", "actor", side{"BenchmarkParkedPingPong", "ns/msg"}, hop, 0.70, "hop"},
 	{"parked to parked, ring of 100, per message", "actor", side{"BenchmarkParkedRing", "ns/msg"}, hop, 0.70, "hop"},
 	{"from a goroutine, streaming, per message", "actor", side{"BenchmarkFromGoroutine", "ns/msg"}, buffered, 0.8, "buffered channel"},
+	{"from another scheduler, streaming, per message", "actor", side{"BenchmarkBetweenSchedulersStream", "ns/msg"}, buffered, 0.8, "buffered channel"},
+	{"ping-pong between two schedulers, per message", "actor", side{"BenchmarkBetweenSchedulersPingPong", "ns/msg"}, hop, 3.0, "hop"},
+	{"many to many with 1 us of work, 2 schedulers, per message", "actor", side{"BenchmarkManyToMany/work=1000/schedulers=2", "ns/msg"}, side{"BenchmarkManyToMany/work=1000/schedulers=1", "ns/msg"}, 0, "of 1 scheduler"},
+	{"the same with 4 schedulers", "actor", side{"BenchmarkManyToMany/work=1000/schedulers=4", "ns/msg"}, side{"BenchmarkManyToMany/work=1000/schedulers=1", "ns/msg"}, 0, "of 1 scheduler"},
 	{"call and reply, parked caller", "actor", side{"BenchmarkCall", "ns/op"}, hop, 1.25, "hop"},
 	{"start, run and finish a stackless child", "actor", side{"BenchmarkStart/tasklet", "ns/op"}, side{"BenchmarkStart/goroutine", "ns/op"}, 0.8, "`go` + `WaitGroup`"},
 	{"the same for a child that parks once", "actor", side{"BenchmarkStart/tasklet-parking", "ns/op"}, side{"BenchmarkStart/goroutine", "ns/op"}, 1.7, "`go` + `WaitGroup`"},
 	{"idle receiver in a tree of 1,000,000", "actor", side{"BenchmarkMillion", "B/receiver"}, side{}, 450, "bytes"},
 	{"idle parked tasklet", "actor", side{"BenchmarkParkedMemory/tasklet", "B/each"}, side{"BenchmarkParkedMemory/goroutine", "B/each"}, 2.0, "parked goroutine"},
 	{"stop and start a timer among 1,000,000", "scheduler", side{"BenchmarkTimerStopStart/wheel", "ns/op"}, side{}, 40, "ns"},
+	{"crash by an error, restart, next message", "supervisor", side{"BenchmarkRestart/error", "ns/op"}, side{"BenchmarkHop", "ns/hop"}, 12, "hop"},
 	{"stop a tree of 1,000,000 idle receivers", "actor", side{"BenchmarkMillion", "stop-s"}, side{}, 0.5, "s"},
 }
 
@@ -96,15 +101,18 @@ func main() {
 		}
 		m := median(ratios)
 		verdict := "met"
-		if m > r.budget {
+		budget := fmt.Sprintf("%.3g %s", r.budget, r.unit)
+		if r.budget == 0 {
+			verdict, budget = "", "none, "+r.unit
+		} else if m > r.budget {
 			verdict = fmt.Sprintf("missed by %.0f %%", 100*(m/r.budget-1))
 		}
 		figures := fmt.Sprintf("%.4g %s", median(ours), r.ours.unit)
 		if len(theirs) > 0 {
 			figures += fmt.Sprintf(" to %.4g", median(theirs))
 		}
-		fmt.Fprintf(&table, "| %s | %.3g %s | **%.3g** (%.3g to %.3g) | %s | %s | %s |\n",
-			r.work, r.budget, r.unit, m, slices.Min(ratios), slices.Max(ratios), figures, allocs, verdict)
+		fmt.Fprintf(&table, "| %s | %s | **%.3g** (%.3g to %.3g) | %s | %s | %s |\n",
+			r.work, budget, m, slices.Min(ratios), slices.Max(ratios), figures, allocs, verdict)
 		log.Printf("%s: %.3g (budget %.3g)", r.work, m, r.budget)
 	}
 	fmt.Printf("%s, %d processors, %s/%s; %d rounds of %s a side\n\n", runtime.Version(), runtime.NumCPU(), runtime.GOOS, runtime.GOARCH, *rounds, *benchtime)
