@@ -16,6 +16,7 @@ import (
 	"io"
 	"math/rand/v2"
 	"os"
+	"os/signal"
 
 	"go.uber.org/zap"
 
@@ -61,7 +62,9 @@ func run(args []string, _ io.Reader, stdout, stderr io.Writer) int {
 		return 2
 	}
 	cfg := actor.Config{Name: "bank", Logger: zap.NewNop()} // the deadlock would be logged; here it is printed
-	err := actor.Run(context.Background(), cfg, func(t *actor.Tasklet) error {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	defer stop()
+	err := actor.Run(ctx, cfg, func(t *actor.Tasklet) error {
 		return open(t, stdout, *transfers, *seed)
 	})
 	if err != nil {

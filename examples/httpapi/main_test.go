@@ -32,7 +32,7 @@ func TestLoad(t *testing.T) {
 		"-clients 2000 -requests 4000 -crash 0.02 -idle 20ms",
 		"-clients 50 -requests 2000 -crash 0.2 -away 0.3 -idle 1ms -mailbox 2",
 		"-clients 200 -requests 2000 -away 0 -mailbox 10000 -write 0s",
-		"-clients 100 -requests 500 -timeout 20ms -write 3ms",
+		"-clients 60 -requests 60 -timeout 20ms -write 30ms",
 		"-requests 0",
 	} {
 		t.Run(args, func(t *testing.T) {

@@ -15,6 +15,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"os/signal"
 	"time"
 
 	"github.com/gotasklet/tasklet/actor"
@@ -45,7 +46,9 @@ func run(args []string, _ io.Reader, stdout, stderr io.Writer) int {
 		fmt.Fprintln(stderr, "pingpong: -n must be at least 1, and there are no arguments")
 		return 2
 	}
-	err := actor.Run(context.Background(), actor.Config{Name: "pingpong"}, func(t *actor.Tasklet) error {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	defer stop()
+	err := actor.Run(ctx, actor.Config{Name: "pingpong"}, func(t *actor.Tasklet) error {
 		if err := play(t, stdout, "receivers", *n, (*game).startReceivers); err != nil {
 			return err
 		}

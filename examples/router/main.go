@@ -21,6 +21,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"os/signal"
 	"time"
 
 	"go.uber.org/zap"
@@ -55,7 +56,9 @@ func run(args []string, _ io.Reader, stdout, stderr io.Writer) int {
 	if *virtual {
 		cfg.Clock, cfg.Seed = scheduler.NewVirtualClock(time.Time{}), o.seed
 	}
-	err := actor.Run(context.Background(), cfg, r.main)
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	defer stop()
+	err := actor.Run(ctx, cfg, r.main)
 	if err == nil {
 		r.books.summary(stdout)
 		err = r.books.check()

@@ -16,6 +16,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"os/signal"
 	"time"
 
 	"go.uber.org/zap"
@@ -45,7 +46,9 @@ func run(args []string, _ io.Reader, stdout, stderr io.Writer) int {
 	}
 	d := &demo{out: stdout}
 	cfg.OnEvent = d.onEvent
-	if err := actor.Run(context.Background(), cfg, d.main); err != nil {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	defer stop()
+	if err := actor.Run(ctx, cfg, d.main); err != nil {
 		fmt.Fprintln(stderr, "ticker:", err)
 		return 1
 	}
