@@ -83,6 +83,14 @@ type Scheduler struct {
 	fatal    *PanicError // the first panic that a Runner, injected work, a timer or Quiescent let out
 
 	started atomic.Bool // Run was called; a second call is misuse
+	// number is written by Run, and read by Here on any goroutine to find out whether it runs on this scheduler; 0: Run is not at work.
+	number atomic.Uint32
+	// depth is how far down the stack Here found what it looked for, the last time: a guess for the next, on whatever goroutine.
+	depth atomic.Int32
+	// alarm is set when a task is killed, and when one runs on with a kill; false: the running task has none. For Checkpoint, which
+	// does not know who calls it.
+	alarm   atomic.Bool
+	endings []Work // see WhenOver; owned by whoever has control
 	door    door
 	watch   watchdog
 }
@@ -143,10 +151,13 @@ func (s *Scheduler) Run() error {
 	if s.started.Swap(true) {
 		misuse("Run called twice")
 	}
+	s.number.Store(takeNumber())
 	s.watch.start()
 	s.switchTo(s.driver, s.freeWorker())
 	s.unwind()
 	s.watch.stop()
+	giveBack(s.number.Swap(0))
+	s.do(s.endings)
 	if s.sleeper != nil {
 		s.sleeper.Stop()
 	}
@@ -281,7 +292,14 @@ func (s *Scheduler) call(t *Task) {
 		t.waitsOn = nil // see IdleOn
 	}
 	t.state = Running
-	t.runner.Run(t)
+	if t.kill.Load() != 0 {
+		s.alarm.Store(true)
+	}
+	if n := s.number.Load(); n == 1 {
+		t.runner.Run(t)
+	} else {
+		t.spell(n)
+	}
 	s.afterCall(t)
 }
 
