@@ -60,7 +60,11 @@ func (s *Scheduler) spelled() uint32 {
 		found := runtime.Callers(3, pcs)
 		n, depth := marks().read(pcs[:found])
 		if n == 0 && found == len(pcs) {
-			pcs = make([]uintptr, max(len(buf), 2*len(pcs)))
+			if len(pcs) < len(buf) {
+				pcs = buf[:]
+			} else {
+				pcs = make([]uintptr, 2*len(pcs))
+			}
 			continue
 		}
 		if n != 0 && depth != guess && depth <= len(buf) {
@@ -114,8 +118,10 @@ func (t *Task) zero(n uint32) { t.spell(n) }
 //go:noinline
 func (t *Task) one(n uint32) { t.spell(n) }
 
-// marks finds the frames, by looking at some.
-var marks = sync.OnceValue(func() *frames {
+var marks = sync.OnceValue(findMarks)
+
+// findMarks finds the frames, by looking at some.
+func findMarks() *frames {
 	var f frames
 	s := &Scheduler{}
 	look := func(n uint32, want map[string]*uintptr) {
@@ -124,8 +130,8 @@ var marks = sync.OnceValue(func() *frames {
 			var pcs [32]uintptr
 			for _, pc := range pcs[:runtime.Callers(1, pcs[:])] {
 				frame, _ := runtime.CallersFrames([]uintptr{pc}).Next()
-				if p := want[frame.Function[strings.LastIndexByte(frame.Function, '.')+1:]]; p != nil {
-					*p = pc
+				if p := want[frame.Function[strings.LastIndexByte(frame.Function, '.')+1:]]; p != nil && *p == 0 {
+					*p = pc // the innermost: a task may be the one that looks
 				}
 			}
 		})})
@@ -138,7 +144,7 @@ var marks = sync.OnceValue(func() *frames {
 		}
 	}
 	return &f
-})
+}
 
 // probe is a Runner.
 type probe func()

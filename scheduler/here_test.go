@@ -69,6 +69,22 @@ func TestHere(t *testing.T) {
 	require.Equal(t, here{}, look(s), "after Run")
 }
 
+// What is known of the frames does not depend on where it was first asked for: here inside the task of a scheduler with the number 2.
+func TestMarks(t *testing.T) {
+	want := *marks()
+	n := takeNumber()
+	defer giveBack(n)
+	s := New(Config{})
+	spawn(s, 1, func(*Task) {
+		defer s.Stop()
+		if got := *findMarks(); got != want {
+			fail(s, "%v, want %v", got, want)
+		}
+	})
+	mustEnd(t, s)
+	require.NotEqual(t, want.alone, want.spelt)
+}
+
 // Each of many schedulers that run at the same time knows its own tasks, and only those; later ones have the same numbers again.
 func TestHereOfOtherSchedulers(t *testing.T) {
 	for range 3 {

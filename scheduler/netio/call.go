@@ -49,6 +49,11 @@ func (c *call) servedBy(w *helper) { c.w = w }
 
 func (c *call) run() {
 	defer c.returned.Done()
+	defer func() {
+		if v := recover(); v != nil {
+			c.err = scheduler.NewPanicError(v)
+		}
+	}()
 	c.make()
 }
 

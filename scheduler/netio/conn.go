@@ -6,20 +6,12 @@ import (
 	"fmt"
 	"io"
 	"net"
-	"sync/atomic"
-	"time"
 )
 
 // Conn is a connection whose calls park the calling task instead of blocking its scheduler. It is a net.Conn.
 type Conn struct {
+	link
 	conn net.Conn // set when it is made, then read-only
-	h    *home
-
-	in, out side
-
-	// watched is written by the scheduler, when a task has to wait for the first time, and read by Close on any goroutine.
-	watched   atomic.Pointer[watched]
-	unwatched bool // it can't be watched; owned by the scheduler
 }
 
 // Wrap gives c as a connection for the tasks of the scheduler that ctx belongs to. c may be any net.Conn whose deadlines, or at
@@ -41,10 +33,8 @@ func Wrap(ctx context.Context, c net.Conn) *Conn {
 }
 
 func (h *home) wrap(conn net.Conn) *Conn {
-	c := &Conn{conn: conn, h: h}
-	c.in.init(h, conn, conn.SetReadDeadline, conn.Close)
-	c.out.init(h, conn, conn.SetWriteDeadline, conn.Close)
-	c.in.raw, c.out.raw = newRaw(conn, false), newRaw(conn, true)
+	c := &Conn{conn: conn}
+	c.init(h, conn)
 	return c
 }
 
@@ -59,7 +49,7 @@ func (c *Conn) Read(b []byte) (int, error) {
 	sd.enter(opRead)
 	defer sd.turn.give()
 	if sd.raw.fd == nil {
-		return c.helped(sd.call(opRead, b))
+		return helped(sd.call(opRead, b))
 	}
 	if len(b) == 0 {
 		return c.conn.Read(b) // does not block
@@ -73,9 +63,9 @@ func (c *Conn) Read(b []byte) (int, error) {
 			}
 		}
 		t := c.h.caller(opRead)
-		if t == nil || !c.h.watch(c) {
+		if t == nil || !c.h.watch(&c.link) {
 			sd.drained = false
-			return c.helped(sd.call(opRead, b))
+			return helped(sd.call(opRead, b))
 		}
 		if err := sd.wait(t); err != nil {
 			return 0, c.opError("read", err)
@@ -91,7 +81,7 @@ func (c *Conn) Write(b []byte) (sent int, err error) {
 	sd.enter(opWrite)
 	defer sd.turn.give()
 	if sd.raw.fd == nil {
-		return c.helped(sd.call(opWrite, b))
+		return helped(sd.call(opWrite, b))
 	}
 	for {
 		n, err := sd.raw.one(b[sent:])
@@ -106,20 +96,14 @@ func (c *Conn) Write(b []byte) (sent int, err error) {
 			return sent, c.opError("write", err)
 		}
 		t := c.h.caller(opWrite)
-		if t == nil || !c.h.watch(c) {
-			n, err = c.helped(sd.call(opWrite, b[sent:]))
+		if t == nil || !c.h.watch(&c.link) {
+			n, err = helped(sd.call(opWrite, b[sent:]))
 			return sent + n, err
 		}
 		if err := sd.wait(t); err != nil {
 			return sent, c.opError("write", err)
 		}
 	}
-}
-
-func (c *Conn) helped(call *call) (int, error) {
-	call.sd.do(call)
-	call.b = nil
-	return call.sent + call.n, call.err
 }
 
 // opError is err as package net has it.
@@ -129,16 +113,6 @@ func (c *Conn) opError(op string, err error) error {
 	}
 	local := c.conn.LocalAddr()
 	return &net.OpError{Op: op, Net: local.Network(), Source: local, Addr: c.conn.RemoteAddr(), Err: err}
-}
-
-// Close closes the connection. Calls that are under way, in whatever task or goroutine, return with an error that is net.ErrClosed
-// (or what the connection below has for it). From any goroutine; it does not park, and is no blocking point.
-func (c *Conn) Close() error {
-	err := c.conn.Close()
-	c.in.shut()
-	c.out.shut()
-	c.watched.Load().forget()
-	return err
 }
 
 // CloseRead shuts down the reading side, if the connection below can do that: TCP and unix sockets. Else the error is
@@ -162,21 +136,5 @@ func (c *Conn) unsupported(op string) error {
 	return fmt.Errorf("netio: %s of a %T: %w", op, c.conn, errors.ErrUnsupported)
 }
 
-// LocalAddr is net.Conn's.
-func (c *Conn) LocalAddr() net.Addr { return c.conn.LocalAddr() }
-
 // RemoteAddr is net.Conn's.
 func (c *Conn) RemoteAddr() net.Addr { return c.conn.RemoteAddr() }
-
-// SetDeadline is net.Conn's. Deadlines go by the real clock, whatever clock the scheduler has, since the other end does. A call that
-// is under way is bound by a new deadline, too. The error of a call whose deadline has passed is os.ErrDeadlineExceeded, and a
-// net.Error with Timeout.
-func (c *Conn) SetDeadline(at time.Time) error {
-	return errors.Join(c.in.setLimit(at), c.out.setLimit(at))
-}
-
-// SetReadDeadline is net.Conn's; see SetDeadline.
-func (c *Conn) SetReadDeadline(at time.Time) error { return c.in.setLimit(at) }
-
-// SetWriteDeadline is net.Conn's; see SetDeadline.
-func (c *Conn) SetWriteDeadline(at time.Time) error { return c.out.setLimit(at) }

@@ -32,7 +32,7 @@ type poller struct {
 	seq     int32      // of the last that was registered
 }
 
-// watched is a connection that is registered. It does not refer to the Conn: one that is forgotten without Close can be collected, and
+// watched is a connection that is registered. It does not refer to that: one that is forgotten without Close can be collected, and
 // package net closes it then.
 type watched struct {
 	p       *poller
@@ -44,7 +44,7 @@ type watched struct {
 }
 
 // watch sees to it that signals are given for c, and reports whether they are. On the scheduler.
-func (h *home) watch(c *Conn) bool {
+func (h *home) watch(c *link) bool {
 	if c.in.signal != nil {
 		return true
 	}

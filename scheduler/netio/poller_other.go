@@ -12,4 +12,4 @@ type watched struct{}
 
 func (*watched) forget() {}
 
-func (h *home) watch(*Conn) bool { return false }
+func (h *home) watch(*link) bool { return false }

@@ -2,6 +2,8 @@
 
 package netio
 
+import "net"
+
 // raw tries nothing here: a helper makes all calls that could block.
 type raw struct {
 	fd     any
@@ -11,3 +13,7 @@ type raw struct {
 func newRaw(any, bool) raw { return raw{} }
 
 func (*raw) one([]byte) (int, error) { return 0, errAgain }
+
+func (*raw) oneFrom([]byte) (int, net.Addr, error) { return 0, nil, errAgain }
+
+func (*raw) oneTo([]byte, net.Addr) (bool, error) { return false, nil }

@@ -17,10 +17,11 @@ type raw struct {
 	try    func(fd uintptr) bool // makes one attempt, whatever comes of it; made once, so that a call allocates nothing
 	stream bool                  // nothing read is the end
 
-	b    []byte
-	n    int
-	from syscall.Sockaddr // datagrams: where it came from, or goes to
-	err  error
+	b      []byte
+	n      int
+	addr   syscall.Sockaddr // of a datagram: where it came from, or goes to
+	family int              // of the socket; 0: not yet known
+	err    error
 }
 
 // newRaw gives what tries reads, or writes, of e; the zero raw if e is of a kind that we don't know enough of.
