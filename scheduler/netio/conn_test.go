@@ -49,20 +49,15 @@ func isTimeout(tb testing.TB, err error) {
 	require.True(tb, ne.Timeout())
 }
 
-// fill writes to c until its deadline of a moment passes: then there is no more room. It gives what was written.
-func fill(tb testing.TB, c *netio.Conn) (n int) {
-	tb.Helper()
-	require.NoError(tb, c.SetWriteDeadline(time.Now().Add(50*time.Millisecond)))
+// stuff writes to c until that fails. If nobody reads it is parked as good as always; the kernel may find some more room once in a
+// while.
+func stuff(c *netio.Conn) error {
+	b := make([]byte, 1<<20)
 	for {
-		m, err := c.Write(make([]byte, 1<<20))
-		n += m
-		if err != nil {
-			isTimeout(tb, err)
-			break
+		if _, err := c.Write(b); err != nil {
+			return err
 		}
 	}
-	require.NoError(tb, c.SetWriteDeadline(time.Time{}))
-	return n
 }
 
 func TestDeadlines(t *testing.T) {
@@ -84,7 +79,6 @@ func TestDeadlines(t *testing.T) {
 		_, err = x.Read(buf) // it stays
 		isTimeout(tb, err)
 		require.NoError(tb, x.SetDeadline(time.Time{}))
-		fill(tb, x)
 
 		// Set, moved and taken away while a reader and a writer are parked: by another task, and from outside.
 		for _, outside := range []bool{false, true} {
@@ -99,12 +93,12 @@ func TestDeadlines(t *testing.T) {
 			var errs [2]error
 			do(func() { require.NoError(tb, x.SetDeadline(time.Now().Add(time.Hour))) })
 			r := b.start(func(*scheduler.Task) { _, errs[0] = x.Read(buf) })
-			w := b.start(func(*scheduler.Task) { _, errs[1] = x.Write(make([]byte, 1<<20)) })
+			w := b.start(func(*scheduler.Task) { errs[1] = stuff(x) })
 			parked(t, r)
 			parked(t, w)
 			do(func() { require.NoError(tb, x.SetDeadline(time.Time{})) })
 			for range 10 {
-				t.Yield()
+				giveWay(t)
 			}
 			parked(t, r)
 			do(func() { require.NoError(tb, x.SetReadDeadline(time.Now().Add(10*time.Millisecond))) })
@@ -144,15 +138,13 @@ func TestClose(t *testing.T) {
 	each(t, func(tb testing.TB, b *bench, t *scheduler.Task, kind string) {
 		for _, outside := range []bool{false, true} {
 			x, _ := pair(tb, t, kind)
-			fill(tb, x)
 			var all []*task
 			for range 3 {
 				all = append(all, b.start(func(*scheduler.Task) {
 					_, err := x.Read(make([]byte, 10))
 					isClosed(tb, kind, err)
 				}), b.start(func(*scheduler.Task) {
-					_, err := x.Write(make([]byte, 1<<20))
-					isClosed(tb, kind, err)
+					isClosed(tb, kind, stuff(x))
 				}))
 			}
 			for _, k := range all {
@@ -330,7 +322,7 @@ func TestWritesAreWhole(t *testing.T) {
 		}
 		require.Equal(tb, map[byte]int{'a': size * times, 'b': size * times, 'c': size * times, 'd': size * times}, counts)
 		for left > 0 {
-			t.Yield()
+			giveWay(t)
 		}
 	})
 }
@@ -342,7 +334,10 @@ func TestFair(t *testing.T) {
 			return // always waits
 		}
 		x, y := pair(tb, t, kind)
-		fill(tb, y)
+		filler := b.start(func(*scheduler.Task) { _ = stuff(y) })
+		parked(t, filler)
+		filler.Kill(false)
+		filler.join(t)
 		rounds := 0
 		over := false
 		b.start(func(t *scheduler.Task) {

@@ -149,6 +149,12 @@ func parked(t *scheduler.Task, k *task) {
 		if kind, _, _ := k.Waits(); kind == scheduler.InIO {
 			return
 		}
-		t.Yield()
+		giveWay(t)
 	}
+}
+
+// giveWay lets other tasks run, and other goroutines.
+func giveWay(t *scheduler.Task) {
+	runtime.Gosched()
+	t.Yield()
 }
