@@ -21,7 +21,7 @@ import (
 // and commit what is meant.
 func TestAPI(t *testing.T) {
 	var out bytes.Buffer
-	for _, pkg := range []string{"scheduler", "mailbox", "actor"} {
+	for _, pkg := range []string{"scheduler", "scheduler/netio", "mailbox", "actor"} {
 		fmt.Fprintf(&out, "package %s\n\n", pkg)
 		for _, decl := range exported(t, filepath.Join("..", pkg)) {
 			out.WriteString(decl + "\n")

@@ -61,7 +61,7 @@ func TestErrorsAreDocumented(t *testing.T) {
 	}
 
 	var texts []string // with … for what varies
-	for _, pkg := range []string{"scheduler", "mailbox", "actor", "registry"} {
+	for _, pkg := range []string{"scheduler", "scheduler/netio", "mailbox", "actor", "registry"} {
 		texts = append(texts, misuseTexts(t, pkg)...)
 	}
 	require.Greater(t, len(texts), 60)
@@ -124,7 +124,7 @@ func misuseTexts(t *testing.T, pkg string) (texts []string) {
 			require.NoError(t, err)
 			text := strings.ReplaceAll(verb.ReplaceAllString(format, "…"), "……", "…")
 			if text != "…" {
-				texts = append(texts, pkg+": "+text)
+				texts = append(texts, filepath.Base(pkg)+": "+text)
 			}
 			return true
 		})

@@ -115,6 +115,14 @@ type Scheduler struct {
 	restTill int64 // ns on the clock: its next timer; negative: it has none
 
 	started atomic.Bool // Run was called; a second call is misuse
+	// number is written by Run, and read by Here on any goroutine to find out whether it runs on this scheduler; 0: Run is not at work.
+	number atomic.Uint32
+	// depth is how far down the stack Here found what it looked for, the last time: a guess for the next, on whatever goroutine.
+	depth atomic.Int32
+	// alarm is set when a task is killed, and when one runs on with a kill; false: the running task has none. For Checkpoint, which
+	// does not know who calls it.
+	alarm   atomic.Bool
+	endings []Work // see WhenOver; owned by whoever has control
 	door    door
 	watch   watchdog
 }
@@ -180,11 +188,14 @@ func (s *Scheduler) Run() error {
 		misuse("Run called twice")
 	}
 	s.label()
+	s.number.Store(takeNumber())
 	s.watch.start()
 	s.switchTo(s.driver, s.freeWorker())
 	s.unwind()
 	s.leaveTeam()
 	s.watch.stop()
+	giveBack(s.number.Swap(0))
+	s.do(s.endings)
 	if s.sleeper != nil {
 		s.sleeper.Stop()
 	}
@@ -328,7 +339,14 @@ func (s *Scheduler) call(t *Task) {
 		t.waitsOn = nil // see IdleOn
 	}
 	t.state = Running
-	t.runner.Run(t)
+	if t.kill.Load() != 0 {
+		s.alarm.Store(true)
+	}
+	if n := s.number.Load(); n == 1 {
+		t.runner.Run(t)
+	} else {
+		t.spell(n)
+	}
 	s.afterCall(t)
 }
 

@@ -291,6 +291,9 @@ func (t *Task) suspend(w Wait) {
 	t.waitsOn, t.waiter = nil, nil
 	t.co, me.task = nil, nil
 	t.state = Running
+	if t.kill.Load() != 0 {
+		s.alarm.Store(true)
+	}
 }
 
 func (t *Task) mayNotBlock() {
@@ -359,6 +362,7 @@ func (t *Task) Kill(hard bool) bool {
 			return false
 		}
 		if t.kill.CompareAndSwap(was, is) {
+			t.s.alarm.Store(true)
 			t.s.Inject((*killWork)(t))
 			return true
 		}

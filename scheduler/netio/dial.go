@@ -1,0 +1,100 @@
+package netio
+
+import (
+	"context"
+	"io"
+	"net"
+	"sync"
+
+	"github.com/gotasklet/tasklet/scheduler"
+)
+
+// Dial is net.Dial for the tasks of the scheduler that ctx belongs to. It parks until the connection is there, and returns the errors of
+// package net; when ctx ends first, [scheduler.ErrTimeout] or the cause of ctx. When it is killed meanwhile, the attempt is given up and
+// the kill raised. ctx must belong to the running task, and is not needed afterwards.
+func Dial(ctx context.Context, network, addr string) (*Conn, error) {
+	h, t, limit := homeOf(ctx, "netio.Dial")
+	c, err := outside(h, t, limit, func(ctx context.Context) (net.Conn, error) {
+		return new(net.Dialer).DialContext(ctx, network, addr)
+	})
+	if err != nil {
+		return nil, err
+	}
+	return h.wrap(c), nil
+}
+
+// outside parks t while a helper runs f. What f has made is closed if nobody takes it. The context of f ends with limit, and by a
+// kill; the wait ends only when f has returned.
+func outside[R io.Closer](h *home, t *scheduler.Task, limit context.Context, f func(context.Context) (R, error)) (v R, err error) {
+	t.Checkpoint()
+	a := &errand[R]{h: h, t: t, f: f}
+	a.ctx, a.cancel = context.WithCancel(context.Background())
+	defer a.cancel()
+	a.place.Item = a
+	a.returned.Add(1)
+	h.hand(a)
+	taken := false
+	defer func() {
+		a.t = nil
+		if !a.done {
+			a.returned.Wait() // a kill was raised, since the scheduler ends
+		}
+		if !taken && a.err == nil {
+			_ = a.v.Close()
+		}
+	}()
+	var ended error
+	for !a.done {
+		if err := t.Park(scheduler.Wait{Kind: scheduler.InIO, Ctx: limit, In: &a.place}); err != nil {
+			ended, limit = err, nil
+			a.cancel()
+		}
+	}
+	if a.err == nil {
+		taken = true
+		return a.v, nil // though ctx may have ended, or a kill have come
+	}
+	t.Checkpoint()
+	if ended != nil {
+		return v, ended
+	}
+	return v, a.err
+}
+
+// errand is a function that a helper runs for a task.
+type errand[R any] struct {
+	h      *home
+	f      func(context.Context) (R, error)
+	ctx    context.Context
+	cancel context.CancelFunc
+	w      *helper
+
+	// Owned by the helper until it has returned, then by the task.
+	v        R
+	err      error
+	returned sync.WaitGroup
+
+	// Owned by the scheduler.
+	t     *scheduler.Task // nil when nobody waits any more
+	place scheduler.Waiter
+	done  bool
+}
+
+func (a *errand[R]) servedBy(w *helper) { a.w = w }
+
+func (a *errand[R]) run() {
+	defer a.returned.Done()
+	a.v, a.err = a.f(a.ctx)
+}
+
+// Do is the end of the wait.
+func (a *errand[R]) Do() {
+	a.h.keep(a.w)
+	a.done = true
+	if a.t != nil {
+		a.t.Wake()
+	}
+}
+
+// Interrupt is called when the task is killed.
+func (a *errand[R]) Interrupt() { a.cancel() }

@@ -1,0 +1,92 @@
+package netio_test
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+
+	"github.com/gotasklet/tasklet/actor"
+	"github.com/gotasklet/tasklet/scheduler/netio"
+)
+
+// An echo server, with a tasklet for each connection, and a client, all on one scheduler.
+func Example() {
+	err := actor.Run(context.Background(), actor.Config{}, func(t *actor.Tasklet) error {
+		l, err := netio.Listen(t, "tcp", "127.0.0.1:0")
+		if err != nil {
+			return err
+		}
+		server := actor.Go(t, func(t *actor.Tasklet) error {
+			for {
+				c, err := l.Accept() // parks this tasklet only
+				if errors.Is(err, net.ErrClosed) {
+					return nil
+				} else if err != nil {
+					return err
+				}
+				actor.Go(t, func(t *actor.Tasklet) error {
+					defer c.Close() // when it is killed, too
+					_, err := io.Copy(c, c)
+					return err
+				})
+			}
+		})
+
+		c, err := netio.Dial(t, "tcp", l.Addr().String())
+		if err != nil {
+			return err
+		}
+		fmt.Fprintln(c, "Hello!")
+		line, err := bufio.NewReader(c).ReadString('\n')
+		fmt.Print(line)
+		c.Close()
+		l.Close()
+		return errors.Join(err, server.Join(t))
+	})
+	fmt.Println(err)
+	// Output:
+	// Hello!
+	// <nil>
+}
+
+// A connection that package net has made.
+func ExampleWrap() {
+	err := actor.Run(context.Background(), actor.Config{}, func(t *actor.Tasklet) error {
+		here, there := net.Pipe()
+		go func() { // an ordinary goroutine
+			fmt.Fprintln(there, "from outside")
+			there.Close()
+		}()
+		text, err := io.ReadAll(netio.Wrap(t, here))
+		fmt.Printf("%q\n", text)
+		return err
+	})
+	fmt.Println(err)
+	// Output:
+	// "from outside\n"
+	// <nil>
+}
+
+func ExampleListenPacket() {
+	err := actor.Run(context.Background(), actor.Config{}, func(t *actor.Tasklet) error {
+		c, err := netio.ListenPacket(t, "udp", "127.0.0.1:0")
+		if err != nil {
+			return err
+		}
+		defer c.Close()
+		if _, err := c.WriteTo([]byte("to myself"), c.LocalAddr()); err != nil {
+			return err
+		}
+		b := make([]byte, 100)
+		n, _, err := c.ReadFrom(b)
+		fmt.Printf("%s\n", b[:n])
+		return err
+	})
+	fmt.Println(err)
+	// Output:
+	// to myself
+	// <nil>
+}
