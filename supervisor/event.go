@@ -17,11 +17,13 @@ var (
 	EventAutoShutdown  = actor.RegisterEvent(actor.EventUser+4, "auto_shutdown", zap.InfoLevel)
 )
 
-// A report is an entry about a child: who, why, where, on which message, how often, and what its supervisor does next.
+// A report is an entry about a child, or about what its end makes of its supervisor: who, why, where, on which message, how often, and
+// what the supervisor does next.
 type report struct {
 	kind   actor.EventKind
 	sup    *actor.Tasklet // the supervisor
 	id     string         // of the child
+	own    bool           // it is about the supervisor
 	path   string         // of the child
 	last   actor.Exit     // the end that it is about
 	err    error          // what it comes to
@@ -31,7 +33,10 @@ type report struct {
 // emit writes r.
 func (r *report) emit() {
 	e := actor.Event{Kind: r.kind, Tasklet: r.last.Tasklet, Path: r.path, Err: r.err}
-	if e.Tasklet == nil {
+	if r.own {
+		e.Path = ""
+	}
+	if e.Tasklet == nil || r.own {
 		e.Tasklet = r.sup
 	}
 	e.Fields = append(e.Fields,
@@ -59,6 +64,7 @@ func (c *core) report(kind actor.EventKind, ch *child, err error) *report {
 		return nil
 	}
 	r := &report{kind: kind, sup: c.t, id: c.name(ch), path: c.path(ch), last: ch.last, err: err}
+	r.own = kind == EventGiveUp || kind == EventAutoShutdown
 	r.fields = append(r.fields, zap.Stringer("restart_type", ch.spec.Restart))
 	if c.s.pool == nil {
 		r.fields = append(r.fields, zap.Stringer("strategy", c.s.spec.Strategy))

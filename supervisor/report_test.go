@@ -130,13 +130,13 @@ func TestOtherReports(t *testing.T) {
 	require.Contains(t, restarts[1], `"next":"restarts it"`)
 	require.NotContains(t, restarts[1], "strategy")
 	require.Equal(t, []string{
-		`{"level":"error","msg":"/shop/s/B: give_up","system":"shop","event":"give_up","tasklet":"ID","path":"/shop/s/B","kind":"receiver",` +
+		`{"level":"error","msg":"/shop/s: give_up","system":"shop","event":"give_up","tasklet":"ID","path":"/shop/s","kind":"supervisor",` +
 			`"error":"supervisor: too many restarts","child":"B","ancestors":["s","shop"],"reason":"killed","mailbox_len":0,` +
 			`"restart_type":"permanent","strategy":"one_for_all","cause":"actor: killed",` +
 			`"window_restarts":2,"max_restarts":1,"window":"5s","next":"stops all children and fails"}`,
 	}, log.of("give_up"))
 	require.Equal(t, []string{
-		`{"level":"info","msg":"/shop/s2/a: auto_shutdown","system":"shop","event":"auto_shutdown","tasklet":"ID","path":"/shop/s2/a","kind":"receiver",` +
+		`{"level":"info","msg":"/shop/s2: auto_shutdown","system":"shop","event":"auto_shutdown","tasklet":"ID","path":"/shop/s2","kind":"supervisor",` +
 			`"message":"interface {}","error":"crash","child":"a","ancestors":["s2","shop"],"reason":"error","mailbox_len":0,` +
 			`"restart_type":"temporary","strategy":"one_for_one","next":"stops all children and shuts down"}`,
 	}, log.of("auto_shutdown"))
