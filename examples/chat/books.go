@@ -1,0 +1,61 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"reflect"
+
+	"github.com/gotasklet/tasklet/actor"
+	"github.com/gotasklet/tasklet/mailbox"
+)
+
+// books account for every line that was to be told to a client. Only tasklets of the system write them, and they run one at a time.
+type books struct {
+	came, left int // clients
+	said       int // lines, by clients
+	told       int // lines to clients: one that is said counts for each who shall hear it
+
+	// What became of those that were told.
+	written  int
+	refused  int // the client was too slow, and is disconnected; or it was leaving
+	dropped  int // the client was too slow: by events
+	leftOver int // the client had left: by events
+	lost     int // it was being written when the client left: by events
+
+	missed int // lines of which clients were told that they missed them
+}
+
+func (b *books) onEvent(e actor.Event) {
+	if e.Message != reflect.TypeFor[line]() {
+		return
+	}
+	switch {
+	case e.Kind == actor.EventMessageLost:
+		b.lost += max(1, e.Count)
+	case e.Kind == actor.EventDeadLetter && errors.Is(e.Err, mailbox.ErrDropped):
+		b.dropped += e.Count
+	case e.Kind == actor.EventDeadLetter:
+		b.leftOver += e.Count
+	}
+}
+
+func (b *books) summary(w io.Writer) {
+	fmt.Fprintf(w, "%d clients said %d lines\n", b.came, b.said)
+	fmt.Fprintf(w, "%d lines to tell: %d written, %d dropped, %d refused, %d left over, %d lost\n",
+		b.told, b.written, b.dropped, b.refused, b.leftOver, b.lost)
+}
+
+// check finds what is not accounted for.
+func (b *books) check() error {
+	if n := b.told - b.written - b.dropped - b.refused - b.leftOver - b.lost; n != 0 {
+		return fmt.Errorf("%d lines are not accounted for", n)
+	}
+	if b.missed > b.dropped {
+		return fmt.Errorf("clients were told that they missed %d lines, but %d were dropped", b.missed, b.dropped)
+	}
+	if b.came != b.left {
+		return fmt.Errorf("%d clients came, and %d left", b.came, b.left)
+	}
+	return nil
+}
