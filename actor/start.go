@@ -115,7 +115,7 @@ func (t *Tasklet) arrive(l refLine) {
 	if t.phase == living {
 		t.announce(nil)
 	}
-	if l != nil {
+	if l != nil && !t.left() { // or it was given up on its way, and another may read now
 		l.open(t)
 		if _, waits := t.inst.(interface{ waitsFirst() }); waits && t.phase == living && l.idle() {
 			return
