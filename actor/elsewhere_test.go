@@ -2,8 +2,10 @@ package actor_test
 
 import (
 	"context"
+	"runtime"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 	"go.uber.org/zap"
@@ -40,4 +42,37 @@ func TestGivenUpBeforeItArrived(t *testing.T) {
 	require.Len(t, stop.Leaked, 1)
 	var p *actor.PanicError
 	require.NotErrorAs(t, err, &p)
+}
+
+// If the starter's time ends first, a start that fails afterwards is an end as any other: the supervisor is told. One of the two it is.
+func TestStartElsewhereIsToldOfOnce(t *testing.T) {
+	cfg := actor.Config{Schedulers: 2, Logger: zap.NewNop(), StallAfter: -1}
+	require.NoError(t, actor.Run(context.Background(), cfg, func(t0 *actor.Tasklet) error {
+		for n := range 500 {
+			var ends atomic.Int32
+			ctx, cancel := context.WithCancel(t0)
+			go func() {
+				for range n % 40 {
+					runtime.Gosched()
+				}
+				cancel()
+			}()
+			c, err := actor.StartChild(ctx, t0, actor.HandleInit(actor.NewRef[int](), func(c *actor.Tasklet) (func(*actor.Tasklet, int) error, error) {
+				return nil, errBoom
+			}), actor.OnScheduler(1), actor.Supervised(func(actor.Exit) { ends.Add(1) }))
+			_ = c.Join(t0)
+			t0.Yield()
+			require.Error(t, err)
+			for !c.HasFinished() {
+				t0.Yield()
+			}
+			t0.Sleep(time.Millisecond)
+			told := int32(0)
+			if err != errBoom {
+				told = 1
+			}
+			require.Equal(t, told, ends.Load(), "%v", err)
+		}
+		return nil
+	}))
 }

@@ -578,9 +578,10 @@ type startWait struct {
 }
 
 const (
-	startWaits = iota
+	startWaits   = iota
+	startSettled // it is known; if the start failed, what is left is being undone
 	startTold
-	startLeft
+	startLeft // nobody waits any more
 )
 
 func (w *startWait) decide(state uint32) bool { return w.state.CompareAndSwap(startWaits, state) }
@@ -593,11 +594,12 @@ func (w *startWait) settle(err error) bool {
 	if w.err == nil {
 		w.err = err
 	}
-	return w.decide(startTold)
+	return w.decide(startSettled)
 }
 
 // tell is the second half. on is the scheduler of the tasklet that was started.
 func (w *startWait) tell(on *scheduler.Scheduler) {
+	w.state.Store(startTold)
 	if w.done != nil {
 		close(w.done)
 	} else {

@@ -300,10 +300,13 @@ func StartChild(ctx context.Context, p Spawner, b Body, opts ...Option) (*Taskle
 		return t, w.err
 	}
 	defer w.decide(startLeft) // a kill may end the wait too
-	for w.state.Load() == startWaits {
-		wait := scheduler.Wait{Kind: scheduler.InJoin, On: t.task.Resource(), Ctx: limit}
-		if err := w.bell.Park(wait); err != nil && w.state.Load() == startWaits {
-			return t, err
+	wait := scheduler.Wait{Kind: scheduler.InJoin, On: t.task.Resource(), Ctx: limit}
+	for w.state.Load() != startTold {
+		if err := w.bell.Park(wait); err != nil {
+			if w.decide(startLeft) {
+				return t, err
+			}
+			wait.On, wait.Ctx = nil, nil // too late: it is told in a moment
 		}
 	}
 	return t, w.err
