@@ -37,6 +37,7 @@ type ext[M any] struct {
 	low     uint32  // when the reader has left fewer, letIn has something to do
 	spare   ring[M] // what in becomes next
 	evicted uint64  // messages that home dropped: nothing is dropped before ext was needed to find out that there is no room
+	revoked uint64  // messages that were taken out of the middle: see Revoke
 
 	// mu protects the following. Before the first Open, all of the mailbox.
 	mu      sync.Mutex
