@@ -503,21 +503,27 @@ func (t *Tasklet) finish() {
 	if l := t.inst.line(); l != nil && !t.supervised {
 		l.ended()
 	}
-	if !leaked && near {
-		t.sys.unlink(t)
-	}
-	if t.marks.Or(markFinished|markOver)&markOver == 0 {
-		t.closeDone()
-	}
-	x = t.ex.Load() // a joiner elsewhere may just have made it
 	if t.marks.Load()&markAway != 0 {
 		t.born() // stopped before it arrived
 	}
-	if (!failedStart || x.supervised == nil) && t != t.sys.daemons {
-		t.sys.emitExit(t, exit)
+	told := failedStart && x.supervised != nil || t == t.sys.daemons // or nobody is to be told
+	before := uint32(0)
+	switch {
+	case leaked: // it is not in the tree
+		before = t.marks.Or(markFinished | markOver)
+	case near:
+		t.sys.unlink(t)
+		before = t.marks.Or(markFinished | markOver)
+	default:
+		before = t.sys.leave(t, exit, !told)
+		told = true
 	}
-	if !leaked && !near {
-		t.sys.unlink(t) // not before: without it in the tree, the parent may finish
+	if before&markOver == 0 {
+		t.closeDone()
+	}
+	x = t.ex.Load() // a joiner elsewhere may just have made it
+	if !told {
+		t.sys.emitExit(t, exit)
 	}
 	t.joiners.ReleaseAll()
 	if x != nil {
