@@ -527,7 +527,7 @@ func (t *Tasklet) finish() {
 	}
 	t.joiners.ReleaseAll()
 	if x != nil {
-		t.tellEnd(x, exit)
+		t.tellEnd(x, exit, t.task.Scheduler())
 		switch {
 		case failedStart:
 			x.start.tell(t.task.Scheduler())
@@ -547,7 +547,8 @@ func (t *Tasklet) finish() {
 }
 
 // tellEnd tells those who wait for the end of t from elsewhere, watch it, or wait for an answer of it. After markFinished was set.
-func (t *Tasklet) tellEnd(x *extra, exit Exit) {
+// from is the scheduler that the caller runs on; nil: it may be any.
+func (t *Tasklet) tellEnd(x *extra, exit Exit, from *scheduler.Scheduler) {
 	x.mu.Lock()
 	if x.fin != nil {
 		close(x.fin)
@@ -561,9 +562,9 @@ func (t *Tasklet) tellEnd(x *extra, exit Exit) {
 	for _, d := range delegate {
 		d.fail(t)
 	}
-	rings.ring(t.task.Scheduler())
+	rings.ring(from)
 	for _, w := range watchers {
-		w.end(exit, t.task.Scheduler())
+		w.end(exit, from)
 	}
 }
 

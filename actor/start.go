@@ -87,6 +87,9 @@ func (t *Tasklet) start(p Spawner, op string, opts []Option, allowed optionSet) 
 	if !h.sched.Inject((*arrival)(t)) && !t.HasFinished() {
 		s.unlink(t)
 		t.stillborn(l)
+		// Somebody may have found it in the tree meanwhile.
+		t.tellEnd(t.extra(), Exit{Tasklet: t, Kind: KindOf(ErrStopped), Err: ErrStopped}, nil)
+		parent.task.Scheduler().Inject((*wakeStopping)(parent))
 	}
 }
 
@@ -129,11 +132,12 @@ func (t *Tasklet) stillborn(l refLine) {
 	t.extra().result = ErrStopped
 	t.phase = finished
 	t.marks.Or(markOver | markFinished | markStopped | markPlaced)
-	if l != nil {
-		l.bodyEnded(t, ErrStopped)
-		if !t.supervised {
-			l.ended()
-		}
+	switch {
+	case l == nil:
+	case t.supervised:
+		t.marks.Or(markLeft)
+	default:
+		l.retire()
 	}
 	t.announce(ErrStopped)
 }
