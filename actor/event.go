@@ -289,15 +289,17 @@ func (v *events) next() *Event {
 }
 
 func (s *System) emitExit(t *Tasklet, exit Exit) {
-	if !s.wantsExit(t, exit.Kind) {
-		return
+	if s.wantsExit(t, exit.Kind) {
+		s.emit(exitEvent(t, exit))
 	}
-	e := Event{Kind: EventExit, Tasklet: t, Path: exit.Path, Err: exit.Err}
+}
+
+func exitEvent(t *Tasklet, exit Exit) Event {
+	e := Event{Kind: EventExit, Tasklet: t, Path: exit.Path, Err: exit.Err, Message: messageType(t.inst)}
 	if p, ok := exit.Err.(*PanicError); ok {
 		e.Stack = p.Stack
 	}
-	e.Message = messageType(t.inst)
-	s.emit(e)
+	return e
 }
 
 // call calls the hook.

@@ -1,5 +1,10 @@
 package actor
 
+import "context"
+
+// WaitDead is what Ref.Join does when it has found no tasklet that it could join.
+func WaitDead[M any](r Ref[M], ctx context.Context) error { return r.l.waitDead(ctx) }
+
 // Owned is how many timers, watches and pipes t has.
 func Owned(t *Tasklet) (n int) {
 	for o := t.extra().owned.first; o != nil; o = o.next {

@@ -31,7 +31,7 @@ func (r Ref[M]) OnEnd(f func()) (cancel func()) {
 // endHook is a function that can be found again.
 type endHook struct{ f func() }
 
-// ended calls the hooks of OnEnd, once.
+// ended calls the hooks of OnEnd, once, and then tells those in Ref.Join: they find the names free.
 func (l *line[M]) ended() {
 	if !l.over.CompareAndSwap(lineLives, lineEnds) {
 		return
@@ -46,6 +46,7 @@ func (l *line[M]) ended() {
 		}
 	}
 	l.over.Store(lineOver)
+	l.tellJoiners()
 }
 
 // SetLabel puts a label on the tasklets of r, the current one and those to come; see Tasklet.SetLabel. An empty value takes it

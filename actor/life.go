@@ -505,25 +505,31 @@ func (t *Tasklet) finish() {
 	if l := t.inst.line(); l != nil && !t.supervised {
 		l.ended()
 	}
-	if !leaked && near {
-		t.sys.unlink(t)
-	}
-	if t.marks.Or(markFinished|markOver)&markOver == 0 {
-		t.closeDone()
-	}
-	x = t.ex.Load() // a joiner elsewhere may just have made it
 	if t.marks.Load()&markAway != 0 {
 		t.born() // stopped before it arrived
 	}
-	if (!failedStart || x.supervised == nil) && t != t.sys.daemons {
-		t.sys.emitExit(t, exit)
+	told := failedStart && x.supervised != nil || t == t.sys.daemons // or nobody is to be told
+	before := uint32(0)
+	switch {
+	case leaked: // it is not in the tree
+		before = t.marks.Or(markFinished | markOver)
+	case near:
+		t.sys.unlink(t)
+		before = t.marks.Or(markFinished | markOver)
+	default:
+		before = t.sys.leave(t, exit, !told)
+		told = true
 	}
-	if !leaked && !near {
-		t.sys.unlink(t) // not before: without it in the tree, the parent may finish
+	if before&markOver == 0 {
+		t.closeDone()
+	}
+	x = t.ex.Load() // a joiner elsewhere may just have made it
+	if !told {
+		t.sys.emitExit(t, exit)
 	}
 	t.joiners.ReleaseAll()
 	if x != nil {
-		t.tellEnd(x, exit)
+		t.tellEnd(x, exit, t.task.Scheduler())
 		switch {
 		case failedStart:
 			x.start.tell(t.task.Scheduler())
@@ -543,7 +549,8 @@ func (t *Tasklet) finish() {
 }
 
 // tellEnd tells those who wait for the end of t from elsewhere, watch it, or wait for an answer of it. After markFinished was set.
-func (t *Tasklet) tellEnd(x *extra, exit Exit) {
+// from is the scheduler that the caller runs on; nil: it may be any.
+func (t *Tasklet) tellEnd(x *extra, exit Exit, from *scheduler.Scheduler) {
 	x.mu.Lock()
 	if x.fin != nil {
 		close(x.fin)
@@ -557,9 +564,9 @@ func (t *Tasklet) tellEnd(x *extra, exit Exit) {
 	for _, d := range delegate {
 		d.fail(t)
 	}
-	rings.ring(t.task.Scheduler())
+	rings.ring(from)
 	for _, w := range watchers {
-		w.end(exit, t.task.Scheduler())
+		w.end(exit, from)
 	}
 }
 
@@ -580,9 +587,10 @@ type startWait struct {
 }
 
 const (
-	startWaits = iota
+	startWaits   = iota
+	startSettled // it is known; if the start failed, what is left is being undone
 	startTold
-	startLeft
+	startLeft // nobody waits any more
 )
 
 func (w *startWait) decide(state uint32) bool { return w.state.CompareAndSwap(startWaits, state) }
@@ -595,11 +603,12 @@ func (w *startWait) settle(err error) bool {
 	if w.err == nil {
 		w.err = err
 	}
-	return w.decide(startTold)
+	return w.decide(startSettled)
 }
 
 // tell is the second half. on is the scheduler of the tasklet that was started.
 func (w *startWait) tell(on *scheduler.Scheduler) {
+	w.state.Store(startTold)
 	if w.done != nil {
 		close(w.done)
 	} else {

@@ -140,5 +140,5 @@ func Pipe[M, R any](t *Tasklet, f func(context.Context) (R, error), to Ref[M], m
 		defer a.over()
 		protect(a.ctx, f, &v, &err)
 	}()
-	return d.withdraw
+	return func() { d.withdraw() }
 }

@@ -46,7 +46,7 @@ type lineExtra struct {
 	sys  atomic.Pointer[System] // the first whose tasklet used it before its start
 
 	mu     sync.Mutex    // protects the following five
-	gone   chan struct{} // closed when the line is dead
+	gone   chan struct{} // closed when those in Ref.Join have to look again
 	bells  bells         // of tasklets in Ref.Join
 	onEnd  []*endHook
 	labels []label  // of all its tasklets
@@ -392,6 +392,7 @@ func (l *line[M]) open(t *Tasklet) {
 		l.box.Reopen()
 	}
 	l.box.Open(&t.task)
+	l.tellJoiners() // they wait for another tasklet now
 }
 
 func (l *line[M]) idle() bool { return l.box.Await(1) }
@@ -423,7 +424,7 @@ func (l *line[M]) bodyEnded(t *Tasklet, err error) {
 		}
 	}
 	if !t.supervised {
-		l.end()
+		l.die()
 		return
 	}
 	t.marks.Or(markLeft)
@@ -444,17 +445,13 @@ func (l *line[M]) abandon(t *Tasklet) {
 	}
 }
 
-// end makes the line dead. On the scheduler, except for a line that was never opened.
-func (l *line[M]) end() {
-	l.die()
-	l.tellJoiners()
-}
-
+// die makes the line dead. On the scheduler, except for a line that was never opened.
 func (l *line[M]) die() {
 	l.dead.Store(true)
 	l.box.Discard()
 }
 
+// tellJoiners lets those in Ref.Join look again.
 func (l *line[M]) tellJoiners() {
 	x := l.more.Load()
 	if x == nil {
@@ -463,11 +460,12 @@ func (l *line[M]) tellJoiners() {
 	x.mu.Lock()
 	if x.gone != nil {
 		close(x.gone)
+		x.gone = nil
 	}
 	rings := x.bells
 	x.bells = nil
 	x.mu.Unlock()
-	rings.ring(l.box.Home())
+	rings.ring(nil)
 }
 
 // close is what a supervisor does with the ref of a child that it has stopped and may start again.
@@ -489,16 +487,12 @@ func (l *line[M]) retire() {
 	if !l.far() {
 		l.die()
 		l.ended()
-		l.tellJoiners() // last: who has joined the ref finds its name free
 		return
 	}
 	l.dead.Store(true)
 	l.box.Close()
 	l.ended()
-	l.post(func() {
-		l.box.Discard()
-		l.tellJoiners()
-	})
+	l.post(l.box.Discard)
 }
 
 // far reports whether the scheduler of the line may be another one than the caller's.

@@ -90,6 +90,9 @@ func (t *Tasklet) start(p Spawner, op string, opts []Option, allowed optionSet) 
 	if !h.sched.Inject((*arrival)(t)) && !t.HasFinished() {
 		s.unlink(t)
 		t.stillborn(l)
+		// Somebody may have found it in the tree meanwhile.
+		t.tellEnd(t.extra(), Exit{Tasklet: t, Kind: KindOf(ErrStopped), Err: ErrStopped}, nil)
+		parent.task.Scheduler().Inject((*wakeStopping)(parent))
 	}
 }
 
@@ -118,7 +121,7 @@ func (t *Tasklet) arrive(l refLine) {
 	if t.phase == living {
 		t.announce(nil)
 	}
-	if l != nil {
+	if l != nil && !t.left() { // or it was given up on its way, and another may read now
 		l.open(t)
 		if t.sys.sim != nil {
 			t.sys.sim.opened(t, l)
@@ -135,11 +138,12 @@ func (t *Tasklet) stillborn(l refLine) {
 	t.extra().result = ErrStopped
 	t.phase = finished
 	t.marks.Or(markOver | markFinished | markStopped | markPlaced)
-	if l != nil {
-		l.bodyEnded(t, ErrStopped)
-		if !t.supervised {
-			l.ended()
-		}
+	switch {
+	case l == nil:
+	case t.supervised:
+		t.marks.Or(markLeft)
+	default:
+		l.retire()
 	}
 	t.announce(ErrStopped)
 }
@@ -306,10 +310,13 @@ func StartChild(ctx context.Context, p Spawner, b Body, opts ...Option) (*Taskle
 		return t, w.err
 	}
 	defer w.decide(startLeft) // a kill may end the wait too
-	for w.state.Load() == startWaits {
-		wait := scheduler.Wait{Kind: scheduler.InJoin, On: t.task.Resource(), Ctx: limit}
-		if err := w.bell.Park(wait); err != nil && w.state.Load() == startWaits {
-			return t, err
+	wait := scheduler.Wait{Kind: scheduler.InJoin, On: t.task.Resource(), Ctx: limit}
+	for w.state.Load() != startTold {
+		if err := w.bell.Park(wait); err != nil {
+			if w.decide(startLeft) {
+				return t, err
+			}
+			wait.On, wait.Ctx = nil, nil // too late: it is told in a moment
 		}
 	}
 	return t, w.err

@@ -442,10 +442,31 @@ func insert(parent, t, next *Tasklet) {
 	}
 }
 
+// leave is the end of t for those on other schedulers, its parent among them, in one step: t is out of the tree, has finished, and
+// the event of that comes before those of all who have seen it. It gives the marks from before.
+func (s *System) leave(t *Tasklet, exit Exit, tell bool) (before uint32) {
+	s.mu.Lock()
+	s.takeOut(t)
+	before = t.marks.Or(markFinished | markOver)
+	if tell = tell && s.wantsExit(t, exit.Kind); tell {
+		s.EmitLater(exitEvent(t, exit))
+	}
+	s.mu.Unlock()
+	if tell {
+		s.EmitNow()
+	}
+	return before
+}
+
 // unlink takes t out of the tree.
 func (s *System) unlink(t *Tasklet) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.takeOut(t)
+}
+
+// takeOut is unlink under mu.
+func (s *System) takeOut(t *Tasklet) {
 	p := t.parent
 	if p == nil || !t.linked {
 		return

@@ -56,10 +56,11 @@ func (l *ownedList) releaseAll() {
 
 // delivery is a message that nobody waits for, on its way to l: it belongs to t, and is gone with it.
 type delivery[M any] struct {
-	t   *Tasklet
-	l   *line[M]
-	env mailbox.Envelope[M]
-	own owned
+	t      *Tasklet
+	l      *line[M]
+	env    mailbox.Envelope[M]
+	own    owned
+	inTime bool // of the last attempt to take it back
 }
 
 // init: release is called when the message is taken back: by t's end, or by withdraw.
@@ -68,7 +69,7 @@ func (d *delivery[M]) init(t *Tasklet, l *line[M], release func()) {
 	l.use(t.sys)
 	d.own.release = func() {
 		release()
-		l.box.Withdraw(t.task.Scheduler(), &d.env)
+		d.inTime = l.box.Withdraw(t.task.Scheduler(), &d.env)
 	}
 	d.env.Decided = d.decided
 	t.extra().owned.add(&d.own)
@@ -86,12 +87,14 @@ func (d *delivery[M]) decided(on *scheduler.Scheduler) {
 	}
 }
 
-// withdraw takes the message back. On the scheduler.
-func (d *delivery[M]) withdraw() {
-	if d.own.in {
-		d.over()
-		d.own.release()
+// withdraw takes the message back, and reports whether that was in time. On the scheduler.
+func (d *delivery[M]) withdraw() bool {
+	if !d.own.in {
+		return false
 	}
+	d.over()
+	d.own.release()
+	return d.inTime
 }
 
 // send sends what msg makes. A panic of msg is the failure of a message of t, on whose stack it does not run.
@@ -139,7 +142,7 @@ func Watch[M any](t *Tasklet, target *Tasklet, to Ref[M], msg func(Exit) M) (can
 		err := target.result()
 		w.tell(Exit{Tasklet: target, Path: target.Path(), Kind: KindOf(err), Err: err})
 	}
-	return d.withdraw
+	return func() { d.withdraw() }
 }
 
 // watch is one tasklet's wish to know of the end of another.
@@ -208,11 +211,7 @@ func SendAfter[M any](t *Tasklet, d time.Duration, to Ref[M], m M) *Timer {
 	dl.init(t, l, func() { s.StopTimer(&tm.timer) })
 	tm.own = &dl.own
 	tm.fire = func() { dl.send(func() M { return m }, false) }
-	tm.stop = func() bool {
-		inTime := dl.own.in
-		dl.withdraw()
-		return inTime
-	}
+	tm.stop = dl.withdraw
 	if d <= 0 {
 		tm.fire()
 	} else {

@@ -38,6 +38,7 @@ type ext[M any] struct {
 	spare   ring[M]     // what in becomes next
 	evicted uint64      // messages that home dropped: nothing is dropped before ext was needed to find out that there is no room
 	pretend func() bool // see PretendFull; else nil
+	revoked uint64      // messages that were taken out of the middle: see Revoke
 
 	// mu protects the following. Before the first Open, all of the mailbox.
 	mu      sync.Mutex

@@ -141,18 +141,21 @@ func (m *Mailbox[M]) Deliver(on *scheduler.Scheduler, e *Envelope[M], v M, mustW
 	return waits
 }
 
-// Withdraw takes e, which was given to Deliver on the same scheduler, out of the line, if it stands there. If it went to another
-// scheduler, e can't be used again.
-func (m *Mailbox[M]) Withdraw(on *scheduler.Scheduler, e *Envelope[M]) {
+// Withdraw takes e, which was given to Deliver on the same scheduler, out of the line, if it stands there; false: too late, it was
+// decided already, as Decided will tell. If it went to another scheduler, e can't be used again.
+func (m *Mailbox[M]) Withdraw(on *scheduler.Scheduler, e *Envelope[M]) (inTime bool) {
 	switch {
 	case e.away == nil:
 		e.place.Leave()
 		e.clear()
+		return true
 	case m.home.Load() != on:
-		m.leave(e)
+		return m.leave(e)
 	case e.away.phase.CompareAndSwap(phaseWaiting, phaseLeft):
 		(&departure[M]{m, e}).Do()
+		return true
 	}
+	return false
 }
 
 // Waits reports whether e stands in a line. On home, or before the first Open.

@@ -308,6 +308,14 @@ func (m *Mailbox[M]) evicted() uint64 {
 	return 0
 }
 
+// revoked is the number of messages that Revoke has taken back.
+func (m *Mailbox[M]) revoked() uint64 {
+	if x := m.ext.Load(); x != nil {
+		return x.revoked
+	}
+	return 0
+}
+
 // Cap is the capacity; 0 for Unbounded.
 func (m *Mailbox[M]) Cap() int {
 	if m.policy == Unbounded {

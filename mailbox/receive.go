@@ -272,7 +272,7 @@ func (m *Mailbox[M]) Match(ctx context.Context, want func(M) bool) (v M, err err
 	m.Settle(nil)
 	t.Checkpoint()
 	var seen uint32
-	dropped := m.evicted()
+	dropped, revoked := m.evicted(), m.revoked()
 	for ended := error(nil); ; {
 		closed := m.Closed()
 		if closed {
@@ -282,6 +282,9 @@ func (m *Mailbox[M]) Match(ctx context.Context, want func(M) bool) (v M, err err
 			now := m.evicted()
 			seen -= uint32(min(uint64(seen), now-dropped)) // they went from the front
 			dropped = now
+		}
+		if now := m.revoked(); now != revoked {
+			revoked, seen = now, 0 // one is gone that may have been seen or not: look at all of them again
 		}
 		for ; seen < m.queue.n; seen++ {
 			if want(m.queue.buf[m.queue.index(seen)]) {

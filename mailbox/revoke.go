@@ -26,6 +26,7 @@ func (r *revocation[M]) Do() {
 			continue
 		}
 		m.queue.remove(i)
+		m.extra().revoked++
 		r.ticket.Settled(ErrDropped)
 		if x := m.ext.Load(); x != nil && m.queue.n < x.low {
 			m.letIn(x)

@@ -42,3 +42,25 @@ func TestRevoke(t *testing.T) {
 		d.Scheduler().AwaitOutside(-1)
 	})
 }
+
+// A reader that looks for one message and has seen those before it misses none when one of them is revoked.
+func TestRevokeUnderMatch(t *testing.T) {
+	home(t, func(d *scheduler.Task) {
+		m := New[int](Config{})
+		ticket := new(ticketCount)
+		got := 0
+		spawn(d.Scheduler(), func(t *scheduler.Task) {
+			m.Open(t)
+			got, _ = m.Match(t, func(v int) bool { return v == 7 })
+		})
+		d.Yield()
+		wantErr("SendTicket", m.SendTicket(d, 1, ticket), nil)
+		wantErr("Send", m.Send(d, 2), nil)
+		d.Yield()
+		m.Revoke(ticket)
+		d.Yield()
+		wantErr("Send", m.Send(d, 7), nil)
+		d.Yield()
+		want("matched", got, 7)
+	})
+}

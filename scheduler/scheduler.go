@@ -406,8 +406,14 @@ func (s *Scheduler) unwind() {
 		case s.killParked() || s.ready.n > 0:
 			s.switchTo(s.driver, s.freeWorker())
 		case s.team != nil && !s.asked && !shut:
-			// A panic has ended it. What others have to do with its tasks is still done, or they would wait for ever.
-			s.rest(-1)
+			// A panic has ended it. What others have to do with its tasks is still done, and so is what its
+			// timers are for, or they would wait for ever.
+			if d := s.untilTimer(); d >= 0 {
+				s.sleep(d)
+				s.expire()
+			} else {
+				s.rest(-1)
+			}
 			s.takeIn()
 		case !shut:
 			shut = true
@@ -499,9 +505,7 @@ func (s *Scheduler) idle() {
 		s.expire()
 		return
 	}
-	// Not deadline, which looks through a list: waking for a cascade too is cheaper.
-	at := s.wheel.next()
-	if at < 0 && s.outside == 0 && !s.quiet && s.hooks.Quiescent != nil {
+	if s.wheel.n == 0 && s.outside == 0 && !s.quiet && s.hooks.Quiescent != nil {
 		if s.clock.virtual() || !s.sleep(int64(time.Second)) {
 			if s.team != nil {
 				s.rest(calm)
@@ -512,16 +516,23 @@ func (s *Scheduler) idle() {
 		}
 		return
 	}
-	d := int64(-1)
-	if at >= 0 && !s.clock.virtual() {
-		if d = s.origin + at*tickNS - s.clock.since(); d <= 0 {
-			return
-		}
+	d := s.untilTimer()
+	if d == 0 {
+		return
 	}
 	if calm > 0 && (d < 0 || calm < d) {
 		d = calm
 	}
 	s.sleep(d)
+}
+
+// untilTimer is how long it is to the next look at the timers, in ns; negative: there is none, or the clock is virtual.
+func (s *Scheduler) untilTimer() int64 {
+	at := s.wheel.next() // not deadline, which looks through a list: waking for a cascade too is cheaper
+	if at < 0 || s.clock.virtual() {
+		return -1
+	}
+	return max(0, s.origin+at*tickNS-s.clock.since())
 }
 
 func (s *Scheduler) idleHook() {

@@ -50,7 +50,7 @@ func (s *Scheduler) Kin(other *Scheduler) bool {
 
 // rest is the sleep of a member on which nothing is ready, and for which nobody outside of the team works. calm is as in sleep.
 func (s *Scheduler) rest(calm int64) {
-	if !s.lieDown() {
+	if !s.lieDown(s.wheel.n > 0) {
 		s.sleep(calm)
 	}
 	s.team.mu.Lock()
@@ -59,8 +59,9 @@ func (s *Scheduler) rest(calm int64) {
 	s.expire()
 }
 
-// lieDown is the begin of a rest. If all others rest already, time goes on, or the team is quiescent; true: a timer of s is due.
-func (s *Scheduler) lieDown() (due bool) {
+// lieDown is the begin of a rest. If all others rest already, time goes on, or the team is quiescent; true: a timer of s is due. timers
+// says whether s has some that count.
+func (s *Scheduler) lieDown(timers bool) (due bool) {
 	team := s.team
 	team.mu.Lock()
 	defer team.mu.Unlock()
@@ -68,7 +69,7 @@ func (s *Scheduler) lieDown() (due bool) {
 		s.quiet, team.asked = true, false
 	}
 	s.rests, s.restTill = true, -1
-	if s.clock.virtual() && s.wheel.n > 0 && !s.ending {
+	if s.clock.virtual() && timers {
 		s.restTill = s.origin + s.wheel.deadline()*tickNS
 	}
 	next := int64(-1)
@@ -108,6 +109,6 @@ func (nudge) Do() {}
 // leaveTeam is the end of a member: it rests for ever.
 func (s *Scheduler) leaveTeam() {
 	if s.team != nil {
-		s.lieDown()
+		s.lieDown(false)
 	}
 }

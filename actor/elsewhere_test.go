@@ -1,0 +1,192 @@
+package actor_test
+
+import (
+	"context"
+	"runtime"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"go.uber.org/zap"
+
+	"github.com/gotasklet/tasklet/actor"
+	"github.com/gotasklet/tasklet/mailbox"
+	"github.com/gotasklet/tasklet/scheduler"
+)
+
+// A supervisor gives up an incarnation that has not arrived yet, because its scheduler is held, and starts the next: only that one
+// reads the ref.
+func TestGivenUpBeforeItArrived(t *testing.T) {
+	cfg := actor.Config{Schedulers: 2, Logger: zap.NewNop(), StallAfter: -1}
+	err := actor.Run(context.Background(), cfg, func(t0 *actor.Tasklet) error {
+		held, release := make(chan struct{}), make(chan struct{})
+		actor.Go(t0, func(*actor.Tasklet) error { close(held); <-release; return nil }, actor.OnScheduler(1))
+		_, _ = actor.Await(t0, func(context.Context) (int, error) { <-held; return 0, nil })
+		ref := actor.NewRef[int]()
+		var read atomic.Int32
+		body := actor.Handle(ref, func(_ *actor.Tasklet, n int) error { read.Add(int32(n)); return nil })
+		opts := []actor.Option{actor.OnScheduler(1), actor.Supervised(func(actor.Exit) {})}
+		first := actor.StartTasklet(t0, body, opts...)
+		require.NoError(t, ref.Send(t0, 1))
+		require.NoError(t, actor.StopChild(t0, first, actor.BrutalKill))
+		second := actor.StartTasklet(t0, body, opts...)
+		close(release)
+		require.NoError(t, ref.Send(t0, 2))
+		ref.Close()
+		require.NoError(t, second.Join(t0))
+		require.ErrorIs(t, first.Join(t0), actor.ErrKilled)
+		require.Equal(t, int32(3), read.Load())
+		return nil
+	})
+	var stop *actor.StopError
+	require.ErrorAs(t, err, &stop)
+	require.Len(t, stop.Leaked, 1)
+	var p *actor.PanicError
+	require.NotErrorAs(t, err, &p)
+}
+
+// A scheduler that has crashed still does its part of the stop, with its times: the kill of a child on another becomes hard.
+func TestStopByACrashedScheduler(t *testing.T) {
+	for _, virtual := range []bool{true, false} {
+		synctest.Test(t, func(t *testing.T) {
+			cfg := actor.Config{Schedulers: 2, Logger: zap.NewNop()}
+			if virtual {
+				cfg.Clock = scheduler.NewVirtualClock(time.Time{})
+			}
+			var took time.Duration
+			err := actor.Run(context.Background(), cfg, func(t0 *actor.Tasklet) error {
+				actor.Go(t0, func(c *actor.Tasklet) error {
+					begin := c.System().Now()
+					for c.Err() == nil && took < time.Minute {
+						func() {
+							defer func() { _ = recover() }()
+							c.Sleep(time.Hour)
+						}()
+						took = c.System().Now().Sub(begin)
+					}
+					return nil
+				}, actor.Shutdown(3*time.Second), actor.OnScheduler(1))
+				t0.Sleep(time.Second)
+				t0.Task().Scheduler().InjectFunc(func() { panic("boom") })
+				return wait(t0)
+			})
+			var p *actor.PanicError
+			require.ErrorAs(t, err, &p)
+			require.InDelta(t, 4, took.Seconds(), 0.1)
+		})
+	}
+}
+
+// Rule 32: a start that fails on another scheduler is told of when all is undone, also if the starter's time ends meanwhile.
+func TestFailedStartElsewhereIsUndone(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		cfg := actor.Config{Schedulers: 2, Logger: zap.NewNop()}
+		err := actor.Run(context.Background(), cfg, func(t0 *actor.Tasklet) error {
+			ref := actor.NewRef[int]()
+			ref.OnEnd(func() { time.Sleep(time.Minute) })
+			limit, cancel := actor.WithTimeout(t0, time.Second)
+			defer cancel()
+			c, err := actor.StartChild(limit, t0, actor.HandleInit(ref, func(*actor.Tasklet) (func(*actor.Tasklet, int) error, error) {
+				return nil, errBoom
+			}), actor.OnScheduler(1))
+			require.ErrorIs(t, err, errBoom)
+			require.True(t, c.HasFinished())
+			require.Empty(t, t0.Children())
+			return nil
+		})
+		require.NoError(t, err)
+	})
+}
+
+// If the starter's time ends first, a start that fails afterwards is an end as any other: the supervisor is told. One of the two it is.
+func TestStartElsewhereIsToldOfOnce(t *testing.T) {
+	cfg := actor.Config{Schedulers: 2, Logger: zap.NewNop(), StallAfter: -1}
+	require.NoError(t, actor.Run(context.Background(), cfg, func(t0 *actor.Tasklet) error {
+		for n := range 500 {
+			var ends atomic.Int32
+			ctx, cancel := context.WithCancel(t0)
+			go func() {
+				for range n % 40 {
+					runtime.Gosched()
+				}
+				cancel()
+			}()
+			c, err := actor.StartChild(ctx, t0, actor.HandleInit(actor.NewRef[int](), func(c *actor.Tasklet) (func(*actor.Tasklet, int) error, error) {
+				return nil, errBoom
+			}), actor.OnScheduler(1), actor.Supervised(func(actor.Exit) { ends.Add(1) }))
+			_ = c.Join(t0)
+			t0.Yield()
+			require.Error(t, err)
+			for !c.HasFinished() {
+				t0.Yield()
+			}
+			t0.Sleep(time.Millisecond)
+			told := int32(0)
+			if err != errBoom {
+				told = 1
+			}
+			require.Equal(t, told, ends.Load(), "%v", err)
+		}
+		return nil
+	}))
+}
+
+// Rule 21: who sees that a tasklet of another scheduler has finished does not see it in the tree any more.
+func TestFinishedElsewhereIsOutOfTheTree(t *testing.T) {
+	cfg := actor.Config{Schedulers: 2, Logger: zap.NewNop(), StallAfter: -1}
+	require.NoError(t, actor.Run(context.Background(), cfg, func(t0 *actor.Tasklet) error {
+		for range 5000 {
+			c := actor.Go(t0, func(*actor.Tasklet) error { return errBoom }, actor.OnScheduler(1))
+			for !c.HasFinished() {
+				runtime.Gosched()
+			}
+			require.Empty(t, t0.Children())
+		}
+		return nil
+	}))
+}
+
+// Timer.Stop says false if the message has been moved into the mailbox of another scheduler, though the timer's own has not heard yet.
+func TestTimerStopAfterTheMessageWasTaken(t *testing.T) {
+	cfg := actor.Config{Schedulers: 2, Logger: zap.NewNop(), StallAfter: -1}
+	require.NoError(t, actor.Run(context.Background(), cfg, func(t0 *actor.Tasklet) error {
+		var read atomic.Int32
+		ref := actor.NewRef[int](actor.MailboxLen(1))
+		require.NoError(t, ref.Send(t0, 1))
+		tm := actor.SendAfter(t0, 0, ref, 2)
+		actor.StartTasklet(t0, actor.Read(ref, func(_ *actor.Tasklet, in *mailbox.Mailbox[int]) error {
+			for range in.Receive() {
+				read.Add(1)
+			}
+			return nil
+		}), actor.OnScheduler(1))
+		for read.Load() < 2 { // without giving up control
+			runtime.Gosched()
+		}
+		require.False(t, tm.Stop())
+		require.False(t, tm.Stop())
+		return nil
+	}))
+}
+
+// Who joins a ref and finds no tasklet yet, but is so slow that it waits only when that has come and its body has ended, is told too.
+func TestRefJoinBetweenBodyAndFinish(t *testing.T) {
+	across(t, 2, func(t *testing.T, t0 *actor.Tasklet) {
+		for n := range 2 {
+			ref := actor.NewRef[int]()
+			c := actor.StartTasklet(t0, actor.Read(ref, func(c *actor.Tasklet, _ *mailbox.Mailbox[int]) error {
+				c.Defer(func() { c.Sleep(time.Minute) })
+				return nil
+			}), actor.OnScheduler(n))
+			t0.Sleep(time.Second)
+			require.True(t, ref.IsDead())
+			limit, cancel := actor.WithTimeout(t0, time.Hour)
+			require.NoError(t, actor.WaitDead(ref, limit))
+			cancel()
+			require.True(t, c.HasFinished())
+			require.NoError(t, ref.Join(t0))
+		}
+	})
+}
