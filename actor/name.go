@@ -13,7 +13,14 @@ func (t *Tasklet) Name() string {
 	if x := t.ex.Load(); x != nil && x.name != "" {
 		return x.name
 	}
-	return functionName(t.inst.source()) + "#" + strconv.FormatUint(uint64(t.num), 10)
+	return functionName(t.source()) + "#" + strconv.FormatUint(uint64(t.num), 10)
+}
+
+func (t *Tasklet) source() any {
+	if x := t.ex.Load(); x != nil && x.source != nil {
+		return x.source
+	}
+	return t.inst.source()
 }
 
 // Path is the names from the root down, "/shop/orders/worker-3".
@@ -32,7 +39,7 @@ func (t *Tasklet) appendPath(path []byte) []byte {
 	if x := t.ex.Load(); x != nil && x.name != "" {
 		return append(path, x.name...)
 	}
-	path = append(path, functionName(t.inst.source())...)
+	path = append(path, functionName(t.source())...)
 	path = append(path, '#')
 	return strconv.AppendUint(path, uint64(t.num), 10)
 }

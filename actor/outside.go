@@ -38,6 +38,7 @@ type await struct {
 	cancel context.CancelCauseFunc
 	place  scheduler.Waiter
 	wake   scheduler.WakeUp
+	lost   chan struct{} // of a simulation: nobody is told but by Interrupt; closed when f has returned. Else nil
 
 	// Owned by the scheduler.
 	returned bool // f has
@@ -48,22 +49,38 @@ type await struct {
 func newAwait(t *Tasklet) *await {
 	a := &await{t: t}
 	a.ctx, a.cancel = context.WithCancelCause(t.sys.plain)
-	if t.sys.seeded {
+	if sim := t.sys.sim; sim != nil && sim.Lost != nil && sim.Lost(t) {
+		a.lost = make(chan struct{})
+	} else if t.sys.seeded {
 		t.sys.awaits = append(t.sys.awaits, a)
 	}
 	return a
 }
 
 // Interrupt is called when t is killed.
-func (a *await) Interrupt() { a.cancel(ErrKilled) }
+func (a *await) Interrupt() {
+	a.cancel(ErrKilled)
+	if a.lost != nil {
+		go func() {
+			<-a.lost
+			a.t.sys.sched.Inject(a)
+		}()
+	}
+}
 
 // over is called on the other goroutine, last.
-func (a *await) over() { a.t.sys.sched.Inject(a) }
+func (a *await) over() {
+	if a.lost != nil {
+		close(a.lost)
+		return
+	}
+	a.t.sys.sched.Inject(a)
+}
 
 // Do is the end of the wait, on the scheduler. With a seed it is only noted: see takeAwaits.
 func (a *await) Do() {
 	a.returned = true
-	if !a.t.sys.seeded {
+	if !a.t.sys.seeded || a.lost != nil {
 		a.finish()
 	}
 }
@@ -110,7 +127,7 @@ func Pipe[M, R any](t *Tasklet, f func(context.Context) (R, error), to Ref[M], m
 	var v R
 	var err error
 	var d delivery[M]
-	d.init(t, l, func() { a.cancel(ErrKilled) })
+	d.init(t, l, a.Interrupt)
 	sched.AwaitOutside(1)
 	a.then = func() {
 		sched.AwaitOutside(-1)

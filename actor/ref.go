@@ -87,6 +87,7 @@ type refLine interface {
 	current() *Tasklet
 	path() string
 	ended()
+	pretendFull(full func() bool)
 }
 
 // NewRef makes a ref before its tasklet: it can be handed out, and takes messages up to its capacity. Options: Name,

@@ -50,6 +50,9 @@ func (t *Tasklet) start(p Spawner, op string, opts []Option, allowed optionSet) 
 	if daemon {
 		parent = s.daemons
 	}
+	if s.sim != nil {
+		s.sim.begin(t)
+	}
 	t.phase = living
 	if _, ok := t.inst.(initer); ok {
 		t.phase = starting
@@ -116,6 +119,9 @@ func (t *Tasklet) arrive(l refLine) {
 	}
 	if l != nil {
 		l.open(t)
+		if t.sys.sim != nil {
+			t.sys.sim.opened(t, l)
+		}
 		if _, waits := t.inst.(interface{ waitsFirst() }); waits && t.phase == living && l.idle() {
 			return
 		}

@@ -33,6 +33,8 @@ type Config struct {
 	// OnEvent is told of all events, in order, one call at a time, on whatever goroutine. It may kill and close, but not block: the
 	// scheduler may be waiting for it. If it panics, it is not called again.
 	OnEvent func(Event)
+	// Simulation is for package actortest; nil: nothing is simulated. It needs a Seed and a virtual clock.
+	Simulation *Simulation
 }
 
 // System is a tree of tasklets with the scheduler that runs them. Start makes one that lives beside the rest of a program; Run
@@ -49,6 +51,7 @@ type System struct {
 	log     *zap.Logger
 	start   time.Time
 	real    bool          // the clock is not virtual
+	sim     *Simulation   // nil, but in tests
 	done    chan struct{} // closed when the scheduler's goroutine has ended
 
 	// stopping is closed when the stop of the root begins: its body has ended, or a kill was asked for, which it may not get as
@@ -85,7 +88,7 @@ func newSystem(ctx context.Context, cfg Config, main instance) (*System, error) 
 		name = "tasklet"
 	}
 	checkName("Config.Name", name)
-	s := &System{name: name, ctx: ctx, plain: context.WithoutCancel(ctx), done: make(chan struct{}), stopping: make(chan struct{}), seeded: cfg.Seed != 0}
+	s := &System{name: name, sim: cfg.Simulation, ctx: ctx, plain: context.WithoutCancel(ctx), done: make(chan struct{}), stopping: make(chan struct{}), seeded: cfg.Seed != 0}
 	if s.seeded {
 		s.rand = rand.New(rand.NewPCG(cfg.Seed, 1))
 		binary.BigEndian.PutUint64(s.id[:], s.rand.Uint64())
@@ -446,6 +449,7 @@ func (s *System) hooks() scheduler.Hooks {
 	if s.seeded {
 		h.Idle = s.takeAwaits
 	}
+	s.sim.hooks(&h)
 	return h
 }
 

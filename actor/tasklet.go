@@ -75,6 +75,7 @@ type extra struct {
 	shutdown   time.Duration // 0: the default
 	supervised func(Exit)
 	together   time.Duration // see StopTogether; 0: one after the other
+	source     any           // what the name is derived from, if it is not the body's function; see Simulation
 	before     *Tasklet      // the sibling before which t is placed; nil: at the end
 
 	// killedAt is ns on the clock, of the last kill; 0: never. Written by whoever kills, read by those who show it: nothing else

@@ -34,9 +34,10 @@ type ext[M any] struct {
 	// Owned by home.
 	line    scheduler.Line // of senders that wait for room; an Item is an *Envelope[M]
 	free    *Envelope[M]
-	low     uint32  // when the reader has left fewer, letIn has something to do
-	spare   ring[M] // what in becomes next
-	evicted uint64  // messages that home dropped: nothing is dropped before ext was needed to find out that there is no room
+	low     uint32      // when the reader has left fewer, letIn has something to do
+	spare   ring[M]     // what in becomes next
+	evicted uint64      // messages that home dropped: nothing is dropped before ext was needed to find out that there is no room
+	pretend func() bool // see PretendFull; else nil
 
 	// mu protects the following. Before the first Open, all of the mailbox.
 	mu      sync.Mutex
@@ -99,7 +100,7 @@ func (m *Mailbox[M]) enter(v M, ticket Ticket, onFull Policy) (wait *ext[M], err
 	x.mu.Lock()
 	home := m.home.Load()
 	switch {
-	case m.state.Load() != stateOpen:
+	case m.Closed():
 		x.mu.Unlock()
 		return nil, ErrClosed
 	case home == nil && !x.early && m.policy != Unbounded:

@@ -107,6 +107,7 @@ const never = math.MaxUint32
 const (
 	stateOpen   = iota
 	stateClosed // no more sends; what is queued can still be read
+	stateMoody  // open; a local send asks first whether it is to find m full. See PretendFull
 )
 
 // New makes a mailbox. It panics if cfg is invalid, naming the field.
@@ -181,7 +182,7 @@ func (m *Mailbox[M]) Hold() {
 // Close lets no more messages in; what is queued is still read, then the reader is told. Parked senders get ErrClosed. From any
 // goroutine. Closing twice does nothing.
 func (m *Mailbox[M]) Close() {
-	if !m.state.CompareAndSwap(stateOpen, stateClosed) {
+	if m.state.Swap(stateClosed) == stateClosed {
 		return
 	}
 	if home := m.home.Load(); home != nil {
@@ -228,13 +229,16 @@ func (m *Mailbox[M]) wakeReader() {
 func (m *Mailbox[M]) Reopen() {
 	if m.state.CompareAndSwap(stateClosed, stateOpen) {
 		if x := m.ext.Load(); x != nil {
+			if x.pretend != nil {
+				m.state.CompareAndSwap(stateOpen, stateMoody)
+			}
 			m.letIn(x)
 		}
 	}
 }
 
 // Closed reports whether m takes no more messages. From any goroutine.
-func (m *Mailbox[M]) Closed() bool { return m.state.Load() != stateOpen }
+func (m *Mailbox[M]) Closed() bool { return m.state.Load() == stateClosed }
 
 // Drained reports whether m is closed and empty: there will be nothing to read. On home.
 func (m *Mailbox[M]) Drained() bool {

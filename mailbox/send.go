@@ -85,10 +85,10 @@ func (m *Mailbox[M]) onFull(try bool) Policy {
 // offer puts v into the queue. If there is no room, onFull says what is to be done; for Block, it reports that the sender has to
 // wait. On home.
 func (m *Mailbox[M]) offer(v M, ticket Ticket, onFull Policy) (wait bool, err error) {
-	if m.state.Load() != stateOpen {
+	if m.Closed() {
 		return false, ErrClosed
 	}
-	if m.full() && !m.reclaim() {
+	if m.full() && !m.reclaim() || m.state.Load() == stateMoody && m.seemsFull(onFull) {
 		switch onFull {
 		case Block:
 			return true, nil

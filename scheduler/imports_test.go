@@ -22,7 +22,8 @@ import (
 //	scheduler <- mailbox <- actor <- supervisor, registry <- examples
 //
 // A part is a folder at the top; its sub-packages (scheduler/netio, actor/actortest) belong to it,
-// may import each other, and keep to the arrows of their part.
+// may import each other, and keep to the arrows of their part. actor/actortest is for tests only: no program imports it, and actor
+// itself only in its tests.
 
 const modulePath = "github.com/gotasklet/tasklet"
 

@@ -38,6 +38,17 @@ func (q *runQueue) popAny(r *rand.Rand) *Task {
 	return q.pop()
 }
 
+// popAt takes the i-th oldest, of those there are; the others keep their order. It takes the longer the larger i is.
+func (q *runQueue) popAt(i uint) *Task {
+	mask := uint(len(q.ring) - 1)
+	t := q.ring[(q.head+i)&mask]
+	for ; i > 0; i-- {
+		q.ring[(q.head+i)&mask] = q.ring[(q.head+i-1)&mask]
+	}
+	q.ring[q.head] = t
+	return q.pop()
+}
+
 // trim gives back the memory of a burst. Called when the scheduler is about to sleep, so the queue is empty.
 func (q *runQueue) trim() {
 	if len(q.ring) > 1<<14 && q.n == 0 {

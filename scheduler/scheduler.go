@@ -49,6 +49,18 @@ type Hooks struct {
 	// Check is called between two activations in builds with the tag tasklet_check, and never in others: see [Scheduler.Check]. An
 	// error ends the scheduler. size says how much it looked at; after a large one it is called less often.
 	Check func() (size int, err error)
+
+	// The following are for simulations that decide what is else left to chance, as package actortest does. They cost nothing
+	// where they are nil: without a Seed the first is not even looked at, the others are far from where tasks are switched.
+
+	// Order, with a Seed, is asked instead of the seed which of the n ready tasks is the next, also for n = 1; 0 is the one
+	// that has been ready longest. The others keep their order.
+	Order func(n int) int
+	// Settled is called when nothing is ready and nothing outside is awaited, before anything else is done about that: before a virtual
+	// clock jumps. Once until something is ready again, and it may make something ready.
+	Settled func()
+	// Late gives by how much a virtual clock jumps too far, so that timers are late; 0 or more.
+	Late func() time.Duration
 }
 
 // Scheduler runs tasks, one at a time, each until it parks or returns. New makes one, Run is its loop.
@@ -79,6 +91,7 @@ type Scheduler struct {
 	spare    int     // how many these are
 	yielded  bool    // gave way to other goroutines since something was ready
 	quiet    bool    // Quiescent was called since something was ready
+	settled  bool    // Settled was called since something was ready
 	stopping bool    // since Stop or a panic: the loop ends
 	ending   bool    // after that: unwind has what is ready served, see last
 	calls    int     // of tasks without a coroutine while ending
@@ -187,7 +200,7 @@ func (s *Scheduler) next() *Task {
 			return s.last()
 		}
 		if t := s.pop(); t != nil {
-			s.yielded, s.quiet = false, false
+			s.yielded, s.quiet, s.settled = false, false, false
 			s.current = t
 			s.watch.note(t.id, s.tick)
 			return t
@@ -199,6 +212,9 @@ func (s *Scheduler) next() *Task {
 func (s *Scheduler) pop() *Task {
 	if s.draw == nil {
 		return s.ready.pop()
+	}
+	if h := s.hooks.Order; h != nil && s.ready.n > 0 && s.fatal == nil { // it may be what has panicked
+		return s.ready.popAt(uint(h(int(s.ready.n))))
 	}
 	return s.ready.popAny(s.draw)
 }
@@ -419,8 +435,17 @@ func (s *Scheduler) idle() {
 	if s.ready.n > 0 || s.stopping { // stopping: a timer or a chore has panicked
 		return
 	}
+	if s.hooks.Settled != nil && s.outside == 0 && !s.settled {
+		s.settled = true
+		s.settledHook()
+		return
+	}
 	if s.clock.virtual() && s.wheel.n > 0 && s.outside == 0 {
-		s.clock.jump(s.origin + s.wheel.deadline()*tickNS)
+		at := s.origin + s.wheel.deadline()*tickNS
+		if h := s.hooks.Late; h != nil {
+			at += int64(h())
+		}
+		s.clock.jump(at)
 		s.expire()
 		return
 	}
@@ -448,6 +473,11 @@ func (s *Scheduler) idle() {
 func (s *Scheduler) idleHook() {
 	defer s.caught()
 	s.hooks.Idle()
+}
+
+func (s *Scheduler) settledHook() {
+	defer s.caught()
+	s.hooks.Settled()
 }
 
 func (s *Scheduler) quiescent() {

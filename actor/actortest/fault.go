@@ -1,0 +1,259 @@
+package actortest
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/gotasklet/tasklet/actor"
+	"github.com/gotasklet/tasklet/scheduler"
+)
+
+// A Fault is something that goes wrong on purpose in a run of Explore, at moments drawn from the seed. Which kinds do is said by
+// [Faults]; who may meet with them, by [Victims].
+type Fault uint8
+
+const (
+	// Kill kills a tasklet where it is parked, or waits for messages or a time.
+	Kill Fault = iota
+	// HandlerPanic lets a handler, or a round of an Every, AtRate or Loop, panic with [Injected] instead of being called.
+	HandlerPanic
+	// FullMailbox lets a send find the mailbox full: it parks for a moment, fails with mailbox.ErrFull, or drops a message, as the
+	// policy says. A send that could never go on if the mailbox were full is refused with a *actor.DeadlockError.
+	FullMailbox
+	// LateTimer lets the virtual clock jump up to a second too far, so that what is due then is late, as on a machine that is busy.
+	LateTimer
+	// LostWakeUp lets the result of an Await or a Pipe get lost, so that whoever waits for it waits until it is killed. No program can
+	// bear that but by being stopped from outside: it is for seeing that a test notices.
+	LostWakeUp
+	faultKinds
+)
+
+// String gives the constant's name.
+func (f Fault) String() string {
+	if f >= faultKinds {
+		return fmt.Sprintf("Fault(%d)", uint8(f))
+	}
+	return [...]string{"Kill", "HandlerPanic", "FullMailbox", "LateTimer", "LostWakeUp"}[f]
+}
+
+// Injected is the value of the panics that HandlerPanic makes. Failures with it do not fail a test.
+type Injected struct{ Path string } // of the tasklet
+
+func (i Injected) Error() string { return "injected by actortest at " + i.Path }
+
+// A plan is all that is left to chance in a run. Everything that could be decided this way or that is a decision: decisions have
+// numbers, in the order in which they come up, and each is drawn from the seed and its number alone. So one can be left at its
+// default (the task that has been ready longest goes first, nothing goes wrong) without changing what the others draw.
+//
+// Owned by the scheduler of the run.
+type plan struct {
+	// Set when it is made, then read-only.
+	seed    uint64             // 0: everything is at its default
+	only    map[int]bool       // if not nil, the decisions that may differ from their default
+	shuffle uint64             // one decision in so many about the order differs
+	every   [faultKinds]uint64 // one in so many about a fault; 0: none
+
+	next int // number of the next decision
+	left [faultKinds]int
+	acts []act
+}
+
+// act is a decision that differed from its default.
+type act struct {
+	n    int
+	at   time.Duration // since the start of the run
+	text string
+}
+
+// newPlan gives the plan of a seed. How often things happen depends on the seed too: a race that needs one change at one moment is
+// found by those who change little, one that needs a mess by the others.
+func newPlan(seed uint64, faults [faultKinds]bool, only map[int]bool) *plan {
+	p := &plan{seed: seed, only: only}
+	if seed == 0 {
+		return p
+	}
+	h := mix(seed, 0)
+	p.shuffle = []uint64{1, 1, 2, 4, 16, 64}[h%6]
+	for k := range faults {
+		if h = mix(h, 1); faults[k] {
+			p.every[k] = []uint64{1, 4, 16, 64, 256, 1024}[h%6]
+			p.left[k] = int(1 + h>>32%4)
+		}
+	}
+	return p
+}
+
+// mix is a hash of two numbers (the finalizer of splitmix64).
+func mix(a, b uint64) uint64 {
+	z := a + (b+1)*0x9e3779b97f4a7c15
+	z = (z ^ z>>30) * 0xbf58476d1ce4e5b9
+	z = (z ^ z>>27) * 0x94d049bb133111eb
+	return z ^ z>>31
+}
+
+// draw makes the next decision: act says whether it may differ from the default, which one in every do; h is a number to draw the rest
+// from.
+func (p *plan) draw(every uint64) (n int, h uint64, differs bool) {
+	if p.seed == 0 || every == 0 {
+		return 0, 0, false
+	}
+	n = p.next
+	p.next++
+	if p.only != nil && !p.only[n] {
+		return n, 0, false
+	}
+	h = mix(p.seed, uint64(n)+1)
+	return n, mix(h, 0), h%every == 0
+}
+
+// order draws which of n ready tasks is the next.
+func (s *session) order(n int) int {
+	s.mayKill()
+	if n == 1 {
+		return 0
+	}
+	at, h, differs := s.plan.draw(s.plan.shuffle)
+	i := int(h % uint64(n))
+	if !differs || i == 0 {
+		return 0
+	}
+	s.did(at, "of %d ready tasklets, that which became ready %s goes first", n, nth(i+1))
+	return i
+}
+
+func nth(i int) string {
+	switch i {
+	case 2:
+		return "second"
+	case 3:
+		return "third"
+	}
+	return fmt.Sprint(i, "th")
+}
+
+func (s *session) did(n int, format string, args ...any) {
+	s.plan.acts = append(s.plan.acts, act{n, s.since(), fmt.Sprintf(format, args...)})
+}
+
+// fault draws whether a fault of this kind happens now.
+func (s *session) fault(k Fault) (n int, h uint64, yes bool) {
+	if s.root == nil {
+		return 0, 0, false // the scheduler may or may not come to rest before the root is there: that is no decision
+	}
+	n, h, yes = s.plan.draw(s.plan.every[k])
+	return n, h, yes && s.plan.left[k] > 0
+}
+
+// mayKill kills one of those that wait, or nobody.
+func (s *session) mayKill() {
+	n, h, yes := s.fault(Kill)
+	if !yes {
+		return
+	}
+	var waiting []*actor.Tasklet
+	for t := range s.root.Tree() {
+		if s.isVictim(t) && waits(t.Task()) {
+			waiting = append(waiting, t)
+		}
+	}
+	if len(waiting) == 0 {
+		return
+	}
+	t := waiting[h%uint64(len(waiting))]
+	s.hit(Kill)
+	s.did(n, "kill %s, %s", t.Path(), where(t))
+	t.Kill()
+}
+
+func waits(t *scheduler.Task) bool {
+	pending, _ := t.Killed()
+	return !pending && (t.State() == scheduler.Parked || t.State() == scheduler.Idle)
+}
+
+func where(t *actor.Tasklet) string {
+	if kind, _, _ := t.Task().Waits(); kind != scheduler.NotParked {
+		return "parked in " + kind.String()
+	}
+	return "idle"
+}
+
+// hit counts a fault. What happens from now on may be its consequence.
+func (s *session) hit(k Fault) {
+	s.plan.left[k]--
+	s.mu.Lock()
+	s.met[k] = true
+	s.mu.Unlock()
+}
+
+// isVictim reports whether t may meet with a fault.
+func (s *session) isVictim(t *actor.Tasklet) bool {
+	return t != s.root && !s.probes[t] && s.o.victims(t)
+}
+
+// defaultVictims takes those that do the work: leaves of the tree.
+func defaultVictims(t *actor.Tasklet) bool {
+	if t.Parent() == nil || len(t.Children()) > 0 {
+		return false
+	}
+	kind := t.Info().Kind
+	return kind != "supervisor" && kind != "pool"
+}
+
+func (s *session) mayPanic(t *actor.Tasklet) any {
+	n, _, yes := s.fault(HandlerPanic)
+	if !yes || !s.isVictim(t) {
+		return nil
+	}
+	s.hit(HandlerPanic)
+	s.did(n, "panic in the handler of %s", t.Path())
+	return Injected{t.Path()}
+}
+
+func (s *session) mayBeFull(reader *actor.Tasklet) bool {
+	n, _, yes := s.fault(FullMailbox)
+	if !yes || !s.isVictim(reader) {
+		return false
+	}
+	s.hit(FullMailbox)
+	s.did(n, "the mailbox of %s is full", reader.Path())
+	return true
+}
+
+func (s *session) mayBeLate() time.Duration {
+	n, h, yes := s.fault(LateTimer)
+	if !yes {
+		return 0
+	}
+	d := []time.Duration{time.Millisecond, 10 * time.Millisecond, 100 * time.Millisecond, time.Second}[h%4]
+	s.hit(LateTimer)
+	s.did(n, "the clock jumps %v too far", d)
+	return d
+}
+
+func (s *session) mayBeLost(t *actor.Tasklet) bool {
+	n, _, yes := s.fault(LostWakeUp)
+	if !yes || !s.isVictim(t) && t != s.root {
+		return false
+	}
+	s.hit(LostWakeUp)
+	s.did(n, "nobody tells %s that its call outside has returned", t.Path())
+	return true
+}
+
+// simulation is what the system asks.
+func (s *session) simulation() *actor.Simulation {
+	m := &actor.Simulation{Order: s.order, Settled: s.settled}
+	if s.plan.every[HandlerPanic] > 0 {
+		m.Panic = s.mayPanic
+	}
+	if s.plan.every[FullMailbox] > 0 {
+		m.Full = s.mayBeFull
+	}
+	if s.plan.every[LateTimer] > 0 {
+		m.Late = s.mayBeLate
+	}
+	if s.plan.every[LostWakeUp] > 0 {
+		m.Lost = s.mayBeLost
+	}
+	return m
+}

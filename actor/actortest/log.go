@@ -1,0 +1,94 @@
+package actortest
+
+import (
+	"io"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
+
+	"github.com/gotasklet/tasklet/actor"
+)
+
+// testLog is the log of a test, as long as the test takes any: package testing panics at what comes later.
+type testLog struct {
+	tb testing.TB
+
+	mu   sync.Mutex
+	over bool // mu protects
+}
+
+func (l *testLog) print(text string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if !l.over {
+		// Not Log, which would say the line of the source, of zap.
+		_, _ = io.WriteString(l.tb.Output(), text+"\n")
+	}
+}
+
+func (l *testLog) end() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.over = true
+}
+
+// logger gives a logger whose entries, from level info on, go to l in the form of the trace.
+func (l *testLog) logger(clock func() time.Time) *zap.Logger {
+	return zap.New(&logCore{LevelEnabler: zap.InfoLevel, log: l, start: clock()})
+}
+
+// logCore is a zapcore.Core.
+type logCore struct {
+	zapcore.LevelEnabler
+	log    *testLog
+	start  time.Time
+	fields []zap.Field
+}
+
+func (c *logCore) With(fields []zap.Field) zapcore.Core {
+	with := *c
+	with.fields = slices.Concat(c.fields, fields)
+	return &with
+}
+
+func (c *logCore) Check(e zapcore.Entry, ce *zapcore.CheckedEntry) *zapcore.CheckedEntry {
+	if c.Enabled(e.Level) {
+		return ce.AddCore(e, c)
+	}
+	return ce
+}
+
+func (c *logCore) Write(e zapcore.Entry, fields []zap.Field) error {
+	var b strings.Builder
+	b.WriteString(e.Level.CapitalString() + " " + e.Time.Sub(c.start).String() + " " + e.Message)
+	stack := ""
+	for _, f := range slices.Concat(c.fields, fields) {
+		switch f.Key {
+		case "event":
+			if f.String == "system_start" || f.String == "system_stop" {
+				return nil // the test has begun, and is over
+			}
+		case "error":
+			if f.Interface == actor.ErrGoexit {
+				return nil // that is FailNow or SkipNow; else judge tells
+			}
+			appendFields(&b, []zap.Field{f})
+		case "system", "tasklet", "path", "kind": // the sentence says it, or the test knows
+		case "stack":
+			enc := zapcore.NewMapObjectEncoder()
+			f.AddTo(enc)
+			stack = "\n" + valueText(enc.Fields[f.Key])
+		default:
+			appendFields(&b, []zap.Field{f})
+		}
+	}
+	c.log.print(b.String() + strings.TrimRight(stack, "\n"))
+	return nil
+}
+
+func (c *logCore) Sync() error { return nil }

@@ -1,0 +1,160 @@
+package actortest
+
+import (
+	"errors"
+	"fmt"
+	"reflect"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/gotasklet/tasklet/actor"
+	"github.com/gotasklet/tasklet/scheduler"
+)
+
+// A Probe is a tasklet that keeps what is sent to its ref, for the test to look at. Its methods, but for Ref, are for the tasklet
+// that made it; those that expect something park until it is there, and end the test with FailNow if it does not come. No fault
+// of Explore meets a probe.
+type Probe[M any] struct {
+	// Within is how long, on the system's clock, an expectation waits for something to come; 0: a minute.
+	Within time.Duration
+
+	t   *actor.Tasklet
+	s   *session
+	ref actor.Ref[M]
+
+	// Owned by the scheduler.
+	got     []M
+	seen    int // how many of them were expected
+	arrived scheduler.Event
+}
+
+// NewProbe starts a probe as a child of t. Options are those of actor.Receiver; a capacity is never used up, as a probe handles
+// at once what comes.
+func NewProbe[M any](t *actor.Tasklet, opts ...actor.Option) *Probe[M] {
+	p := &Probe[M]{t: t, s: sessionOf(t, "NewProbe")}
+	opts = append([]actor.Option{actor.Name("probe")}, opts...)
+	p.ref = actor.Receiver(t, p.keep, opts...)
+	p.s.probes[p.ref.Tasklet()] = true
+	return p
+}
+
+func (p *Probe[M]) keep(_ *actor.Tasklet, m M) error {
+	p.got = append(p.got, m)
+	p.arrived.Set()
+	return nil
+}
+
+// Ref is what the others send to.
+func (p *Probe[M]) Ref() actor.Ref[M] { return p.ref }
+
+// Got gives all that has come so far, whether it was expected or not, in order.
+func (p *Probe[M]) Got() []M { return slices.Clone(p.got) }
+
+// Expect waits for the next message, which must be equal to want (reflect.DeepEqual).
+func (p *Probe[M]) Expect(want M) {
+	p.s.tb.Helper()
+	m, ok := p.next(p.within())
+	switch {
+	case !ok:
+		p.fail("expected  %s\n    got       nothing within %v", show(want), p.within())
+	case !reflect.DeepEqual(m, want):
+		p.fail("expected  %s\n    got       %s", show(want), show(m))
+	}
+}
+
+// ExpectMatch waits for the next message, which must be one that match wants, and gives it.
+func (p *Probe[M]) ExpectMatch(match func(M) bool) M {
+	p.s.tb.Helper()
+	m, ok := p.next(p.within())
+	switch {
+	case !ok:
+		p.fail("expected  a message that matches\n    got       nothing within %v", p.within())
+	case !match(m):
+		p.fail("expected  a message that matches\n    got       %s", show(m))
+	}
+	return m
+}
+
+// ExpectNone lets d pass on the system's clock, in which no message may come; with 0, it lets happen what can happen now.
+func (p *Probe[M]) ExpectNone(d time.Duration) {
+	p.s.tb.Helper()
+	if d > 0 {
+		p.t.Sleep(d)
+	}
+	Settle(p.t)
+	if p.seen < len(p.got) {
+		m := p.got[p.seen]
+		p.seen++
+		p.fail("expected  no message for %v\n    got       %s", d, show(m))
+	}
+}
+
+// ExpectExit waits for the end of target, which must be of this kind, and gives it. Of a supervised tasklet, it is the end of this
+// incarnation.
+func (p *Probe[M]) ExpectExit(target *actor.Tasklet, kind actor.ExitKind) actor.Exit {
+	p.s.tb.Helper()
+	ctx, cancel := actor.WithTimeout(p.t, p.within())
+	defer cancel()
+	err := target.Join(ctx)
+	if !target.HasFinished() {
+		p.fail("expected  the end of %s: %v\n    got       after %v it is %s (%v)",
+			target.Path(), kind, p.within(), stateOf(target), err)
+	}
+	var j *actor.JoinError
+	if errors.As(err, &j) {
+		err = j.Cause
+	}
+	x := actor.Exit{Tasklet: target, Path: target.Path(), Kind: actor.KindOf(err), Err: err}
+	if x.Kind != kind {
+		p.fail("expected  the end of %s: %v\n    got       %v: %v", x.Path, kind, x.Kind, err)
+	}
+	return x
+}
+
+func (p *Probe[M]) within() time.Duration {
+	if p.Within > 0 {
+		return p.Within
+	}
+	return time.Minute
+}
+
+// next gives the next message that was not expected yet.
+func (p *Probe[M]) next(within time.Duration) (m M, ok bool) {
+	if p.seen == len(p.got) {
+		ctx, cancel := actor.WithTimeout(p.t, within)
+		defer cancel()
+		for p.seen == len(p.got) {
+			p.arrived.Clear()
+			if err := p.arrived.Wait(ctx); err != nil && p.seen == len(p.got) {
+				return m, false
+			}
+		}
+	}
+	p.seen++
+	return p.got[p.seen-1], true
+}
+
+// fail ends the test.
+func (p *Probe[M]) fail(format string, args ...any) {
+	p.s.tb.Helper()
+	before := ""
+	if n := len(p.got); n > 0 {
+		var texts []string
+		for _, m := range p.got[max(0, n-5):] {
+			texts = append(texts, show(m))
+		}
+		before = fmt.Sprintf("\n    in all    %d messages, at last %s", n, strings.Join(texts, ", "))
+	}
+	p.s.told = true
+	p.s.tb.Fatalf("%s at %v\n    %s%s\n%s", p.ref, p.s.since(), fmt.Sprintf(format, args...), before, p.s.lastEvents())
+}
+
+// show is a message for people.
+func show(m any) string {
+	switch m.(type) {
+	case string, []byte, error, fmt.Stringer:
+		return fmt.Sprintf("%T %q", m, m)
+	}
+	return fmt.Sprintf("%T %+v", m, m)
+}

@@ -1,0 +1,386 @@
+package actortest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/gotasklet/tasklet/actor"
+	"github.com/gotasklet/tasklet/mailbox"
+	"github.com/gotasklet/tasklet/scheduler"
+)
+
+// Run runs f as the root tasklet, named "test", of a system on a virtual clock. When f has returned it lets happen what can happen
+// without time going on, and stops what f has left; the children of f may be left to that. In the plain order, first come first
+// served, and without faults: the same every time.
+//
+// The test fails if, besides what it finds itself,
+//
+//   - something panics, f or another tasklet: at its end, or in one message. (An error that a tasklet returns does not fail the test:
+//     it is a result, for those who join it and for its supervisor.)
+//   - a message is not read: a dead letter;
+//   - tasklets wait for each other, or f for what can't come: a deadlock;
+//   - a tasklet does not stop, or a goroutine is left that the system or one of its tasklets has started;
+//   - a tasklet keeps the scheduler for two seconds: a stall;
+//   - the run takes longer than [Limit].
+//
+// [Allow] takes back some of that. A failed test shows the last events of the run.
+//
+// f, and all tasklets below it, may call tb.FailNow and tb.SkipNow, as package require does: the tasklet and the system end, and then the
+// test. Warnings of the system and of tasklets go to tb.Log.
+func Run(tb testing.TB, f func(t *actor.Tasklet), opts ...Option) {
+	tb.Helper()
+	if f == nil {
+		misuse("Run with a nil function")
+	}
+	s := newSession(tb, newOptions(opts), newPlan(0, [faultKinds]bool{}, nil), 1)
+	s.run(f)
+	for _, p := range s.problems {
+		tb.Errorf("actortest: %s", p.text)
+	}
+	if tb.Failed() && !s.told {
+		tb.Logf("%s", s.lastEvents())
+	}
+	s.log.end()
+	if s.ended() {
+		if tb.Skipped() && !tb.Failed() {
+			tb.SkipNow()
+		}
+		tb.FailNow()
+	}
+}
+
+// TB is that of the test whose system t belongs to: the one given to Run; in a run of Explore one that belongs to the seed, which has to
+// be used there in its place.
+func TB(t *actor.Tasklet) testing.TB { return sessionOf(t, "TB").tb }
+
+// Settle lets everything happen that can happen without time going on: it returns when nobody else is ready and nothing outside
+// is awaited. Only from inside t.
+//
+// A Loop that never waits is always ready, so that Settle never returns.
+func Settle(t *actor.Tasklet) {
+	s := sessionOf(t, "Settle")
+	t.Task().MustRun("Settle")
+	var place scheduler.Waiter
+	s.settling.Add(&place)
+	_ = t.Task().Park(scheduler.Wait{Kind: scheduler.InEvent, In: &place})
+}
+
+// session is one run of a system.
+type session struct {
+	// Set when it is made, then read-only.
+	tb    testing.TB
+	o     *options
+	log   *testLog
+	trace *Trace
+	hook  func(actor.Event) // of Configure
+	cfg   actor.Config
+
+	// Set when f begins; read by others when the run is over, or by way of mu.
+	root *actor.Tasklet
+
+	// Owned by the scheduler.
+	plan     *plan
+	settling scheduler.Line // those in Settle
+	probes   map[*actor.Tasklet]bool
+	told     bool // the last events were printed; read by others when the run is over
+
+	// mu protects the following.
+	mu       sync.Mutex
+	problems []problem
+	goexit   bool // a tasklet ended by runtime.Goexit
+	leaks    bool // an event has told of a tasklet that did not stop
+	met      [faultKinds]bool
+	over     bool // nothing that comes later counts
+}
+
+// problem is a reason why the test fails.
+type problem struct {
+	kind string // in few words, the same for the same kind of problem
+	text string
+}
+
+// stallAfter is long for a test and short for whoever waits for it.
+const stallAfter = 2 * time.Second
+
+func newSession(tb testing.TB, o *options, p *plan, seed uint64) *session {
+	s := &session{tb: tb, o: o, plan: p, trace: o.record, probes: map[*actor.Tasklet]bool{}}
+	s.log = &testLog{tb: tb}
+	if s.trace == nil {
+		s.trace = new(Trace)
+	}
+	s.trace.Reset()
+	clock := scheduler.NewVirtualClock(time.Time{})
+	s.cfg = actor.Config{Name: "test", Clock: clock, Seed: seed, StallAfter: stallAfter}
+	s.cfg.Logger = s.log.logger(clock.Now)
+	for _, f := range o.configure {
+		f(&s.cfg)
+	}
+	s.hook = s.cfg.OnEvent
+	s.cfg.OnEvent, s.cfg.Simulation = s.event, s.simulation()
+	return s
+}
+
+type sessionKey struct{}
+
+func sessionOf(t *actor.Tasklet, op string) *session {
+	if t == nil {
+		misuse("%s of a nil *Tasklet", op)
+	}
+	s, _ := t.System().Attach(sessionKey{}, func() any { return (*session)(nil) }).(*session)
+	if s == nil {
+		misuse("%s of %s: its system was not started by this package", op, t.Path())
+	}
+	return s
+}
+
+// since is the time that the run has taken on its clock.
+func (s *session) since() time.Duration { return s.root.System().Now().Sub(s.trace.begin()) }
+
+// patience is what goroutines have to end, and grace what a system has to stop, both after the run and in real time.
+const patience = time.Second
+
+var grace = 10 * time.Second // a variable for tests
+
+var errLimit = errors.New("actortest: over the time limit")
+
+// run is the whole run. Afterwards problems says what was wrong with it.
+func (s *session) run(f func(*actor.Tasklet)) {
+	ctx, cancel := context.WithCancelCause(context.Background())
+	defer cancel(nil)
+	done := make(chan error, 1)
+	label := newLabel()
+	go func() {
+		setLabel(label)
+		done <- actor.Run(ctx, s.cfg, func(t *actor.Tasklet) error {
+			t.System().Attach(sessionKey{}, func() any { return s })
+			s.mu.Lock()
+			s.root = t
+			s.mu.Unlock()
+			f(t)
+			Settle(t)
+			return nil
+		})
+	}()
+	err, ended := s.await(done, cancel)
+	if ended {
+		s.judge(err)
+		if !s.leaked() { // else there is one at least
+			for _, g := range leftGoroutines(label, patience) {
+				s.problem("goroutine", "goroutines are left when all has stopped: "+g)
+			}
+		}
+	}
+	s.mu.Lock()
+	s.over = true
+	s.mu.Unlock()
+}
+
+// await waits for the end of the run, which is asked for when it takes too long. False: it has not come.
+func (s *session) await(done chan error, cancel context.CancelCauseFunc) (error, bool) {
+	var limit <-chan time.Time
+	if s.o.limit > 0 {
+		timer := time.NewTimer(s.o.limit)
+		defer timer.Stop()
+		limit = timer.C
+	}
+	select {
+	case err := <-done:
+		return err, true
+	case <-limit:
+	}
+	s.problem("time limit", fmt.Sprintf("the run is not over after %v\n%s", s.o.limit, s.tree()))
+	cancel(errLimit)
+	timer := time.NewTimer(grace)
+	defer timer.Stop()
+	select {
+	case err := <-done:
+		return err, true
+	case <-timer.C:
+		s.problem("leak", "the system does not stop, and is left behind\n"+s.tree())
+		return nil, false
+	}
+}
+
+// tree says who is there and what they do.
+func (s *session) tree() string {
+	s.mu.Lock()
+	root := s.root
+	s.mu.Unlock()
+	if root == nil {
+		return "    nobody has begun"
+	}
+	var b strings.Builder
+	for t := range root.Tree() {
+		fmt.Fprintf(&b, "    %s: %s\n", t.Path(), stateOf(t))
+	}
+	return strings.TrimRight(b.String(), "\n")
+}
+
+// stateOf says what t is doing.
+func stateOf(t *actor.Tasklet) string {
+	i := t.Info()
+	text := i.State
+	if i.Wait != scheduler.NotParked {
+		text += " in " + i.Wait.String()
+	}
+	if i.On != "" {
+		text += ", waits for " + i.On
+	}
+	return text
+}
+
+func (s *session) problem(kind, text string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.over {
+		s.problems = append(s.problems, problem{kind, text})
+	}
+}
+
+func (s *session) has(kind string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, p := range s.problems {
+		if p.kind == kind {
+			return true
+		}
+	}
+	return false
+}
+
+// ended reports whether a tasklet has ended the test.
+func (s *session) ended() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.goexit
+}
+
+// leaked reports whether an event has told of a tasklet that did not stop.
+func (s *session) leaked() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.leaks
+}
+
+// judge looks at what actor.Run returned, and says what no event has said.
+func (s *session) judge(err error) {
+	if s.ended() && !s.tb.Failed() && !s.tb.Skipped() {
+		s.problem("goexit", "runtime.Goexit was called, and not by this test's FailNow or SkipNow")
+	}
+	var leaked *actor.StopError
+	if errors.As(err, &leaked) && !s.leaked() {
+		s.problem("leak", leaked.Error())
+	}
+	result := s.result()
+	var panicked *actor.PanicError
+	switch {
+	case result == nil, errors.Is(result, actor.ErrGoexit):
+		var crashed *actor.PanicError
+		if errors.As(err, &crashed) { // not a tasklet, but what the scheduler calls
+			s.problem("panic", fmt.Sprintf("%v\n%s", crashed, crashed.Stack))
+		}
+	case errors.Is(err, errLimit):
+	case errors.As(result, &panicked):
+		if !s.has("panic") {
+			s.problem("panic", fmt.Sprintf("%v\n%s", panicked, panicked.Stack))
+		}
+	case errors.Is(result, actor.ErrKilled) && s.ended():
+	case !s.has("deadlock"):
+		s.problem("end", fmt.Sprintf("the function of the test did not return: %v", result))
+	}
+}
+
+// result is that of the root.
+func (s *session) result() error {
+	if s.root == nil || !s.root.HasFinished() {
+		return nil
+	}
+	err := s.root.Join(context.Background())
+	var j *actor.JoinError
+	if errors.As(err, &j) {
+		return j.Cause
+	}
+	return err
+}
+
+// settled is called when nothing is ready.
+func (s *session) settled() {
+	s.mayKill()
+	s.settling.ReleaseAll()
+}
+
+// event is told of everything.
+func (s *session) event(e actor.Event) {
+	s.trace.Add(e)
+	if s.o.told != nil {
+		s.o.told(e, s.trace.last(1)[0])
+	}
+	if s.hook != nil {
+		s.hook(e)
+	}
+	if e.Kind != actor.EventExit && e.Kind != actor.EventFailure || !errors.Is(e.Err, actor.ErrGoexit) {
+		s.check(e)
+		return
+	}
+	s.mu.Lock()
+	s.goexit = true
+	s.mu.Unlock()
+	e.Tasklet.System().Root().Kill() // the test is over
+}
+
+// check looks whether e is a problem.
+func (s *session) check(e actor.Event) {
+	if e.Kind == actor.EventStopTimeout || e.Kind == actor.EventLeak {
+		s.mu.Lock()
+		s.leaks = true
+		s.mu.Unlock()
+	}
+	if s.o.allows(e) || s.o.told != nil {
+		return
+	}
+	said := line(e, e.Time.Sub(s.trace.begin()))
+	switch e.Kind {
+	case actor.EventExit, actor.EventFailure:
+		var p *actor.PanicError
+		if errors.As(e.Err, &p) && !isInjected(p) {
+			s.problem("panic", said+"\n"+string(p.Stack))
+		}
+	case actor.EventDeadLetter:
+		if !s.explained(e) {
+			s.problem("dead letter", "messages will not be read: "+said)
+		}
+	case actor.EventDeadlock:
+		s.problem("deadlock", "tasklets wait for what can't come: "+said)
+	case actor.EventStall:
+		s.problem("stall", said+"\n"+string(e.Stack))
+	case actor.EventStopTimeout, actor.EventLeak:
+		s.problem("leak", "a tasklet did not stop: "+said)
+	}
+}
+
+func isInjected(p *actor.PanicError) bool {
+	_, ok := p.Value.(Injected)
+	return ok
+}
+
+// explained reports whether a dead letter may come from an injected fault: somebody has gone who would have read it, or there was no
+// room.
+func (s *session) explained(e actor.Event) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.met[Kill] || s.met[HandlerPanic] || s.met[LostWakeUp] ||
+		s.met[FullMailbox] && (errors.Is(e.Err, mailbox.ErrFull) || errors.Is(e.Err, mailbox.ErrDropped))
+}
+
+// lastLines is how many events are shown.
+const lastLines = 20
+
+func (s *session) lastEvents() string {
+	lines := s.trace.last(lastLines)
+	return fmt.Sprintf("the last %d events:\n    %s", len(lines), strings.Join(lines, "\n    "))
+}

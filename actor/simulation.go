@@ -1,0 +1,121 @@
+package actor
+
+import (
+	"time"
+
+	"github.com/gotasklet/tasklet/scheduler"
+)
+
+// Simulation decides what is otherwise left to chance in a system, and makes things go wrong on purpose. It is the seam that
+// package actortest stands on; programs have no use for it. Each function may be nil. All but Lost are called on the scheduler,
+// where they may kill, but not block; what they draw should come from a seed, so that the run can be repeated.
+//
+// A system without one pays nothing: the functions are put in when the system, a tasklet or a mailbox begins.
+type Simulation struct {
+	// Order and Settled are those of scheduler.Hooks.
+	Order   func(n int) int
+	Settled func()
+	// Late gives by how much the timers that are due next are late, on a virtual clock; 0: not at all.
+	Late func() time.Duration
+	// Panic is asked before each message, batch or round of t is handled; if it gives a value, the handler panics with that instead
+	// of being called.
+	Panic func(t *Tasklet) any
+	// Full is asked at each local send to a bounded mailbox that t reads, and reports whether it is to find the mailbox full; see
+	// mailbox.Mailbox.PretendFull.
+	Full func(t *Tasklet) bool
+	// Lost is asked at each Await and Pipe of t, and reports whether t is not to be told when its function has returned, unless
+	// it is killed.
+	Lost func(t *Tasklet) bool
+}
+
+// hooks adds what concerns the scheduler.
+func (m *Simulation) hooks(h *scheduler.Hooks) {
+	if m != nil {
+		h.Order, h.Settled, h.Late = m.Order, m.Settled, m.Late
+	}
+}
+
+// begin is called before t goes into the tree.
+func (m *Simulation) begin(t *Tasklet) {
+	if m.Panic == nil {
+		return
+	}
+	if i, ok := t.inst.(simulated); ok {
+		t.extra().source = t.inst.source() // the name is to be that of the function itself
+		t.inst = i.simulate(func() {
+			if v := m.Panic(t); v != nil {
+				panic(v)
+			}
+		})
+	}
+}
+
+// opened is called when t has begun to read l. On the scheduler.
+func (m *Simulation) opened(t *Tasklet, l refLine) {
+	if m.Full != nil {
+		l.pretendFull(func() bool { return m.Full(t) })
+	}
+}
+
+func (l *line[M]) pretendFull(full func() bool) { l.box.PretendFull(full) }
+
+// simulated is an instance of a body that is called again and again: simulate gives one that calls before first.
+type simulated interface{ simulate(before func()) instance }
+
+// before1 and before2 give f with before called first.
+func before1(before func(), f func(*Tasklet) error) func(*Tasklet) error {
+	return func(t *Tasklet) error { before(); return f(t) }
+}
+
+func before2[A any](before func(), f func(*Tasklet, A) error) func(*Tasklet, A) error {
+	return func(t *Tasklet, a A) error { before(); return f(t, a) }
+}
+
+func (h *handling[M]) simulate(before func()) instance {
+	return &handling[M]{h.l, before2(before, h.f)} // h is the body itself
+}
+
+func (i *initialized[M]) simulate(before func()) instance {
+	if i.what != "" {
+		return i // a supervisor
+	}
+	init := i.init0
+	i.init0 = func(t *Tasklet) (func(*Tasklet, M) error, error) {
+		f, err := init(t)
+		if f != nil {
+			f = before2(before, f)
+		}
+		return f, err
+	}
+	return i
+}
+
+func (r *retrying[M]) simulate(before func()) instance {
+	r.f = before2(before, r.f)
+	return r
+}
+
+func (r *retryingInit[M]) simulate(before func()) instance {
+	r.i.simulate(before)
+	return r
+}
+
+func (b *batching[M]) simulate(before func()) instance {
+	b.f = before2(before, b.f)
+	return b
+}
+
+func (e *every) simulate(before func()) instance {
+	e.f = before1(before, e.f)
+	return e
+}
+
+func (r *atRate) simulate(before func()) instance {
+	r.f = before2(before, r.f)
+	return r
+}
+
+func (l *loop) simulate(before func()) instance {
+	l.f = before1(before, l.f)
+	return l
+}
