@@ -123,12 +123,11 @@ type delegation struct {
 	gen uint32
 }
 
-// fail is called when t has finished.
-func (d delegation) fail(t *Tasklet) {
+// fail is called when t has finished with err, or was given up.
+func (d delegation) fail(t *Tasklet, err error) {
 	if d.c.delegate.Load() != t {
 		return // handed on to somebody else
 	}
-	err := t.result()
 	if err == nil {
 		err = ErrNoReply
 	}
@@ -352,8 +351,12 @@ func (r Reply[R]) Delegate(to *Tasklet) {
 		return // ended meanwhile
 	}
 	d := delegation{&r.c.callBase, r.gen}
-	if to.HasFinished() {
-		d.fail(to)
+	switch marks := to.marks.Load(); {
+	case marks&markFinished != 0:
+		d.fail(to, to.result())
+		return
+	case marks&markLeaked != 0:
+		d.fail(to, ErrKilled)
 		return
 	}
 	x := to.extra()

@@ -415,10 +415,22 @@ func (t *Tasklet) detach() {
 	t.marks.Or(markLeaked)
 	t.sys.unlink(t)
 	t.sys.leak(path)
-	if l := t.inst.line(); l != nil && t.supervised {
+	t.answersNobody()
+	t.sys.emit(Event{Kind: EventStopTimeout, Tasklet: t, Path: path})
+}
+
+// answersNobody is called when t is given up: those who wait for an answer from it are told that none will come, and its ref is left to
+// the next tasklet, or dead.
+func (t *Tasklet) answersNobody() {
+	if l := t.inst.line(); l != nil {
 		l.abandon(t)
 	}
-	t.sys.emit(Event{Kind: EventStopTimeout, Tasklet: t, Path: path})
+	if x := t.ex.Load(); x != nil {
+		for _, d := range x.delegate {
+			d.fail(t, ErrKilled)
+		}
+		x.delegate = nil
+	}
 }
 
 // runDeferred runs the deferred calls, last in first out, and finishes.
@@ -475,7 +487,7 @@ func (t *Tasklet) finish() {
 		x.locals = nil
 		x.cell = nil
 		for _, d := range x.delegate {
-			d.fail(t)
+			d.fail(t, err)
 		}
 		x.delegate = nil
 	}

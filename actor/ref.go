@@ -399,12 +399,17 @@ func (l *line[M]) bodyEnded(t *Tasklet, err error) {
 	}
 }
 
-// abandon takes the line from t, which is supervised and does not end, so that the next can have it.
+// abandon takes the line from t, which does not end: so that the next can have it, if t is supervised; else it is dead.
 func (l *line[M]) abandon(t *Tasklet) {
-	if l.cur.Load() == t && !t.left() {
-		l.box.Settle(&JoinError{t, ErrKilled})
-		t.marks.Or(markLeft)
+	if l.cur.Load() != t || t.left() {
+		return
+	}
+	l.box.Settle(&JoinError{t, ErrKilled})
+	t.marks.Or(markLeft)
+	if t.supervised {
 		l.box.Hold()
+	} else {
+		l.retire()
 	}
 }
 
