@@ -123,12 +123,11 @@ type delegation struct {
 	gen uint32
 }
 
-// fail is called when t has finished.
-func (d delegation) fail(t *Tasklet) {
+// fail is called when t has finished with err, or was given up.
+func (d delegation) fail(t *Tasklet, err error) {
 	if d.c.delegate.Load() != t {
 		return // handed on to somebody else
 	}
-	err := t.result()
 	if err == nil {
 		err = ErrNoReply
 	}
@@ -357,8 +356,8 @@ func (r Reply[R]) Delegate(to *Tasklet) {
 		return // ended meanwhile
 	}
 	d := delegation{&r.c.callBase, r.gen}
-	if !d.enter(to) {
-		d.fail(to)
+	if over, err := d.enter(to); over {
+		d.fail(to, err)
 		return
 	}
 	switch c := r.c.caller; {
@@ -370,13 +369,16 @@ func (r Reply[R]) Delegate(to *Tasklet) {
 	}
 }
 
-// enter makes d a duty of to; false: that has finished.
-func (d delegation) enter(to *Tasklet) bool {
+// enter makes d a duty of to; over: that has finished, or was given up, with err as the result.
+func (d delegation) enter(to *Tasklet) (over bool, err error) {
 	x := to.extra()
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	if to.HasFinished() {
-		return false
+	switch marks := to.marks.Load(); {
+	case marks&markFinished != 0:
+		return true, to.result()
+	case marks&markLeaked != 0:
+		return true, ErrKilled
 	}
 	if len(x.delegate) == cap(x.delegate) {
 		// Those that are over go when there is no room; then there is for as many again, so one costs the same however many there are.
@@ -384,7 +386,7 @@ func (d delegation) enter(to *Tasklet) bool {
 		x.delegate = slices.Grow(x.delegate, len(x.delegate)+1)
 	}
 	x.delegate = append(x.delegate, d)
-	return true
+	return false, nil
 }
 
 // redirect tells the caller, on its scheduler, that it waits for the callee no longer.

@@ -684,3 +684,96 @@ func TestRule30CallerOutlivesSystem(t *testing.T) {
 		require.ErrorIs(t, <-errs, mailbox.ErrClosed)
 	}
 }
+
+// Rule 30, for a tasklet that does not end: when it is given up, those whose requests it has, or shall answer, are told, and those who
+// wait for room or stand in its queue find the ref dead. Nobody waits for what will not come.
+func TestCallOfOneThatIsGivenUp(t *testing.T) {
+	type ask struct{ reply actor.Reply[int] }
+	request := func(r actor.Reply[int]) ask { return ask{r} }
+	for name, stop := range map[string]func(t *actor.Tasklet){
+		"by its parent":   func(*actor.Tasklet) {},
+		"with the others": nil,
+		"by StopChild":    func(p *actor.Tasklet) { _ = actor.StopChild(p, p.Children()[0], 0) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			var j journal
+			cfg := j.config()
+			var errs [4]error
+			var done [4]bool
+			err := actor.Run(context.Background(), cfg, func(t0 *actor.Tasklet) error {
+				ref := actor.NewRef[ask](actor.MailboxLen(1))
+				body := actor.Handle(ref, func(t *actor.Tasklet, a ask) error {
+					for {
+						survive(t)
+					}
+				})
+				front := actor.Receiver(t0, func(t *actor.Tasklet, a ask) error { a.reply.Delegate(ref.Tasklet()); return nil })
+				opts := []actor.Option{}
+				if stop == nil {
+					opts = append(opts, actor.StopTogether(time.Second))
+				}
+				parent := actor.Go(t0, func(p *actor.Tasklet) error {
+					actor.StartTasklet(p, body)
+					p.Sleep(time.Second)
+					if stop != nil {
+						stop(p)
+					}
+					return nil
+				}, opts...)
+				for i, to := range []actor.Ref[ask]{ref, ref, ref, front} {
+					actor.Go(t0, func(t *actor.Tasklet) error {
+						t.Sleep(time.Duration(i+1) * time.Millisecond)
+						_, errs[i] = actor.Call(t, to, request) // without a limit
+						done[i] = true
+						return nil
+					})
+				}
+				_ = parent.Join(t0)
+				t0.Sleep(time.Second)
+				return nil
+			})
+			var leaked *actor.StopError
+			require.ErrorAs(t, err, &leaked)
+			require.Equal(t, [4]bool{true, true, true, true}, done)
+			var je *actor.JoinError
+			require.ErrorAs(t, errs[0], &je, "in hand")
+			require.ErrorIs(t, errs[0], actor.ErrKilled)
+			require.ErrorIs(t, errs[1], mailbox.ErrClosed, "queued")
+			require.ErrorIs(t, errs[2], mailbox.ErrClosed, "waits for room")
+			require.ErrorAs(t, errs[3], &je, "delegated")
+			require.ErrorIs(t, errs[3], actor.ErrKilled)
+		})
+	}
+}
+
+// The same for a caller outside, when the whole system is given up.
+func TestCallOfOneThatOutlivesItsScheduler(t *testing.T) {
+	defer actor.SetPatience(20 * time.Millisecond)()
+	type ask struct{ reply actor.Reply[int] }
+	s, err := actor.Start(actor.Config{Logger: zap.NewNop()})
+	require.NoError(t, err)
+	began := make(chan struct{}, 1)
+	ref := actor.Receiver(s, func(t *actor.Tasklet, _ ask) error {
+		began <- struct{}{}
+		for {
+			survive(t)
+		}
+	}, actor.Shutdown(actor.Infinity))
+	called := make(chan error, 2)
+	for range 2 { // one is in hand, one queued
+		go func() {
+			_, err := actor.Call(context.Background(), ref, func(r actor.Reply[int]) ask { return ask{r} })
+			called <- err
+		}()
+	}
+	<-began
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	var leaked *actor.StopError
+	require.ErrorAs(t, s.Stop(ctx), &leaked)
+	for range 2 {
+		err := <-called
+		var je *actor.JoinError
+		require.True(t, errors.As(err, &je) && errors.Is(err, actor.ErrKilled) || errors.Is(err, mailbox.ErrClosed), "%v", err)
+	}
+}

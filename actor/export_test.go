@@ -12,3 +12,6 @@ func Owned(t *Tasklet) (n int) {
 	}
 	return n
 }
+
+// Watchers is how many watches t knows of.
+func Watchers(t *Tasklet) int { return len(t.extra().watchers) }

@@ -332,7 +332,9 @@ func (s *soak) fail() error {
 
 // run gives a digest of the events.
 func (s *soak) run(steps int, outside int) (digest uint64, err error) {
-	s.draw = rand.New(&lockedSource{src: rand.NewPCG(s.seed, 7)})
+	if s.draw == nil {
+		s.draw = rand.New(&lockedSource{src: rand.NewPCG(s.seed, 7)})
+	}
 	s.trace = fnv.New64a()
 	s.began, s.ended, s.by = map[*actor.Tasklet]int{}, map[*actor.Tasklet]int{}, map[string]*address{}
 	cfg := actor.Config{Clock: scheduler.NewVirtualClock(time.Time{}), Logger: zap.NewNop(), Seed: s.seed, OnEvent: s.event, Schedulers: s.many}
@@ -520,4 +522,39 @@ func TestSoak(t *testing.T) {
 		}
 	}
 	t.Log("seeds:", n)
+}
+
+// byteSource draws what the fuzzer wants, two bytes a number, and then always 0.
+type byteSource struct{ rest []byte }
+
+func (b *byteSource) Uint64() (v uint64) {
+	for i := range 2 { // the high ones: IntN scales by them
+		if len(b.rest) > 0 {
+			v |= uint64(b.rest[0]) << (56 - 8*i)
+			b.rest = b.rest[1:]
+		}
+	}
+	return v | v>>16 | v>>32
+}
+
+// FuzzTasklets is the soak with a fuzzer that draws instead of a seed: what tasklets do to each other, with the invariants after each step,
+// and the account at the end.
+func FuzzTasklets(f *testing.F) {
+	for seed := range uint64(8) {
+		r := rand.New(rand.NewPCG(seed, 11))
+		data := make([]byte, 600)
+		for i := range data {
+			data[i] = byte(r.Uint32())
+		}
+		f.Add(seed, data)
+	}
+	f.Fuzz(func(t *testing.T, seed uint64, data []byte) {
+		if len(data) > 4000 {
+			data = data[:4000]
+		}
+		s := &soak{seed: max(seed, 1), draw: rand.New(&byteSource{data})}
+		if _, err := s.run(min(len(data)/4, 300), 0); err != nil {
+			t.Fatal(err)
+		}
+	})
 }

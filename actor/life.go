@@ -433,10 +433,25 @@ func (t *Tasklet) detach() {
 	}
 	t.sys.unlink(t)
 	t.sys.leak(path)
-	if l := t.inst.line(); l != nil && t.supervised {
+	t.answersNobody()
+	t.sys.emit(Event{Kind: EventStopTimeout, Tasklet: t, Path: path})
+}
+
+// answersNobody is called when t is given up: those who wait for an answer from it are told that none will come, and its ref is left to
+// the next tasklet, or dead.
+func (t *Tasklet) answersNobody() {
+	if l := t.inst.line(); l != nil {
 		l.abandon(t)
 	}
-	t.sys.emit(Event{Kind: EventStopTimeout, Tasklet: t, Path: path})
+	if x := t.ex.Load(); x != nil {
+		x.mu.Lock()
+		delegate := x.delegate
+		x.delegate = nil
+		x.mu.Unlock()
+		for _, d := range delegate {
+			d.fail(t, ErrKilled)
+		}
+	}
 }
 
 // runDeferred runs the deferred calls, last in first out, and finishes.
@@ -562,7 +577,7 @@ func (t *Tasklet) tellEnd(x *extra, exit Exit, from *scheduler.Scheduler) {
 		exit.Path = t.Path()
 	}
 	for _, d := range delegate {
-		d.fail(t)
+		d.fail(t, exit.Err)
 	}
 	rings.ring(from)
 	for _, w := range watchers {

@@ -434,14 +434,18 @@ func (l *line[M]) bodyEnded(t *Tasklet, err error) {
 	}
 }
 
-// abandon takes the line from t, which is supervised and does not end, so that the next can have it. On the scheduler of the
-// supervisor.
+// abandon takes the line from t, which does not end: so that the next can have it, if t is supervised; else it is dead. On the scheduler
+// of the parent.
 func (l *line[M]) abandon(t *Tasklet) {
-	if l.cur.Load() == t && t.marks.Or(markLeft)&markLeft == 0 {
-		l.post(func() {
-			l.box.Settle(&JoinError{t, ErrKilled})
-			l.box.Hold()
-		})
+	if l.cur.Load() != t || t.marks.Or(markLeft)&markLeft != 0 {
+		return
+	}
+	l.post(func() {
+		l.box.Settle(&JoinError{t, ErrKilled})
+		l.box.Hold()
+	})
+	if !t.supervised {
+		l.retire()
 	}
 }
 

@@ -509,6 +509,7 @@ func (s *System) leakTask(task *scheduler.Task) {
 		return
 	}
 	s.leak(t.Path())
+	t.answersNobody() // the scheduler has ended, so nobody else touches what it owned
 	s.emit(Event{Kind: EventLeak, Tasklet: t})
 }
 

@@ -60,7 +60,7 @@ const (
 	markKilled                // the result is ErrKilled, if extra has no other
 	markStopped               // by its parent, not by somebody's Kill
 	markInHand                // it failed while it handled a message
-	markLeft                  // supervised, its body has ended or it was given up: it reads its ref no longer
+	markLeft                  // supervised, its body has ended; or it was given up: it reads its ref no longer
 	markAway                  // started from elsewhere, and not yet arrived on its scheduler
 	markStubborn              // it has recovered a hard kill
 	markPlaced                // it reads a ref, and is in the tree

@@ -201,6 +201,7 @@ func TestRule21WatchCancelled(t *testing.T) {
 		cancel := actor.Watch(t0, a, ref, func(actor.Exit) string { return "cancelled at once" })
 		cancel()
 		cancel()
+		require.Zero(t, actor.Watchers(a), "nothing is left of it")
 		var second func()
 		actor.Watch(t0, a, ref, func(actor.Exit) string { second(); return "first" })
 		second = actor.Watch(t0, a, ref, func(actor.Exit) string { return "cancelled by the first" })

@@ -164,3 +164,35 @@ func TestInjectWhileTheTimerFires(t *testing.T) {
 		}
 	})
 }
+
+// What is injected just when the scheduler falls asleep wakes it: the one that injects next is told by the work itself, so it comes in
+// the moment between the last look at the door and the sleep again and again.
+func TestInjectAsItFallsAsleep(t *testing.T) {
+	rounds := 300_000
+	if testing.Short() || raceEnabled {
+		rounds = 100_000
+	}
+	s := New(Config{})
+	ended := make(chan error, 1)
+	go func() { ended <- s.Run() }()
+	done := make(chan struct{}, 1)
+	late := time.AfterFunc(10*time.Second, func() {
+		t.Error("it sleeps, and what was injected waits")
+		s.InjectFunc(func() {}) // rings again
+	})
+	for i := range rounds {
+		if t.Failed() {
+			break
+		}
+		s.InjectFunc(func() { done <- struct{}{} })
+		for range i % 50 { // not always after the same time
+			_ = i
+		}
+		<-done
+	}
+	late.Stop()
+	s.Stop()
+	if err := <-ended; err != nil {
+		t.Error(err)
+	}
+}
