@@ -548,3 +548,28 @@ func TestStopWhereverItIs(t *testing.T) {
 		return err
 	})
 }
+
+// Rule 22: while the root waits for its children, a start from outside gives a tasklet that has already finished: else a stop might never
+// come to its end.
+func TestStartFromOutsideWhileTheRootStops(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, err := actor.Start(actor.Config{Logger: zap.NewNop()})
+		require.NoError(t, err)
+		hold := make(chan struct{})
+		actor.Go(s, func(t *actor.Tasklet) error {
+			t.Defer(func() { _, _ = actor.Await(t, func(context.Context) (int, error) { <-hold; return 0, nil }) })
+			return forever(t)
+		}, actor.Shutdown(actor.Infinity))
+		synctest.Wait()
+		stopped := make(chan error, 1)
+		go func() { stopped <- s.Stop(context.Background()) }()
+		synctest.Wait()
+		called := false
+		k := actor.Go(s, func(*actor.Tasklet) error { called = true; return nil })
+		require.True(t, k.HasFinished())
+		require.ErrorIs(t, k.Join(context.Background()), actor.ErrStopped)
+		close(hold)
+		require.NoError(t, <-stopped)
+		require.False(t, called)
+	})
+}

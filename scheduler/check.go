@@ -25,7 +25,7 @@ import (
 //   - No parked task has a kill that nobody is about to raise. Who waits for a Mutex waits for somebody.
 //   - Nobody waits in a ring in which no wait can end.
 func (s *Scheduler) Check(tasks iter.Seq2[*Task, bool]) error {
-	c := check{s: s, queued: map[*Task]int{}, lines: map[*Line]bool{}, known: map[*Task]bool{}}
+	c := check{s: s, queued: map[*Task]int{}, lines: map[*Line]bool{}, walks: map[*Task]*Task{}, known: map[*Task]bool{}}
 	c.runQueue()
 	for t := range c.queued {
 		c.task(t, false)
@@ -55,7 +55,8 @@ type check struct {
 	queued   map[*Task]int  // how often each stands in the run queue
 	known    map[*Task]bool // those that were looked at
 	lines    map[*Line]bool
-	outside  int // parked tasks that wait for the outside
+	walks    map[*Task]*Task // from whom the chain through a task was walked
+	outside  int             // parked tasks that wait for the outside
 	problems []error
 }
 
@@ -177,24 +178,23 @@ func (c *check) parked(t *Task) {
 	if k := t.kill.Load(); k&(killSoft|killHard) != 0 && !t.givenUp() && interrupter(t.waiter) == nil && !c.onItsWay(t) {
 		c.bad("%v is parked in %v, and its kill is lost", t, t.kind)
 	}
-	if !t.soft && t.firmRing(len(c.known)+len(c.s.coros)) {
+	if !t.soft && c.firmRing(t) {
 		c.bad("%v waits in a ring that nobody can leave", t)
 	}
 }
 
-// firmRing reports whether t, which is parked, waits for itself in a ring of at most limit waits of which none can end.
-func (t *Task) firmRing(limit int) bool {
-	x := t
-	for range limit {
+// firmRing reports whether t, which is parked, leads into a ring of waits of which none can end. Each chain is walked once.
+func (c *check) firmRing(t *Task) bool {
+	for x := t; ; x = x.waitsOn.Holder {
+		if walk, seen := c.walks[x]; seen {
+			return walk == t
+		}
+		c.walks[x] = t
 		pending, _ := x.Killed()
 		if x.s != t.s || x.state != Parked || x.soft || pending || x.kind == InStop || x.waitsOn == nil || x.waitsOn.Holder == nil {
 			return false
 		}
-		if x = x.waitsOn.Holder; x == t {
-			return true
-		}
 	}
-	return false
 }
 
 func (c *check) idleKill(t *Task) {
@@ -359,8 +359,8 @@ func (c *check) rest() {
 	}
 }
 
-// stepCheck calls Hooks.Check between two activations: after each where there are few tasks, else so rarely that a step costs no more
-// than a look at checkShare of them.
+// stepCheck calls Hooks.Check between two activations: after each where there are few tasks, else so rarely that it looks at a few of them
+// a step.
 func (s *Scheduler) stepCheck() {
 	if s.hooks.Check == nil || s.fatal != nil {
 		return
@@ -369,10 +369,15 @@ func (s *Scheduler) stepCheck() {
 		return
 	}
 	size, err := s.hooks.Check()
-	s.unlooked = size / checkShare
+	if size > fewTasks {
+		s.unlooked = size / looksPerStep
+	}
 	if err != nil {
 		s.crash(fmt.Errorf("internal error: %w", err))
 	}
 }
 
-const checkShare = 64
+const (
+	fewTasks     = 64
+	looksPerStep = 8
+)

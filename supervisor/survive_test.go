@@ -485,3 +485,37 @@ func TestRetryOfACall(t *testing.T) {
 		require.ErrorIs(t, err, mailbox.ErrClosed)
 	})
 }
+
+// Rule 3, again: a normal end lets the restart open the ref once. A close after that, with a crash, goes on draining.
+func TestCloseAndCrashAfterANormalEnd(t *testing.T) {
+	run(t, func(t0 *actor.Tasklet) {
+		ref := actor.NewRef[int]()
+		var got []int
+		body := actor.Handle(ref, func(_ *actor.Tasklet, n int) error {
+			got = append(got, n)
+			if n == 1 {
+				return errCrash
+			}
+			return nil
+		})
+		start(t0, supervisor.Spec{Intensity: 9, Children: []supervisor.Child{{ID: "a", Body: body}}})
+		ref.Close()
+		settle(t0)
+		require.NoError(t, ref.Send(t0, 0), "opened by the restart after the normal end")
+		for i := range 3 {
+			require.NoError(t, ref.Send(t0, i+1))
+		}
+		ref.Close()
+		closed := true
+		watch := actor.Go(t0, func(t *actor.Tasklet) error {
+			for len(got) < 4 {
+				closed = closed && ref.IsClosed()
+				t.Yield()
+			}
+			return nil
+		})
+		require.NoError(t, watch.Join(t0))
+		require.Equal(t, []int{0, 1, 2, 3}, got)
+		require.True(t, closed, "it was open after the crash")
+	})
+}
