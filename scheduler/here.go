@@ -20,7 +20,7 @@ import (
 // whether the caller is a task of any scheduler at all: false for an ordinary goroutine, and for one that a task has started with
 // go or iter.Pull. From any goroutine.
 //
-// It looks through the caller's stack down to the task's Run: 0.1 us for each call on it (measured). [Scheduler.Checkpoint] does
+// It looks through the caller's stack down to the task's Run: less than 0.1 us for each call on it (measured). [Scheduler.Checkpoint] does
 // without as a rule.
 func (s *Scheduler) Here() (t *Task, inside bool) {
 	n := s.spelled()

@@ -241,6 +241,46 @@ func TestDataAndEnd(t *testing.T) {
 	}
 }
 
+// After a read that got little the next one waits for a signal instead of trying. It sees one that came while nobody waited, and that
+// the connection is closed.
+func TestReadAfterLittle(t *testing.T) {
+	for _, kind := range []string{"tcp", "unix"} {
+		run(t, func(b *bench, task *scheduler.Task) {
+			x, y := pair(t, task, kind)
+			other, itsOther := pair(t, task, kind)
+			buf := make([]byte, 100)
+			write := func(c *netio.Conn) {
+				_, err := c.Write([]byte("abc"))
+				require.NoError(t, err)
+			}
+			little := func(c *netio.Conn) {
+				n, err := c.Read(buf)
+				require.NoError(t, err)
+				require.Equal(t, 3, n)
+			}
+			for _, c := range []*netio.Conn{y, itsOther} { // so that both are watched
+				first := x
+				if c == itsOther {
+					first = other
+				}
+				k := b.start(func(*scheduler.Task) { little(first) })
+				parked(task, k)
+				write(c)
+				k.join(task)
+			}
+			for range 10 {
+				write(y)
+				write(itsOther)
+				little(other) // its signal came after that of x, or with it
+				little(x)
+			}
+			require.NoError(t, x.Close())
+			_, err := x.Read(buf)
+			require.ErrorIs(t, err, net.ErrClosed)
+		})
+	}
+}
+
 func TestReset(t *testing.T) {
 	run(t, func(b *bench, task *scheduler.Task) {
 		x, y := plainPair(t, "tcp")

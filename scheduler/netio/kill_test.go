@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"net"
+	"os"
 	"path/filepath"
 	"runtime"
 	"sync/atomic"
@@ -320,6 +321,50 @@ func TestKillWithoutDeadlines(t *testing.T) {
 		require.NotNil(t, k.exit)
 		_, err := c.Read(make([]byte, 1))
 		require.ErrorIs(t, err, net.ErrClosed)
+	})
+}
+
+// generous is a connection on which something comes at the moment at which its Read is interrupted.
+type generous struct {
+	net.Conn
+	interrupted chan bool
+	calls       int
+}
+
+func (g *generous) Read(b []byte) (int, error) {
+	if g.calls++; g.calls > 1 {
+		return 0, io.EOF
+	}
+	<-g.interrupted
+	return copy(b, "abc"), os.ErrDeadlineExceeded
+}
+
+func (g *generous) SetReadDeadline(at time.Time) error {
+	if !at.IsZero() {
+		close(g.interrupted)
+	}
+	return nil
+}
+
+// What has come when a kill interrupts the helper's call is returned, and the kill raised at the next blocking point.
+func TestKillKeepsWhatCame(t *testing.T) {
+	run(t, func(b *bench, task *scheduler.Task) {
+		x, _ := plainPair(t, "tcp")
+		c := netio.Wrap(task, &generous{Conn: x, interrupted: make(chan bool)})
+		var got string
+		k := b.start(func(*scheduler.Task) {
+			buf := make([]byte, 10)
+			n, err := c.Read(buf)
+			require.NoError(t, err)
+			got = string(buf[:n])
+			_, err = c.Read(buf)
+			t.Error("it went on", err)
+		})
+		parked(task, k)
+		k.Kill(false)
+		k.join(task)
+		require.NotNil(t, k.exit)
+		require.Equal(t, "abc", got)
 	})
 }
 
