@@ -119,7 +119,7 @@ func TestExploreSeeds(t *testing.T) {
 			panic("the third")
 		}
 	}, actortest.FirstSeed(0x40))
-	require.Contains(t, report, "seed 0x42 fails, the third of 7")
+	require.Contains(t, report, "seed 0x42 fails, number 3 of 7")
 	require.NoError(t, actortest.Replay(t, "66"))
 	n = 0
 	actortest.Explore(t, 7, func(*actor.Tasklet) { n++ })

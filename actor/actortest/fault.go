@@ -117,18 +117,8 @@ func (s *session) order(n int) int {
 	if !differs || i == 0 {
 		return 0
 	}
-	s.did(at, "of %d ready tasklets, that which became ready %s goes first", n, nth(i+1))
+	s.did(at, "%d of the %d ready tasklets are overtaken by the next", i, n)
 	return i
-}
-
-func nth(i int) string {
-	switch i {
-	case 2:
-		return "second"
-	case 3:
-		return "third"
-	}
-	return fmt.Sprint(i, "th")
 }
 
 func (s *session) did(n int, format string, args ...any) {

@@ -325,3 +325,22 @@ func TestMisuse(t *testing.T) {
 	})
 	require.ErrorContains(t, err, "actortest: TB of /tasklet: its system was not started by this package")
 }
+
+// With the real clock of a bubble, tasklets and goroutines have one time.
+func TestRunRealClock(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		actortest.Run(t, func(t *actor.Tasklet) {
+			tb := actortest.TB(t)
+			start := time.Now()
+			ctx, cancel := actor.WithTimeout(t, 2*time.Hour)
+			defer cancel()
+			_, err := actor.Await(t, func(context.Context) (int, error) { time.Sleep(time.Hour); return 0, nil })
+			require.NoError(tb, err)
+			actortest.Settle(t)
+			require.NoError(tb, ctx.Err())
+			t.Sleep(time.Hour)
+			require.ErrorIs(tb, context.Cause(ctx), context.DeadlineExceeded)
+			require.Equal(tb, 2*time.Hour, time.Since(start))
+		}, actortest.Limit(3*time.Hour), actortest.Configure(func(c *actor.Config) { c.Clock = scheduler.RealClock() }))
+	})
+}
