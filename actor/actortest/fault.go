@@ -177,7 +177,17 @@ func (s *session) hit(k Fault) {
 
 // isVictim reports whether t may meet with a fault.
 func (s *session) isVictim(t *actor.Tasklet) bool {
-	return t != s.root && !s.probes[t] && s.o.victims(t)
+	return t != s.root && !s.probes[t] && s.callVictims(t)
+}
+
+// callVictims calls the function of Victims, on the scheduler's stack, where a panic would take the whole system down.
+func (s *session) callVictims(t *actor.Tasklet) (yes bool) {
+	defer func() {
+		if v := recover(); v != nil {
+			s.problem("panic", scheduler.NewPanicError(v).Error()+", in the function of Victims")
+		}
+	}()
+	return s.o.victims(t)
 }
 
 // defaultVictims takes those that do the work: leaves of the tree.
