@@ -131,7 +131,7 @@ func (e *exploration) report(a *attempt, how string) {
 func command(test string, r replay) string {
 	var names []string
 	for _, part := range strings.Split(test, "/") {
-		names = append(names, "^"+regexp.QuoteMeta(part)+"$")
+		names = append(names, "^"+strings.ReplaceAll(regexp.QuoteMeta(part), "'", ".")+"$") // it stands in quotes of the shell
 	}
 	return fmt.Sprintf("go test -run '%s' %s -actortest.seed=%s", strings.Join(names, "/"), packageDir(), r)
 }

@@ -455,3 +455,55 @@ func TestFaultString(t *testing.T) {
 	require.Equal(t, "Fault(9)", actortest.Fault(9).String())
 	require.EqualError(t, actortest.Injected{Path: "/a"}, "injected by actortest at /a")
 }
+
+// After Calm nothing goes wrong any more.
+func TestCalm(t *testing.T) {
+	all := actortest.Faults(actortest.Kill, actortest.HandlerPanic, actortest.FullMailbox, actortest.LateTimer)
+	f := func(calm bool) func(t *actor.Tasklet) {
+		return func(t *actor.Tasklet) {
+			tb := actortest.TB(t)
+			if calm {
+				actortest.Calm(t)
+			}
+			n := 0
+			r := actor.Receiver(t, func(t *actor.Tasklet, d time.Duration) error { n++; t.Sleep(d); return nil }, actor.MailboxLen(3))
+			start := t.System().Now()
+			for range 10 {
+				require.NoError(tb, r.Send(t, time.Second))
+			}
+			t.Sleep(time.Minute)
+			require.Equal(tb, 10, n)
+			require.Equal(tb, 66*time.Second, t.System().Now().Sub(start))
+		}
+	}
+	explored(t, 100, f(false), all)
+	actortest.Explore(t, 100, f(true), all)
+}
+
+// A smaller run that fails for another reason is not the same failure.
+func TestExploreShrinksToTheSameKind(t *testing.T) {
+	f := func(t *actor.Tasklet) {
+		first := ""
+		for _, name := range []string{"a", "b"} {
+			actor.Go(t, func(t *actor.Tasklet) error {
+				if first == "" {
+					first = name
+				}
+				return nil
+			})
+		}
+		actortest.Settle(t)
+		if first == "b" {
+			actortest.TB(t).Fatal("b was first")
+		}
+		panic("a was first") // and so it is in the plain order
+	}
+	both := 0
+	for seed := range uint64(20) {
+		if strings.Contains(explored(t, 1, f, actortest.FirstSeed(seed+1)), "b was first") {
+			both++
+		}
+	}
+	require.Positive(t, both)
+	require.Less(t, both, 20)
+}

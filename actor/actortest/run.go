@@ -87,6 +87,7 @@ type session struct {
 	plan     *plan
 	settling scheduler.Line // those in Settle
 	probes   map[*actor.Tasklet]bool
+	calm     bool // no more faults
 	told     bool // the last events were printed; read by others when the run is over
 
 	// mu protects the following.
