@@ -279,6 +279,16 @@ func TestFaultKillVictims(t *testing.T) {
 	require.Contains(t, report, ", idle (decision ")
 	only := actortest.Victims(func(t *actor.Tasklet) bool { return t.Name() == "idle" })
 	require.Contains(t, explored(t, 100, tree, actortest.Faults(actortest.Kill), only), "idle has gone")
+	everybody := actortest.Victims(func(t *actor.Tasklet) bool { return true })
+	actortest.Explore(t, 100, func(t *actor.Tasklet) {
+		p := actortest.NewProbe[string](t)
+		actor.Go(t, func(t *actor.Tasklet) error { t.Sleep(time.Hour); return nil })
+		for range 20 {
+			t.Sleep(time.Second)
+			require.NoError(actortest.TB(t), p.Ref().Send(t, "there"))
+			p.Expect("there")
+		}
+	}, actortest.Faults(actortest.Kill, actortest.HandlerPanic, actortest.FullMailbox), everybody)
 	nobody := actortest.Victims(func(t *actor.Tasklet) bool { return false })
 	actortest.Explore(t, 100, tree, actortest.Faults(actortest.Kill, actortest.HandlerPanic, actortest.FullMailbox), nobody)
 }
@@ -428,6 +438,7 @@ func TestFaultLostWakeUp(t *testing.T) {
 	require.Contains(t, report, "nobody tells /test that its call outside has returned")
 	require.Contains(t, report, "the run is not over after 1s")
 	require.Contains(t, report, "/test: parked in await")
+	require.NotContains(t, report, "left behind")
 
 	g := func(t *actor.Tasklet) {
 		p := actortest.NewProbe[int](t)
