@@ -206,7 +206,7 @@ func (s *Scheduler) pop() *Task {
 	if s.draw == nil {
 		return s.ready.pop()
 	}
-	if h := s.hooks.Order; h != nil && s.ready.n > 0 && s.fatal == nil { // it may be what has panicked
+	if h := s.hooks.Order; h != nil && s.ready.n > 0 {
 		return s.ready.popAt(uint(s.orderHook()))
 	}
 	return s.ready.popAny(s.draw)
