@@ -296,18 +296,15 @@ func (s *session) judge(err error) {
 		return
 	}
 	result := s.result()
-	var panicked *actor.PanicError
+	var panicked, crashed *actor.PanicError
 	switch {
-	case result == nil, errors.Is(result, actor.ErrGoexit):
-		var crashed *actor.PanicError
-		if errors.As(err, &crashed) { // not a tasklet, but what the scheduler calls
-			s.problem("panic", fmt.Sprintf("%v\n%s", crashed, ownFrames(crashed.Stack)))
-		}
-	case errors.Is(err, errLimit):
 	case errors.As(result, &panicked):
 		if !s.has("panic") {
 			s.problem("panic", fmt.Sprintf("%v\n%s", panicked, ownFrames(panicked.Stack)))
 		}
+	case errors.As(err, &crashed): // not a tasklet, but what the scheduler calls
+		s.problem("panic", fmt.Sprintf("%v\n%s", crashed, crashed.Stack))
+	case result == nil, errors.Is(result, actor.ErrGoexit), errors.Is(err, errLimit):
 	case errors.Is(result, actor.ErrKilled) && s.ended():
 	case !s.has("deadlock"):
 		s.problem("end", fmt.Sprintf("the function of the test did not return: %v", result))
