@@ -9,6 +9,7 @@ import (
 	"go/printer"
 	"go/token"
 	"os"
+	"path"
 	"path/filepath"
 	"regexp"
 	"strings"
@@ -21,8 +22,8 @@ import (
 // and commit what is meant.
 func TestAPI(t *testing.T) {
 	var out bytes.Buffer
-	for _, pkg := range []string{"scheduler", "scheduler/netio", "mailbox", "actor"} {
-		fmt.Fprintf(&out, "package %s\n\n", pkg)
+	for _, pkg := range []string{"scheduler", "scheduler/netio", "mailbox", "actor", "actor/actortest"} {
+		fmt.Fprintf(&out, "package %s\n\n", path.Base(pkg))
 		for _, decl := range exported(t, filepath.Join("..", pkg)) {
 			out.WriteString(decl + "\n")
 		}

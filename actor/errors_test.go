@@ -5,6 +5,7 @@ import (
 	"go/parser"
 	"go/token"
 	"os"
+	"path"
 	"path/filepath"
 	"regexp"
 	"strconv"
@@ -61,7 +62,7 @@ func TestErrorsAreDocumented(t *testing.T) {
 	}
 
 	var texts []string // with … for what varies
-	for _, pkg := range []string{"scheduler", "scheduler/netio", "mailbox", "actor", "registry"} {
+	for _, pkg := range []string{"scheduler", "scheduler/netio", "mailbox", "actor", "actor/actortest", "registry"} {
 		texts = append(texts, misuseTexts(t, pkg)...)
 	}
 	require.Greater(t, len(texts), 60)
@@ -124,7 +125,7 @@ func misuseTexts(t *testing.T, pkg string) (texts []string) {
 			require.NoError(t, err)
 			text := strings.ReplaceAll(verb.ReplaceAllString(format, "…"), "……", "…")
 			if text != "…" {
-				texts = append(texts, filepath.Base(pkg)+": "+text)
+				texts = append(texts, path.Base(pkg)+": "+text)
 			}
 			return true
 		})

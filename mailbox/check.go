@@ -64,9 +64,9 @@ func (m *Mailbox[M]) Check() error {
 		c.bad("%d messages and %d promised, the capacity is %d", n, granted, m.cap)
 	case x.in.n > 2*m.cap || x.over > m.cap:
 		c.bad("%d on their way, %d of them over, the capacity is %d", x.in.n, x.over, m.cap)
-	case !x.line.Empty() && (x.credits > 0 || !m.full()) && x.pretend == nil:
+	case !x.line.Empty() && (x.credits > 0 || !m.full()):
 		c.bad("somebody waits for room, with %d messages, %d promised and %d credits", n, granted, x.credits)
-	case m.home.Load() != nil && !m.Closed() && n < m.cap && granted == 0 && x.queue.Empty() && x.pretend == nil:
+	case m.home.Load() != nil && !m.Closed() && n < m.cap && granted == 0 && x.queue.Empty():
 		c.bad("there is room for %d and nothing is promised", m.cap-n)
 	}
 	return c.err()

@@ -34,11 +34,11 @@ type ext[M any] struct {
 	// Owned by home.
 	line    scheduler.Line // of senders that wait for room; an Item is an *Envelope[M]
 	free    *Envelope[M]
-	low     uint32      // when the reader has left fewer, letIn has something to do
-	spare   ring[M]     // what in becomes next
-	evicted uint64      // messages that home dropped: nothing is dropped before ext was needed to find out that there is no room
-	pretend func() bool // see PretendFull; else nil
-	revoked uint64      // messages that were taken out of the middle: see Revoke
+	low     uint32   // when the reader has left fewer, letIn has something to do
+	spare   ring[M]  // what in becomes next
+	evicted uint64   // messages that home dropped: nothing is dropped before ext was needed to find out that there is no room
+	pretend pretence // see PretendFull
+	revoked uint64   // messages that were taken out of the middle: see Revoke
 
 	// mu protects the following. Before the first Open, all of the mailbox.
 	mu      sync.Mutex
@@ -289,6 +289,7 @@ func (m *Mailbox[M]) takeIn() {
 		m.put(v, ticket)
 	}
 	x.spare = in
+	m.endPretence(x)
 	m.letIn(x)
 }
 

@@ -58,6 +58,9 @@ func (m *Mailbox[M]) wait(t *scheduler.Task, limit context.Context, v M, ticket 
 
 // stand puts e at the end of the line. On home.
 func (x *ext[M]) stand(e *Envelope[M]) {
+	if x.pretend.stand(&e.place) {
+		return
+	}
 	x.line.Add(&e.place)
 	x.low = never
 }

@@ -237,7 +237,7 @@ func (m *Mailbox[M]) wakeReader() {
 func (m *Mailbox[M]) Reopen() {
 	if m.state.CompareAndSwap(stateClosed, stateOpen) {
 		if x := m.ext.Load(); x != nil {
-			if x.pretend != nil {
+			if x.pretend.full != nil {
 				m.state.CompareAndSwap(stateOpen, stateMoody)
 			}
 			m.letIn(x)

@@ -140,3 +140,57 @@ func TestPretendFullPolicies(t *testing.T) {
 		}
 	})
 }
+
+// Who comes while somebody stands in front of the line stands behind him, also if the mailbox is full by then.
+func TestPretendFullThenFull(t *testing.T) {
+	home(t, func(d *scheduler.Task) {
+		m := New[int](Config{Cap: 2})
+		m.Open(d)
+		m.PretendFull(answers(true))
+		var es [4]Envelope[int]
+		for i := range es {
+			if !m.Deliver(d.Scheduler(), &es[i], i, true) {
+				fail("%d does not wait", i)
+			}
+		}
+		m.Withdraw(d.Scheduler(), &es[1])
+		d.Yield()
+		if es[0].Waits() || es[2].Waits() || !es[3].Waits() {
+			fail("two have room")
+		}
+		var got []int
+		for v, ok := m.TryNext(); ok; v, ok = m.TryNext() {
+			got = append(got, v)
+		}
+		if want := []int{0, 2, 3}; !slices.Equal(got, want) {
+			fail("got %v, want %v", got, want)
+		}
+		m.Discard()
+	})
+}
+
+// A mailbox that is closed, or discarded, sends those away who stand in front of the line; one that is killed there leaves it.
+func TestPretendFullEnds(t *testing.T) {
+	home(t, func(d *scheduler.Task) {
+		for _, end := range []func(m *Mailbox[int], sender *scheduler.Task){
+			func(m *Mailbox[int], _ *scheduler.Task) { m.Close() },
+			func(m *Mailbox[int], _ *scheduler.Task) { m.Discard() },
+			func(m *Mailbox[int], sender *scheduler.Task) { sender.Kill(false) },
+		} {
+			m := New[int](Config{})
+			m.Open(d)
+			m.PretendFull(answers(true))
+			err := errors.New("it was killed")
+			var sender *scheduler.Task
+			sender = spawn(d.Scheduler(), func(t *scheduler.Task) {
+				end(m, sender) // takes effect when it has parked, or it is too late
+				err = m.Send(t, 1)
+			})
+			d.Sleep(time.Second)
+			if err == nil || m.Len() != 0 {
+				fail("the send gave %v, and %d are queued", err, m.Len())
+			}
+			m.Discard()
+		}
+	})
+}

@@ -88,7 +88,7 @@ func (m *Mailbox[M]) offer(v M, ticket Ticket, onFull Policy) (wait bool, err er
 	if m.Closed() {
 		return false, ErrClosed
 	}
-	if m.full() && !m.reclaim() || m.state.Load() == stateMoody && m.seemsFull(onFull) {
+	if m.state.Load() == stateMoody && m.seemsFull(onFull) || m.full() && !m.reclaim() {
 		switch onFull {
 		case Block:
 			return true, nil

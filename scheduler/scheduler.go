@@ -248,8 +248,8 @@ func (s *Scheduler) pop() *Task {
 	if s.draw == nil {
 		return s.ready.pop()
 	}
-	if h := s.hooks.Order; h != nil && s.ready.n > 0 && s.fatal == nil { // it may be what has panicked
-		return s.ready.popAt(uint(h(int(s.ready.n))))
+	if h := s.hooks.Order; h != nil && s.ready.n > 0 {
+		return s.ready.popAt(uint(s.orderHook()))
 	}
 	return s.ready.popAny(s.draw)
 }
@@ -538,6 +538,11 @@ func (s *Scheduler) untilTimer() int64 {
 func (s *Scheduler) idleHook() {
 	defer s.caught()
 	s.hooks.Idle()
+}
+
+func (s *Scheduler) orderHook() (i int) {
+	defer s.caught()
+	return s.hooks.Order(int(s.ready.n))
 }
 
 func (s *Scheduler) settledHook() {

@@ -4,6 +4,7 @@ import (
 	"math/rand/v2"
 	"slices"
 	"testing"
+	"testing/synctest"
 	"time"
 )
 
@@ -71,31 +72,36 @@ func TestHookOrderPanics(t *testing.T) {
 // Hooks.Settled is called once when nothing is ready, before time goes on, not while something outside is awaited, and may make
 // something ready.
 func TestHookSettled(t *testing.T) {
-	var s *Scheduler
-	var at []time.Duration
-	var waiting *Task
-	start := NewVirtualClock(time.Time{}).Now()
-	s = New(Config{Clock: NewVirtualClock(time.Time{}), Hooks: Hooks{Settled: func() {
-		at = append(at, s.Now().Sub(start))
-		if waiting != nil {
-			waiting.Wake()
-			waiting = nil
+	synctest.Test(t, func(t *testing.T) {
+		var s *Scheduler
+		var at []time.Duration
+		var waiting *Task
+		start := NewVirtualClock(time.Time{}).Now()
+		s = New(Config{Clock: NewVirtualClock(time.Time{}), Hooks: Hooks{Settled: func() {
+			at = append(at, s.Now().Sub(start))
+			if waiting != nil {
+				waiting.Wake()
+				waiting = nil
+			}
+		}}})
+		spawn(s, 1, func(t *Task) {
+			waiting = t
+			park(t) // woken by the hook, at 0
+			t.Sleep(time.Second)
+			go func() {
+				synctest.Wait() // until the scheduler sleeps
+				s.InjectFunc(t.Wake)
+			}()
+			_ = t.Park(Wait{Kind: InAwait}) // nothing is settled meanwhile
+			t.Sleep(time.Second)
+			s.Stop()
+		})
+		mustEnd(t, s)
+		want := []time.Duration{0, 0, time.Second}
+		if !slices.Equal(at, want) {
+			t.Errorf("settled at %v, want %v", at, want)
 		}
-	}}})
-	spawn(s, 1, func(t *Task) {
-		waiting = t
-		park(t) // woken by the hook, at 0
-		t.Sleep(time.Second)
-		go s.InjectFunc(t.Wake)
-		_ = t.Park(Wait{Kind: InAwait}) // nothing is settled meanwhile
-		t.Sleep(time.Second)
-		s.Stop()
 	})
-	mustEnd(t, s)
-	want := []time.Duration{0, 0, time.Second}
-	if !slices.Equal(at, want) {
-		t.Errorf("settled at %v, want %v", at, want)
-	}
 }
 
 // Hooks.Late makes timers late, never early, and they keep their order.

@@ -20,7 +20,7 @@
 //	go test -run '^TestTransfer$' ./bank -actortest.seed=0x2a:17,40
 //
 // and it is made smaller before it is shown: the numbers after the colon are the decisions that it takes. With [Faults], tasklets
-// are killed where they wait, handlers panic, mailboxes are full, timers late, as the seed wants.
+// are killed where they wait, handlers panic, mailboxes are full, timers late, as the seed wants, until [Calm] ends that.
 //
 // # Trace
 //

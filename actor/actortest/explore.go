@@ -49,17 +49,10 @@ func Explore(tb testing.TB, n int, f func(t *actor.Tasklet), opts ...Option) {
 			continue // too far
 		}
 		if r := e.try(seed, nil); r.fails() {
-			e.report(e.shrunk(r), fmt.Sprintf("fails, the %s of %d", ordinal(i+1), n))
+			e.report(e.shrunk(r), fmt.Sprintf("fails, number %d of %d", i+1, n))
 			return
 		}
 	}
-}
-
-func ordinal(i int) string {
-	if i == 1 {
-		return "first"
-	}
-	return nth(i)
 }
 
 // exploration is one call of Explore.
@@ -138,7 +131,7 @@ func (e *exploration) report(a *attempt, how string) {
 func command(test string, r replay) string {
 	var names []string
 	for _, part := range strings.Split(test, "/") {
-		names = append(names, "^"+regexp.QuoteMeta(part)+"$")
+		names = append(names, "^"+strings.ReplaceAll(regexp.QuoteMeta(part), "'", ".")+"$") // it stands in quotes of the shell
 	}
 	return fmt.Sprintf("go test -run '%s' %s -actortest.seed=%s", strings.Join(names, "/"), packageDir(), r)
 }

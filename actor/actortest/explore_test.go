@@ -119,7 +119,7 @@ func TestExploreSeeds(t *testing.T) {
 			panic("the third")
 		}
 	}, actortest.FirstSeed(0x40))
-	require.Contains(t, report, "seed 0x42 fails, the third of 7")
+	require.Contains(t, report, "seed 0x42 fails, number 3 of 7")
 	require.NoError(t, actortest.Replay(t, "66"))
 	n = 0
 	actortest.Explore(t, 7, func(*actor.Tasklet) { n++ })
@@ -279,6 +279,16 @@ func TestFaultKillVictims(t *testing.T) {
 	require.Contains(t, report, ", idle (decision ")
 	only := actortest.Victims(func(t *actor.Tasklet) bool { return t.Name() == "idle" })
 	require.Contains(t, explored(t, 100, tree, actortest.Faults(actortest.Kill), only), "idle has gone")
+	everybody := actortest.Victims(func(t *actor.Tasklet) bool { return true })
+	actortest.Explore(t, 100, func(t *actor.Tasklet) {
+		p := actortest.NewProbe[string](t)
+		actor.Go(t, func(t *actor.Tasklet) error { t.Sleep(time.Hour); return nil })
+		for range 20 {
+			t.Sleep(time.Second)
+			require.NoError(actortest.TB(t), p.Ref().Send(t, "there"))
+			p.Expect("there")
+		}
+	}, actortest.Faults(actortest.Kill, actortest.HandlerPanic, actortest.FullMailbox), everybody)
 	nobody := actortest.Victims(func(t *actor.Tasklet) bool { return false })
 	actortest.Explore(t, 100, tree, actortest.Faults(actortest.Kill, actortest.HandlerPanic, actortest.FullMailbox), nobody)
 }
@@ -428,6 +438,7 @@ func TestFaultLostWakeUp(t *testing.T) {
 	require.Contains(t, report, "nobody tells /test that its call outside has returned")
 	require.Contains(t, report, "the run is not over after 1s")
 	require.Contains(t, report, "/test: parked in await")
+	require.NotContains(t, report, "left behind")
 
 	g := func(t *actor.Tasklet) {
 		p := actortest.NewProbe[int](t)
@@ -454,4 +465,56 @@ func TestFaultString(t *testing.T) {
 	require.Equal(t, "Kill HandlerPanic FullMailbox LateTimer LostWakeUp", strings.Join(names, " "))
 	require.Equal(t, "Fault(9)", actortest.Fault(9).String())
 	require.EqualError(t, actortest.Injected{Path: "/a"}, "injected by actortest at /a")
+}
+
+// After Calm nothing goes wrong any more.
+func TestCalm(t *testing.T) {
+	all := actortest.Faults(actortest.Kill, actortest.HandlerPanic, actortest.FullMailbox, actortest.LateTimer)
+	f := func(calm bool) func(t *actor.Tasklet) {
+		return func(t *actor.Tasklet) {
+			tb := actortest.TB(t)
+			if calm {
+				actortest.Calm(t)
+			}
+			n := 0
+			r := actor.Receiver(t, func(t *actor.Tasklet, d time.Duration) error { n++; t.Sleep(d); return nil }, actor.MailboxLen(3))
+			start := t.System().Now()
+			for range 10 {
+				require.NoError(tb, r.Send(t, time.Second))
+			}
+			t.Sleep(time.Minute)
+			require.Equal(tb, 10, n)
+			require.Equal(tb, 66*time.Second, t.System().Now().Sub(start))
+		}
+	}
+	explored(t, 100, f(false), all)
+	actortest.Explore(t, 100, f(true), all)
+}
+
+// A smaller run that fails for another reason is not the same failure.
+func TestExploreShrinksToTheSameKind(t *testing.T) {
+	f := func(t *actor.Tasklet) {
+		first := ""
+		for _, name := range []string{"a", "b"} {
+			actor.Go(t, func(t *actor.Tasklet) error {
+				if first == "" {
+					first = name
+				}
+				return nil
+			})
+		}
+		actortest.Settle(t)
+		if first == "b" {
+			actortest.TB(t).Fatal("b was first")
+		}
+		panic("a was first") // and so it is in the plain order
+	}
+	both := 0
+	for seed := range uint64(20) {
+		if strings.Contains(explored(t, 1, f, actortest.FirstSeed(seed+1)), "b was first") {
+			both++
+		}
+	}
+	require.Positive(t, both)
+	require.Less(t, both, 20)
 }

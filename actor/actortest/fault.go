@@ -117,19 +117,13 @@ func (s *session) order(n int) int {
 	if !differs || i == 0 {
 		return 0
 	}
-	s.did(at, "of %d ready tasklets, that which became ready %s goes first", n, nth(i+1))
+	s.did(at, "%d of the %d ready tasklets are overtaken by the next", i, n)
 	return i
 }
 
-func nth(i int) string {
-	switch i {
-	case 2:
-		return "second"
-	case 3:
-		return "third"
-	}
-	return fmt.Sprint(i, "th")
-}
+// Calm ends the faults of the run that t belongs to: from here on nothing goes wrong any more, though the order is still drawn. For
+// looking whether all has come right again: that takes a while, so sleep, or [Settle], after it. Only from inside the system.
+func Calm(t *actor.Tasklet) { sessionOf(t, "Calm").calm = true }
 
 func (s *session) did(n int, format string, args ...any) {
 	s.plan.acts = append(s.plan.acts, act{n, s.since(), fmt.Sprintf(format, args...)})
@@ -137,6 +131,9 @@ func (s *session) did(n int, format string, args ...any) {
 
 // fault draws whether a fault of this kind happens now.
 func (s *session) fault(k Fault) (n int, h uint64, yes bool) {
+	if s.calm {
+		return 0, 0, false
+	}
 	if s.root == nil {
 		return 0, 0, false // the scheduler may or may not come to rest before the root is there: that is no decision
 	}
@@ -187,7 +184,17 @@ func (s *session) hit(k Fault) {
 
 // isVictim reports whether t may meet with a fault.
 func (s *session) isVictim(t *actor.Tasklet) bool {
-	return t != s.root && !s.probes[t] && s.o.victims(t)
+	return t != s.root && !s.probes[t] && s.callVictims(t)
+}
+
+// callVictims calls the function of Victims, on the scheduler's stack, where a panic would take the whole system down.
+func (s *session) callVictims(t *actor.Tasklet) (yes bool) {
+	defer func() {
+		if v := recover(); v != nil {
+			s.problem("panic", scheduler.NewPanicError(v).Error()+", in the function of Victims")
+		}
+	}()
+	return s.o.victims(t)
 }
 
 // defaultVictims takes those that do the work: leaves of the tree.

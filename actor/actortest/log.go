@@ -66,10 +66,11 @@ func (c *logCore) Check(e zapcore.Entry, ce *zapcore.CheckedEntry) *zapcore.Chec
 func (c *logCore) Write(e zapcore.Entry, fields []zap.Field) error {
 	var b strings.Builder
 	b.WriteString(e.Level.CapitalString() + " " + e.Time.Sub(c.start).String() + " " + e.Message)
-	stack := ""
+	event, stack := false, ""
 	for _, f := range slices.Concat(c.fields, fields) {
 		switch f.Key {
 		case "event":
+			event = true
 			if f.String == "system_start" || f.String == "system_stop" {
 				return nil // the test has begun, and is over
 			}
@@ -86,6 +87,9 @@ func (c *logCore) Write(e zapcore.Entry, fields []zap.Field) error {
 		default:
 			appendFields(&b, []zap.Field{f})
 		}
+	}
+	if event {
+		stack = "" // a panic or a stall that was not expected is told of with its stack, when the run is over
 	}
 	c.log.print(b.String() + strings.TrimRight(stack, "\n"))
 	return nil

@@ -42,7 +42,8 @@ func newOptions(opts []Option) *options {
 
 // Allow says that events of this kind are expected and do not fail the test: at tasklets whose path matches one of the patterns (as
 // in path.Match: "/test/worker-*"), or everywhere if there are none. It is for the kinds that would: EventDeadLetter,
-// EventDeadlock, EventStall, EventStopTimeout, EventLeak, and EventExit and EventFailure for panics.
+// EventDeadlock, EventStall, EventStopTimeout, EventLeak, and EventExit and EventFailure for panics. EventLeak without a pattern is for
+// goroutines that are left, too.
 func Allow(kind actor.EventKind, paths ...string) Option {
 	for _, p := range paths {
 		if _, err := path.Match(p, ""); err != nil {
@@ -84,8 +85,8 @@ func Record(tr *Trace) Option {
 }
 
 // Configure lets f change the configuration of the system, which has the name "test", a virtual clock, a seed, and a logger that
-// goes to the test's log, and an OnEvent that nobody needs to keep: what f puts there is called as well. Simulation is for this package
-// itself.
+// goes to the test's log. An OnEvent that f puts there is called besides this package's own. Seed and Simulation are set by this package,
+// and more than one scheduler is misuse: such a run could not be repeated.
 func Configure(f func(*actor.Config)) Option {
 	if f == nil {
 		misuse("Configure with a nil function")

@@ -111,3 +111,14 @@ func TestProbeShows(t *testing.T) {
 	})
 	require.Contains(t, text, "expected  time.Duration \"1s\"\n    got       actortest_test.point {X:1 Y:2}")
 }
+
+// What comes in the very moment in which the wait ends has come.
+func TestProbeInTheLastMoment(t *testing.T) {
+	actortest.Run(t, func(t *actor.Tasklet) {
+		p := actortest.NewProbe[string](t)
+		p.Within = time.Hour
+		actor.Later(t, time.Hour, func(t *actor.Tasklet) error { return p.Ref().Send(t, "late") })
+		p.Expect("late")
+		p.ExpectExit(actor.Later(t, time.Hour, func(t *actor.Tasklet) error { t.Yield(); return nil }), actor.ExitNormal)
+	})
+}

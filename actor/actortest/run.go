@@ -87,6 +87,7 @@ type session struct {
 	plan     *plan
 	settling scheduler.Line // those in Settle
 	probes   map[*actor.Tasklet]bool
+	calm     bool // no more faults
 	told     bool // the last events were printed; read by others when the run is over
 
 	// mu protects the following.
@@ -120,6 +121,10 @@ func newSession(tb testing.TB, o *options, p *plan, seed uint64) *session {
 	for _, f := range o.configure {
 		f(&s.cfg)
 	}
+	if s.cfg.Schedulers > 1 {
+		misuse("Configure with %d schedulers: a run has one, or it could not be repeated", s.cfg.Schedulers)
+	}
+	s.cfg.Seed = seed
 	s.hook = s.cfg.OnEvent
 	s.cfg.OnEvent, s.cfg.Simulation = s.event, s.simulation()
 	return s
@@ -154,7 +159,14 @@ func (s *session) run(f func(*actor.Tasklet)) {
 	defer cancel(nil)
 	done := make(chan error, 1)
 	label := newLabel()
+	var misused any // written before done is used
 	go func() {
+		defer func() {
+			if v := recover(); v != nil {
+				misused = v
+				done <- nil
+			}
+		}()
 		setLabel(label)
 		done <- actor.Run(ctx, s.cfg, func(t *actor.Tasklet) error {
 			t.System().Attach(sessionKey{}, func() any { return s })
@@ -167,9 +179,12 @@ func (s *session) run(f func(*actor.Tasklet)) {
 		})
 	}()
 	err, ended := s.await(done, cancel)
+	if ended && misused != nil {
+		panic(misused) // by a Config that Configure has made
+	}
 	if ended {
 		s.judge(err)
-		if !s.leaked() { // else there is one at least
+		if !s.leaked() && !s.o.allows(actor.Event{Kind: actor.EventLeak}) { // a tasklet that leaked has a goroutine
 			for _, g := range leftGoroutines(label, patience) {
 				s.problem("goroutine", "goroutines are left when all has stopped: "+g)
 			}
@@ -276,19 +291,20 @@ func (s *session) judge(err error) {
 	if errors.As(err, &leaked) && !s.leaked() {
 		s.problem("leak", leaked.Error())
 	}
+	if s.root == nil && err != nil {
+		s.problem("start", fmt.Sprintf("the system did not start: %v", err))
+		return
+	}
 	result := s.result()
-	var panicked *actor.PanicError
+	var panicked, crashed *actor.PanicError
 	switch {
-	case result == nil, errors.Is(result, actor.ErrGoexit):
-		var crashed *actor.PanicError
-		if errors.As(err, &crashed) { // not a tasklet, but what the scheduler calls
-			s.problem("panic", fmt.Sprintf("%v\n%s", crashed, crashed.Stack))
-		}
-	case errors.Is(err, errLimit):
 	case errors.As(result, &panicked):
 		if !s.has("panic") {
-			s.problem("panic", fmt.Sprintf("%v\n%s", panicked, panicked.Stack))
+			s.problem("panic", fmt.Sprintf("%v\n%s", panicked, ownFrames(panicked.Stack)))
 		}
+	case errors.As(err, &crashed): // not a tasklet, but what the scheduler calls
+		s.problem("panic", fmt.Sprintf("%v\n%s", crashed, crashed.Stack))
+	case result == nil, errors.Is(result, actor.ErrGoexit), errors.Is(err, errLimit):
 	case errors.Is(result, actor.ErrKilled) && s.ended():
 	case !s.has("deadlock"):
 		s.problem("end", fmt.Sprintf("the function of the test did not return: %v", result))
@@ -321,7 +337,7 @@ func (s *session) event(e actor.Event) {
 		s.o.told(e, s.trace.last(1)[0])
 	}
 	if s.hook != nil {
-		s.hook(e)
+		s.callHook(e)
 	}
 	if e.Kind != actor.EventExit && e.Kind != actor.EventFailure || !errors.Is(e.Err, actor.ErrGoexit) {
 		s.check(e)
@@ -331,6 +347,17 @@ func (s *session) event(e actor.Event) {
 	s.goexit = true
 	s.mu.Unlock()
 	e.Tasklet.System().Root().Kill() // the test is over
+}
+
+// callHook calls the OnEvent of Configure. A panic must not get out: the system would tell nobody of the events that follow.
+func (s *session) callHook(e actor.Event) {
+	defer func() {
+		if v := recover(); v != nil {
+			s.hook = nil
+			s.problem("panic", scheduler.NewPanicError(v).Error()+", in the OnEvent of Configure")
+		}
+	}()
+	s.hook(e)
 }
 
 // check looks whether e is a problem.
@@ -348,7 +375,7 @@ func (s *session) check(e actor.Event) {
 	case actor.EventExit, actor.EventFailure:
 		var p *actor.PanicError
 		if errors.As(e.Err, &p) && !isInjected(p) {
-			s.problem("panic", said+"\n"+string(p.Stack))
+			s.problem("panic", said+"\n"+ownFrames(p.Stack))
 		}
 	case actor.EventDeadLetter:
 		if !s.explained(e) {
@@ -361,6 +388,35 @@ func (s *session) check(e actor.Event) {
 	case actor.EventStopTimeout, actor.EventLeak:
 		s.problem("leak", "a tasklet did not stop: "+said)
 	}
+}
+
+// ownFrames gives the part of a stack that is not this library's: from the panic to the first call of the library, or all of it, if the
+// library itself has panicked, from misuse for one.
+func ownFrames(stack []byte) string {
+	all := strings.TrimRight(string(stack), "\n")
+	_, below, ok := strings.Cut(all, "\npanic(")
+	if !ok {
+		return all
+	}
+	lines := strings.Split(below, "\n")
+	for i := 2; i+1 < len(lines); i += 2 { // after the frame of panic, two lines each
+		if isLibrary(lines[i]) {
+			if i == 2 {
+				return all
+			}
+			return strings.Join(lines[2:i], "\n")
+		}
+	}
+	return all
+}
+
+func isLibrary(frame string) bool {
+	for _, pkg := range []string{"scheduler", "mailbox", "actor", "actor/actortest"} {
+		if strings.HasPrefix(frame, "github.com/gotasklet/tasklet/"+pkg+".") {
+			return true
+		}
+	}
+	return false
 }
 
 func isInjected(p *actor.PanicError) bool {

@@ -310,6 +310,7 @@ func TestMisuse(t *testing.T) {
 		"Faults with the unknown kind":  func() { actortest.Faults(77) },
 		"Allow with the pattern":        func() { actortest.Allow(actor.EventExit, "[") },
 		"TB of a nil *Tasklet":          func() { actortest.TB(nil) },
+		"Configure with 2 schedulers":   func() { actortest.Run(t, ok, actortest.Configure(func(c *actor.Config) { c.Schedulers = 2 })) },
 	} {
 		t.Run(want, func(t *testing.T) {
 			defer func() {
@@ -325,3 +326,63 @@ func TestMisuse(t *testing.T) {
 	})
 	require.ErrorContains(t, err, "actortest: TB of /tasklet: its system was not started by this package")
 }
+
+// With the real clock of a bubble, tasklets and goroutines have one time.
+func TestRunRealClock(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		actortest.Run(t, func(t *actor.Tasklet) {
+			tb := actortest.TB(t)
+			start := time.Now()
+			ctx, cancel := actor.WithTimeout(t, 2*time.Hour)
+			defer cancel()
+			_, err := actor.Await(t, func(context.Context) (int, error) { time.Sleep(time.Hour); return 0, nil })
+			require.NoError(tb, err)
+			actortest.Settle(t)
+			require.NoError(tb, ctx.Err())
+			t.Sleep(time.Hour)
+			require.ErrorIs(tb, context.Cause(ctx), context.DeadlineExceeded)
+			require.Equal(tb, 2*time.Hour, time.Since(start))
+		}, actortest.Limit(3*time.Hour), actortest.Configure(func(c *actor.Config) { c.Clock = scheduler.RealClock() }))
+	})
+}
+
+// A user's function that panics where the system calls it fails the test, and nothing else goes unseen because of it.
+func TestRunHooksPanic(t *testing.T) {
+	text := fails(t, func(t *actor.Tasklet) {
+		actor.Go(t, func(t *actor.Tasklet) error { panic("seen") })
+	}, actortest.Configure(func(c *actor.Config) { c.OnEvent = func(actor.Event) { panic("hook") } }))
+	require.Contains(t, text, "panic: hook, in the OnEvent of Configure")
+	require.Contains(t, text, "panic: seen")
+
+	text = explored(t, 50, func(t *actor.Tasklet) {
+		actor.Go(t, func(t *actor.Tasklet) error { t.Sleep(time.Hour); return nil })
+		t.Sleep(time.Second)
+	}, actortest.Faults(actortest.Kill), actortest.Victims(func(*actor.Tasklet) bool { panic("victims") }))
+	require.Contains(t, text, "panic: victims, in the function of Victims")
+
+	require.PanicsWithValue(t, `actor: Config.Name with the name "a/b": a slash separates the parts of a path`, func() {
+		actortest.Run(t, func(t *actor.Tasklet) {}, actortest.Configure(func(c *actor.Config) { c.Name = "a/b" }))
+	})
+}
+
+// The events that a configured OnEvent gets are those of the trace.
+func TestRunOnEvent(t *testing.T) {
+	var tr, own actortest.Trace
+	actortest.Run(t, func(t *actor.Tasklet) {
+		actor.Go(t, func(t *actor.Tasklet) error { return nil })
+	}, actortest.Record(&tr), actortest.Configure(func(c *actor.Config) { c.OnEvent = own.Add }))
+	require.NotEmpty(t, own.Lines())
+	require.Equal(t, tr.String(), own.String())
+}
+
+// The stack of a panic is shown without what is above and below the user's code; of misuse, with all.
+func TestRunStack(t *testing.T) {
+	text := fails(t, func(t *actor.Tasklet) { panics() })
+	require.Contains(t, text, "actortest_test.panics")
+	require.NotContains(t, text, "iter.Pull")
+	text = fails(t, func(t *actor.Tasklet) { actor.Go(t, nil) })
+	require.Contains(t, text, "actor: Go with a nil function")
+	require.Contains(t, text, "actortest_test.TestRunStack")
+}
+
+func panics() { panic("here") }

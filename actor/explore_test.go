@@ -1,0 +1,80 @@
+package actor_test
+
+import (
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/gotasklet/tasklet/actor"
+	"github.com/gotasklet/tasklet/actor/actortest"
+	"github.com/gotasklet/tasklet/mailbox"
+)
+
+// Promise 4: in whatever order, whoever is killed or panics where: each message whose send gave nil is handled once, or reported, with
+// its count; and of those of one sender no later one is handled before an earlier one.
+func TestExploreNothingIsLostInSilence(t *testing.T) {
+	for p := mailbox.Block; p <= mailbox.Unbounded; p++ {
+		t.Run(p.String(), func(t *testing.T) {
+			var reported int
+			count := func(e actor.Event) {
+				switch e.Kind {
+				case actor.EventDeadLetter:
+					reported += e.Count
+				case actor.EventMessageLost: // the message in hand
+					reported += max(1, e.Count)
+				case actor.EventFailure:
+					reported += e.Count
+				}
+			}
+			f := func(t *actor.Tasklet) {
+				tb := actortest.TB(t)
+				reported = 0
+				sent, handled := 0, 0
+				last := [3]int{}
+				opts := []actor.Option{actor.Overflow(p), actor.Name("reader")}
+				if p != mailbox.Unbounded {
+					opts = append(opts, actor.MailboxLen(3))
+				}
+				reader := actor.Receiver(t, func(t *actor.Tasklet, m [2]int) error {
+					if m[1] <= last[m[0]] {
+						tb.Errorf("message %d of sender %d after %d", m[1], m[0], last[m[0]])
+					}
+					last[m[0]] = m[1]
+					if m[1]%4 == 0 {
+						t.Sleep(time.Millisecond)
+					}
+					handled++ // not reached when it is killed
+					return nil
+				}, opts...)
+				for i := range last {
+					actor.Go(t, func(t *actor.Tasklet) error {
+						for n := range 12 {
+							if n%5 == i {
+								t.Sleep(time.Millisecond)
+							}
+							send := reader.Send
+							if n%3 == 0 {
+								send = reader.TrySend
+							}
+							if send(t, [2]int{i, n + 1}) == nil {
+								sent++
+							}
+						}
+						return nil
+					})
+				}
+				t.Sleep(time.Minute)
+				actortest.Calm(t)
+				reader.Close()
+				t.Sleep(time.Minute)
+				require.True(tb, reader.HasFinished())
+				require.Equal(tb, sent, handled+reported, "%d sent, %d handled, %d reported", sent, handled, reported)
+			}
+			actortest.Explore(t, 150, f,
+				actortest.Faults(actortest.Kill, actortest.HandlerPanic, actortest.FullMailbox),
+				actortest.Configure(func(c *actor.Config) { c.OnEvent = count }),
+				actortest.Allow(actor.EventDeadLetter))
+		})
+	}
+}
