@@ -190,3 +190,49 @@ func TestRefJoinBetweenBodyAndFinish(t *testing.T) {
 		}
 	})
 }
+
+// Rule 5: who is killed while it waits for room on another scheduler leaves without sending; if the message was moved in before that
+// was heard of, the send has ended well, and the kill comes at the next blocking point.
+func TestKillOfSenderElsewhere(t *testing.T) {
+	cfg := actor.Config{Schedulers: 2, Logger: zap.NewNop(), StallAfter: -1}
+	require.NoError(t, actor.Run(context.Background(), cfg, func(t0 *actor.Tasklet) error {
+		for _, late := range []bool{true, false} {
+			var read atomic.Int32
+			begin := make(chan struct{})
+			full := actor.NewRef[int](actor.MailboxLen(1))
+			actor.StartTasklet(t0, actor.Read(full, func(r *actor.Tasklet, in *mailbox.Mailbox[int]) error {
+				_, _ = actor.Await(r, func(context.Context) (int, error) { <-begin; return 0, nil })
+				for range in.Receive() {
+					read.Add(1)
+				}
+				return nil
+			}), actor.OnScheduler(1))
+			require.NoError(t, full.Send(t0, 1))
+			sent, blocked := false, false
+			s := actor.Go(t0, func(s *actor.Tasklet) error {
+				blocked = true
+				sent = full.Send(s, 2) == nil
+				return wait(s)
+			})
+			for !blocked {
+				t0.Yield()
+			}
+			s.Kill()
+			if late {
+				close(begin)
+				for read.Load() < 2 { // without giving up control
+					runtime.Gosched()
+				}
+			} else {
+				t0.Yield()
+				close(begin)
+			}
+			require.ErrorIs(t, s.Join(t0), actor.ErrKilled)
+			require.Equal(t, late, sent)
+			full.Close()
+			require.NoError(t, full.Join(t0))
+			require.Equal(t, map[bool]int32{true: 2, false: 1}[late], read.Load())
+		}
+		return nil
+	}))
+}
