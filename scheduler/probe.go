@@ -9,10 +9,17 @@ package scheduler
 //
 // The fast path pays nothing for it: a probe begins when a wait has gone on for probeAfter, and one whose search for a ring left the
 // scheduler has begun since the last look.
+//
+// None is missed for good. Look at the edge that came last and closed the ring: a wait that began, or was redirected, on scheduler
+// S. There the search for a ring went along the edges and left S, by a wait of a task of S that is part of the ring, and saw to it
+// that S looks at all its waits for other schedulers later than that. The ring stays as it is, so the probe of that wait comes back.
+// If two edges of a ring began at one moment on two schedulers, both look, and each probe is late enough to find both. Only a ring of
+// more than maxHops is left to those who see that nothing goes on: Hooks.Quiescent.
 type probe struct {
 	hops  []hop
-	again bool // the second round
-	at    int  // of the second round: the next hop to be looked at
+	mark  *Task // to see a ring that the probe leads into and did not begin in: see ring
+	limit int   // of hops, when mark is moved on
+	at    int   // of the second round: the next hop to be looked at
 }
 
 // hop is a task on the way of a probe, in the wait in which it was found.
@@ -30,13 +37,21 @@ const (
 	probeAfter = calmAfter
 	// maxProbes is how many probes one look sends at most; those that are left come next.
 	maxProbes = 1024
-	// maxHops ends a probe whose way leads into a ring that it did not begin in.
+	// maxHops ends a probe.
 	maxHops = 10_000
 )
 
 // strayed is called when the search for a ring leaves s.
 func (s *Scheduler) strayed() {
-	if s.group == nil || s.probeAt != 0 {
+	if s.group == nil {
+		return
+	}
+	s.stray = true
+	s.lookLater()
+}
+
+func (s *Scheduler) lookLater() {
+	if s.probeAt != 0 {
 		return
 	}
 	s.probeAt = s.now + probeAfter
@@ -60,17 +75,18 @@ func (c *calmLook) Do() {
 	s.look()
 }
 
-// look looks at the waits that have gone on for long, if it is time. It is called when the scheduler is calm, and once in a while
-// when it never is.
+// look looks at the waits that have gone on for long, if it is time: at all of them, but in several looks if there are many. It is
+// called when the scheduler is calm, and once in a while when it never is.
 func (s *Scheduler) look() {
 	if s.probeAt == 0 || s.now < s.probeAt {
 		return
 	}
 	s.probeAt = 0
-	sent := 0
-	for range s.coros {
-		s.probed++
-		if s.probed >= len(s.coros) {
+	if s.unprobed == 0 {
+		s.unprobed, s.stray = len(s.coros), false
+	}
+	for sent := 0; s.unprobed > 0; s.unprobed-- {
+		if s.probed++; s.probed >= len(s.coros) {
 			s.probed = 0
 		}
 		t := s.coros[s.probed].task
@@ -78,14 +94,17 @@ func (s *Scheduler) look() {
 			continue
 		}
 		if t.since > s.now-probeAfter/2 {
-			s.strayed() // too young: look again
+			s.stray = true // too young: look again
 			continue
 		}
 		if sent++; sent > maxProbes {
-			s.strayed()
-			return
+			s.probed--
+			break
 		}
-		(&probe{}).follow(t)
+		(&probe{limit: 2}).follow(t)
+	}
+	if s.stray || s.unprobed > 0 {
+		s.lookLater()
 	}
 }
 
@@ -108,13 +127,18 @@ func (p *probe) follow(x *Task) {
 		}
 		next := x.waitsOn.Holder
 		p.hops = append(p.hops, hop{x, x.waitSeq, x.kind, x.soft, x.since, next})
+		if next == p.mark {
+			return
+		}
+		if len(p.hops) == p.limit {
+			p.mark, p.limit = next, 2*p.limit
+		}
 		if next.s != s {
 			next.s.InjectFunc(func() { p.follow(next) })
 			return
 		}
 		x = next
 	}
-	p.again = true
 	p.verify()
 }
 
@@ -164,14 +188,14 @@ func (t *Task) refuse(seq uint32, e *DeadlockError, soft bool) {
 	if t.waitSeq != seq || t.state != Parked || s.refused[t] != nil {
 		return // another probe was first
 	}
-	if soft && s.told == (WakeUp{t, seq}) {
+	if soft && t.told {
 		return
 	}
 	if h := s.hooks.Deadlock; h != nil {
 		h(t, e, soft)
 	}
 	if soft {
-		s.told = WakeUp{t, seq}
+		t.told = true
 		return
 	}
 	if s.refused == nil {
