@@ -2,6 +2,8 @@ package actor_test
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"runtime"
 	"sync/atomic"
 	"testing"
@@ -235,4 +237,65 @@ func TestKillOfSenderElsewhere(t *testing.T) {
 		}
 		return nil
 	}))
+}
+
+// Rule 29 over incarnations: who waits for a line of tasklets on another scheduler, in a send, a call or a join of the ref, waits for
+// its current one, also if that came later.
+func TestDeadlockWithALaterIncarnation(t *testing.T) {
+	type ask struct {
+		wait bool
+		r    actor.Reply[int]
+	}
+	waits := map[string]func(c *actor.Tasklet, ref actor.Ref[ask]) error{
+		"join": func(c *actor.Tasklet, ref actor.Ref[ask]) error { return ref.Join(c) },
+		"call": func(c *actor.Tasklet, ref actor.Ref[ask]) error {
+			_, err := actor.Call(c, ref, func(r actor.Reply[int]) ask { return ask{r: r} })
+			return err
+		},
+		"send": func(c *actor.Tasklet, ref actor.Ref[ask]) error {
+			for range 9 {
+				if err := ref.Send(c, ask{}); err != nil {
+					return err
+				}
+			}
+			return nil
+		},
+	}
+	for what, wait := range waits {
+		for at := range 4 { // on which scheduler, and whether there was an incarnation before
+			t.Run(fmt.Sprint(what, at), func(t *testing.T) {
+				across(t, 2, func(t *testing.T, t0 *actor.Tasklet) {
+					ref := actor.NewRef[ask](actor.MailboxLen(3))
+					waiter := actor.NewRef[int]()
+					actor.StartTasklet(t0, actor.Handle(waiter, func(c *actor.Tasklet, _ int) error { return wait(c, ref) }), actor.OnFailure(actor.Stop))
+					crash := at >= 2
+					body := actor.Handle(ref, func(c *actor.Tasklet, _ ask) error {
+						if crash {
+							crash = false
+							return errBoom
+						}
+						return waiter.Join(c)
+					})
+					opts := []actor.Option{actor.OnScheduler(at % 2), actor.Supervised(func(actor.Exit) {})}
+					require.NoError(t, ref.Send(t0, ask{}))
+					if crash {
+						require.ErrorIs(t, actor.StartTasklet(t0, body, opts...).Join(t0), errBoom)
+						require.NoError(t, ref.Send(t0, ask{}))
+					}
+					require.NoError(t, waiter.Send(t0, 1))
+					t0.Sleep(time.Second)
+					second := actor.StartTasklet(t0, body, opts...)
+					limit, cancel := actor.WithTimeout(t0, time.Minute)
+					defer cancel()
+					var d *actor.DeadlockError
+					err := errors.Join(waiter.Join(limit), second.Join(limit))
+					require.ErrorAs(t, err, &d)
+					require.Len(t, d.Chain, 2)
+					second.Kill()
+					_ = second.Join(t0)
+					actor.Retire(body)
+				})
+			})
+		}
+	}
 }
