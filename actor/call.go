@@ -109,6 +109,20 @@ func (c *callBase) Settled(err error) {
 	c.state.Or(callSettled)
 }
 
+// ReadBy is called by the mailbox, which has the request queued, for a new reader.
+func (c *callBase) ReadBy(t *scheduler.Task) {
+	s := c.state.Load()
+	if c.caller == nil || s&callPhase != callOpen {
+		return
+	}
+	r := &redirect{delegation{c, uint32(s / callGen)}, t.Resource()}
+	if at := c.caller.task.Scheduler(); at == t.Scheduler() {
+		r.Do()
+	} else {
+		at.Inject(r)
+	}
+}
+
 // fail ends call number gen with err, if it is open.
 func (c *callBase) fail(gen uint32, err error) {
 	if c.move(gen, callWon) {
@@ -362,10 +376,10 @@ func (r Reply[R]) Delegate(to *Tasklet) {
 	}
 	switch c := r.c.caller; {
 	case c == nil:
-	case len(c.sys.hosts) == 1:
+	case c.sys == to.sys && len(c.sys.hosts) == 1:
 		c.task.Redirect(nil)
 	default:
-		c.task.Scheduler().Inject(&redirect{d})
+		c.task.Scheduler().Inject(&redirect{d, nil})
 	}
 }
 
@@ -389,11 +403,16 @@ func (d delegation) enter(to *Tasklet) (over bool, err error) {
 	return false, nil
 }
 
-// redirect tells the caller, on its scheduler, that it waits for the callee no longer.
-type redirect struct{ d delegation }
+// redirect tells the caller, on its scheduler, that it waits for another tasklet now; on nil: not for a certain one.
+type redirect struct {
+	d  delegation
+	on *scheduler.Resource
+}
 
 func (r *redirect) Do() {
-	if c := r.d.c; c.parked && c.isOpen(r.d.gen) {
-		c.caller.task.Redirect(nil)
+	c := r.d.c
+	if !c.parked || !c.isOpen(r.d.gen) || r.on != nil && c.state.Load()&callDelegated != 0 {
+		return
 	}
+	c.caller.task.Redirect(r.on)
 }

@@ -2,6 +2,8 @@ package actor_test
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"runtime"
 	"sync/atomic"
 	"testing"
@@ -189,4 +191,111 @@ func TestRefJoinBetweenBodyAndFinish(t *testing.T) {
 			require.NoError(t, ref.Join(t0))
 		}
 	})
+}
+
+// Rule 5: who is killed while it waits for room on another scheduler leaves without sending; if the message was moved in before that
+// was heard of, the send has ended well, and the kill comes at the next blocking point.
+func TestKillOfSenderElsewhere(t *testing.T) {
+	cfg := actor.Config{Schedulers: 2, Logger: zap.NewNop(), StallAfter: -1}
+	require.NoError(t, actor.Run(context.Background(), cfg, func(t0 *actor.Tasklet) error {
+		for _, late := range []bool{true, false} {
+			var read atomic.Int32
+			begin := make(chan struct{})
+			full := actor.NewRef[int](actor.MailboxLen(1))
+			actor.StartTasklet(t0, actor.Read(full, func(r *actor.Tasklet, in *mailbox.Mailbox[int]) error {
+				_, _ = actor.Await(r, func(context.Context) (int, error) { <-begin; return 0, nil })
+				for range in.Receive() {
+					read.Add(1)
+				}
+				return nil
+			}), actor.OnScheduler(1))
+			require.NoError(t, full.Send(t0, 1))
+			sent, blocked := false, false
+			s := actor.Go(t0, func(s *actor.Tasklet) error {
+				blocked = true
+				sent = full.Send(s, 2) == nil
+				return wait(s)
+			})
+			for !blocked {
+				t0.Yield()
+			}
+			s.Kill()
+			if late {
+				close(begin)
+				for read.Load() < 2 { // without giving up control
+					runtime.Gosched()
+				}
+			} else {
+				t0.Yield()
+				close(begin)
+			}
+			require.ErrorIs(t, s.Join(t0), actor.ErrKilled)
+			require.Equal(t, late, sent)
+			full.Close()
+			require.NoError(t, full.Join(t0))
+			require.Equal(t, map[bool]int32{true: 2, false: 1}[late], read.Load())
+		}
+		return nil
+	}))
+}
+
+// Rule 29 over incarnations: who waits for a line of tasklets on another scheduler, in a send, a call or a join of the ref, waits for
+// its current one, also if that came later.
+func TestDeadlockWithALaterIncarnation(t *testing.T) {
+	type ask struct {
+		wait bool
+		r    actor.Reply[int]
+	}
+	waits := map[string]func(c *actor.Tasklet, ref actor.Ref[ask]) error{
+		"join": func(c *actor.Tasklet, ref actor.Ref[ask]) error { return ref.Join(c) },
+		"call": func(c *actor.Tasklet, ref actor.Ref[ask]) error {
+			_, err := actor.Call(c, ref, func(r actor.Reply[int]) ask { return ask{r: r} })
+			return err
+		},
+		"send": func(c *actor.Tasklet, ref actor.Ref[ask]) error {
+			for range 9 {
+				if err := ref.Send(c, ask{}); err != nil {
+					return err
+				}
+			}
+			return nil
+		},
+	}
+	for what, wait := range waits {
+		for at := range 4 { // on which scheduler, and whether there was an incarnation before
+			t.Run(fmt.Sprint(what, at), func(t *testing.T) {
+				across(t, 2, func(t *testing.T, t0 *actor.Tasklet) {
+					ref := actor.NewRef[ask](actor.MailboxLen(3))
+					waiter := actor.NewRef[int]()
+					actor.StartTasklet(t0, actor.Handle(waiter, func(c *actor.Tasklet, _ int) error { return wait(c, ref) }), actor.OnFailure(actor.Stop))
+					crash := at >= 2
+					body := actor.Handle(ref, func(c *actor.Tasklet, _ ask) error {
+						if crash {
+							crash = false
+							return errBoom
+						}
+						return waiter.Join(c)
+					})
+					opts := []actor.Option{actor.OnScheduler(at % 2), actor.Supervised(func(actor.Exit) {})}
+					require.NoError(t, ref.Send(t0, ask{}))
+					if crash {
+						require.ErrorIs(t, actor.StartTasklet(t0, body, opts...).Join(t0), errBoom)
+						require.NoError(t, ref.Send(t0, ask{}))
+					}
+					require.NoError(t, waiter.Send(t0, 1))
+					t0.Sleep(time.Second)
+					second := actor.StartTasklet(t0, body, opts...)
+					limit, cancel := actor.WithTimeout(t0, time.Minute)
+					defer cancel()
+					var d *actor.DeadlockError
+					err := errors.Join(waiter.Join(limit), second.Join(limit))
+					require.ErrorAs(t, err, &d)
+					require.Len(t, d.Chain, 2)
+					second.Kill()
+					_ = second.Join(t0)
+					actor.Retire(body)
+				})
+			})
+		}
+	}
 }

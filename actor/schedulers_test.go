@@ -508,35 +508,54 @@ func TestVirtualTimeOverSchedulers(t *testing.T) {
 	require.ElementsMatch(t, []string{"0 6h0m0s", "1 6h0m0s"}, log[4:6])
 }
 
-// Rule 16 over schedulers: a ring of calls from one scheduler to another is reported when nobody can go on, and ends main.
+// Rule 16 over schedulers: when nobody can go on, and no ring explains it, main is killed with who is parked on whom.
 func TestQuiescentOverSchedulers(t *testing.T) {
-	type ask struct{ r actor.Reply[int] }
-	call := func(ctx context.Context, to actor.Ref[ask]) (int, error) {
-		return actor.Call(ctx, to, func(r actor.Reply[int]) ask { return ask{r} })
-	}
-	ring := func(t0 *actor.Tasklet) error {
-		a, b := actor.NewRef[ask](actor.Name("a")), actor.NewRef[ask](actor.Name("b"))
-		actor.StartTasklet(t0, actor.Handle(a, func(c *actor.Tasklet, q ask) error {
-			v, err := call(c, b)
-			_ = q.r.Send(c, v)
-			return err
-		}), actor.OnScheduler(1))
-		actor.StartTasklet(t0, actor.Handle(b, func(c *actor.Tasklet, q ask) error {
-			v, err := call(c, a)
-			_ = q.r.Send(c, v)
-			return err
-		}), actor.OnScheduler(2))
-		_, err := call(t0, a)
-		return err
-	}
-	t.Run("virtual", func(t *testing.T) {
-		cfg := actor.Config{Schedulers: 3, Clock: scheduler.NewVirtualClock(time.Time{}), Logger: zap.NewNop()}
-		err := actor.Run(context.Background(), cfg, ring)
-		var d *actor.DeadlockError
-		require.ErrorAs(t, err, &d)
-		require.Contains(t, err.Error(), "/tasklet/a in call to /tasklet/b")
-		require.Contains(t, err.Error(), "/tasklet/b in call to /tasklet/a")
+	cfg := actor.Config{Schedulers: 3, Clock: scheduler.NewVirtualClock(time.Time{}), Logger: zap.NewNop()}
+	err := actor.Run(context.Background(), cfg, func(t0 *actor.Tasklet) error {
+		b := actor.Go(t0, func(c *actor.Tasklet) error {
+			_, _ = scheduler.NewChan[int](0).Receive(c)
+			return nil
+		}, actor.OnScheduler(2), actor.Name("b"))
+		a := actor.Go(t0, func(c *actor.Tasklet) error { return b.Join(c) }, actor.OnScheduler(1), actor.Name("a"))
+		return a.Join(t0)
 	})
+	var d *actor.DeadlockError
+	require.ErrorAs(t, err, &d)
+	require.True(t, d.Quiescent)
+	require.Contains(t, err.Error(), "/tasklet/a in join /tasklet/b")
+	require.Contains(t, err.Error(), "/tasklet/b in chan")
+}
+
+// Rule 29 on a virtual clock: a ring over schedulers is found before time goes on to what would end one of its waits, or the program.
+func TestDeadlockBeforeTimeGoesOn(t *testing.T) {
+	type ask struct{ r actor.Reply[int] }
+	cfg := actor.Config{Schedulers: 3, Clock: scheduler.NewVirtualClock(time.Time{}), Logger: zap.NewNop()}
+	for _, limit := range []time.Duration{0, time.Hour} {
+		require.NoError(t, actor.Run(context.Background(), cfg, func(t0 *actor.Tasklet) error {
+			refs := [2]actor.Ref[ask]{actor.NewRef[ask](actor.Name("a")), actor.NewRef[ask](actor.Name("b"))}
+			call := func(ctx context.Context, to actor.Ref[ask]) (int, error) {
+				return actor.Call(ctx, to, func(r actor.Reply[int]) ask { return ask{r} })
+			}
+			for i := range refs {
+				actor.StartTasklet(t0, actor.Handle(refs[i], func(c *actor.Tasklet, q ask) error {
+					_, err := call(c, refs[1-i])
+					return q.r.Fail(c, err)
+				}), actor.OnScheduler(1+i))
+			}
+			var ctx context.Context = t0
+			if limit > 0 {
+				var cancel context.CancelFunc
+				ctx, cancel = actor.WithTimeout(t0, limit)
+				defer cancel()
+			}
+			_, err := call(ctx, refs[0])
+			var d *actor.DeadlockError
+			require.ErrorAs(t, err, &d)
+			require.False(t, d.Quiescent)
+			require.Len(t, d.Chain, 2)
+			return nil
+		}))
+	}
 }
 
 // Rule 19 over schedulers: who holds a scheduler and outlives the stop is named with its stack; the others are stopped normally.

@@ -210,12 +210,32 @@ func (m *Mailbox[M]) parkElsewhere(e *Envelope[M], limit context.Context, home *
 	defer func() {
 		if e.away.parked {
 			e.away.parked = false
-			m.leave(e) // a kill is being raised
+			m.leave(e) // a kill is being raised: it was there from the begin, or the scheduler ends
 		}
 	}()
+	t.Checkpoint() // a kill from before: nobody would interrupt the wait for it
+	e.away.place.Item = &killed[M]{m, e}
+	w.In = &e.away.place
 	err := t.Park(w)
 	e.away.parked = false
+	if e.away.phase.Load() == phaseLeft {
+		t.Checkpoint() // raises the kill
+	}
 	return err
+}
+
+// killed is asked by a kill of a sender elsewhere: if home has moved the message in, that came first, and the wait is over any moment;
+// else the message is taken back.
+type killed[M any] struct {
+	m *Mailbox[M]
+	e *Envelope[M]
+}
+
+// Interrupt is called on the scheduler of the sender.
+func (k *killed[M]) Interrupt() {
+	if a := k.e.away; (k.m.leave(k.e) || a.phase.Load() == phaseLeft) && a.task.State() == scheduler.Parked {
+		a.task.Wake()
+	}
 }
 
 // leave takes e back; false: too late, it was decided already.
@@ -369,8 +389,9 @@ type away struct {
 	done  chan struct{}   // for a goroutine: holds one, sent after phase
 	task  *scheduler.Task // the sender, if it is a task; with neither, nobody waits: see Deliver
 
-	// Owned by task's scheduler: it is parked for this. Else the wake-up comes late and would end another wait.
-	parked bool
+	// Owned by task's scheduler.
+	parked bool             // it is parked for this; else the wake-up comes late and would end another wait
+	place  scheduler.Waiter // in no line; for a kill, see killed
 }
 
 const (

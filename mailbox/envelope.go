@@ -161,5 +161,27 @@ func (m *Mailbox[M]) Withdraw(on *scheduler.Scheduler, e *Envelope[M]) (inTime b
 	return false
 }
 
+// tellWaiters tells those elsewhere who wait for the reader that it is t now: for the search for deadlocks. On home.
+func (m *Mailbox[M]) tellWaiters(t *scheduler.Task) {
+	on := t.Resource()
+	for w := m.ext.Load().line.First(); w != nil; w = w.Next() {
+		if a := w.Item.(*Envelope[M]).away; a != nil && a.task != nil && a.task.Scheduler().Kin(t.Scheduler()) {
+			a.task.Scheduler().InjectFunc(func() {
+				if a.parked {
+					a.task.Redirect(on)
+				}
+			})
+		}
+	}
+	if m.queue.tickets == nil {
+		return
+	}
+	for i := range m.queue.n {
+		if w, ok := m.queue.tickets.slots[m.queue.index(i)].(ReaderWaiter); ok {
+			w.ReadBy(t)
+		}
+	}
+}
+
 // Waits reports whether e stands in a line. On home, or before the first Open.
 func (e *Envelope[M]) Waits() bool { return e.place.Waits() }

@@ -179,6 +179,9 @@ func (m *Mailbox[M]) Open(t *scheduler.Task) {
 	}
 	m.reader.Holder = t
 	m.collect()
+	if m.ext.Load() != nil {
+		m.tellWaiters(t)
+	}
 }
 
 // Hold ends the reader but not the mailbox: it goes on to take messages up to its capacity, for the next reader. On home.

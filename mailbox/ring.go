@@ -1,5 +1,7 @@
 package mailbox
 
+import "github.com/gotasklet/tasklet/scheduler"
+
 // A Ticket travels with a message whose sender waits to learn what becomes of it: the caller that expects a reply.
 type Ticket interface {
 	// Settled is called once: with nil when the reader is through with the message, that is when it asks for the next one;
@@ -7,6 +9,13 @@ type Ticket interface {
 	// called on the mailbox's scheduler or, for the last two, on the goroutine of the one who closes or overflows it, and may
 	// not park.
 	Settled(err error)
+}
+
+// A ReaderWaiter is a Ticket whose sender, when its message is queued, waits for the reader all the same. ReadBy is called on the
+// mailbox's scheduler when t has become the reader; it may not park.
+type ReaderWaiter interface {
+	Ticket
+	ReadBy(t *scheduler.Task)
 }
 
 // ticketing is what a ring has if its messages have tickets.

@@ -8,7 +8,7 @@ package scheduler
 // If the chain comes back to t and nobody on it can time out, the wait is refused with a *DeadlockError. If somebody can, the
 // wait begins, and the hook is told.
 //
-// The chain is followed within one scheduler. A ring that goes over others is found by a probe, a little later.
+// The chain is followed within one scheduler. A ring that goes over others is found by a chase, a little later.
 func (t *Task) checkDeadlock(w Wait, soft bool) error {
 	e, soft := t.ring(w, soft)
 	if e == nil {

@@ -102,11 +102,12 @@ type Scheduler struct {
 	ending   bool    // after that: unwind has what is ready served, see last
 	calls    int     // of tasks without a coroutine while ending
 	sleeper  *time.Timer
-	probeAt  int64                    // ns on the clock: when to look for rings that go over other schedulers; 0: there is no reason to. See probe
-	told     WakeUp                   // of the wait that was last reported as part of a soft ring
+	chaseAt  int64                    // ns on the clock: when to look for rings that go over other schedulers; 0: there is no reason to. See chase
+	stray    bool                     // a search has left s since the last round of looks began
+	unprobed int                      // of coros: to be looked at before the round is over
 	looking  bool                     // a chore looks when the scheduler is calm
-	probed   int                      // index in coros of the last one that was looked at
-	refused  map[*Task]*DeadlockError // those whose wait has just been ended by a probe
+	chased   int                      // index in coros of the last one that was looked at
+	refused  map[*Task]*DeadlockError // those whose wait has just been ended by a chase
 	fatal    *PanicError              // the first panic that a Runner, injected work, a timer or Quiescent let out
 	unlooked int                      // steps until stepCheck looks again
 

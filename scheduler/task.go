@@ -72,6 +72,7 @@ type Task struct {
 	soft    bool // the wait has an end of its own: a time or a context
 	again   bool // woken while it ran: to be called once more
 	outcome outcome
+	told    bool // this wait was reported as part of a ring that somebody will leave
 
 	// kill is set by whoever kills, from any goroutine, and read by the task; without the atomic a busy task could not see
 	// that it was killed until it parks.
@@ -86,7 +87,7 @@ const (
 	timedOut
 	cancelled // its context
 	killed
-	refused // it was part of a ring over several schedulers: see probe
+	refused // it was part of a ring over several schedulers: see chase
 )
 
 // Bits of Task.kill.
@@ -211,7 +212,7 @@ func (t *Task) Park(w Wait) error {
 			return err
 		}
 	}
-	t.soft = soft
+	t.soft, t.told = soft, false
 	if !soft {
 		t.suspend(w)
 	} else if err := t.suspendUntil(w); err != nil {

@@ -15,7 +15,7 @@ import (
 type Team struct {
 	members []*Scheduler // grows in New, before any of them runs; then read-only
 
-	// mu protects the following, and rests and restTill of the members.
+	// mu protects the following, and rests and restTill of the members. Under it, what a member that rests owns can be read.
 	//
 	// A member rests when nothing is ready on it and only its timers or its door can change that. One that rests and has
 	// something at its door is about to wake up. It takes mu before it does, so as long as somebody holds mu, those that rest
@@ -57,6 +57,7 @@ func (s *Scheduler) rest(calm int64) {
 	s.rests = false
 	s.team.mu.Unlock()
 	s.expire()
+	s.look()
 }
 
 // lieDown is the begin of a rest. If all others rest already, time goes on, or the team is quiescent; true: a timer of s is due. timers
@@ -80,6 +81,9 @@ func (s *Scheduler) lieDown(timers bool) (due bool) {
 		if m.restTill >= 0 && (next < 0 || m.restTill < next) {
 			next = m.restTill
 		}
+		if at := m.chaseAt; at != 0 && s.clock.virtual() && (next < 0 || at < next) {
+			next = at // or what ends first would end a ring that nobody has seen
+		}
 	}
 	if next < 0 {
 		if !team.asked && !s.asked && s.hooks.Quiescent != nil {
@@ -91,7 +95,7 @@ func (s *Scheduler) lieDown(timers bool) (due bool) {
 	s.clock.jump(next)
 	for _, m := range team.members {
 		switch {
-		case m.restTill != next:
+		case m.restTill != next && m.chaseAt != next:
 		case m == s:
 			due = true
 		default:
@@ -109,6 +113,7 @@ func (nudge) Do() {}
 // leaveTeam is the end of a member: it rests for ever.
 func (s *Scheduler) leaveTeam() {
 	if s.team != nil {
+		s.chaseAt = 0
 		s.lieDown(false)
 	}
 }

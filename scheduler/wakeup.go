@@ -36,8 +36,12 @@ func (t *Task) IdleOn(kind Kind, on *Resource, soft bool) { t.kind, t.waitsOn, t
 // Redirect changes what t, which is parked, waits on: the one that it waits for has handed its duty to somebody else. On t's
 // scheduler.
 func (t *Task) Redirect(on *Resource) {
-	if t.state == Parked {
-		t.waitsOn = on
+	if t.state != Parked {
+		return
+	}
+	t.waitsOn = on
+	if on != nil && on.Holder.s != t.s {
+		t.s.strayed() // as if the wait began now
 	}
 }
 

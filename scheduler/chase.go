@@ -1,21 +1,28 @@
 package scheduler
 
 // A ring of waits that goes over several schedulers can't be seen from one of them, so nobody refuses the wait that closes it.
-// It is found by a probe, which goes along the edges from scheduler to scheduler, through their doors, as in the edge chasing of
+// It is found by a chase, which goes along the edges from scheduler to scheduler, through their doors, as in the edge chasing of
 // Chandy, Misra and Haas (1983). When it comes back to where it began, it goes round once more and looks whether everybody is
 // still in the wait in which it was found the first time. If so, all of them were in these waits at one moment, namely between
 // the two rounds: the ring is real, and as none of its waits has an end of its own, it stays. Then the youngest of the waits that
 // go from one scheduler to another is refused, with the *[DeadlockError] that it would have got at its begin had it been seen.
 //
-// The fast path pays nothing for it: a probe begins when a wait has gone on for probeAfter, and one whose search for a ring left the
+// The fast path pays nothing for it: a chase begins when a wait has gone on for chaseAfter, and one whose search for a ring left the
 // scheduler has begun since the last look.
-type probe struct {
+//
+// None is missed for good. Look at the edge that came last and closed the ring: a wait that began, or was redirected, on scheduler
+// S. There the search for a ring went along the edges and left S, by a wait of a task of S that is part of the ring, and saw to it
+// that S looks at all its waits for other schedulers later than that. The ring stays as it is, so the chase of that wait comes back.
+// If two edges of a ring began at one moment on two schedulers, both look, and each chase is late enough to find both. Only a ring of
+// more than maxHops is left to those who see that nothing goes on: Hooks.Quiescent.
+type chase struct {
 	hops  []hop
-	again bool // the second round
-	at    int  // of the second round: the next hop to be looked at
+	mark  *Task // to see a ring that the chase leads into and did not begin in: see ring
+	limit int   // of hops, when mark is moved on
+	at    int   // of the second round: the next hop to be looked at
 }
 
-// hop is a task on the way of a probe, in the wait in which it was found.
+// hop is a task on the way of a chase, in the wait in which it was found.
 type hop struct {
 	t     *Task
 	seq   uint32
@@ -26,20 +33,28 @@ type hop struct {
 }
 
 const (
-	// probeAfter is how long a wait for a task of another scheduler goes on before anybody looks whether it can end.
-	probeAfter = calmAfter
-	// maxProbes is how many probes one look sends at most; those that are left come next.
-	maxProbes = 1024
-	// maxHops ends a probe whose way leads into a ring that it did not begin in.
+	// chaseAfter is how long a wait for a task of another scheduler goes on before anybody looks whether it can end.
+	chaseAfter = calmAfter
+	// maxChases is how many chases one look sends at most; those that are left come next.
+	maxChases = 1024
+	// maxHops ends a chase.
 	maxHops = 10_000
 )
 
 // strayed is called when the search for a ring leaves s.
 func (s *Scheduler) strayed() {
-	if s.team == nil || s.probeAt != 0 {
+	if s.team == nil {
 		return
 	}
-	s.probeAt = s.now + probeAfter
+	s.stray = true
+	s.lookLater()
+}
+
+func (s *Scheduler) lookLater() {
+	if s.chaseAt != 0 {
+		return
+	}
+	s.chaseAt = s.now + chaseAfter
 	if !s.looking {
 		s.looking = true
 		s.WhenCalm((*calmLook)(s))
@@ -52,7 +67,7 @@ type calmLook Scheduler
 func (c *calmLook) Do() {
 	s := (*Scheduler)(c)
 	s.looking = false
-	if s.probeAt != 0 && s.now < s.probeAt { // there was a look meanwhile
+	if s.chaseAt != 0 && s.now < s.chaseAt { // there was a look meanwhile
 		s.looking = true
 		s.WhenCalm(c)
 		return
@@ -60,32 +75,36 @@ func (c *calmLook) Do() {
 	s.look()
 }
 
-// look looks at the waits that have gone on for long, if it is time. It is called when the scheduler is calm, and once in a while
-// when it never is.
+// look looks at the waits that have gone on for long, if it is time: at all of them, but in several looks if there are many. It is
+// called when the scheduler is calm, and once in a while when it never is.
 func (s *Scheduler) look() {
-	if s.probeAt == 0 || s.now < s.probeAt {
+	if s.chaseAt == 0 || s.now < s.chaseAt {
 		return
 	}
-	s.probeAt = 0
-	sent := 0
-	for range s.coros {
-		s.probed++
-		if s.probed >= len(s.coros) {
-			s.probed = 0
+	s.chaseAt = 0
+	if s.unprobed == 0 {
+		s.unprobed, s.stray = len(s.coros), false
+	}
+	for sent := 0; s.unprobed > 0; s.unprobed-- {
+		if s.chased++; s.chased >= len(s.coros) {
+			s.chased = 0
 		}
-		t := s.coros[s.probed].task
+		t := s.coros[s.chased].task
 		if t == nil || !t.waitsFirmlyOn(nil) || t.waitsOn.Holder.s == s {
 			continue
 		}
-		if t.since > s.now-probeAfter/2 {
-			s.strayed() // too young: look again
+		if t.since > s.now-chaseAfter/2 {
+			s.stray = true // too young: look again
 			continue
 		}
-		if sent++; sent > maxProbes {
-			s.strayed()
-			return
+		if sent++; sent > maxChases {
+			s.chased--
+			break
 		}
-		(&probe{}).follow(t)
+		(&chase{limit: 2}).follow(t)
+	}
+	if s.stray || s.unprobed > 0 {
+		s.lookLater()
 	}
 }
 
@@ -101,25 +120,30 @@ func (t *Task) waitsFirmlyOn(next *Task) bool {
 }
 
 // follow is the first round from x on. On x's scheduler.
-func (p *probe) follow(x *Task) {
+func (p *chase) follow(x *Task) {
 	for s := x.s; len(p.hops) == 0 || x != p.hops[0].t; {
 		if !x.waitsFirmlyOn(nil) || len(p.hops) == maxHops {
 			return
 		}
 		next := x.waitsOn.Holder
 		p.hops = append(p.hops, hop{x, x.waitSeq, x.kind, x.soft, x.since, next})
+		if next == p.mark {
+			return
+		}
+		if len(p.hops) == p.limit {
+			p.mark, p.limit = next, 2*p.limit
+		}
 		if next.s != s {
 			next.s.InjectFunc(func() { p.follow(next) })
 			return
 		}
 		x = next
 	}
-	p.again = true
 	p.verify()
 }
 
 // verify is the second round. On the scheduler of the next hop.
-func (p *probe) verify() {
+func (p *chase) verify() {
 	for s := p.hops[p.at].t.s; p.at < len(p.hops); p.at++ {
 		h := &p.hops[p.at]
 		if h.t.s != s {
@@ -134,7 +158,7 @@ func (p *probe) verify() {
 }
 
 // found ends the youngest wait between two schedulers, or tells of it if somebody in the ring can time out.
-func (p *probe) found() {
+func (p *chase) found() {
 	soft, victim := false, -1
 	for i := range p.hops {
 		h := &p.hops[i]
@@ -162,16 +186,16 @@ func (p *probe) found() {
 func (t *Task) refuse(seq uint32, e *DeadlockError, soft bool) {
 	s := t.s
 	if t.waitSeq != seq || t.state != Parked || s.refused[t] != nil {
-		return // another probe was first
+		return // another chase was first
 	}
-	if soft && s.told == (WakeUp{t, seq}) {
+	if soft && t.told {
 		return
 	}
 	if h := s.hooks.Deadlock; h != nil {
 		h(t, e, soft)
 	}
 	if soft {
-		s.told = WakeUp{t, seq}
+		t.told = true
 		return
 	}
 	if s.refused == nil {
