@@ -36,8 +36,7 @@ func TestHere(t *testing.T) {
 	require.Equal(t, here{}, look(s), "before Run")
 	var on, goroutine, pulled, injected, parked, deferred here
 	var deep []here
-	var task *Task
-	task = spawn(s, 1, func(t *Task) {
+	task := spawn(s, 1, func(t *Task) {
 		defer s.Stop()
 		on = look(s)
 		done := make(chan here)
