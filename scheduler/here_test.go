@@ -81,7 +81,6 @@ func TestMarks(t *testing.T) {
 		}
 	})
 	mustEnd(t, s)
-	require.NotEqual(t, want.alone, want.spelt)
 }
 
 // Each of many schedulers that run at the same time knows its own tasks, and only those; later ones have the same numbers again.
