@@ -11,10 +11,11 @@ import (
 // is called.
 //
 // Go gives goroutines no names that a program may ask for, but runtime.Callers shows which functions are on the stack. Below each task
-// is the call of its Run, and below that are calls that spell the number of the scheduler in binary, one frame for each digit but
-// the first. Numbers are given anew when a scheduler ends: in a program with one scheduler that has the number 1, and no further frame.
-// Whoever has these frames below it runs on that scheduler, and what runs there has control. Rejected: a goroutine's id, which is not
-// to be had but from the text of runtime.Stack; a look at Scheduler.current, which is a data race from elsewhere, and right by chance.
+// is the call by the scheduler's loop, and between the two are calls that spell the scheduler's number in binary, one for each digit
+// but the first. Numbers are given anew when a scheduler ends: in a program with one scheduler that has the number 1, and no further
+// frame. Whoever has these frames below it runs on that scheduler, and what runs there has control. Rejected: a goroutine's id, which
+// is not to be had but from the text of runtime.Stack or by assembly; a look at Scheduler.current, which is a data race from elsewhere,
+// and right by chance.
 
 // Here is the running task of s if the caller runs on s; nil for any other caller, and for injected work and timers. inside says
 // whether the caller is a task of any scheduler at all: false for an ordinary goroutine, and for one that a task has started with
