@@ -11,10 +11,11 @@ import (
 // is called.
 //
 // Go gives goroutines no names that a program may ask for, but runtime.Callers shows which functions are on the stack. Below each task
-// is the call of its Run, and below that are calls that spell the number of the scheduler in binary, one frame for each digit but
-// the first. Numbers are given anew when a scheduler ends: in a program with one scheduler that has the number 1, and no further frame.
-// Whoever has these frames below it runs on that scheduler, and what runs there has control. Rejected: a goroutine's id, which is not
-// to be had but from the text of runtime.Stack; a look at Scheduler.current, which is a data race from elsewhere, and right by chance.
+// is the call by the scheduler's loop, and between the two are calls that spell the scheduler's number in binary, one for each digit
+// but the first. Numbers are given anew when a scheduler ends: in a program with one scheduler that has the number 1, and no further
+// frame. Whoever has these frames below it runs on that scheduler, and what runs there has control. Rejected: a goroutine's id, which
+// is not to be had but from the text of runtime.Stack or by assembly; a look at Scheduler.current, which is a data race from elsewhere,
+// and right by chance.
 
 // Here is the running task of s if the caller runs on s; nil for any other caller, and for injected work and timers. inside says
 // whether the caller is a task of any scheduler at all: false for an ordinary goroutine, and for one that a task has started with
@@ -74,43 +75,39 @@ func (s *Scheduler) spelled() uint32 {
 	}
 }
 
-// frames are the return addresses by which frames are known: each stands for one call in one place. alone is that of Run by call,
-// when the number is 1; below other digits it is made by last, and call calls spell.
-type frames struct{ alone, last, zero, one, spelt uintptr }
+// frames are the return addresses by which frames are known. Each is that of the only call that a function makes of one that is never
+// inlined, so that it is the same in every build: loop calls call; zero and one call spell.
+type frames struct{ loop, zero, one uintptr }
 
-// read gives the number that the frames of a stack spell, and how many of them that needed; all of them if it is not complete.
+// read gives the number that the frames of a stack spell, and how many of them that needed; 0 if they are not all there.
 func (f *frames) read(pcs []uintptr) (n uint32, depth int) {
+	n = 1
 	for i, pc := range pcs {
-		switch {
-		case pc == f.alone:
-			return 1, i + 1
-		case pc == f.last:
-			n = 1
-		case pc == f.zero:
+		switch pc {
+		case f.zero:
 			n <<= 1
-		case pc == f.one:
+		case f.one:
 			n = n<<1 | 1
-		case pc == f.spelt:
+		case f.loop:
 			return n, i + 1
 		}
 	}
 	return 0, len(pcs)
 }
 
-// spell calls t's Run below frames that spell n, its first digit next to Run.
+// spell calls t's Run below frames that spell n: its first digit, which has no frame, next to Run.
+//
+//go:noinline
 func (t *Task) spell(n uint32) {
 	switch {
 	case n <= 1:
-		t.last()
+		t.runner.Run(t)
 	case n&1 == 0:
 		t.zero(n >> 1)
 	default:
 		t.one(n >> 1)
 	}
 }
-
-//go:noinline
-func (t *Task) last() { t.runner.Run(t) }
 
 //go:noinline
 func (t *Task) zero(n uint32) { t.spell(n) }
@@ -120,28 +117,34 @@ func (t *Task) one(n uint32) { t.spell(n) }
 
 var marks = sync.OnceValue(findMarks)
 
-// findMarks finds the frames, by looking at some.
+// findMarks finds the frames, by looking at some: those of a scheduler that runs for this, on goroutines of its own.
 func findMarks() *frames {
 	var f frames
-	s := &Scheduler{}
-	look := func(n uint32, want map[string]*uintptr) {
-		s.number.Store(n)
-		s.call(&Task{s: s, runner: onlooker(func() {
-			var pcs [32]uintptr
-			for _, pc := range pcs[:runtime.Callers(1, pcs[:])] {
-				frame, _ := runtime.CallersFrames([]uintptr{pc}).Next()
-				if p := want[frame.Function[strings.LastIndexByte(frame.Function, '.')+1:]]; p != nil && *p == 0 {
-					*p = pc // the innermost: a task may be the one that looks
+	want := map[string]*uintptr{"loop": &f.loop, "zero": &f.zero, "one": &f.one}
+	over := make(chan struct{})
+	go func() {
+		defer close(over)
+		s := New(Config{StallAfter: -1})
+		t := &Task{}
+		t.Init(s, 1, onlooker(func() {
+			t.Finish()
+			s.Stop()
+			(&Task{runner: onlooker(func() {
+				var pcs [64]uintptr
+				for _, pc := range pcs[:runtime.Callers(1, pcs[:])] {
+					frame, _ := runtime.CallersFrames([]uintptr{pc}).Next()
+					if p := want[frame.Function[strings.LastIndexByte(frame.Function, '.')+1:]]; p != nil && *p == 0 {
+						*p = pc
+					}
 				}
-			}
-		})})
-	}
-	look(1, map[string]*uintptr{"call": &f.alone})
-	look(0b101, map[string]*uintptr{"call": &f.spelt, "last": &f.last, "zero": &f.zero, "one": &f.one})
-	for _, pc := range []uintptr{f.alone, f.last, f.zero, f.one, f.spelt} {
-		if pc == 0 {
-			bug("the frames of a task are not found on the stack")
-		}
+			})}).spell(0b101)
+		}))
+		t.Wake()
+		_ = s.Run()
+	}()
+	<-over
+	if f.loop == 0 || f.zero == 0 || f.one == 0 {
+		bug("the frames of a task are not found on the stack")
 	}
 	return &f
 }

@@ -305,6 +305,9 @@ func (s *Scheduler) work(me *coro) {
 	returned = true
 }
 
+// loop is not inlined, nor is call: Here looks for the frame of loop's call.
+//
+//go:noinline
 func (s *Scheduler) loop(me *coro) {
 	s.running = me
 	for !me.quit {
@@ -332,6 +335,8 @@ func (s *Scheduler) loop(me *coro) {
 }
 
 // call activates a ready task that owns no stack.
+//
+//go:noinline
 func (s *Scheduler) call(t *Task) {
 	if t.state == Finished {
 		return // while it was in the run queue

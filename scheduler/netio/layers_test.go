@@ -239,7 +239,7 @@ func TestMutexAcrossAWait(t *testing.T) {
 		parked(task, first)
 		second := b.start(func(*scheduler.Task) {
 			l.mu.Lock() // blocks the scheduler
-			l.mu.Unlock()
+			defer l.mu.Unlock()
 		})
 		second.join(task)
 		first.Kill(false)
