@@ -556,7 +556,7 @@ func FuzzTasklets(f *testing.F) {
 			data = data[:4000]
 		}
 		s := &soak{seed: max(seed, 1), draw: rand.New(&byteSource{data, rand.NewPCG(seed, 1)})}
-		if _, err := s.run(min(len(data)/4, 300), 0); err != nil {
+		if _, err := s.run(min(len(data)/4, 60), 0); err != nil {
 			t.Fatal(err)
 		}
 	})

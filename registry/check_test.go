@@ -2,6 +2,7 @@ package registry
 
 import (
 	"context"
+	"runtime"
 	"testing"
 	"time"
 
@@ -46,6 +47,30 @@ func TestCheckFindsFaults(t *testing.T) {
 			require.ErrorContains(t, err, f.want, f.name)
 			require.NoError(t, s.Check(), f.name)
 		}
+		return nil
+	}))
+}
+
+// A name that is given up takes its watch on the end of the ref with it: else a ref that gets and loses names all its life would
+// remember each.
+func TestUnregisterLeavesNothing(t *testing.T) {
+	cfg := actor.Config{Logger: zap.NewNop()}
+	require.NoError(t, actor.Run(context.Background(), cfg, func(t0 *actor.Tasklet) error {
+		r := Of(t0.System())
+		ref := actor.Receiver(t0, func(*actor.Tasklet, int) error { return nil })
+		heap := func() uint64 {
+			var m runtime.MemStats
+			runtime.GC()
+			runtime.ReadMemStats(&m)
+			return m.HeapAlloc
+		}
+		before := heap()
+		for range 50_000 {
+			require.NoError(t, Register(r, "a", ref))
+			r.Unregister("a")
+		}
+		require.Less(t, heap(), before+1<<20)
+		runtime.KeepAlive(ref)
 		return nil
 	}))
 }

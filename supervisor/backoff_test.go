@@ -170,3 +170,17 @@ func TestBackoffOfAGroup(t *testing.T) {
 		require.Equal(t, "end d, end c, start b, start c, start d", f.took())
 	})
 }
+
+// A stop during the backoff takes the timer back: nothing of it reaches the supervisor later.
+func TestStopDuringBackoffLeavesNoTimer(t *testing.T) {
+	run(t, func(t0 *actor.Tasklet) {
+		f := newFamily()
+		s := start(t0, supervisor.Spec{Backoff: supervisor.Backoff{Min: time.Minute}, Children: f.children("a")})
+		f.send(t0, "a", errCrash)
+		require.NoError(t, s.StopChild(t0, "a"))
+		handled := func() uint64 { return s.Tasklet().Info().Mailbox.Handled }
+		before := handled()
+		t0.Sleep(time.Hour)
+		require.Equal(t, before, handled())
+	})
+}

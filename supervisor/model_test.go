@@ -175,6 +175,13 @@ func (m *model) command(op string, arg json.RawMessage) string {
 		m.events = append(m.events, map[string]string{"crash": "crash ", "exit_normal": "normal ", "exit_shutdown": "shutdown "}[op]+id)
 		m.exited(c, op == "crash")
 		return "ok"
+	case "kill":
+		if c == nil || c.state != "running" {
+			return "no_process"
+		}
+		m.events = append(m.events, "stop "+id) // not by itself, as the child sees it
+		m.exited(c, true)
+		return "ok"
 	}
 	switch {
 	case c == nil:
@@ -268,7 +275,7 @@ func draw(next func(n int) int) *scenario {
 		s.Children = append(s.Children, child(names[i:i+1]))
 	}
 	for range next(25) {
-		op := pick("crash", "crash", "crash", "exit_normal", "exit_shutdown", "terminate", "terminate", "restart", "restart", "delete", "start", "start", "advance")
+		op := pick("crash", "crash", "crash", "kill", "exit_normal", "exit_shutdown", "terminate", "terminate", "restart", "restart", "delete", "start", "start", "advance")
 		var arg any
 		switch i := next(len(names)); op {
 		case "start":

@@ -188,6 +188,10 @@ func (r *replay) command(t *actor.Tasklet, op string, arg json.RawMessage) strin
 	if ref.IsZero() || ref.Tasklet() == nil || ref.Tasklet().HasFinished() {
 		return "no_process"
 	}
+	if op == "kill" {
+		ref.Kill()
+		return "ok"
+	}
 	if err := ref.Send(t, how); err != nil {
 		return err.Error()
 	}
