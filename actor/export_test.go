@@ -12,3 +12,10 @@ func Owned(t *Tasklet) (n int) {
 	}
 	return n
 }
+
+// IsLinked reports whether t is among its parent's children.
+func IsLinked(t *Tasklet) bool {
+	t.sys.mu.Lock()
+	defer t.sys.mu.Unlock()
+	return t.linked
+}
