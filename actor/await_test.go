@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"runtime"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -292,4 +293,27 @@ func TestPipeWithoutRoom(t *testing.T) {
 	failures := only(es, actor.EventFailure)
 	require.Len(t, failures, 1)
 	require.ErrorIs(t, failures[0].Err, errTest)
+}
+
+// With a seed, a Pipe that ends without waking anybody does not keep the next from being told of.
+func TestPipesInARowWithSeed(t *testing.T) {
+	cfg := actor.Config{Clock: scheduler.NewVirtualClock(time.Time{}), Logger: zap.NewNop(), Seed: 1}
+	require.NoError(t, actor.Run(context.Background(), cfg, func(t0 *actor.Tasklet) error {
+		for range 100 {
+			got := 0
+			ref := actor.Receiver(t0, func(_ *actor.Tasklet, n int) error { got = n; return actor.ErrStop })
+			var returned atomic.Int32
+			f := func(context.Context) (int, error) { returned.Add(1); return 7, nil }
+			for range 5 {
+				actor.Pipe(t0, f, ref, func(int, error) int { return 1 })()
+			}
+			actor.Pipe(t0, f, ref, func(n int, _ error) int { return n })
+			for n := 0; returned.Load() < 6 || n < 100; n++ { // without giving up control
+				runtime.Gosched()
+			}
+			require.NoError(t, ref.Join(t0))
+			require.Equal(t, 7, got)
+		}
+		return nil
+	}))
 }

@@ -15,3 +15,10 @@ func Owned(t *Tasklet) (n int) {
 
 // Watchers is how many watches t knows of.
 func Watchers(t *Tasklet) int { return len(t.extra().watchers) }
+
+// IsLinked reports whether t is among its parent's children.
+func IsLinked(t *Tasklet) bool {
+	t.sys.mu.Lock()
+	defer t.sys.mu.Unlock()
+	return t.linked
+}

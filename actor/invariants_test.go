@@ -47,6 +47,8 @@ type order struct {
 	what  int
 	reply actor.Reply[int]
 	call  bool
+	// delegate: the answer shall come from somebody else.
+	delegate bool
 }
 
 type soak struct {
@@ -55,6 +57,7 @@ type soak struct {
 	draw  *rand.Rand // of a locked source
 	began map[*actor.Tasklet]int
 	ended map[*actor.Tasklet]int
+	told  map[*actor.Tasklet]bool // if their start fails, that is told to the starter, and is no event
 	by    map[string]*address
 
 	mu    sync.Mutex
@@ -243,7 +246,12 @@ func (s *soak) send(t *actor.Tasklet, to *address) {
 
 // do is what a tasklet does for an order.
 func (s *soak) do(t *actor.Tasklet, o order) error {
-	if o.call && s.draw.IntN(4) > 0 {
+	if o.delegate {
+		if to := s.pick().ref.Tasklet(); to != nil {
+			o.reply.Delegate(to)
+			t.Defer(func() { _ = o.reply.Send(t, o.what) })
+		}
+	} else if o.call && s.draw.IntN(4) > 0 {
 		defer func() { _ = o.reply.Send(t, o.what) }()
 	}
 	switch w := o.what; {
@@ -262,8 +270,31 @@ func (s *soak) do(t *actor.Tasklet, o order) error {
 		to := s.pick()
 		ctx, cancel := s.within(t)
 		defer cancel()
-		to.calls.Add(1)
-		_, _ = actor.Call(ctx, to.ref, func(r actor.Reply[int]) order { return order{what: s.draw.IntN(100), reply: r, call: true} })
+		to.calls.Add(1) // or what else may be sent or not, without anybody being told
+		switch s.draw.IntN(8) {
+		case 0:
+			if target := s.pick().ref.Tasklet(); target != nil && target != t {
+				cancel := actor.Watch(t, target, to.ref, func(actor.Exit) order { return s.order() })
+				if s.draw.IntN(2) == 0 {
+					t.Defer(cancel)
+				}
+			}
+		case 1:
+			tm := actor.SendAfter(t, time.Duration(s.draw.IntN(10))*time.Millisecond, to.ref, s.order())
+			if s.draw.IntN(2) == 0 {
+				t.Sleep(2 * time.Millisecond)
+				tm.Stop()
+			}
+		case 2:
+			cancel := actor.Pipe(t, func(context.Context) (int, error) { return 0, nil }, to.ref, func(int, error) order { return s.order() })
+			if s.draw.IntN(4) == 0 {
+				cancel()
+			}
+		default:
+			_, _ = actor.Call(ctx, to.ref, func(r actor.Reply[int]) order {
+				return order{what: s.draw.IntN(100), reply: r, call: true, delegate: s.draw.IntN(8) == 0}
+			})
+		}
 	case w < 55:
 		if s.count() < 60 {
 			s.open(t)
@@ -300,6 +331,8 @@ func (s *soak) do(t *actor.Tasklet, o order) error {
 		return actor.ErrStop
 	case w < 90:
 		return actor.ErrShutdown
+	case w < 92:
+		s.child(t)
 	case w < 93:
 		k := actor.New(t, func(t *actor.Tasklet) (int, error) { t.Sleep(5 * time.Millisecond); return w, s.fail() })
 		if s.draw.IntN(2) == 0 {
@@ -316,6 +349,43 @@ func (s *soak) do(t *actor.Tasklet, o order) error {
 		_, _ = t.JoinChildren(t)
 	}
 	return nil
+}
+
+var depth = actor.NewLocal(func() int { return 0 })
+
+// child starts a child somewhere, waits for its start as long as it likes, and stops it or leaves it alone.
+func (s *soak) child(t *actor.Tasklet) {
+	ctx, cancel := s.within(t)
+	defer cancel()
+	depth.Set(t, depth.Get(t)+1)
+	opts := []actor.Option{actor.Shutdown(time.Duration(1+s.draw.IntN(20)) * time.Millisecond)}
+	if s.many > 1 {
+		opts = append(opts, actor.OnScheduler(s.draw.IntN(s.many)))
+	}
+	ends, supervised := 0, s.draw.IntN(2) == 0
+	if supervised {
+		opts = append(opts, actor.Supervised(func(actor.Exit) { // on t's scheduler, once
+			if ends++; ends > 1 {
+				panic("the end of a child was told of twice")
+			}
+		}))
+	}
+	body := actor.HandleInit(actor.NewRef[int](), func(c *actor.Tasklet) (func(*actor.Tasklet, int) error, error) {
+		_ = depth.Get(c)
+		s.mu.Lock()
+		s.told[c] = supervised
+		s.mu.Unlock()
+		c.Sleep(time.Duration(s.draw.IntN(5)) * time.Millisecond)
+		return func(*actor.Tasklet, int) error { return nil }, s.fail()
+	})
+	c, err := actor.StartChild(ctx, t, body, opts...)
+	if err == nil && s.draw.IntN(3) > 0 {
+		_ = actor.StopChild(ctx, c, 0)
+		actor.Retire(body)
+		if ctx.Err() == nil && (!c.HasFinished() || actor.IsLinked(c)) {
+			panic("a stopped child has not finished, or is in the tree")
+		}
+	}
 }
 
 func (s *soak) fail() error {
@@ -336,6 +406,7 @@ func (s *soak) run(steps int, outside int) (digest uint64, err error) {
 		s.draw = rand.New(&lockedSource{src: rand.NewPCG(s.seed, 7)})
 	}
 	s.trace = fnv.New64a()
+	s.told = map[*actor.Tasklet]bool{}
 	s.began, s.ended, s.by = map[*actor.Tasklet]int{}, map[*actor.Tasklet]int{}, map[string]*address{}
 	cfg := actor.Config{Clock: scheduler.NewVirtualClock(time.Time{}), Logger: zap.NewNop(), Seed: s.seed, OnEvent: s.event, Schedulers: s.many}
 	ctx, stop := context.WithCancel(context.Background())
@@ -458,7 +529,7 @@ func (s *soak) account() error {
 	errs := s.errs
 	fail := func(format string, args ...any) { errs = append(errs, fmt.Errorf(format, args...)) }
 	for t, n := range s.began {
-		if n != 1 || s.ended[t] != 1 || !t.HasFinished() {
+		if n != 1 || s.ended[t] > 1 || s.ended[t] < 1 && !s.told[t] || !t.HasFinished() {
 			fail("%s began %d times, ended %d times, finished %v", t.Path(), n, s.ended[t], t.HasFinished())
 		}
 	}

@@ -87,13 +87,15 @@ func (a *await) Do() {
 	}
 }
 
-// takeAwaits ends the first of the Awaits under way, in order of their start, if it has returned. It is called when nothing is
-// ready: with a seed, neither the order nor the moment may depend on the other goroutines.
+// takeAwaits ends the first of the Awaits under way, in order of their start, if it has returned; and the next, if that has made
+// nobody ready. It is called when nothing is ready: with a seed, neither the order nor the moment may depend on the other goroutines.
 func (h *host) takeAwaits() {
-	if len(h.awaits) > 0 && h.awaits[0].returned {
+	for len(h.awaits) > 0 && h.awaits[0].returned {
 		first := h.awaits[0]
 		h.awaits = h.awaits[1:]
-		first.finish()
+		if first.finish(); h.sched.Ready() > 0 {
+			return
+		}
 	}
 }
 
