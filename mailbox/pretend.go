@@ -23,7 +23,7 @@ type pretence struct {
 	// line is where those stand who have met a pretended fullness, until home looks: not in the line of senders, which is empty as long as
 	// there is room. Whoever comes meanwhile stands behind them.
 	line scheduler.Line
-	next bool // the one that stands next is to do so there
+	next bool // the one that is about to stand somewhere stands there
 }
 
 // seemsFull reports whether a send is to find m full, and sees to it that whoever stands in line for that is let in soon. On home.
@@ -41,7 +41,7 @@ func (m *Mailbox[M]) seemsFull(onFull Policy) bool {
 
 // stand reports whether w stands in the line of the pretence.
 func (p *pretence) stand(w *scheduler.Waiter) bool {
-	if !p.next && p.line.Empty() {
+	if !p.next {
 		return false
 	}
 	p.next = false

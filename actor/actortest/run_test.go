@@ -107,6 +107,10 @@ func TestRunFails(t *testing.T) {
 		{"goroutine of a child", func(t *actor.Tasklet) {
 			actor.Go(t, func(t *actor.Tasklet) error { go leave(make(chan int)); return nil })
 		}, "actortest_test.leave"},
+		{"panic outside of a tasklet", func(t *actor.Tasklet) {
+			t.Task().Scheduler().InjectFunc(func() { panic("injected") })
+			t.Yield()
+		}, "actortest: panic: injected"},
 		{"FailNow", func(t *actor.Tasklet) { actortest.TB(t).Fatal("no more") }, "no more"},
 		{"FailNow of a child", func(t *actor.Tasklet) {
 			actor.Go(t, func(t *actor.Tasklet) error { require.Equal(actortest.TB(t), 1, 2); return nil })
