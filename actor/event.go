@@ -38,7 +38,7 @@ const (
 	EventFailure                            // a message or tick failed, and the tasklet goes on; or a deferred call panicked
 	EventMessageLost                        // the message in hand at a failure will not be handled again
 	EventDeadLetter                         // messages will never be read; fields count and reason
-	EventOverflow                           // a mailbox began to drop messages
+	EventOverflow                           // a mailbox dropped a message: it was full
 	EventKill                               // somebody called Kill
 	EventKillRecovered                      // a tasklet recovered its kill and goes on
 	EventClose                              // a ref was closed
