@@ -82,11 +82,12 @@
 //
 // These calls park the tasklet that makes them; the others run meanwhile: [Tasklet.Sleep], [Tasklet.Yield]; [Ref.Send] when there
 // is no room; [Call]; the Joins; [Await]; [StartChild] and [StopChild]; the reading calls of package mailbox; Chan, Mutex,
-// Semaphore, Event and WaitGroup of package scheduler. They are blocking points. If a wait could never end, because those waited
-// for wait for the caller, it is refused with a *[DeadlockError]. What does not park, and the cure for each case: docs/blocking.md.
+// Semaphore, Event and WaitGroup of package scheduler; the connections of package netio. They are blocking points. If a wait could
+// never end, because those waited for wait for the caller, it is refused with a *[DeadlockError].
 //
 // Nothing else parks. A Go channel, a sync.Mutex, time.Sleep, a system call or a long computation holds up all tasklets of the
-// scheduler: do it in Await. Who holds the scheduler for too long is named in the log, with its stack.
+// scheduler: do it in Await. Who holds the scheduler for too long is named in the log, with its stack. The cure for each case is in
+// docs/blocking.md.
 //
 // # Several schedulers
 //

@@ -69,7 +69,8 @@
 //     looked at even when tasks are ready.
 //   - A deadlock among holders of a [Resource] (a Mutex, for one) is found when it forms; one that goes over several schedulers of a
 //     team, a second or two later.
-//   - With Config.Seed the order among the ready is drawn, and with a virtual clock too the same seed gives the same run.
+//   - With Config.Seed the order among the ready is drawn, and with a virtual clock too the same seed gives the same run of one
+//     scheduler. What those of a team do at the same time is left to the machine.
 //   - When Run returns, no goroutine of the scheduler is left but those of tasks that recover every kill ([Scheduler.Leaked]).
 //
 // # What is not

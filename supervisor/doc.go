@@ -5,8 +5,9 @@
 // # A supervisor
 //
 // A [Spec] lists the children; a [Child] has an ID, a body of package actor, and says when it is restarted and how long it has to
-// stop. [Start] starts a supervisor; [Body] makes one a child of another. The start goes from left to right and waits for each
-// child's init; if one fails, those started before are stopped, the last first, and Start returns a *[StartError].
+// stop. [Start] starts a supervisor; [Body] makes one a child of another. A child runs on its supervisor's scheduler unless
+// actor.OnScheduler or actor.Spread is among its Options. The start goes from left to right and waits for each child's init; if one
+// fails, those started before are stopped, the last first, and Start returns a *[StartError].
 //
 //	one_for_one    a  b  c     b fails:  b is restarted
 //	rest_for_one   a  b  c     b fails:  c is stopped, b and c are started
@@ -59,7 +60,7 @@
 //   - What one start, restart or stop of a child costs does not depend on how many there are.
 //   - No end of a child is missed, none counts twice, and that of one that the supervisor stopped itself is no failure.
 //   - A child that can't be stopped stops nobody else.
-//   - With a seed and a virtual clock a run repeats, delays of backoffs included.
+//   - With a seed, a virtual clock and one scheduler a run repeats, delays of backoffs included.
 //
 // # What is not OTP's
 //

@@ -28,11 +28,16 @@
 // one scheduler, and as long as nothing in the program depends on the machine: on ordinary goroutines that send by themselves, on the time
 // of day, on the order of a map.
 //
+// # Golden
+//
+// [Golden] plays files of commands, and compares all that happens because of them with what the files say: events, and what the
+// receivers of the file print. With the flag -actortest.rewrite it writes the files anew.
+//
 // # Which one
 //
-// Use Run for what shall happen, Explore for what must not happen in whatever order. Both work inside of a bubble of testing/synctest,
-// which is for programs whose ordinary goroutines sleep as well; without such goroutines it is not needed. docs/testing.md has
-// examples.
+// Use Run for what shall happen, Explore for what must not happen in whatever order, Golden for all that happens. Run and Explore
+// work inside of a bubble of testing/synctest, which is for programs whose ordinary goroutines sleep as well; without such
+// goroutines it is not needed. docs/testing.md has examples.
 //
 // # What it does not do
 //
