@@ -172,7 +172,8 @@ func TestCrowd(t *testing.T) {
 		listening.Go(func() { totals[i] = p.listen(t) })
 	}
 	silent := enter(deaf)
-	for i, p := range enter(dying) {
+	mortal, lively := enter(dying), enter(talkers) // all before anybody talks: who comes later misses what nobody counts for it
+	for i, p := range mortal {
 		talking.Go(func() {
 			for n := range 5 + i {
 				if _, err := fmt.Fprintln(p, n, "by", i, long[:1000]); err != nil {
@@ -183,7 +184,7 @@ func TestCrowd(t *testing.T) {
 			p.Close()
 		})
 	}
-	for _, p := range enter(talkers) {
+	for _, p := range lively {
 		talking.Go(func() {
 			listening := make(chan int)
 			go func() { listening <- p.listen(t) }()
