@@ -394,12 +394,13 @@ func (d delegation) enter(to *Tasklet) (over bool, err error) {
 	case marks&markLeaked != 0:
 		return true, ErrKilled
 	}
-	if len(x.delegate) == cap(x.delegate) {
+	f := x.followed()
+	if len(f.delegate) == cap(f.delegate) {
 		// Those that are over go when there is no room; then there is for as many again, so one costs the same however many there are.
-		x.delegate = slices.DeleteFunc(x.delegate, func(d delegation) bool { return !d.c.isOpen(d.gen) })
-		x.delegate = slices.Grow(x.delegate, len(x.delegate)+1)
+		f.delegate = slices.DeleteFunc(f.delegate, func(d delegation) bool { return !d.c.isOpen(d.gen) })
+		f.delegate = slices.Grow(f.delegate, len(f.delegate)+1)
 	}
-	x.delegate = append(x.delegate, d)
+	f.delegate = append(f.delegate, d)
 	return false, nil
 }
 

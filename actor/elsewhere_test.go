@@ -242,10 +242,7 @@ func TestKillOfSenderElsewhere(t *testing.T) {
 // Rule 29 over incarnations: who waits for a line of tasklets on another scheduler, in a send, a call or a join of the ref, waits for
 // its current one, also if that came later.
 func TestDeadlockWithALaterIncarnation(t *testing.T) {
-	type ask struct {
-		wait bool
-		r    actor.Reply[int]
-	}
+	type ask struct{ r actor.Reply[int] }
 	waits := map[string]func(c *actor.Tasklet, ref actor.Ref[ask]) error{
 		"join": func(c *actor.Tasklet, ref actor.Ref[ask]) error { return ref.Join(c) },
 		"call": func(c *actor.Tasklet, ref actor.Ref[ask]) error {

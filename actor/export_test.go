@@ -14,7 +14,7 @@ func Owned(t *Tasklet) (n int) {
 }
 
 // Watchers is how many watches t knows of.
-func Watchers(t *Tasklet) int { return len(t.extra().watchers) }
+func Watchers(t *Tasklet) int { return len(t.extra().follow().watchers) }
 
 // IsLinked reports whether t is among its parent's children.
 func IsLinked(t *Tasklet) bool {

@@ -61,8 +61,8 @@ func (t *Tasklet) parkUntilEnd(by *scheduler.Task, w scheduler.Wait) error {
 	}
 	x := t.extra()
 	bell := by.NewBell()
-	if x.bells.add(bell, &x.mu, t.HasFinished) {
-		defer x.bells.remove(bell, &x.mu) // a kill may be raised
+	if bells := &x.follow().bells; bells.add(bell, &x.mu, t.HasFinished) {
+		defer bells.remove(bell, &x.mu) // a kill may be raised
 		return bell.Park(w)
 	}
 	return nil

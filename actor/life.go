@@ -75,8 +75,8 @@ func (t *Tasklet) live() {
 
 // begin runs what comes before the body.
 func (t *Tasklet) begin() error {
-	if x := t.ex.Load(); x != nil {
-		for _, f := range x.onStart {
+	if r := t.rareOptions(); r != nil {
+		for _, f := range r.onStart {
 			if err := f(t); err != nil {
 				return err
 			}
@@ -218,8 +218,8 @@ func (t *Tasklet) stopChildren() {
 		t.phase = deferring
 		return
 	}
-	if x := t.ex.Load(); x != nil && x.together != 0 {
-		t.stopTogether(x)
+	if r := t.rareOptions(); r != nil && r.together != 0 {
+		t.stopTogether(r.together)
 		return
 	}
 	for n := 0; ; n++ {
@@ -236,7 +236,7 @@ func (t *Tasklet) stopChildren() {
 		if c.endIdle(t.task.Scheduler()) {
 			continue
 		}
-		st := &t.extra().stopping
+		st := t.stopState()
 		if st.child != c {
 			st.begin(c, c.shutdown())
 		}
@@ -270,10 +270,10 @@ func (t *Tasklet) waited(since, now int64) int64 {
 }
 
 // stopTogether is stopChildren for children that are all killed first and then awaited, under one deadline.
-func (t *Tasklet) stopTogether(x *extra) {
-	st := &x.stopping
+func (t *Tasklet) stopTogether(limit time.Duration) {
+	st := t.stopState()
 	if st.limit == 0 {
-		st.limit = x.together
+		st.limit = limit
 		st.rest = t.Children()
 	}
 	for n := 0; len(st.rest) > 0; n++ {
@@ -382,6 +382,15 @@ type stopState struct {
 	rest     []*Tasklet // to be killed; see stopTogether
 }
 
+// stopState is that of t's children.
+func (t *Tasklet) stopState() *stopState {
+	x := t.extra()
+	if x.stopping == nil {
+		x.stopping = new(stopState)
+	}
+	return x.stopping
+}
+
 // hardTime is what a body has to end after its kill became hard.
 const hardTime = time.Second
 
@@ -445,8 +454,10 @@ func (t *Tasklet) answersNobody() {
 	}
 	if x := t.ex.Load(); x != nil {
 		x.mu.Lock()
-		delegate := x.delegate
-		x.delegate = nil
+		var delegate []delegation
+		if f := x.followers; f != nil {
+			delegate, f.delegate = f.delegate, nil
+		}
 		x.mu.Unlock()
 		for _, d := range delegate {
 			d.fail(t, ErrKilled)
@@ -570,17 +581,20 @@ func (t *Tasklet) tellEnd(x *extra, exit Exit, from *scheduler.Scheduler) {
 	if x.fin != nil {
 		close(x.fin)
 	}
-	rings, watchers, delegate := x.bells, x.watchers, x.delegate
-	x.bells, x.watchers, x.delegate, x.locals = nil, nil, nil, nil
+	x.locals = nil
+	var all followers
+	if f := x.followers; f != nil {
+		all, *f = *f, followers{}
+	}
 	x.mu.Unlock()
-	if len(watchers) > 0 && exit.Path == "" {
+	if len(all.watchers) > 0 && exit.Path == "" {
 		exit.Path = t.Path()
 	}
-	for _, d := range delegate {
+	for _, d := range all.delegate {
 		d.fail(t, exit.Err)
 	}
-	rings.ring(from)
-	for _, w := range watchers {
+	all.bells.ring(from)
+	for _, w := range all.watchers {
 		w.end(exit, from)
 	}
 }
@@ -596,9 +610,9 @@ func (t *Tasklet) announce(err error) {
 type startWait struct {
 	// state is written by the scheduler, or the starter, whoever is first: what the start came to, or that nobody waits for it.
 	state atomic.Uint32
-	err   error           // written before state
-	bell  *scheduler.Bell // for a tasklet
-	done  chan struct{}   // for an ordinary goroutine
+	err   error          // written before state
+	bell  scheduler.Bell // for a tasklet
+	done  chan struct{}  // for an ordinary goroutine; else nil
 }
 
 const (

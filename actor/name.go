@@ -17,8 +17,8 @@ func (t *Tasklet) Name() string {
 }
 
 func (t *Tasklet) source() any {
-	if x := t.ex.Load(); x != nil && x.source != nil {
-		return x.source
+	if r := t.rareOptions(); r != nil && r.source != nil {
+		return r.source
 	}
 	return t.inst.source()
 }

@@ -226,11 +226,11 @@ func (t *Tasklet) apply(op string, opts []Option, allowed optionSet) (daemon boo
 		case optEscalate:
 			t.onFailure, chosen = Escalate, true
 		case optOnStart:
-			x := t.extra()
-			x.onStart = append(x.onStart, o.start)
+			r := t.extra().set()
+			r.onStart = append(r.onStart, o.start)
 		case optPlaceBefore:
 			if o.next != nil {
-				t.extra().before = o.next
+				t.extra().set().before = o.next
 			}
 		case optSupervised:
 			t.supervised = true
@@ -240,7 +240,7 @@ func (t *Tasklet) apply(op string, opts []Option, allowed optionSet) (daemon boo
 			if d == 0 {
 				d = defaultShutdown
 			}
-			t.extra().together = d
+			t.extra().set().together = d
 		case optRetry:
 			if o.n > 0 {
 				t.inst = t.inst.(retrier).withRetry(int(o.n))

@@ -131,6 +131,15 @@ func (l *line[M]) use(s *System) {
 	}
 }
 
+// usedBy is use for the system of the tasklet that ctx belongs to, if it does to one.
+func (l *line[M]) usedBy(ctx context.Context) {
+	if l.box.Home() == nil && ctx != nil {
+		if t := Current(ctx); t != nil {
+			l.use(t.sys)
+		}
+	}
+}
+
 // system is the first that used l, nil if none has.
 func (l *line[M]) system() *System {
 	if home := l.box.Home(); home != nil {
@@ -169,15 +178,15 @@ func (r Ref[M]) Send(ctx context.Context, m M) error {
 		l.use(t.sys)
 		return l.box.SendTask(&t.task, nil, m, nil, false)
 	}
-	return r.must("Send").box.Send(ctx, m)
+	l := r.must("Send")
+	l.usedBy(ctx)
+	return l.box.Send(ctx, m)
 }
 
 // TrySend is Send that never waits: it returns mailbox.ErrFull where Send would.
 func (r Ref[M]) TrySend(ctx context.Context, m M) error {
 	l := r.must("TrySend")
-	if t, ok := ctx.(*Tasklet); ok {
-		l.use(t.sys)
-	}
+	l.usedBy(ctx)
 	return l.box.TrySend(ctx, m)
 }
 

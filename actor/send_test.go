@@ -13,6 +13,7 @@ import (
 
 	"github.com/gotasklet/tasklet/actor"
 	"github.com/gotasklet/tasklet/mailbox"
+	"github.com/gotasklet/tasklet/scheduler"
 )
 
 // Rule 5: when room appears the message of the first parked sender is moved in; neither TrySend nor a new sender overtakes. Who is
@@ -276,4 +277,29 @@ func TestRule23Escalate(t *testing.T) {
 		return nil
 	})
 	require.Len(t, only(es, actor.EventEscalate), 4)
+}
+
+// Promise 4: what was sent to a ref that never starts is reported at its end, also if all senders used contexts derived from theirs.
+func TestLettersToARefThatNeverStarts(t *testing.T) {
+	letters := 0
+	cfg := actor.Config{Clock: scheduler.NewVirtualClock(time.Time{}), Logger: zap.NewNop(), OnEvent: func(e actor.Event) {
+		if e.Kind == actor.EventDeadLetter {
+			letters += e.Count
+		}
+	}}
+	require.NoError(t, actor.Run(context.Background(), cfg, func(t0 *actor.Tasklet) error {
+		ctx, cancel := actor.WithTimeout(t0, time.Second)
+		defer cancel()
+		for _, send := range []func(actor.Ref[int]) error{
+			func(r actor.Ref[int]) error { return r.Send(ctx, 1) },
+			func(r actor.Ref[int]) error { return r.TrySend(ctx, 1) },
+			func(r actor.Ref[int]) error { return r.Send(t0, 1) },
+		} {
+			ref := actor.NewRef[int]()
+			require.NoError(t, send(ref))
+			actor.Retire(actor.Handle(ref, func(*actor.Tasklet, int) error { return nil }))
+		}
+		return nil
+	}))
+	require.Equal(t, 3, letters)
 }

@@ -41,7 +41,7 @@ func (m *Simulation) begin(t *Tasklet) {
 		return
 	}
 	if i, ok := t.inst.(simulated); ok {
-		t.extra().source = t.inst.source() // the name is to be that of the function itself
+		t.extra().set().source = t.inst.source() // the name is to be that of the function itself
 		t.inst = i.simulate(func() {
 			if v := m.Panic(t); v != nil {
 				panic(v)

@@ -58,7 +58,7 @@ func (t *Tasklet) start(p Spawner, op string, opts []Option, allowed optionSet) 
 	t.phase = living
 	if _, ok := t.inst.(initer); ok {
 		t.phase = starting
-	} else if x := t.ex.Load(); x != nil && x.onStart != nil {
+	} else if r := t.rareOptions(); r != nil && r.onStart != nil {
 		t.phase = starting
 	}
 	if l != nil {
@@ -294,7 +294,7 @@ func StartChild(ctx context.Context, p Spawner, b Body, opts ...Option) (*Taskle
 	if by == nil {
 		w.done = make(chan struct{})
 	} else {
-		w.bell = by.NewBell()
+		w.bell = *by.NewBell()
 	}
 	t.extra().start = w
 	t.start(p, "StartChild", optionsOf(b, opts), b.allows())

@@ -415,11 +415,11 @@ func (s *System) link(t, parent *Tasklet, h *host, inside bool) bool {
 	}
 	t.num = parent.started
 	var next *Tasklet
-	if x := t.ex.Load(); x != nil && x.before != nil {
-		if b := x.before; b.parent == parent && b.linked {
+	if r := t.rareOptions(); r != nil && r.before != nil {
+		if b := r.before; b.parent == parent && b.linked {
 			next = b
 		}
-		x.before = nil
+		r.before = nil
 	}
 	insert(parent, t, next)
 	h.tasklets++

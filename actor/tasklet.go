@@ -73,12 +73,9 @@ const (
 type extra struct {
 	// Set at the start, then read-only.
 	name       string
-	onStart    []func(*Tasklet) error
 	shutdown   time.Duration // 0: the default
 	supervised func(Exit)
-	together   time.Duration // see StopTogether; 0: one after the other
-	source     any           // what the name is derived from, if it is not the body's function; see Simulation
-	before     *Tasklet      // the sibling before which t is placed; nil: at the end
+	rare       *rareOptions // nil: none
 
 	// killedAt is ns on the clock, of the last kill; 0: never. Written by whoever kills, read by those who show it: nothing else
 	// tells them.
@@ -89,17 +86,15 @@ type extra struct {
 	waitTill atomic.Int64 // and when that was over; written before markChildless
 
 	// mu protects the following.
-	mu       sync.Mutex
-	done     chan struct{} // closed with markOver
-	over     map[*func()]struct{}
-	fin      chan struct{} // closed with markFinished, for joiners on other goroutines
-	bells    bells         // of joiners on other schedulers
-	watchers []*watch      // of those that want to know of the end
-	delegate []delegation  // calls that this tasklet shall answer
-	locals   map[any]any
-	labels   []label
-	cause    error // why it was killed, if not just so
-	logger   *zap.Logger
+	mu        sync.Mutex
+	done      chan struct{} // closed with markOver
+	over      map[*func()]struct{}
+	fin       chan struct{} // closed with markFinished, for joiners on other goroutines
+	followers *followers    // nil until there is one; then it stays
+	locals    map[any]any
+	labels    []label
+	cause     error // why it was killed, if not just so
+	logger    *zap.Logger
 
 	// Owned by the scheduler.
 	result   error
@@ -107,7 +102,53 @@ type extra struct {
 	owned    ownedList // timers, watches, pipes
 	cell     any       // a free *cell[R]
 	start    *startWait
-	stopping stopState
+	stopping *stopState // of its children, one after the other; nil until one has to be waited for
+}
+
+// rareOptions are what few starts say.
+type rareOptions struct {
+	onStart  []func(*Tasklet) error
+	together time.Duration // see StopTogether; 0: one after the other
+	source   any           // what the name is derived from, if it is not the body's function; see Simulation
+	before   *Tasklet      // the sibling before which t is placed; nil: at the end
+}
+
+// set gives the rare options, to be changed. At the start only.
+func (x *extra) set() *rareOptions {
+	if x.rare == nil {
+		x.rare = new(rareOptions)
+	}
+	return x.rare
+}
+
+// followers are those who want to know of a tasklet's end. extra.mu protects them.
+type followers struct {
+	bells    bells        // of joiners on other schedulers
+	watchers []*watch     // of those that get a notice
+	delegate []delegation // calls that the tasklet shall answer
+}
+
+// follow gives the followers, to add one.
+func (x *extra) follow() *followers {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	return x.followed()
+}
+
+// followed is follow under mu.
+func (x *extra) followed() *followers {
+	if x.followers == nil {
+		x.followers = new(followers)
+	}
+	return x.followers
+}
+
+// rareOptions gives those of t; nil if there are none.
+func (t *Tasklet) rareOptions() *rareOptions {
+	if x := t.ex.Load(); x != nil {
+		return x.rare
+	}
+	return nil
 }
 
 type label struct{ key, value string }

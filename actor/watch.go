@@ -2,6 +2,7 @@ package actor
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"github.com/gotasklet/tasklet/mailbox"
@@ -168,7 +169,8 @@ func (t *Tasklet) watchedBy(w *watch) bool {
 	if t.HasFinished() {
 		return false
 	}
-	x.watchers = append(x.watchers, w)
+	f := x.followed()
+	f.watchers = append(f.watchers, w)
 	return true
 }
 
@@ -176,10 +178,9 @@ func (t *Tasklet) unwatch(w *watch) {
 	x := t.extra()
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	for i, o := range x.watchers {
-		if o == w {
-			x.watchers = append(x.watchers[:i:i], x.watchers[i+1:]...)
-			return
+	if f := x.followers; f != nil {
+		if i := slices.Index(f.watchers, w); i >= 0 {
+			f.watchers = slices.Delete(f.watchers, i, i+1)
 		}
 	}
 }

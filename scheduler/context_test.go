@@ -710,11 +710,12 @@ func TestContextsFromManyGoroutines(t *testing.T) {
 func TestOutside(t *testing.T) {
 	s := New(Config{Clock: NewVirtualClock(time.Time{})})
 	type key struct{}
+	type other struct{}
 	spawn(s, 1, func(t *Task) {
 		limit, cancel := WithTimeout(t, time.Hour)
 		defer cancel()
 		parent, cause := context.WithCancelCause(context.WithValue(limit, key{}, 7))
-		for _, out := range []context.Context{Outside(parent), context.WithValue(Outside(parent), "x", 1)} {
+		for _, out := range []context.Context{Outside(parent), context.WithValue(Outside(parent), other{}, 1)} {
 			if owner, limit := From(out); owner != nil || limit != out {
 				fail(s, "belongs to %v", owner)
 			}
