@@ -151,7 +151,7 @@ func TestRule11RunsContext(t *testing.T) {
 	require.Equal(t, errTest, err)
 }
 
-// Rule 11, and what DESIGN 5 promises: deriving from a tasklet starts no goroutine.
+// Rule 11: deriving from a tasklet starts no goroutine.
 func TestDerivingStartsNoGoroutine(t *testing.T) {
 	run(t, func(t0 *actor.Tasklet) error {
 		before := runtime.NumGoroutine()

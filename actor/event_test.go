@@ -174,7 +174,7 @@ func everything(t0 *actor.Tasklet) error {
 
 var uuids = regexp.MustCompile(`[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}`)
 
-// Rule 38 and DESIGN 7: the log of every kind of event, as JSON: the keys event, system, tasklet, path, kind, message; the level; the time of
+// Rule 38: the log of every kind of event, as JSON: the keys event, system, tasklet, path, kind, message; the level; the time of
 // the system's clock. Never what is in a message.
 func TestRule38GoldenLog(t *testing.T) {
 	var log bytes.Buffer
@@ -279,7 +279,7 @@ func keysOf(logs *observer.ObservedLogs) (keys []string) {
 	return keys
 }
 
-// DESIGN 7: the levels of exits; a logger without debug sees no spawn and no normal exit.
+// The levels of exits; a logger without debug sees no spawn and no normal exit.
 func TestEventLevels(t *testing.T) {
 	main := func(t0 *actor.Tasklet) error {
 		for _, f := range []func(*actor.Tasklet) error{
@@ -310,7 +310,7 @@ func TestEventLevels(t *testing.T) {
 	require.Equal(t, []string{"warn exit", "error exit"}, keysOf(observe(t, zap.WarnLevel, main)))
 }
 
-// DESIGN 7: of a flood the first entry is written at once, and then one a second, which tells how many there were; what is held back at
+// Of a flood the first entry is written at once, and then one a second, which tells how many there were; what is held back at
 // the end is written when the system stops.
 func TestEventRateLimits(t *testing.T) {
 	logs := observe(t, zap.WarnLevel, func(t0 *actor.Tasklet) error {

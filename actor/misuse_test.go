@@ -244,7 +244,7 @@ func withReply(t *actor.Tasklet, f func(actor.Reply[int])) {
 	_, _ = actor.Call(t, actor.NewRef[ask](), func(r actor.Reply[int]) ask { f(r); return ask{} })
 }
 
-// Rules 1, 4, 12, 22, 28 and STYLE 27: misuse panics at the caller, with the package and the rule that it broke.
+// Rules 1, 4, 12, 22, 28: misuse panics at the caller, with the package and the rule that it broke.
 func TestMisuse(t *testing.T) {
 	for _, c := range misuses {
 		t.Run(c.text, func(t *testing.T) {

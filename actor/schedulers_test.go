@@ -39,7 +39,7 @@ func across(t *testing.T, n int, main func(t *testing.T, t0 *actor.Tasklet)) {
 // number is that of t's scheduler.
 func number(t *actor.Tasklet) int { return t.Info().Scheduler }
 
-// DESIGN 10: a child runs where its parent runs, unless OnScheduler or Spread says otherwise.
+// A child runs where its parent runs, unless OnScheduler or Spread says otherwise.
 func TestPlacement(t *testing.T) {
 	across(t, 3, func(t *testing.T, t0 *actor.Tasklet) {
 		require.Equal(t, 3, t0.System().Schedulers())

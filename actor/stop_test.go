@@ -389,7 +389,7 @@ func TestStopTenThousand(t *testing.T) {
 	})
 }
 
-// DESIGN 5: receivers, intervals and the like own no stack while they wait.
+// Receivers, intervals and the like own no stack while they wait.
 func TestIdleTaskletsOwnNoStack(t *testing.T) {
 	const n = 10_000
 	run(t, func(t0 *actor.Tasklet) error {
