@@ -129,8 +129,8 @@ func TestProbeLooksTwice(t *testing.T) {
 		rings := 0
 		ss := team(2, NewVirtualClock(time.Time{}), Hooks{Deadlock: func(*Task, *DeadlockError, bool) { rings++ }})
 		a, b := new(Task), new(Task)
-		a.Init(ss[0], 1, runFunc(func(*Task) {}))
-		b.Init(ss[1], 2, runFunc(func(*Task) {}))
+		a.Init(ss[0], 2, runFunc(func(*Task) {}))
+		b.Init(ss[1], 1, runFunc(func(*Task) {}))
 		a.state, b.state, a.waitsOn, b.waitsOn = Parked, Parked, &b.self, &a.self
 		p := &probe{limit: 2}
 		p.follow(a)
