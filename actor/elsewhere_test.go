@@ -186,6 +186,7 @@ func TestRefJoinBetweenBodyAndFinish(t *testing.T) {
 			require.True(t, ref.IsDead())
 			limit, cancel := actor.WithTimeout(t0, time.Hour)
 			require.NoError(t, actor.WaitDead(ref, limit))
+			require.NoError(t, limit.Err(), "told, not out of time")
 			cancel()
 			require.True(t, c.HasFinished())
 			require.NoError(t, ref.Join(t0))
