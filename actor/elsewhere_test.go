@@ -186,6 +186,7 @@ func TestRefJoinBetweenBodyAndFinish(t *testing.T) {
 			require.True(t, ref.IsDead())
 			limit, cancel := actor.WithTimeout(t0, time.Hour)
 			require.NoError(t, actor.WaitDead(ref, limit))
+			require.NoError(t, limit.Err(), "told, not out of time")
 			cancel()
 			require.True(t, c.HasFinished())
 			require.NoError(t, ref.Join(t0))
@@ -295,4 +296,118 @@ func TestDeadlockWithALaterIncarnation(t *testing.T) {
 			})
 		}
 	}
+}
+
+// A ref that is closed, and opened in the same step by the next start, is open; also if the supervisor is on its scheduler.
+func TestCloseAndStartInOneStep(t *testing.T) {
+	for at := range 2 {
+		across(t, 2, func(t *testing.T, t0 *actor.Tasklet) {
+			ref := actor.NewRef[int]()
+			sum := 0
+			body := actor.Handle(ref, func(_ *actor.Tasklet, n int) error {
+				if n == 0 {
+					return errBoom
+				}
+				sum += n
+				return nil
+			})
+			opts := []actor.Option{actor.OnScheduler(at), actor.Supervised(func(actor.Exit) {})}
+			first := actor.StartTasklet(t0, body, opts...)
+			require.NoError(t, ref.Send(t0, 0))
+			require.NoError(t, ref.Send(t0, 1))
+			require.ErrorIs(t, first.Join(t0), errBoom)
+			actor.CloseRef(body)
+			require.ErrorIs(t, ref.TrySend(t0, 2), mailbox.ErrClosed, "at once")
+			second := actor.StartTasklet(t0, body, opts...)
+			t0.Sleep(time.Second)
+			require.NoError(t, ref.Send(t0, 4))
+			ref.Close()
+			require.NoError(t, second.Join(t0))
+			require.Equal(t, 4, sum)
+			actor.Retire(body)
+		})
+	}
+}
+
+// A ref on a scheduler that is held is closed at once.
+func TestCloseOnAHeldScheduler(t *testing.T) {
+	cfg := actor.Config{Schedulers: 2, Logger: zap.NewNop(), StallAfter: -1}
+	require.NoError(t, actor.Run(context.Background(), cfg, func(t0 *actor.Tasklet) error {
+		ref := actor.NewRef[int]()
+		body := actor.Handle(ref, func(*actor.Tasklet, int) error { return errBoom })
+		first := actor.StartTasklet(t0, body, actor.OnScheduler(1), actor.Supervised(func(actor.Exit) {}))
+		require.NoError(t, ref.Send(t0, 1))
+		require.ErrorIs(t, first.Join(t0), errBoom)
+		held, release := make(chan struct{}), make(chan struct{})
+		actor.Go(t0, func(*actor.Tasklet) error { close(held); <-release; return nil }, actor.OnScheduler(1))
+		_, _ = actor.Await(t0, func(context.Context) (int, error) { <-held; return 0, nil })
+		actor.CloseRef(body)
+		require.ErrorIs(t, ref.Send(t0, 1), mailbox.ErrClosed)
+		close(release)
+		actor.Retire(body)
+		return nil
+	}))
+}
+
+// Nothing stays behind of what has waited for something on another scheduler and waits no longer.
+func TestNothingStaysBehindElsewhere(t *testing.T) {
+	across(t, 2, func(t *testing.T, t0 *actor.Tasklet) {
+		target := actor.Go(t0, wait, actor.OnScheduler(1))
+		for range 100 {
+			limit, cancel := actor.WithTimeout(t0, time.Second)
+			require.ErrorIs(t, target.Join(limit), actor.ErrTimeout)
+			cancel()
+		}
+		require.Zero(t, actor.Bells(target))
+		ref := actor.Spawn(t0, func(r *actor.Tasklet, in *mailbox.Mailbox[int]) error {
+			r.Sleep(time.Hour)
+			for range in.Receive() {
+			}
+			return nil
+		}, actor.OnScheduler(1), actor.MailboxLen(1))
+		require.NoError(t, ref.Send(t0, 1))
+		for range 100 {
+			actor.SendAfter(t0, 0, ref, 1)
+		}
+		require.Equal(t, 100, actor.Owned(t0))
+		t0.Sleep(2 * time.Hour)
+		require.Zero(t, actor.Owned(t0))
+	})
+}
+
+// Rule 30 over schedulers: a callee that has handed its duty on and then waits for the caller makes no ring with it.
+func TestDelegateAndWaitForTheCaller(t *testing.T) {
+	type ask struct{ r actor.Reply[int] }
+	synctest.Test(t, func(t *testing.T) {
+		var rings atomic.Int32
+		cfg := actor.Config{Schedulers: 3, Logger: zap.NewNop(), OnEvent: func(e actor.Event) {
+			if e.Kind == actor.EventDeadlock {
+				rings.Add(1)
+			}
+		}}
+		require.NoError(t, actor.Run(context.Background(), cfg, func(t0 *actor.Tasklet) error {
+			helper := actor.Receiver(t0, func(h *actor.Tasklet, a ask) error {
+				h.Sleep(10 * time.Second)
+				return a.r.Send(h, 7)
+			}, actor.OnScheduler(2))
+			var caller *actor.Task[int]
+			callee := actor.Receiver(t0, func(c *actor.Tasklet, a ask) error {
+				a.r.Delegate(helper.Tasklet())
+				if err := helper.Send(c, a); err != nil {
+					return err
+				}
+				_, err := caller.Join(c)
+				return err
+			}, actor.OnScheduler(1), actor.OnFailure(actor.Stop))
+			caller = actor.New(t0, func(c *actor.Tasklet) (int, error) {
+				return actor.Call(c, callee, func(r actor.Reply[int]) ask { return ask{r} })
+			})
+			v, err := caller.Join(t0)
+			require.NoError(t, err)
+			require.Equal(t, 7, v)
+			callee.Close()
+			return callee.Join(t0)
+		}))
+		require.Zero(t, rings.Load())
+	})
 }

@@ -22,3 +22,11 @@ func IsLinked(t *Tasklet) bool {
 	defer t.sys.mu.Unlock()
 	return t.linked
 }
+
+// Bells is how many wait on other schedulers for the end of t.
+func Bells(t *Tasklet) int {
+	x := t.extra()
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	return len(x.bells)
+}

@@ -115,3 +115,34 @@ func TestChaseEndsInARing(t *testing.T) {
 		t.Errorf("%d hops", len(p.hops))
 	}
 }
+
+// A ring is one only if everybody in it is still in the wait in which the first round has found it.
+func TestProbeLooksTwice(t *testing.T) {
+	changes := map[string]func(b *Task){
+		"nothing":                 func(*Task) {},
+		"another wait":            func(b *Task) { b.waitSeq++ },
+		"woken":                   func(b *Task) { b.state = Ready },
+		"waits for somebody else": func(b *Task) { b.waitsOn = &b.self },
+		"killed":                  func(b *Task) { b.kill.Store(killSoft) },
+	}
+	for what, change := range changes {
+		rings := 0
+		ss := team(2, NewVirtualClock(time.Time{}), Hooks{Deadlock: func(*Task, *DeadlockError, bool) { rings++ }})
+		a, b := new(Task), new(Task)
+		a.Init(ss[0], 2, runFunc(func(*Task) {}))
+		b.Init(ss[1], 1, runFunc(func(*Task) {}))
+		a.state, b.state, a.waitsOn, b.waitsOn = Parked, Parked, &b.self, &a.self
+		p := &probe{limit: 2}
+		p.follow(a)
+		ss[1].takeIn() // the first round is there
+		ss[0].takeIn() // and back
+		change(b)
+		for range 3 {
+			ss[1].takeIn()
+			ss[0].takeIn()
+		}
+		if want := map[bool]int{true: 1}[what == "nothing"]; rings != want {
+			t.Errorf("%s: %d rings were told of, want %d", what, rings, want)
+		}
+	}
+}
