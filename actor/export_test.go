@@ -28,5 +28,5 @@ func Bells(t *Tasklet) int {
 	x := t.extra()
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	return len(x.bells)
+	return len(x.followed().bells)
 }

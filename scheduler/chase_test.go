@@ -117,7 +117,7 @@ func TestChaseEndsInARing(t *testing.T) {
 }
 
 // A ring is one only if everybody in it is still in the wait in which the first round has found it.
-func TestProbeLooksTwice(t *testing.T) {
+func TestChaseLooksTwice(t *testing.T) {
 	changes := map[string]func(b *Task){
 		"nothing":                 func(*Task) {},
 		"another wait":            func(b *Task) { b.waitSeq++ },
@@ -127,12 +127,12 @@ func TestProbeLooksTwice(t *testing.T) {
 	}
 	for what, change := range changes {
 		rings := 0
-		ss := team(2, NewVirtualClock(time.Time{}), Hooks{Deadlock: func(*Task, *DeadlockError, bool) { rings++ }})
+		ss := newTeam(2, NewVirtualClock(time.Time{}), Hooks{Deadlock: func(*Task, *DeadlockError, bool) { rings++ }})
 		a, b := new(Task), new(Task)
 		a.Init(ss[0], 2, runFunc(func(*Task) {}))
 		b.Init(ss[1], 1, runFunc(func(*Task) {}))
 		a.state, b.state, a.waitsOn, b.waitsOn = Parked, Parked, &b.self, &a.self
-		p := &probe{limit: 2}
+		p := &chase{limit: 2}
 		p.follow(a)
 		ss[1].takeIn() // the first round is there
 		ss[0].takeIn() // and back
