@@ -10,7 +10,7 @@ import (
 
 // Values that a body may return to end its tasklet without a failure.
 var (
-	// ErrStop, returned by a handler or a tick, ends its tasklet normally.
+	// ErrStop, returned by a handler or a round, ends its tasklet normally.
 	ErrStop = errors.New("actor: stop")
 	// ErrShutdown ends a tasklet with the exit kind ExitShutdown: it went because it was told to, or has nothing left to do.
 	ErrShutdown = errors.New("actor: shutdown")

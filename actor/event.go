@@ -35,7 +35,7 @@ type EventKind uint8
 const (
 	EventSpawn         EventKind = iota + 1 // a tasklet was started
 	EventExit                               // a tasklet has finished; Err is its result
-	EventFailure                            // a message or tick failed, and the tasklet goes on; or a deferred call panicked
+	EventFailure                            // a message or round failed, and the tasklet goes on; or a deferred call panicked
 	EventMessageLost                        // the message in hand at a failure will not be handled again
 	EventDeadLetter                         // messages will never be read; fields count and reason
 	EventOverflow                           // a mailbox dropped a message: it was full
@@ -489,7 +489,7 @@ func (t *Tasklet) fields() []zap.Field {
 	return []zap.Field{zap.Stringer("tasklet", t.ID()), zap.String("path", t.Path())}
 }
 
-// reportFailure tells of a message or tick that failed, after which t goes on.
+// reportFailure tells of a message or round that failed, after which t goes on.
 func (t *Tasklet) reportFailure(err error) {
 	if l := t.inst.line(); l != nil {
 		l.settle(t, err)

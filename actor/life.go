@@ -137,10 +137,10 @@ func (t *Tasklet) lose(err error) {
 	t.sys.emit(e)
 }
 
-// resumes reports whether t goes on after a failed message or tick.
+// resumes reports whether t goes on after a failed message or round.
 func (t *Tasklet) resumes() bool { return t.onFailure == Resume }
 
-// failed is called by a body when a message or tick gave an error: done says that the tasklet ends with it.
+// failed is called by a body when a message or round gave an error: done says that the tasklet ends with it.
 func (t *Tasklet) failed(err error) (done bool, result error) {
 	switch {
 	case !KindOf(err).Failure():

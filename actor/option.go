@@ -114,11 +114,11 @@ func Shutdown(d time.Duration) Option {
 	return Option{set: optShutdown, n: int64(d)}
 }
 
-// FailurePolicy says what the failure of a body, or of one message or tick, means.
+// FailurePolicy says what the failure of a body, or of one message or round, means.
 type FailurePolicy uint8
 
 const (
-	// Resume, for bodies that are called for each message or tick: the failure is reported, and the body goes on with the next,
+	// Resume, for bodies that are called for each message or round: the failure is reported, and the body goes on with the next,
 	// with the same state. The default of such bodies, unless they are supervised.
 	Resume FailurePolicy = iota
 	// Stop ends the tasklet with the error.

@@ -26,8 +26,8 @@ type Config struct {
 	Logger *zap.Logger
 	// Clock is what sleeps, timeouts and log times go by; nil: real time. See scheduler.NewVirtualClock.
 	Clock scheduler.Clock
-	// Seed, if not 0, lets a generator with this seed draw the order among ready tasklets, and the ids: with a virtual clock the
-	// same seed gives the same run; with one scheduler, for several run as the machine lets them.
+	// Seed, if not 0, is what the order among ready tasklets and the ids are drawn from. With one scheduler and a virtual clock the
+	// same seed gives the same run; several schedulers run side by side as the machine lets them.
 	Seed uint64
 	// StallAfter is how long a tasklet may keep its scheduler before that is reported. 0: 100 ms, or never with a virtual
 	// clock; negative: never.
