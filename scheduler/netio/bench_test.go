@@ -118,31 +118,47 @@ func processorTime() int64 {
 
 // An echo server with 1,000 connections; the client is another process.
 func BenchmarkEcho(b *testing.B) {
-	b.Run("netio", func(b *testing.B) {
-		s := &server{b: b, begin: make(chan struct{}), end: make(chan struct{})}
-		bn := newBench(b, scheduler.Config{})
-		addr := make(chan net.Addr)
-		bn.start(func(t *scheduler.Task) {
-			l, err := netio.Listen(t, "tcp", "127.0.0.1:0")
-			require.NoError(b, err)
-			defer l.Close()
-			addr <- l.Addr()
-			for {
-				c, err := l.Accept()
-				require.NoError(b, err)
-				bn.start(func(t *scheduler.Task) {
-					defer c.Close()
-					s.echo(c)
-				})
+	for _, schedulers := range []int{1, 2} {
+		b.Run(fmt.Sprintf("netio-on-%d", schedulers), func(b *testing.B) {
+			s := &server{b: b, begin: make(chan struct{}), end: make(chan struct{})}
+			clock, team := scheduler.RealClock(), new(scheduler.Team)
+			var bns []*bench
+			for range schedulers {
+				bns = append(bns, newBench(b, scheduler.Config{Clock: clock, Team: team}))
 			}
+			addr := make(chan net.Addr)
+			bns[0].start(func(t *scheduler.Task) {
+				l, err := netio.Listen(t, "tcp", "127.0.0.1:0")
+				require.NoError(b, err)
+				defer l.Close()
+				addr <- l.Addr()
+				for n := 0; ; n++ {
+					c, err := l.Accept()
+					require.NoError(b, err)
+					bn := bns[n%schedulers]
+					bn.InjectFunc(func() {
+						bn.start(func(t *scheduler.Task) {
+							c := netio.Wrap(t, c) // on the scheduler that is to serve it
+							defer c.Close()
+							s.echo(c)
+						})
+					})
+				}
+			})
+			over := make(chan error)
+			for _, bn := range bns {
+				go func() { over <- bn.Run() }()
+			}
+			s.measure(<-addr, func() {
+				for _, bn := range bns {
+					bn.Stop()
+				}
+				for range bns {
+					require.NoError(b, <-over)
+				}
+			})
 		})
-		over := make(chan error)
-		go func() { over <- bn.Run() }()
-		s.measure(<-addr, func() {
-			bn.Stop()
-			require.NoError(b, <-over)
-		})
-	})
+	}
 	b.Run("goroutines", func(b *testing.B) {
 		s := &server{b: b, begin: make(chan struct{}), end: make(chan struct{})}
 		l, err := net.Listen("tcp", "127.0.0.1:0")

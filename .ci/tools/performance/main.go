@@ -57,7 +57,8 @@ var rows = []row{
 	{"stop and start a timer among 1,000,000", "scheduler", side{"BenchmarkTimerStopStart/wheel", "ns/op"}, side{}, 40, "ns"},
 	{"crash by an error, restart, next message", "supervisor", side{"BenchmarkRestart/error", "ns/op"}, side{"BenchmarkHop", "ns/hop"}, 12, "hop"},
 	// A throughput of 0.9 is 1/0.9 of the time.
-	{"TCP echo, 1,000 connections, client in another process, per message", "scheduler/netio", side{"BenchmarkEcho/netio", "ns/msg"}, side{"BenchmarkEcho/goroutines", "ns/msg"}, 1.11, "goroutine per connection"},
+	{"TCP echo, 1,000 connections, client in another process, 2 schedulers, per message", "scheduler/netio", side{"BenchmarkEcho/netio-on-2", "ns/msg"}, side{"BenchmarkEcho/goroutines", "ns/msg"}, 1.11, "goroutine per connection"},
+	{"TCP echo, 1,000 connections, client in another process, 1 scheduler, per message", "scheduler/netio", side{"BenchmarkEcho/netio-on-1", "ns/msg"}, side{"BenchmarkEcho/goroutines", "ns/msg"}, 1.11, "goroutine per connection"},
 	{"stop a tree of 1,000,000 idle receivers", "actor", side{"BenchmarkMillion", "stop-s"}, side{}, 0.5, "s"},
 }
 
