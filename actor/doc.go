@@ -111,6 +111,8 @@
 //   - With a virtual clock (scheduler.NewVirtualClock), a seed and one scheduler, the same program runs in the same way.
 //   - When Run or Stop has returned without a *[StopError], no goroutine of the system is left.
 //
+// The cases that one would have to guess at are 39 numbered rules in docs/semantics.md; tests name the rule that they check.
+//
 // # What is not
 //
 //   - Tasklets of a scheduler don't run in parallel. What needs more than one processor is done in Await, or on several schedulers.

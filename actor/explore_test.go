@@ -11,7 +11,7 @@ import (
 	"github.com/gotasklet/tasklet/mailbox"
 )
 
-// Promise 4: in whatever order, whoever is killed or panics where: each message whose send gave nil is handled once, or reported, with
+// In whatever order, whoever is killed or panics where: each message whose send gave nil is handled once, or reported, with
 // its count; and of those of one sender no later one is handled before an earlier one.
 func TestExploreNothingIsLostInSilence(t *testing.T) {
 	for p := mailbox.Block; p <= mailbox.Unbounded; p++ {

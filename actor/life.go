@@ -153,7 +153,7 @@ func (t *Tasklet) failed(err error) (done bool, result error) {
 	return true, err
 }
 
-// bodyEnded makes the end of t certain. The order of what follows is rule 21 of the semantics.
+// bodyEnded makes the end of t certain. The order of what follows is rule 21 of docs/semantics.md.
 func (t *Tasklet) bodyEnded(err error) {
 	if err == ErrKilled {
 		t.marks.Or(markKilled)

@@ -338,7 +338,7 @@ func TestEndsBetweenSchedulers(t *testing.T) {
 	})
 }
 
-// Promise 5: a tree over several schedulers is stopped child by child in reverse order of start, each awaited, and its deferred calls
+// A tree over several schedulers is stopped child by child in reverse order of start, each awaited, and its deferred calls
 // run after its children have ended.
 func TestStopOverSchedulers(t *testing.T) {
 	for _, clock := range []bool{true, false} {

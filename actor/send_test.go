@@ -155,7 +155,7 @@ func TestRule6Policies(t *testing.T) {
 	}
 }
 
-// Promise 4: messages left when a receiver ends are one dead letter, with their number; those lost before any tasklet read the ref are
+// Messages left when a receiver ends are one dead letter, with their number; those lost before any tasklet read the ref are
 // reported to the system whose tasklet sent them.
 func TestLeftOverIsReported(t *testing.T) {
 	es := record(t, func(t0 *actor.Tasklet) error {
@@ -279,7 +279,7 @@ func TestRule23Escalate(t *testing.T) {
 	require.Len(t, only(es, actor.EventEscalate), 4)
 }
 
-// Promise 4: what was sent to a ref that never starts is reported at its end, also if all senders used contexts derived from theirs.
+// What was sent to a ref that never starts is reported at its end, also if all senders used contexts derived from theirs.
 func TestLettersToARefThatNeverStarts(t *testing.T) {
 	letters := 0
 	cfg := actor.Config{Clock: scheduler.NewVirtualClock(time.Time{}), Logger: zap.NewNop(), OnEvent: func(e actor.Event) {

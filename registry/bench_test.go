@@ -14,7 +14,7 @@ import (
 	"github.com/gotasklet/tasklet/registry"
 )
 
-// BenchmarkLookup is part 1 of the issue: 1,000,000 names, look-ups from 8 goroutines, while another goroutine lets names come and go
+// BenchmarkLookup has 1,000,000 names, and look-ups from 8 goroutines, while another goroutine lets names come and go
 // as fast as it can (come+go/s). "map" is a plain map under a sync.RWMutex, "quiet" the same without changes.
 func BenchmarkLookup(b *testing.B) {
 	const names = 1_000_000

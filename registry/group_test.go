@@ -37,7 +37,7 @@ func crowd(t testing.TB, p actor.Spawner, g *registry.Group[int], n int) []actor
 	return refs
 }
 
-// Part 2: join, leave, members in order of joining.
+// Join, leave, members in order of joining.
 func TestMembers(t *testing.T) {
 	virtual(t, func(t0 *actor.Tasklet, r *registry.Registry) {
 		g := group[int](t, r, "g")
@@ -60,7 +60,7 @@ func TestMembers(t *testing.T) {
 	})
 }
 
-// Part 2: groups have a type, and names of their own.
+// Groups have a type, and names of their own.
 func TestGroupOfAnotherType(t *testing.T) {
 	virtual(t, func(t0 *actor.Tasklet, r *registry.Registry) {
 		g := group[int](t, r, "g")
@@ -116,7 +116,7 @@ func failures(err error) map[actor.Ref[int]]error {
 	return all
 }
 
-// Part 2: the account of a broadcast says of each member whether it got the message, and why not.
+// The account of a broadcast says of each member whether it got the message, and why not.
 func TestBroadcast(t *testing.T) {
 	var j journal
 	require.NoError(t, actor.Run(context.Background(), config(&j), func(t0 *actor.Tasklet) error {
@@ -174,7 +174,7 @@ func TestBroadcast(t *testing.T) {
 	}))
 }
 
-// Part 2: who joins during a broadcast does not get the message, who leaves still does, who ends is in the account.
+// Who joins during a broadcast does not get the message, who leaves still does, who ends is in the account.
 func TestMembershipDuringBroadcast(t *testing.T) {
 	virtual(t, func(t0 *actor.Tasklet, r *registry.Registry) {
 		g := group[int](t, r, "g")
@@ -228,7 +228,7 @@ func TestBroadcastToOneself(t *testing.T) {
 	})
 }
 
-// Part 2, Next: in turn, and in no other order; the ones that are closed are passed over without giving their turn to a neighbour.
+// Next: in turn, and in no other order; the ones that are closed are passed over without giving their turn to a neighbour.
 func TestNext(t *testing.T) {
 	virtual(t, func(t0 *actor.Tasklet, r *registry.Registry) {
 		g := group[int](t, r, "g")
@@ -256,7 +256,7 @@ func TestNext(t *testing.T) {
 	})
 }
 
-// Part 2, Next under changes: while others come and go after every choice, those who stay are chosen equally often.
+// Next under changes: while others come and go after every choice, those who stay are chosen equally often.
 func TestNextIsFairWhileMembersComeAndGo(t *testing.T) {
 	virtual(t, func(t0 *actor.Tasklet, r *registry.Registry) {
 		for seed := range uint64(50) {
@@ -289,7 +289,7 @@ func TestNextIsFairWhileMembersComeAndGo(t *testing.T) {
 	})
 }
 
-// Part 2, Next from many goroutines: as long as nobody comes or goes, everybody is chosen equally often to the last one.
+// Next from many goroutines: as long as nobody comes or goes, everybody is chosen equally often to the last one.
 func TestNextIsFairFromManyGoroutines(t *testing.T) {
 	outside(t, func(s *actor.System, r *registry.Registry) {
 		g := group[int](t, r, "g")
@@ -322,7 +322,7 @@ func TestNextIsFairFromManyGoroutines(t *testing.T) {
 	})
 }
 
-// Part 2, LeastLoaded: the shortest mailbox, the first of equals, and none that is closed, though nothing is queued there.
+// LeastLoaded: the shortest mailbox, the first of equals, and none that is closed, though nothing is queued there.
 func TestLeastLoaded(t *testing.T) {
 	virtual(t, func(t0 *actor.Tasklet, r *registry.Registry) {
 		g := group[int](t, r, "g")
@@ -382,7 +382,7 @@ func counts(of []actor.Ref[int]) map[actor.Ref[int]]int {
 	return n
 }
 
-// Part 2, ForKey: keys are shared equally; when a member leaves, only its keys move, to all others alike; when one joins, it takes an
+// ForKey: keys are shared equally; when a member leaves, only its keys move, to all others alike; when one joins, it takes an
 // equal share, and no key moves between others. Over many random changes.
 func TestForKey(t *testing.T) {
 	virtual(t, func(t0 *actor.Tasklet, r *registry.Registry) {

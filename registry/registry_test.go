@@ -80,7 +80,7 @@ func idle(p actor.Spawner, opts ...actor.Option) actor.Ref[int] {
 	return actor.Receiver(p, ignore[int], opts...)
 }
 
-// Part 1 of the issue: a name stands for a ref with its type, and the error for another type names both.
+// A name stands for a ref with its type, and the error for another type names both.
 func TestRegisterAndLookup(t *testing.T) {
 	type order struct{}
 	virtual(t, func(t0 *actor.Tasklet, r *registry.Registry) {
@@ -113,7 +113,7 @@ func TestRegisterAndLookup(t *testing.T) {
 	})
 }
 
-// Part 1: a taken name is refused with the owner's path, whatever the types. A ref may have several names.
+// A taken name is refused with the owner's path, whatever the types. A ref may have several names.
 func TestTaken(t *testing.T) {
 	virtual(t, func(t0 *actor.Tasklet, r *registry.Registry) {
 		first := idle(t0, actor.Name("first"))
@@ -297,7 +297,7 @@ func TestMisuse(t *testing.T) {
 	})
 }
 
-// Part 3: the labels name= and groups= agree with what the ref has at any time: also when a name is given to one who has another, and
+// The labels name= and groups= agree with what the ref has at any time: also when a name is given to one who has another, and
 // when there are more than a label can show.
 func TestLabels(t *testing.T) {
 	virtual(t, func(t0 *actor.Tasklet, r *registry.Registry) {

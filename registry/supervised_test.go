@@ -40,7 +40,7 @@ func has(t testing.TB, r *registry.Registry, name string, ref actor.Ref[int]) {
 	require.True(t, ref == got, "%v has the name", got)
 }
 
-// Part 1 and rule 21, "unless held": a restart keeps the name, the membership and the labels, with any strategy, at any time in
+// Rule 21, "unless the ref is held": a restart keeps the name, the membership and the labels, with any strategy, at any time in
 // between, and with a backoff.
 func TestNameOverRestarts(t *testing.T) {
 	for _, strategy := range []supervisor.Strategy{supervisor.OneForOne, supervisor.OneForAll, supervisor.RestForOne} {
@@ -156,7 +156,7 @@ func TestNameOfATemporaryChild(t *testing.T) {
 	})
 }
 
-// Part 4: a taken name is a failed start; the error says which child, which name, and who has it, and what was started is undone.
+// A taken name is a failed start; the error says which child, which name, and who has it, and what was started is undone.
 func TestTakenNameInASpec(t *testing.T) {
 	virtual(t, func(t0 *actor.Tasklet, r *registry.Registry) {
 		first, ref := named(r, "first")

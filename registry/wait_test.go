@@ -16,7 +16,7 @@ import (
 	"github.com/gotasklet/tasklet/registry"
 )
 
-// Part 1: WaitFor parks the tasklet until the name is there; if it is, it does not wait.
+// WaitFor parks the tasklet until the name is there; if it is, it does not wait.
 func TestWaitFor(t *testing.T) {
 	virtual(t, func(t0 *actor.Tasklet, r *registry.Registry) {
 		var ref actor.Ref[int]

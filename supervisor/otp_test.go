@@ -16,7 +16,7 @@ import (
 )
 
 // Each test names the sentence that it checks: of the manual page of OTP's supervisor and of "Supervisor Behaviour" in its design
-// principles, or a rule of the semantics.
+// principles, or a rule of docs/semantics.md.
 
 // "permanent: always restarted; temporary: never, not even when a sibling's end restarts the group; transient: only if it ends
 // abnormally, that is with another reason than normal, shutdown or {shutdown,Term}." A kill is abnormal (rule 33).

@@ -215,7 +215,7 @@ func actorTimeout(t *actor.Tasklet, d time.Duration) context.Context {
 	return ctx
 }
 
-// Promise 7 and rule 39: the same seed gives the same trace, byte for byte, with faults too, and however many processors there are;
+// Rule 39: the same seed gives the same trace, byte for byte, with faults too, and however many processors there are;
 // another one gives another.
 func TestSameSeedSameTrace(t *testing.T) {
 	faults := []actortest.Option{actortest.Faults(actortest.Kill, actortest.HandlerPanic, actortest.FullMailbox, actortest.LateTimer)}
