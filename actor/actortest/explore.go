@@ -66,7 +66,7 @@ type exploration struct {
 type attempt struct {
 	seed replay
 	rec  *recorder
-	s    *session
+	s    *trial
 	acts []act
 	kind string // of its first problem; "" if it went well
 }
@@ -77,7 +77,7 @@ func (a *attempt) fails() bool { return a.kind != "" }
 func (e *exploration) try(seed uint64, only map[int]bool) *attempt {
 	rec := &recorder{TB: e.tb}
 	before := e.tb.Failed()
-	s := newSession(rec, e.o, newPlan(seed, e.o.faults, only), seed)
+	s := newTrial(rec, e.o, newPlan(seed, e.o.faults, only), seed)
 	s.run(e.f)
 	s.log.end()
 	rec.end()

@@ -107,7 +107,7 @@ func (p *plan) draw(every uint64) (n int, h uint64, differs bool) {
 }
 
 // order draws which of n ready tasks is the next.
-func (s *session) order(n int) int {
+func (s *trial) order(n int) int {
 	s.mayKill()
 	if n == 1 {
 		return 0
@@ -123,14 +123,14 @@ func (s *session) order(n int) int {
 
 // Calm ends the faults of the run that t belongs to: from here on nothing goes wrong any more, though the order is still drawn. For
 // looking whether all has come right again: that takes a while, so sleep, or [Settle], after it. Only from inside the system.
-func Calm(t *actor.Tasklet) { sessionOf(t, "Calm").calm = true }
+func Calm(t *actor.Tasklet) { trialOf(t, "Calm").calm = true }
 
-func (s *session) did(n int, format string, args ...any) {
+func (s *trial) did(n int, format string, args ...any) {
 	s.plan.acts = append(s.plan.acts, act{n, s.since(), fmt.Sprintf(format, args...)})
 }
 
 // fault draws whether a fault of this kind happens now.
-func (s *session) fault(k Fault) (n int, h uint64, yes bool) {
+func (s *trial) fault(k Fault) (n int, h uint64, yes bool) {
 	if s.calm {
 		return 0, 0, false
 	}
@@ -142,7 +142,7 @@ func (s *session) fault(k Fault) (n int, h uint64, yes bool) {
 }
 
 // mayKill kills one of those that wait, or nobody.
-func (s *session) mayKill() {
+func (s *trial) mayKill() {
 	n, h, yes := s.fault(Kill)
 	if !yes {
 		return
@@ -175,7 +175,7 @@ func where(t *actor.Tasklet) string {
 }
 
 // hit counts a fault. What happens from now on may be its consequence.
-func (s *session) hit(k Fault) {
+func (s *trial) hit(k Fault) {
 	s.plan.left[k]--
 	s.mu.Lock()
 	s.met[k] = true
@@ -183,12 +183,12 @@ func (s *session) hit(k Fault) {
 }
 
 // isVictim reports whether t may meet with a fault.
-func (s *session) isVictim(t *actor.Tasklet) bool {
+func (s *trial) isVictim(t *actor.Tasklet) bool {
 	return t != s.root && !s.probes[t] && s.callVictims(t)
 }
 
 // callVictims calls the function of Victims, on the scheduler's stack, where a panic would take the whole system down.
-func (s *session) callVictims(t *actor.Tasklet) (yes bool) {
+func (s *trial) callVictims(t *actor.Tasklet) (yes bool) {
 	defer func() {
 		if v := recover(); v != nil {
 			s.problem("panic", scheduler.NewPanicError(v).Error()+", in the function of Victims")
@@ -206,7 +206,7 @@ func defaultVictims(t *actor.Tasklet) bool {
 	return kind != "supervisor" && kind != "pool"
 }
 
-func (s *session) mayPanic(t *actor.Tasklet) any {
+func (s *trial) mayPanic(t *actor.Tasklet) any {
 	n, _, yes := s.fault(HandlerPanic)
 	if !yes || !s.isVictim(t) {
 		return nil
@@ -216,7 +216,7 @@ func (s *session) mayPanic(t *actor.Tasklet) any {
 	return Injected{t.Path()}
 }
 
-func (s *session) mayBeFull(reader *actor.Tasklet) bool {
+func (s *trial) mayBeFull(reader *actor.Tasklet) bool {
 	n, _, yes := s.fault(FullMailbox)
 	if !yes || !s.isVictim(reader) {
 		return false
@@ -226,7 +226,7 @@ func (s *session) mayBeFull(reader *actor.Tasklet) bool {
 	return true
 }
 
-func (s *session) mayBeLate() time.Duration {
+func (s *trial) mayBeLate() time.Duration {
 	n, h, yes := s.fault(LateTimer)
 	if !yes {
 		return 0
@@ -237,7 +237,7 @@ func (s *session) mayBeLate() time.Duration {
 	return d
 }
 
-func (s *session) mayBeLost(t *actor.Tasklet) bool {
+func (s *trial) mayBeLost(t *actor.Tasklet) bool {
 	n, _, yes := s.fault(LostWakeUp)
 	if !yes || !s.isVictim(t) && t != s.root {
 		return false
@@ -248,7 +248,7 @@ func (s *session) mayBeLost(t *actor.Tasklet) bool {
 }
 
 // simulation is what the system asks.
-func (s *session) simulation() *actor.Simulation {
+func (s *trial) simulation() *actor.Simulation {
 	m := &actor.Simulation{Order: s.order, Settled: s.settled}
 	if s.plan.every[HandlerPanic] > 0 {
 		m.Panic = s.mayPanic

@@ -20,7 +20,7 @@ type Probe[M any] struct {
 	Within time.Duration
 
 	t   *actor.Tasklet
-	s   *session
+	s   *trial
 	ref actor.Ref[M]
 
 	// Owned by the scheduler.
@@ -32,7 +32,7 @@ type Probe[M any] struct {
 // NewProbe starts a probe as a child of t. Options are those of actor.Receiver; a capacity is never used up, as a probe handles
 // at once what comes.
 func NewProbe[M any](t *actor.Tasklet, opts ...actor.Option) *Probe[M] {
-	p := &Probe[M]{t: t, s: sessionOf(t, "NewProbe")}
+	p := &Probe[M]{t: t, s: trialOf(t, "NewProbe")}
 	opts = append([]actor.Option{actor.Name("probe")}, opts...)
 	p.ref = actor.Receiver(t, p.keep, opts...)
 	p.s.probes[p.ref.Tasklet()] = true

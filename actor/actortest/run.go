@@ -37,7 +37,7 @@ func Run(tb testing.TB, f func(t *actor.Tasklet), opts ...Option) {
 	if f == nil {
 		misuse("Run with a nil function")
 	}
-	s := newSession(tb, newOptions(opts), newPlan(0, [faultKinds]bool{}, nil), 1)
+	s := newTrial(tb, newOptions(opts), newPlan(0, [faultKinds]bool{}, nil), 1)
 	s.run(f)
 	for _, p := range s.problems {
 		tb.Errorf("actortest: %s", p.text)
@@ -56,22 +56,22 @@ func Run(tb testing.TB, f func(t *actor.Tasklet), opts ...Option) {
 
 // TB is that of the test whose system t belongs to: the one given to Run; in a run of Explore one that belongs to the seed, which has to
 // be used there in its place.
-func TB(t *actor.Tasklet) testing.TB { return sessionOf(t, "TB").tb }
+func TB(t *actor.Tasklet) testing.TB { return trialOf(t, "TB").tb }
 
 // Settle lets everything happen that can happen without time going on: it returns when nobody else is ready and nothing outside
 // is awaited. Only from inside t.
 //
 // A Loop that never waits is always ready, so that Settle never returns.
 func Settle(t *actor.Tasklet) {
-	s := sessionOf(t, "Settle")
+	s := trialOf(t, "Settle")
 	t.Task().MustRun("Settle")
 	var place scheduler.Waiter
 	s.settling.Add(&place)
 	_ = t.Task().Park(scheduler.Wait{Kind: scheduler.InEvent, In: &place})
 }
 
-// session is one run of a system.
-type session struct {
+// trial is one run of a system.
+type trial struct {
 	// Set when it is made, then read-only.
 	tb    testing.TB
 	o     *options
@@ -108,8 +108,8 @@ type problem struct {
 // stallAfter is long for a test and short for whoever waits for it.
 const stallAfter = 2 * time.Second
 
-func newSession(tb testing.TB, o *options, p *plan, seed uint64) *session {
-	s := &session{tb: tb, o: o, plan: p, trace: o.record, probes: map[*actor.Tasklet]bool{}}
+func newTrial(tb testing.TB, o *options, p *plan, seed uint64) *trial {
+	s := &trial{tb: tb, o: o, plan: p, trace: o.record, probes: map[*actor.Tasklet]bool{}}
 	s.log = &testLog{tb: tb}
 	if s.trace == nil {
 		s.trace = new(Trace)
@@ -130,13 +130,13 @@ func newSession(tb testing.TB, o *options, p *plan, seed uint64) *session {
 	return s
 }
 
-type sessionKey struct{}
+type trialKey struct{}
 
-func sessionOf(t *actor.Tasklet, op string) *session {
+func trialOf(t *actor.Tasklet, op string) *trial {
 	if t == nil {
 		misuse("%s of a nil *Tasklet", op)
 	}
-	s, _ := t.System().Attach(sessionKey{}, func() any { return (*session)(nil) }).(*session)
+	s, _ := t.System().Attach(trialKey{}, func() any { return (*trial)(nil) }).(*trial)
 	if s == nil {
 		misuse("%s of %s: its system was not started by this package", op, t.Path())
 	}
@@ -144,7 +144,7 @@ func sessionOf(t *actor.Tasklet, op string) *session {
 }
 
 // since is the time that the run has taken on its clock.
-func (s *session) since() time.Duration { return s.root.System().Now().Sub(s.trace.begin()) }
+func (s *trial) since() time.Duration { return s.root.System().Now().Sub(s.trace.begin()) }
 
 // patience is what goroutines have to end, and grace what a system has to stop, both after the run and in real time.
 const patience = time.Second
@@ -154,7 +154,7 @@ var grace = 10 * time.Second // a variable for tests
 var errLimit = errors.New("actortest: over the time limit")
 
 // run is the whole run. Afterwards problems says what was wrong with it.
-func (s *session) run(f func(*actor.Tasklet)) {
+func (s *trial) run(f func(*actor.Tasklet)) {
 	ctx, cancel := context.WithCancelCause(context.Background())
 	defer cancel(nil)
 	done := make(chan error, 1)
@@ -169,7 +169,7 @@ func (s *session) run(f func(*actor.Tasklet)) {
 		}()
 		setLabel(label)
 		done <- actor.Run(ctx, s.cfg, func(t *actor.Tasklet) error {
-			t.System().Attach(sessionKey{}, func() any { return s })
+			t.System().Attach(trialKey{}, func() any { return s })
 			s.mu.Lock()
 			s.root = t
 			s.mu.Unlock()
@@ -196,7 +196,7 @@ func (s *session) run(f func(*actor.Tasklet)) {
 }
 
 // await waits for the end of the run, which is asked for when it takes too long. False: it has not come.
-func (s *session) await(done chan error, cancel context.CancelCauseFunc) (error, bool) {
+func (s *trial) await(done chan error, cancel context.CancelCauseFunc) (error, bool) {
 	var limit <-chan time.Time
 	if s.o.limit > 0 {
 		timer := time.NewTimer(s.o.limit)
@@ -222,7 +222,7 @@ func (s *session) await(done chan error, cancel context.CancelCauseFunc) (error,
 }
 
 // tree says who is there and what they do.
-func (s *session) tree() string {
+func (s *trial) tree() string {
 	s.mu.Lock()
 	root := s.root
 	s.mu.Unlock()
@@ -249,7 +249,7 @@ func stateOf(t *actor.Tasklet) string {
 	return text
 }
 
-func (s *session) problem(kind, text string) {
+func (s *trial) problem(kind, text string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if !s.over {
@@ -257,7 +257,7 @@ func (s *session) problem(kind, text string) {
 	}
 }
 
-func (s *session) has(kind string) bool {
+func (s *trial) has(kind string) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, p := range s.problems {
@@ -269,21 +269,21 @@ func (s *session) has(kind string) bool {
 }
 
 // ended reports whether a tasklet has ended the test.
-func (s *session) ended() bool {
+func (s *trial) ended() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.goexit
 }
 
 // leaked reports whether an event has told of a tasklet that did not stop.
-func (s *session) leaked() bool {
+func (s *trial) leaked() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.leaks
 }
 
 // judge looks at what actor.Run returned, and says what no event has said.
-func (s *session) judge(err error) {
+func (s *trial) judge(err error) {
 	if s.ended() && !s.tb.Failed() && !s.tb.Skipped() {
 		s.problem("goexit", "runtime.Goexit was called, and not by this test's FailNow or SkipNow")
 	}
@@ -312,7 +312,7 @@ func (s *session) judge(err error) {
 }
 
 // result is that of the root.
-func (s *session) result() error {
+func (s *trial) result() error {
 	if s.root == nil || !s.root.HasFinished() {
 		return nil
 	}
@@ -325,13 +325,13 @@ func (s *session) result() error {
 }
 
 // settled is called when nothing is ready.
-func (s *session) settled() {
+func (s *trial) settled() {
 	s.mayKill()
 	s.settling.ReleaseAll()
 }
 
 // event is told of everything.
-func (s *session) event(e actor.Event) {
+func (s *trial) event(e actor.Event) {
 	s.trace.Add(e)
 	if s.o.told != nil {
 		s.o.told(e, s.trace.last(1)[0])
@@ -350,7 +350,7 @@ func (s *session) event(e actor.Event) {
 }
 
 // callHook calls the OnEvent of Configure. A panic must not get out: the system would tell nobody of the events that follow.
-func (s *session) callHook(e actor.Event) {
+func (s *trial) callHook(e actor.Event) {
 	defer func() {
 		if v := recover(); v != nil {
 			s.hook = nil
@@ -361,7 +361,7 @@ func (s *session) callHook(e actor.Event) {
 }
 
 // check looks whether e is a problem.
-func (s *session) check(e actor.Event) {
+func (s *trial) check(e actor.Event) {
 	if e.Kind == actor.EventStopTimeout || e.Kind == actor.EventLeak {
 		s.mu.Lock()
 		s.leaks = true
@@ -426,7 +426,7 @@ func isInjected(p *actor.PanicError) bool {
 
 // explained reports whether a dead letter may come from an injected fault: somebody has gone who would have read it, or there was no
 // room.
-func (s *session) explained(e actor.Event) bool {
+func (s *trial) explained(e actor.Event) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.met[Kill] || s.met[HandlerPanic] || s.met[LostWakeUp] ||
@@ -436,7 +436,7 @@ func (s *session) explained(e actor.Event) bool {
 // lastLines is how many events are shown.
 const lastLines = 20
 
-func (s *session) lastEvents() string {
+func (s *trial) lastEvents() string {
 	lines := s.trace.last(lastLines)
 	return fmt.Sprintf("the last %d events:\n    %s", len(lines), strings.Join(lines, "\n    "))
 }
