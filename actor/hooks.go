@@ -1,0 +1,87 @@
+package actor
+
+import (
+	"go.uber.org/zap"
+
+	"github.com/gotasklet/tasklet/scheduler"
+)
+
+// hooks are what the scheduler of h tells the system.
+func (s *System) hooks(h *host) scheduler.Hooks {
+	hooks := scheduler.Hooks{
+		Name:      func(t *scheduler.Task) string { return taskletOf(t).Path() },
+		ExitValue: func(t *scheduler.Task) any { return &TaskletExit{taskletOf(t)} },
+		Context:   func(t *scheduler.Task) scheduler.TaskContext { return taskletOf(t) },
+		Recovered: func(t *scheduler.Task) { taskletOf(t).recovered() },
+		Deadlock:  s.deadlock,
+		Quiescent: s.quiescent,
+		Stall:     h.stalled,
+		Crashed:   func() { s.root.kill(nil) },
+		Check:     h.check,
+	}
+	if s.rand != nil {
+		hooks.Idle = h.takeAwaits
+	}
+	s.sim.hooks(&hooks)
+	return hooks
+}
+
+// deadlock tells that t is about to wait in a ring.
+func (s *System) deadlock(t *scheduler.Task, e *DeadlockError, soft bool) {
+	s.emit(Event{
+		Kind: EventDeadlock, Tasklet: taskletOf(t), Err: e, Soft: soft,
+		Fields: []zap.Field{zap.String("chain", e.String()), zap.Bool("soft", soft)},
+	})
+}
+
+// taskletOf gives the tasklet whose part a task is.
+func taskletOf(t *scheduler.Task) *Tasklet { return (*Tasklet)(t.Runner().(*runner)) }
+
+func (h *host) stalled(st scheduler.Stall) {
+	kind := EventStallOver
+	if !st.Over {
+		kind = EventStall
+		h.hog = h.sys.findID(st.ID) // kept: when it is over, it may have finished
+	}
+	if h.hog == nil {
+		return
+	}
+	h.sys.emit(Event{Kind: kind, Tasklet: h.hog, Stack: st.Stack, Fields: []zap.Field{zap.Duration("for", st.For)}})
+}
+
+// quiescent is called when nothing can happen any more unless somebody outside does something. If a tasklet waits all the same,
+// that is a deadlock, at least within the system.
+func (s *System) quiescent() {
+	e := DeadlockError{Quiescent: true}
+	waiting := s.root.marks.Load()&markOver != 0 // for something else than messages
+	for _, top := range []*Tasklet{s.root, s.daemons} {
+		for t := range top.Tree() {
+			if kind, on, _ := t.task.Waits(); kind != scheduler.NotParked {
+				l := scheduler.Link{Task: t.Path(), Kind: kind}
+				if on != nil && on.Holder != nil {
+					l.On = taskletOf(on.Holder).Path()
+				}
+				e.Chain = append(e.Chain, l)
+				waiting = waiting || kind != scheduler.InReceive || t == s.root
+			}
+		}
+	}
+	if !waiting {
+		return // receivers without messages are no deadlock
+	}
+	_, isMain := s.root.inst.(function)
+	fatal := isMain && !s.real
+	s.emit(Event{
+		Kind: EventDeadlock, Tasklet: s.root, Err: &e, Soft: !fatal,
+		Fields: []zap.Field{zap.String("chain", e.String()), zap.Bool("soft", !fatal)},
+	})
+	switch {
+	case !fatal:
+	case s.root.marks.Load()&markOver == 0:
+		s.root.kill(&e)
+	case s.addFatal(&e):
+		s.harden() // main has ended, and waits for somebody who has all the time
+	default:
+		s.stopHosts()
+	}
+}

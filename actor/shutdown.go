@@ -1,0 +1,176 @@
+package actor
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"github.com/gotasklet/tasklet/scheduler"
+)
+
+// This file ends a system from outside: Stop, and what a Run or Stop does when somebody does not end.
+
+// Stop stops the whole tree: child by child in reverse order, then the daemons. It returns when all have finished. If ctx is
+// done before, what is left is killed hard, and a *StopError names who has not stopped within a second. Not from inside a
+// tasklet of s: kill the root there. Stopping twice does nothing.
+func (s *System) Stop(ctx context.Context) error {
+	if ctx == nil {
+		misuse("Stop with a nil context")
+	}
+	if t, _ := scheduler.From(ctx); t != nil {
+		misuse("System.Stop from inside the tasklet %v: it would wait for itself; kill the root instead", t)
+	}
+	s.root.Kill()
+	return s.wait(ctx)
+}
+
+// Times of the wall clock. Variables for tests.
+var (
+	// hogPatience is how long a stop waits for a tasklet that holds the scheduler: the time that it has to end, and the one that
+	// it has after its kill became hard.
+	hogPatience = defaultShutdown + hardTime
+	// lastWait is how long Stop waits when its context is done and all kills have become hard.
+	lastWait = hardTime
+)
+
+// wait waits for the end of the system, or of ctx.
+func (s *System) wait(ctx context.Context) error {
+	limit := ctx.Done()
+	over := s.stopping
+	var look <-chan time.Time
+	held := make([]stuck, len(s.hosts))
+	for {
+		select {
+		case <-s.done:
+			return s.stopError()
+		case <-limit:
+			return s.giveUp(ctx)
+		case <-over:
+			over = nil
+			tick := time.NewTicker(hogPatience / 8)
+			defer tick.Stop()
+			look = tick.C
+		case now := <-look:
+			for i, h := range s.hosts {
+				if held[i].look(h, now, hogPatience) && s.leaveHog(h, now.Sub(held[i].since)) {
+					return s.hogError()
+				}
+			}
+		}
+	}
+}
+
+// leaveHog is called, again and again, when a tasklet has held h for longer than a stop may take: it reports whether Run and Stop
+// are to return without it. The other schedulers are stopped as usual. If nobody can tell them to, because it is the root's scheduler that
+// is held, or they have not come to their end after the same time once more, they are stopped at once.
+func (s *System) leaveHog(h *host, held time.Duration) bool {
+	over := true
+	for _, other := range s.hosts {
+		over = over && (other == h || other.ended())
+	}
+	if over {
+		return true
+	}
+	if h.n != 0 && held < 2*hogPatience {
+		return false
+	}
+	s.harden()
+	s.stopHosts()
+	limit := time.After(lastWait)
+	for _, other := range s.hosts {
+		if other != h {
+			select {
+			case <-other.done:
+			case <-limit:
+				return true
+			}
+		}
+	}
+	return true
+}
+
+func (s *System) stopHosts() {
+	for _, h := range s.hosts {
+		h.sched.Stop()
+	}
+}
+
+// beginStop lets wait look for a tasklet that holds the scheduler.
+func (s *System) beginStop() { s.stoppingOnce.Do(func() { close(s.stopping) }) }
+
+// giveUp is called when Stop may wait no longer.
+func (s *System) giveUp(ctx context.Context) error {
+	s.harden()
+	select {
+	case <-s.done:
+		return s.stopError()
+	case <-time.After(lastWait):
+	}
+	// Whoever is parked is left to the scheduler, which kills a few times more; a hog is left alone.
+	err := s.hogError()
+	s.stopHosts()
+	return joinErrors(scheduler.ContextError(ctx), err)
+}
+
+// harden makes everybody's kill hard. From any goroutine.
+func (s *System) harden() {
+	for _, top := range []*Tasklet{s.root, s.daemons} {
+		for t := range top.Tree() {
+			if t != s.daemons { // which ends after the root
+				t.harden()
+			}
+		}
+	}
+}
+
+// addFatal makes err part of what Run returns, and reports whether it is the first.
+func (s *System) addFatal(err error) (first bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	first = s.fatal == nil
+	s.fatal = joinErrors(s.fatal, err)
+	return first
+}
+
+// hogError names everybody who has not finished.
+func (s *System) hogError() error {
+	var leaked []Leak
+	for _, top := range []*Tasklet{s.root, s.daemons} {
+		for t := range top.Tree() {
+			if t == s.daemons || t.HasFinished() {
+				continue
+			}
+			l := Leak{Path: t.Path()}
+			sched := t.task.Scheduler()
+			if id, _ := sched.Busy(); t.task.ID() == id && id != 0 {
+				l.Stack = sched.Hog()
+				s.emit(Event{Kind: EventLeak, Tasklet: t, Stack: l.Stack})
+			}
+			leaked = append(leaked, l)
+		}
+	}
+	slices.SortStableFunc(leaked, func(a, b Leak) int { // who holds the scheduler comes first
+		return boolInt(a.Stack == nil) - boolInt(b.Stack == nil)
+	})
+	s.mu.Lock()
+	leaked = append(leaked, s.leaked...)
+	s.mu.Unlock()
+	return &StopError{leaked}
+}
+
+func boolInt(b bool) int {
+	if b {
+		return 1
+	}
+	return 0
+}
+
+func (s *System) stopError() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var err error
+	if len(s.leaked) > 0 {
+		err = &StopError{slices.Clone(s.leaked)}
+	}
+	return joinErrors(s.fatal, err)
+}

@@ -1,0 +1,53 @@
+package actor
+
+import (
+	"sync/atomic"
+
+	"github.com/gotasklet/tasklet/scheduler"
+)
+
+// announce tells the one that waits for the start of t how it went.
+func (t *Tasklet) announce(err error) {
+	if x := t.ex.Load(); x != nil && x.start != nil && x.start.settle(err) {
+		x.start.tell(t.task.Scheduler())
+	}
+}
+
+// startWait is where StartChild waits.
+type startWait struct {
+	// state is written by the scheduler, or the starter, whoever is first: what the start came to, or that nobody waits for it.
+	state atomic.Uint32
+	err   error          // written before state
+	bell  scheduler.Bell // for a tasklet
+	done  chan struct{}  // for an ordinary goroutine; else nil
+}
+
+const (
+	startWaits   = iota
+	startSettled // it is known; if the start failed, what is left is being undone
+	startTold
+	startLeft // nobody waits any more
+)
+
+func (w *startWait) decide(state uint32) bool { return w.state.CompareAndSwap(startWaits, state) }
+
+// settle is the first half of the announcement; false: nobody waits, or it was made.
+func (w *startWait) settle(err error) bool {
+	if w.state.Load() != startWaits {
+		return false
+	}
+	if w.err == nil {
+		w.err = err
+	}
+	return w.decide(startSettled)
+}
+
+// tell is the second half. on is the scheduler of the tasklet that was started.
+func (w *startWait) tell(on *scheduler.Scheduler) {
+	w.state.Store(startTold)
+	if w.done != nil {
+		close(w.done)
+	} else {
+		w.bell.Ring(on)
+	}
+}

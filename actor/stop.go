@@ -1,0 +1,261 @@
+package actor
+
+import (
+	"time"
+
+	"github.com/gotasklet/tasklet/scheduler"
+)
+
+// stopChildren stops the children one by one, the newest first, and waits for each without a stack: the end of the child and a
+// timer call it again.
+func (t *Tasklet) stopChildren() {
+	if t.marks.Load()&markParent == 0 {
+		t.phase = deferring
+		return
+	}
+	if r := t.rareOptions(); r != nil && r.together != 0 {
+		t.stopTogether(r.together)
+		return
+	}
+	for n := 0; ; n++ {
+		t.sys.mu.Lock()
+		c := t.last
+		t.sys.mu.Unlock()
+		if c == nil {
+			break
+		}
+		if n == stepMessages {
+			t.task.Wake() // others want to run too
+			return
+		}
+		if c.endIdle(t.task.Scheduler()) {
+			continue
+		}
+		st := t.stopState()
+		if st.child != c {
+			st.begin(c, c.shutdown())
+		}
+		now := t.task.Scheduler().Nanotime()
+		if st.check(now) {
+			continue
+		}
+		t.awaitStop(c, now)
+		return
+	}
+	t.childrenGone()
+}
+
+// awaitsChildren reports whether the body of t has ended, and its children have not. From any goroutine.
+func (t *Tasklet) awaitsChildren() bool { return t.marks.Load()&(markEnded|markChildless) == markEnded }
+
+// waited is how much of the time since since t, whose body has ended, has waited for its children. From any goroutine.
+func (t *Tasklet) waited(since, now int64) int64 {
+	x := t.ex.Load()
+	if x == nil {
+		return 0
+	}
+	if t.marks.Load()&markChildless != 0 {
+		now = x.waitTill.Load()
+	}
+	from := x.waitFrom.Load()
+	if from == 0 {
+		return 0
+	}
+	return max(0, now-max(since, from))
+}
+
+// stopTogether is stopChildren for children that are all killed first and then awaited, under one deadline.
+func (t *Tasklet) stopTogether(limit time.Duration) {
+	st := t.stopState()
+	if st.limit == 0 {
+		st.limit = limit
+		st.rest = t.Children()
+	}
+	for n := 0; len(st.rest) > 0; n++ {
+		if n == stepMessages {
+			t.task.Wake() // others want to run too
+			return
+		}
+		c := st.rest[len(st.rest)-1]
+		st.rest = st.rest[:len(st.rest)-1]
+		if c.HasFinished() || c.endIdle(t.task.Scheduler()) {
+			continue
+		}
+		c.marks.Or(markStopped)
+		c.kill(nil)
+		if st.limit == BrutalKill {
+			c.harden()
+		}
+	}
+	st.rest = nil
+	now := t.task.Scheduler().Nanotime()
+	if st.deadline == 0 {
+		switch st.limit {
+		case Infinity:
+		case BrutalKill:
+			st.deadline = now + int64(hardTime)
+		default:
+			st.deadline = now + int64(st.limit)
+		}
+	} else if now >= st.deadline {
+		for _, c := range t.Children() {
+			_, hard := c.task.Killed()
+			switch {
+			case c.awaitsChildren(): // it waits for its own children, each of which has its own time
+			case hard:
+				c.detach()
+			default:
+				c.harden()
+			}
+		}
+		st.deadline = now + int64(hardTime)
+	}
+	t.sys.mu.Lock()
+	c := t.last
+	t.sys.mu.Unlock()
+	if c == nil {
+		t.childrenGone()
+		return
+	}
+	t.awaitStop(c, now)
+}
+
+// awaitStop waits until the child c has finished or it is time to look again.
+func (t *Tasklet) awaitStop(c *Tasklet, now int64) {
+	x := t.ex.Load()
+	if x.waitFrom.Load() == 0 {
+		x.waitFrom.Store(max(now, 1))
+	}
+	at := x.stopping.deadline
+	if at != 0 {
+		t.task.WakeAt(at)
+	}
+	t.task.IdleOn(scheduler.InStop, c.task.Resource(), at != 0)
+}
+
+// childrenGone ends the phase in which children are stopped.
+func (t *Tasklet) childrenGone() {
+	t.task.WakeStop()
+	t.phase = deferring
+	x := t.ex.Load()
+	waited := x != nil && x.waitFrom.Load() != 0
+	if waited {
+		x.waitTill.Store(t.task.Scheduler().Nanotime())
+	}
+	t.marks.Or(markChildless)
+	if waited && len(x.deferred) > 0 {
+		t.childChanged() // the parent did not count the time until now
+	}
+}
+
+// endIdle ends a child at once, on the stack of its parent, which runs on on, if none of its code has to be run for that: how a
+// million idle receivers can be stopped in less than half a second. False: it is not so simple.
+func (t *Tasklet) endIdle(on *scheduler.Scheduler) bool {
+	if t.task.Scheduler() != on || t.task.State() != scheduler.Idle || t.phase != living {
+		return false
+	}
+	if x := t.ex.Load(); x != nil && (len(x.deferred) > 0 || x.owned.first != nil) {
+		return false
+	}
+	if t.marks.Load()&markParent != 0 {
+		return false
+	}
+	t.marks.Or(markStopped)
+	t.task.TakeKill()
+	t.bodyEnded(ErrKilled)
+	t.finish()
+	return true
+}
+
+// stopState is the stop of one child: a kill, after the child's time a hard kill, and a second later it is given up.
+type stopState struct {
+	child    *Tasklet
+	limit    time.Duration // for what comes next; Infinity: it has all the time
+	since    int64         // ns on the clock: when that time began
+	deadline int64         // ns on the clock: when to look again; 0: never
+	hard     bool
+	rest     []*Tasklet // to be killed; see stopTogether
+}
+
+// stopState is that of t's children.
+func (t *Tasklet) stopState() *stopState {
+	x := t.extra()
+	if x.stopping == nil {
+		x.stopping = new(stopState)
+	}
+	return x.stopping
+}
+
+// hardTime is what a body has to end after its kill became hard.
+const hardTime = time.Second
+
+func (s *stopState) begin(c *Tasklet, limit time.Duration) {
+	now := c.task.Scheduler().Nanotime()
+	*s = stopState{child: c, limit: limit, since: now}
+	c.marks.Or(markStopped)
+	c.kill(nil)
+	if limit == BrutalKill {
+		s.harden(now)
+	}
+}
+
+func (s *stopState) harden(now int64) {
+	s.hard = true
+	s.child.harden()
+	s.limit, s.since = hardTime, now
+}
+
+// check reports whether the child is gone: finished, or given up. The time in which it waits for its own children is not
+// counted, as each of them has its own.
+func (s *stopState) check(now int64) bool {
+	if s.child.marks.Load()&(markFinished|markLeaked) != 0 {
+		return true
+	}
+	if s.limit == Infinity {
+		return false
+	}
+	left := int64(s.limit) - (now - s.since - s.child.waited(s.since, now))
+	if s.child.awaitsChildren() {
+		left = max(left, int64(hardTime)) // look again
+	} else if left <= 0 {
+		if s.hard {
+			s.child.detach()
+			return true
+		}
+		s.harden(now)
+		left = int64(s.limit)
+	}
+	s.deadline = now + left
+	return false
+}
+
+// detach gives t up: it is taken out of the tree with all that is below it, so that its parent can go on. On the parent's scheduler.
+func (t *Tasklet) detach() {
+	path := t.Path()
+	if t.marks.Or(markLeaked)&markFinished != 0 {
+		return // at the last moment
+	}
+	t.sys.unlink(t)
+	t.sys.leak(path)
+	t.answersNobody()
+	t.sys.emit(Event{Kind: EventStopTimeout, Tasklet: t, Path: path})
+}
+
+// answersNobody is called when t is given up: those who wait for an answer from it are told that none will come, and its ref is left to
+// the next tasklet, or dead.
+func (t *Tasklet) answersNobody() {
+	if l := t.inst.line(); l != nil {
+		l.abandon(t)
+	}
+	if x := t.ex.Load(); x != nil {
+		x.mu.Lock()
+		var delegate []delegation
+		if f := x.followers; f != nil {
+			delegate, f.delegate = f.delegate, nil
+		}
+		x.mu.Unlock()
+		for _, d := range delegate {
+			d.fail(t, ErrKilled)
+		}
+	}
+}
