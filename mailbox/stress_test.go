@@ -259,3 +259,45 @@ func TestComingAndGoing(t *testing.T) {
 		}
 	}
 }
+
+// A batch from elsewhere wakes home and its reader once, not once for each message: while home is busy with something else, what comes
+// is collected behind one knock.
+func TestBatchFromElsewhereWakesOnce(t *testing.T) {
+	const batch = 100
+	bubble(t, func(d *scheduler.Task, other *scheduler.Scheduler, rest func()) {
+		m := New[int](Config{})
+		wakes, got := 0, 0
+		spawn(d.Scheduler(), func(t *scheduler.Task) {
+			m.Open(t)
+			for got < batch {
+				if _, err := m.Next(t); err != nil {
+					fail("Next: %v", err)
+				}
+				wakes++
+				got++
+				for _, ok := m.TryNext(); ok; _, ok = m.TryNext() {
+					got++
+				}
+			}
+		})
+		rest() // the reader waits
+		sent := make(chan struct{})
+		other.InjectFunc(func() {
+			spawn(other, func(t *scheduler.Task) {
+				for i := range batch {
+					wantErr("Send", m.Send(t, i), nil)
+				}
+				close(sent)
+			})
+		})
+		<-sent // home is held meanwhile
+		x := m.ext.Load()
+		x.mu.Lock()
+		want("on their way", int(x.in.n), batch)
+		want("knocked", x.knocked, true)
+		x.mu.Unlock()
+		rest()
+		want("got", got, batch)
+		want("wakes", wakes, 1)
+	})
+}

@@ -82,10 +82,10 @@ func (s *Scheduler) look() {
 		return
 	}
 	s.chaseAt = 0
-	if s.unprobed == 0 {
-		s.unprobed, s.stray = len(s.coros), false
+	if s.unchased == 0 {
+		s.unchased, s.stray = len(s.coros), false
 	}
-	for sent := 0; s.unprobed > 0; s.unprobed-- {
+	for sent := 0; s.unchased > 0; s.unchased-- {
 		if s.chased++; s.chased >= len(s.coros) {
 			s.chased = 0
 		}
@@ -103,7 +103,7 @@ func (s *Scheduler) look() {
 		}
 		(&chase{limit: 2}).follow(t)
 	}
-	if s.stray || s.unprobed > 0 {
+	if s.stray || s.unchased > 0 {
 		s.lookLater()
 	}
 }

@@ -104,7 +104,7 @@ type Scheduler struct {
 	sleeper  *time.Timer
 	chaseAt  int64                    // ns on the clock: when to look for rings that go over other schedulers; 0: there is no reason to. See chase
 	stray    bool                     // a search has left s since the last round of looks began
-	unprobed int                      // of coros: to be looked at before the round is over
+	unchased int                      // of coros: to be looked at before the round is over
 	looking  bool                     // a chore looks when the scheduler is calm
 	chased   int                      // index in coros of the last one that was looked at
 	refused  map[*Task]*DeadlockError // those whose wait has just been ended by a chase
