@@ -113,7 +113,6 @@ func (c *checker) children(t *Tasklet) (all []*Tasklet) {
 
 func (c *checker) tasklet(t, parent *Tasklet, children int) {
 	marks, state := t.marks.Load(), t.task.State()
-	_, hard := t.task.Killed()
 	switch {
 	case t.parent != parent:
 		c.bad(t, "its parent is %v", t.parent)
@@ -121,7 +120,7 @@ func (c *checker) tasklet(t, parent *Tasklet, children int) {
 		c.bad(t, "has finished and is in the tree")
 	case t.phase >= stopping && marks&markOver == 0:
 		c.bad(t, "its body has ended and its context has not")
-	case t.phase < stopping && marks&markOver != 0 && !hard:
+	case t.phase < stopping && marks&markOver != 0 && marks&markHard == 0: // not Killed: who hardens from elsewhere may be at it
 		c.bad(t, "its context has ended in phase %d without a hard kill", t.phase)
 	case t.phase >= deferring && children > 0:
 		c.bad(t, "has children in phase %d", t.phase)

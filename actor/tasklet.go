@@ -67,6 +67,7 @@ const (
 	markParent                // it has or had children; set under System.mu before the first is linked
 	markEnded                 // its body has ended. Not set if it never had children and nobody could see it
 	markChildless             // and all its children are gone: what is left are its deferred calls
+	markHard                  // its kill was made hard; set with markOver, and before the task learns of it
 )
 
 // extra is the part of a tasklet that most never need.
@@ -250,7 +251,9 @@ func (t *Tasklet) kill(cause error) {
 
 // harden makes the kill one that is raised at every blocking point. From any goroutine.
 func (t *Tasklet) harden() {
-	t.markOver()
+	if t.marks.Or(markOver|markHard)&markOver == 0 {
+		t.closeDone()
+	}
 	t.task.Kill(true)
 }
 
@@ -357,13 +360,6 @@ func (t *Tasklet) AfterFunc(f func()) (stop func() bool) {
 		_, ok := x.over[key]
 		delete(x.over, key)
 		return ok
-	}
-}
-
-// markOver ends t as a context. From any goroutine.
-func (t *Tasklet) markOver() {
-	if t.marks.Or(markOver)&markOver == 0 {
-		t.closeDone()
 	}
 }
 

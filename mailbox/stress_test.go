@@ -293,9 +293,10 @@ func TestBatchFromElsewhereWakesOnce(t *testing.T) {
 		<-sent // home is held meanwhile
 		x := m.ext.Load()
 		x.mu.Lock()
-		want("on their way", int(x.in.n), batch)
-		want("knocked", x.knocked, true)
+		n, knocked := x.in.n, x.knocked
 		x.mu.Unlock()
+		want("on their way", int(n), batch)
+		want("knocked", knocked, true)
 		rest()
 		want("got", got, batch)
 		want("wakes", wakes, 1)
