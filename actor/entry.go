@@ -1,0 +1,137 @@
+package actor
+
+import (
+	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
+)
+
+// write logs e.
+func (v *events) write(e *Event, level zapcore.Level) {
+	var fields []zap.Field
+	if l := v.limits[e.Kind]; l != nil {
+		if e.Time.Before(l.until) {
+			l.suppressed++
+			l.messages += e.Count
+			l.last = *e
+			return
+		}
+		l.until = e.Time.Add(limitWindow)
+		fields = l.held(0, 0)
+	}
+	v.entry(e, level, fields)
+}
+
+func (v *events) entry(e *Event, level zapcore.Level, fields []zap.Field) {
+	ce := v.logger.Check(level, message(e))
+	if ce == nil {
+		return
+	}
+	fields = append(fields, zap.String("event", e.Kind.String()))
+	if t := e.Tasklet; t != nil {
+		fields = append(fields, zap.Stringer("tasklet", t.ID()), zap.String("path", e.Path), zap.String("kind", t.kindName()))
+	}
+	if e.Tasklet == nil && e.Path != "" {
+		fields = append(fields, zap.String("path", e.Path)) // the name of a ref that nobody reads yet
+	}
+	if e.Message != nil {
+		fields = append(fields, zap.Stringer("message", e.Message))
+	}
+	if e.Count > 0 {
+		fields = append(fields, zap.Int("count", e.Count))
+	}
+	if e.Err != nil {
+		fields = append(fields, zap.Error(e.Err))
+	}
+	fields = append(fields, e.Fields...)
+	if e.Stack != nil {
+		fields = append(fields, zap.ByteString("stack", e.Stack))
+	}
+	ce.Write(fields...)
+}
+
+// message is the text of an entry: a sentence that needs no field to be understood.
+func message(e *Event) string {
+	who := e.Path
+	switch e.Kind {
+	case EventExit:
+		switch KindOf(e.Err) {
+		case ExitNormal:
+			return who + " ended"
+		case ExitShutdown:
+			return who + " shut down"
+		}
+		// What it returned may tell of the kill or panic of another, as the error of a Join does.
+		if e.Err == ErrKilled {
+			return who + " was killed"
+		} else if _, own := e.Err.(*PanicError); own {
+			return who + " panicked"
+		}
+		return who + " failed"
+	case EventSpawn:
+		return who + " started"
+	case EventFailure:
+		return who + " failed and goes on"
+	case EventMessageLost:
+		return who + " lost the message in hand"
+	case EventDeadLetter:
+		return "messages to " + who + " will not be read"
+	case EventOverflow:
+		return who + " drops messages: its mailbox is full"
+	case EventKill:
+		return who + " is being killed"
+	case EventKillRecovered:
+		return who + " recovered its kill and goes on"
+	case EventClose:
+		return who + " is closed"
+	case EventDeadlock:
+		if e.Soft {
+			return "possible deadlock"
+		}
+		return "deadlock"
+	case EventStall:
+		return who + " keeps its scheduler: nothing else can run"
+	case EventStallOver:
+		return who + " gave up its scheduler again"
+	case EventStopTimeout:
+		return who + " did not stop in its time and is left behind"
+	case EventLeak:
+		return who + " is left behind"
+	case EventReplyLate:
+		if who == "" {
+			return "nobody waits for a reply from outside"
+		}
+		return "nobody waits for the reply of " + who
+	case EventCallTimeout:
+		return "call of " + who + " got no reply in time"
+	case EventEscalate:
+		return "failure of " + who + " kills its parent"
+	case EventTicksMissed:
+		return who + " missed calls"
+	case EventSystemStart:
+		return "system started"
+	case EventSystemStop:
+		return "system stopped"
+	}
+	if who == "" {
+		return e.Kind.String()
+	}
+	return who + ": " + e.Kind.String()
+}
+
+// kindName is the kind of t for trees and logs: a label if there is one, else that of its body.
+func (t *Tasklet) kindName() string {
+	if v, ok := t.label("kind"); ok {
+		return v
+	}
+	if t == t.sys.root {
+		if _, ok := t.inst.(function); ok {
+			return "main"
+		}
+	}
+	return t.inst.kind()
+}
+
+// fields are those of t.Log.
+func (t *Tasklet) fields() []zap.Field {
+	return []zap.Field{zap.Stringer("tasklet", t.ID()), zap.String("path", t.Path())}
+}
