@@ -3,6 +3,8 @@ package actor
 import (
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
+
+	"github.com/gotasklet/tasklet/internal/guard"
 )
 
 // write logs e.
@@ -40,7 +42,7 @@ func (v *events) entry(e *Event, level zapcore.Level, fields []zap.Field) {
 		fields = append(fields, zap.Int("count", e.Count))
 	}
 	if e.Err != nil {
-		fields = append(fields, zap.Error(e.Err))
+		fields = append(fields, zap.Error(guard.Loggable(e.Err)))
 	}
 	fields = append(fields, e.Fields...)
 	if e.Stack != nil {

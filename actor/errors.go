@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/gotasklet/tasklet/internal/guard"
 	"github.com/gotasklet/tasklet/scheduler"
 )
 
@@ -41,6 +42,13 @@ type (
 	PanicError = scheduler.PanicError
 )
 
+// The methods of these look at nothing but the error itself.
+func init() {
+	guard.Trust[*TaskletExit]()
+	guard.Trust[*JoinError]()
+	guard.Trust[*ChildError]()
+}
+
 // TaskletExit is the panic value that a kill raises in a tasklet. A deferred call may recover it, and the tasklet goes on.
 type TaskletExit struct{ Tasklet *Tasklet }
 
@@ -56,7 +64,7 @@ type JoinError struct {
 	Cause   error // its result: the error that it returned, a *PanicError, ErrKilled, ErrGoexit
 }
 
-func (e *JoinError) Error() string { return e.Tasklet.Path() + ": " + e.Cause.Error() }
+func (e *JoinError) Error() string { return e.Tasklet.Path() + ": " + guard.Text(e.Cause) }
 
 // Unwrap gives Cause.
 func (e *JoinError) Unwrap() error { return e.Cause }
@@ -68,7 +76,9 @@ type ChildError struct {
 	Cause   error
 }
 
-func (e *ChildError) Error() string { return "child " + e.Tasklet.Name() + ": " + e.Cause.Error() }
+func (e *ChildError) Error() string {
+	return "child " + e.Tasklet.Name() + ": " + guard.Text(e.Cause)
+}
 
 // Unwrap gives Cause.
 func (e *ChildError) Unwrap() error { return e.Cause }
@@ -91,71 +101,6 @@ func (e *StopError) Error() string {
 		}
 	}
 	return "actor: did not stop: " + strings.Join(names, ", ")
-}
-
-// ExitKind says how a tasklet ended. Only the first two are no failures.
-type ExitKind uint8
-
-const (
-	ExitNormal   ExitKind = iota // nil or ErrStop
-	ExitShutdown                 // ErrShutdown
-	ExitKilled                   // by Kill, or with its parent
-	ExitError                    // any other error
-	ExitPanic                    // a panic
-)
-
-// String gives the kind in one word: normal, shutdown, killed, error, panic.
-func (k ExitKind) String() string {
-	return [...]string{"normal", "shutdown", "killed", "error", "panic"}[k]
-}
-
-// Failure reports whether k counts as a failure.
-func (k ExitKind) Failure() bool { return k >= ExitKilled }
-
-// KindOf tells the exit kind of a tasklet whose result is err. Wrapped errors count as what they wrap.
-func KindOf(err error) ExitKind {
-	switch err {
-	case nil:
-		return ExitNormal
-	case ErrKilled:
-		return ExitKilled
-	}
-	return kindOf(err)
-}
-
-// kindOf is apart because it allocates.
-func kindOf(err error) ExitKind {
-	switch err {
-	case ErrStop:
-		return ExitNormal
-	case ErrShutdown:
-		return ExitShutdown
-	}
-	switch err.(type) {
-	case interface{ Unwrap() error }, interface{ Unwrap() []error }, interface{ Is(error) bool }, interface{ As(any) bool }:
-	default:
-		return ExitError // it wraps nothing: the usual case, and errors.As is slow
-	}
-	var p *PanicError
-	switch {
-	case errors.As(err, &p):
-		return ExitPanic // also with a value that would be an end without failure if it were returned
-	case errors.Is(err, ErrStop):
-		return ExitNormal
-	case errors.Is(err, ErrShutdown):
-		return ExitShutdown
-	case errors.Is(err, ErrKilled):
-		return ExitKilled
-	}
-	return ExitError
-}
-
-// Exit tells of the end of a tasklet.
-type Exit struct {
-	Tasklet *Tasklet
-	Path    string
-	Kind    ExitKind
-	Err     error // the result; nil for ExitNormal
 }
 
 func misuse(format string, args ...any) {

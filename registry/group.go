@@ -11,6 +11,7 @@ import (
 	"sync/atomic"
 
 	"github.com/gotasklet/tasklet/actor"
+	"github.com/gotasklet/tasklet/internal/guard"
 	"github.com/gotasklet/tasklet/mailbox"
 )
 
@@ -62,7 +63,7 @@ type SendError[M any] struct {
 
 func (e *SendError[M]) Error() string {
 	_, path := who(e.Ref)
-	return fmt.Sprintf("registry: send to %s: %v", path, e.Err)
+	return fmt.Sprintf("registry: send to %s: %s", path, guard.Text(e.Err))
 }
 
 // Unwrap gives Err.

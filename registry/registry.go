@@ -10,6 +10,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/gotasklet/tasklet/actor"
+	"github.com/gotasklet/tasklet/internal/guard"
 	"github.com/gotasklet/tasklet/mailbox"
 )
 
@@ -21,6 +22,9 @@ var (
 	// ErrNoMembers is returned when a group has none to choose from.
 	ErrNoMembers = errors.New("registry: group has no members")
 )
+
+// Its methods look at nothing but the error itself.
+func init() { guard.Trust[*TakenError]() }
 
 // TakenError says who has a name. It is ErrTaken to errors.Is.
 type TakenError struct {

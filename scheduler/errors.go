@@ -5,7 +5,15 @@ import (
 	"fmt"
 	"runtime/debug"
 	"strings"
+
+	"github.com/gotasklet/tasklet/internal/guard"
 )
+
+// The methods of these look at nothing but the error itself.
+func init() {
+	guard.Trust[timeoutError]()
+	guard.Trust[*PanicError]()
+}
 
 // ErrTimeout is what a blocking call returns when its time is over. It is context.DeadlineExceeded to errors.Is, and has
 // Timeout() true. The packages mailbox and actor export the same value.
@@ -65,7 +73,7 @@ type PanicError struct {
 // NewPanicError is called in a deferred call, with what recover returned.
 func NewPanicError(v any) *PanicError { return &PanicError{Value: v, Stack: debug.Stack()} }
 
-func (e *PanicError) Error() string { return fmt.Sprintf("panic: %v", e.Value) }
+func (e *PanicError) Error() string { return "panic: " + guard.Sprint(e.Value) }
 
 // Unwrap gives the value if it is an error.
 func (e *PanicError) Unwrap() error {

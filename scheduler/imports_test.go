@@ -19,7 +19,7 @@ import (
 // This file is a statement of policy: which part of the module may import which.
 // Do not change it to make a build pass. A new arrow needs its sentence here.
 //
-//	scheduler <- mailbox <- actor <- supervisor, registry <- examples
+//	internal <- scheduler <- mailbox <- actor <- supervisor, registry <- examples
 //
 // A part is a folder at the top; its sub-packages (scheduler/netio, actor/actortest) belong to it,
 // may import each other, and keep to the arrows of their part. actor/actortest is for tests only: no program imports it, and actor
@@ -32,19 +32,26 @@ type arrow struct{ to, because string }
 
 // arrows bind the files that are built into a program.
 var arrows = map[string][]arrow{
-	"scheduler": {}, // The bottom: it knows tasks, and nothing of what a task is used for.
+	"internal": {}, // The bottom: what every part needs and no user does.
+	"scheduler": { // It knows tasks, and nothing of what a task is used for.
+		{"internal/guard", "what it calls of the user's is guarded."},
+	},
 	"mailbox": {
+		{"internal/guard", "what it calls of the user's is guarded."},
 		{"scheduler", "a sender without room and a reader without messages park, and parking is the scheduler's."},
 	},
 	"actor": {
+		{"internal/guard", "what it calls of the user's is guarded."},
 		{"scheduler", "a tasklet is a task with a name, a parent and a life cycle."},
 		{"mailbox", "a ref is an address with its mailbox."},
 	},
 	"supervisor": {
+		{"internal/guard", "what it calls of the user's is guarded, with nothing that users could not write themselves."},
 		{"actor", "a supervisor is an ordinary tasklet that uses what every user can use; a back door would be something that users miss too."},
 		{"mailbox", "its callers compare with mailbox's error values."},
 	},
 	"registry": {
+		{"internal/guard", "what it calls of the user's is guarded, with nothing that users could not write themselves."},
 		{"actor", "a name is a name for a ref."},
 		{"mailbox", "a closed ref is refused with mailbox's error value."},
 	},

@@ -3,7 +3,15 @@ package supervisor
 import (
 	"errors"
 	"fmt"
+
+	"github.com/gotasklet/tasklet/internal/guard"
 )
+
+// The methods of these look at nothing but the error itself.
+func init() {
+	guard.Trust[*StartError]()
+	guard.Trust[*FullError]()
+}
 
 // Errors of the calls at run time. They are OTP's.
 var (
@@ -24,7 +32,7 @@ type StartError struct {
 }
 
 func (e *StartError) Error() string {
-	return fmt.Sprintf("supervisor: start of child %q: %v", e.ID, e.Err)
+	return fmt.Sprintf("supervisor: start of child %q: %s", e.ID, guard.Text(e.Err))
 }
 
 // Unwrap gives Err.

@@ -1,12 +1,12 @@
 package supervisor
 
 import (
-	"errors"
 	"time"
 
 	"go.uber.org/zap"
 
 	"github.com/gotasklet/tasklet/actor"
+	"github.com/gotasklet/tasklet/internal/guard"
 )
 
 // Kinds of events that supervisors emit, besides those of package actor. The strings are the values of the key "event".
@@ -51,8 +51,7 @@ func (r *report) emit() {
 		}
 	}
 	e.Fields = append(e.Fields, r.fields...)
-	var p *actor.PanicError
-	if errors.As(r.last.Err, &p) {
+	if p, ok := guard.As[*actor.PanicError](r.last.Err); ok {
 		e.Stack = p.Stack
 	}
 	r.sup.System().Emit(e)
@@ -114,7 +113,7 @@ func (c *core) reportRestartFailed(ch *child) {
 // reportGiveUp says that ch had one restart too many.
 func (c *core) reportGiveUp(ch *child) {
 	if r := c.report(EventGiveUp, ch, ErrIntensity); r != nil {
-		r.fields = append(r.fields, zap.NamedError("cause", ch.last.Err))
+		r.fields = append(r.fields, zap.NamedError("cause", guard.Loggable(ch.last.Err)))
 		r.inWindow(&c.window, c.now(), "stops all children and fails")
 		r.emit()
 	}

@@ -12,6 +12,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/gotasklet/tasklet/actor"
+	"github.com/gotasklet/tasklet/internal/guard"
 )
 
 // A FormatOption changes how Format writes a tree.
@@ -265,7 +266,7 @@ func (l *layout) describe(t *textRow, r Row) {
 	}
 	if r.showsLast() {
 		rank := int8(0)
-		add(rank, piece{pre: "last: ", name: oneLine(r.Last.Error(), 120), post: " (" + ago(r.LastAgo) + " ago)", end: true})
+		add(rank, piece{pre: "last: ", name: oneLine(guard.Text(r.Last), 120), post: " (" + ago(r.LastAgo) + " ago)", end: true})
 	}
 	if r.elsewhere {
 		add(2, piece{pre: "on scheduler " + strconv.Itoa(r.Scheduler)})

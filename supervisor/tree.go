@@ -10,6 +10,7 @@ import (
 	"go.uber.org/zap/zapcore"
 
 	"github.com/gotasklet/tasklet/actor"
+	"github.com/gotasklet/tasklet/internal/guard"
 )
 
 // LogTree writes the tree below t as one entry, at level info with the event "tree". An encoder that writes the message as it is, as
@@ -198,7 +199,7 @@ func (r *Row) MarshalLogObject(enc zapcore.ObjectEncoder) error {
 		enc.AddBool("restarted", r.restarted())
 	}
 	if r.showsLast() {
-		enc.AddString("last_error", r.Last.Error())
+		enc.AddString("last_error", guard.Text(r.Last))
 		duration("last_ago", r.LastAgo)
 	}
 	duration("killed_ago", r.Killed)

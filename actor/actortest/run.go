@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/gotasklet/tasklet/actor"
+	"github.com/gotasklet/tasklet/internal/guard"
 	"github.com/gotasklet/tasklet/mailbox"
 	"github.com/gotasklet/tasklet/scheduler"
 )
@@ -287,8 +288,7 @@ func (s *trial) judge(err error) {
 	if s.ended() && !s.tb.Failed() && !s.tb.Skipped() {
 		s.problem("goexit", "runtime.Goexit was called, and not by this test's FailNow or SkipNow")
 	}
-	var leaked *actor.StopError
-	if errors.As(err, &leaked) && !s.leaked() {
+	if leaked, ok := guard.As[*actor.StopError](err); ok && !s.leaked() {
 		s.problem("leak", leaked.Error())
 	}
 	if s.root == nil && err != nil {
@@ -296,18 +296,19 @@ func (s *trial) judge(err error) {
 		return
 	}
 	result := s.result()
-	var panicked, crashed *actor.PanicError
+	panicked, own := guard.As[*actor.PanicError](result)
+	crashed, outside := guard.As[*actor.PanicError](err)
 	switch {
-	case errors.As(result, &panicked):
+	case own:
 		if !s.has("panic") {
 			s.problem("panic", fmt.Sprintf("%v\n%s", panicked, ownFrames(panicked.Stack)))
 		}
-	case errors.As(err, &crashed): // not a tasklet, but what the scheduler calls
+	case outside: // not a tasklet, but what the scheduler calls
 		s.problem("panic", fmt.Sprintf("%v\n%s", crashed, crashed.Stack))
-	case result == nil, errors.Is(result, actor.ErrGoexit), errors.Is(err, errLimit):
-	case errors.Is(result, actor.ErrKilled) && s.ended():
+	case result == nil, guard.Is(result, actor.ErrGoexit), guard.Is(err, errLimit):
+	case guard.Is(result, actor.ErrKilled) && s.ended():
 	case !s.has("deadlock"):
-		s.problem("end", fmt.Sprintf("the function of the test did not return: %v", result))
+		s.problem("end", fmt.Sprintf("the function of the test did not return: %s", guard.Text(result)))
 	}
 }
 
@@ -339,7 +340,7 @@ func (s *trial) event(e actor.Event) {
 	if s.hook != nil {
 		s.callHook(e)
 	}
-	if e.Kind != actor.EventExit && e.Kind != actor.EventFailure || !errors.Is(e.Err, actor.ErrGoexit) {
+	if e.Kind != actor.EventExit && e.Kind != actor.EventFailure || !guard.Is(e.Err, actor.ErrGoexit) {
 		s.check(e)
 		return
 	}
@@ -373,8 +374,7 @@ func (s *trial) check(e actor.Event) {
 	said := line(e, e.Time.Sub(s.trace.begin()))
 	switch e.Kind {
 	case actor.EventExit, actor.EventFailure:
-		var p *actor.PanicError
-		if errors.As(e.Err, &p) && !isInjected(p) {
+		if p, ok := guard.As[*actor.PanicError](e.Err); ok && !isInjected(p) {
 			s.problem("panic", said+"\n"+ownFrames(p.Stack))
 		}
 	case actor.EventDeadLetter:

@@ -12,6 +12,7 @@ import (
 	"go.uber.org/zap/zapcore"
 
 	"github.com/gotasklet/tasklet/actor"
+	"github.com/gotasklet/tasklet/internal/guard"
 )
 
 // A Trace is the events of a run as text, one line for each, in order:
@@ -79,7 +80,7 @@ func line(e actor.Event, at time.Duration) string {
 		b.WriteString(" " + actor.KindOf(e.Err).String())
 	}
 	if e.Err != nil && !saidByKind(e) {
-		b.WriteString(" error=" + quote(e.Err.Error()))
+		b.WriteString(" error=" + quote(guard.Text(e.Err)))
 	}
 	if e.Message != nil {
 		b.WriteString(" message=" + quote(e.Message.String()))
