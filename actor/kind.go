@@ -38,7 +38,7 @@ func KindOf(err error) ExitKind {
 }
 
 // kindOf is apart because it allocates.
-func kindOf(err error) (k ExitKind) {
+func kindOf(err error) ExitKind {
 	switch err {
 	case ErrStop:
 		return ExitNormal
@@ -47,17 +47,21 @@ func kindOf(err error) (k ExitKind) {
 	}
 	switch err.(type) {
 	case interface{ Unwrap() error }, interface{ Unwrap() []error }, interface{ Is(error) bool }, interface{ As(any) bool }:
-	default:
-		return ExitError // it wraps nothing: the usual case, and errors.As is slow
+		return guarded(err)
 	}
-	// Its methods may be the user's, and KindOf is asked on schedulers: a panic or a Goexit there would end everybody's work.
+	return ExitError // it wraps nothing: the usual case, and errors.As is slow
+}
+
+// guarded is classify, guarded. The methods of err may be the user's, and KindOf is asked on schedulers: a panic or a Goexit there
+// would end everybody's work.
+func guarded(err error) (k ExitKind) {
 	if guard.Look(err, func() { k = classify(err) }) != nil {
 		return ExitError
 	}
 	return k
 }
 
-// classify tells the kind of an error that wraps others. It calls methods of the user's: through kindOf only.
+// classify tells the kind of an error that wraps others. It calls methods of the user's: through guarded only.
 func classify(err error) ExitKind {
 	var p *PanicError
 	switch {

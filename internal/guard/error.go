@@ -171,7 +171,7 @@ func Loggable(err error) error {
 	}
 	text := ""
 	fault := Call(func() {
-		err.Error()
+		_ = err.Error()
 		if _, ok := err.(fmt.Formatter); ok {
 			_ = fmt.Sprintf("%+v", err)
 		}
