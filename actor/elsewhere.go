@@ -1,7 +1,6 @@
 package actor
 
 import (
-	"slices"
 	"sync"
 
 	"github.com/gotasklet/tasklet/scheduler"
@@ -15,32 +14,26 @@ func (t *Tasklet) near(other *Tasklet) bool { return t.task.Scheduler() == other
 
 // bells wake tasklets of other schedulers that wait for one thing, in the order in which they came. The mutex beside them protects
 // them.
-type bells []*scheduler.Bell
+type bells struct{ list[*scheduler.Bell] }
 
-// add lets b be rung, unless it is too late: over says so.
-func (bs *bells) add(b *scheduler.Bell, mu *sync.Mutex, over func() bool) bool {
+// bell is one wait among bells.
+type bell = entry[*scheduler.Bell]
+
+// hang lets b be rung, unless it is too late: over says so.
+func (bs *bells) hang(b *bell, mu *sync.Mutex, over func() bool) bool {
 	mu.Lock()
 	defer mu.Unlock()
 	if over() {
 		return false
 	}
-	*bs = append(*bs, b)
+	bs.add(b)
 	return true
 }
 
-func (bs *bells) remove(b *scheduler.Bell, mu *sync.Mutex) {
+func (bs *bells) takeDown(b *bell, mu *sync.Mutex) {
 	mu.Lock()
 	defer mu.Unlock()
-	if i := slices.Index(*bs, b); i >= 0 {
-		*bs = slices.Delete(*bs, i, i+1)
-	}
-}
-
-// ring wakes all. From is the scheduler of the caller, nil if it is not known.
-func (bs bells) ring(from *scheduler.Scheduler) {
-	for _, b := range bs {
-		b.Ring(from)
-	}
+	bs.remove(b)
 }
 
 // childChanged tells t's parent, if it is stopping its children, that it is worth looking again.

@@ -6,15 +6,10 @@ import "context"
 func WaitDead[M any](r Ref[M], ctx context.Context) error { return r.l.waitDead(ctx) }
 
 // Owned is how many timers, watches and pipes t has.
-func Owned(t *Tasklet) (n int) {
-	for o := t.extra().owned.first; o != nil; o = o.next {
-		n++
-	}
-	return n
-}
+func Owned(t *Tasklet) (n int) { return t.extra().owned.len() }
 
 // Watchers is how many watches t knows of.
-func Watchers(t *Tasklet) int { return len(t.extra().follow().watchers) }
+func Watchers(t *Tasklet) int { return t.extra().follow().watchers.len() }
 
 // IsLinked reports whether t is among its parent's children.
 func IsLinked(t *Tasklet) bool {
@@ -28,5 +23,5 @@ func Bells(t *Tasklet) int {
 	x := t.extra()
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	return len(x.followed().bells)
+	return x.followed().bells.len()
 }

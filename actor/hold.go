@@ -16,20 +16,15 @@ func (r Ref[M]) OnEnd(f func()) (cancel func()) {
 		f()
 		return func() {}
 	}
-	h := &endHook{f}
-	x.onEnd = append(x.onEnd, h)
+	h := &entry[func()]{v: f}
+	x.onEnd.add(h)
 	x.mu.Unlock()
 	return func() {
 		x.mu.Lock()
 		defer x.mu.Unlock()
-		if i := slices.Index(x.onEnd, h); i >= 0 {
-			x.onEnd = slices.Delete(x.onEnd, i, i+1)
-		}
+		x.onEnd.remove(h)
 	}
 }
-
-// endHook is a function that can be found again.
-type endHook struct{ f func() }
 
 // ended calls the hooks of OnEnd, once, and then tells those in Ref.Join: they find the names free.
 func (l *line[M]) ended() {
@@ -38,11 +33,10 @@ func (l *line[M]) ended() {
 	}
 	if x := l.more.Load(); x != nil { // who allocates it from now on sees over
 		x.mu.Lock()
-		hooks := x.onEnd
-		x.onEnd = nil
+		hooks := x.onEnd.take()
 		x.mu.Unlock()
-		for _, h := range hooks {
-			h.f()
+		for f := range hooks {
+			f()
 		}
 	}
 	l.over.Store(lineOver)

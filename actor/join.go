@@ -60,10 +60,10 @@ func (t *Tasklet) parkUntilEnd(by *scheduler.Task, w scheduler.Wait) error {
 		return by.ParkIn(&t.joiners, w)
 	}
 	x := t.extra()
-	bell := by.NewBell()
-	if bells := &x.follow().bells; bells.add(bell, &x.mu, t.HasFinished) {
-		defer bells.remove(bell, &x.mu) // a kill may be raised
-		return bell.Park(w)
+	b := &bell{v: by.NewBell()}
+	if bells := &x.follow().bells; bells.hang(b, &x.mu, t.HasFinished) {
+		defer bells.takeDown(b, &x.mu) // a kill may be raised
+		return b.v.Park(w)
 	}
 	return nil
 }

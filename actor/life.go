@@ -323,19 +323,25 @@ func (t *Tasklet) tellEnd(x *extra, exit Exit, from *scheduler.Scheduler) {
 		close(x.fin)
 	}
 	x.locals = nil
-	var all followers
-	if f := x.followers; f != nil {
-		all, *f = *f, followers{}
+	f := x.followers
+	if f == nil {
+		x.mu.Unlock()
+		return
 	}
+	delegate, watched := f.delegate, f.watchers.first != nil
+	f.delegate = nil
+	bells, watchers := f.bells.take(), f.watchers.take()
 	x.mu.Unlock()
-	if len(all.watchers) > 0 && exit.Path == "" {
+	if watched && exit.Path == "" {
 		exit.Path = t.Path()
 	}
-	for _, d := range all.delegate {
+	for _, d := range delegate {
 		d.fail(t, exit.Err)
 	}
-	all.bells.ring(from)
-	for _, w := range all.watchers {
+	for b := range bells {
+		b.Ring(from)
+	}
+	for w := range watchers {
 		w.end(exit, from)
 	}
 }

@@ -48,7 +48,7 @@ type lineExtra struct {
 	mu     sync.Mutex    // protects the following five
 	gone   chan struct{} // closed when those in Ref.Join have to look again
 	bells  bells         // of tasklets in Ref.Join
-	onEnd  []*endHook
+	onEnd  list[func()]
 	labels []label  // of all its tasklets
 	posted []func() // to be done by the scheduler, see post
 
@@ -288,13 +288,13 @@ func (l *line[M]) waitDead(ctx context.Context) error {
 	x := l.extra()
 	if t, limit := scheduler.From(ctx); t != nil {
 		t.MustRun("Join")
-		bell := t.NewBell()
-		if !x.bells.add(bell, &x.mu, func() bool { return l.over.Load() == lineOver }) {
+		b := &bell{v: t.NewBell()}
+		if !x.bells.hang(b, &x.mu, func() bool { return l.over.Load() == lineOver }) {
 			return nil
 		}
-		defer x.bells.remove(bell, &x.mu) // a kill may be raised
+		defer x.bells.takeDown(b, &x.mu) // a kill may be raised
 		w := scheduler.Wait{Kind: scheduler.InJoin, On: l.ReaderResource(), Ctx: limit}
-		if err := bell.Park(w); err != nil && !l.dead.Load() {
+		if err := b.v.Park(w); err != nil && !l.dead.Load() {
 			return err
 		}
 		return nil
@@ -475,10 +475,11 @@ func (l *line[M]) tellJoiners() {
 		close(x.gone)
 		x.gone = nil
 	}
-	rings := x.bells
-	x.bells = nil
+	rings := x.bells.take()
 	x.mu.Unlock()
-	rings.ring(nil)
+	for b := range rings {
+		b.Ring(nil)
+	}
 }
 
 // close is what a supervisor does with the ref of a child that it has stopped and may start again.

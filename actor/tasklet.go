@@ -125,7 +125,7 @@ func (x *extra) set() *rareOptions {
 // followers are those who want to know of a tasklet's end. extra.mu protects them.
 type followers struct {
 	bells    bells        // of joiners on other schedulers
-	watchers []*watch     // of those that get a notice
+	watchers list[*watch] // of those that get a notice
 	delegate []delegation // calls that the tasklet shall answer
 }
 

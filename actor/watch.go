@@ -2,56 +2,23 @@ package actor
 
 import (
 	"context"
-	"slices"
 	"time"
 
 	"github.com/gotasklet/tasklet/mailbox"
 	"github.com/gotasklet/tasklet/scheduler"
 )
 
-// owned is something that belongs to a tasklet and goes with it: a timer, a watch, a pipe.
-type owned struct {
-	next, prev *owned
-	in         bool
-	release    func()
-}
+// owned is something that belongs to a tasklet and goes with it: a timer, a watch, a pipe. Its value releases it.
+type owned = entry[func()]
 
-// ownedList holds them, in order, so that they go in the same order in every run. Owned by the scheduler.
-type ownedList struct{ first, last *owned }
-
-func (l *ownedList) add(o *owned) {
-	o.in = true
-	o.prev = l.last
-	if l.last == nil {
-		l.first = o
-	} else {
-		l.last.next = o
-	}
-	l.last = o
-}
-
-func (l *ownedList) remove(o *owned) {
-	if !o.in {
-		return
-	}
-	if o.prev == nil {
-		l.first = o.next
-	} else {
-		o.prev.next = o.next
-	}
-	if o.next == nil {
-		l.last = o.prev
-	} else {
-		o.next.prev = o.prev
-	}
-	o.next, o.prev, o.in = nil, nil, false
-}
+// ownedList holds what a tasklet owns, in order, so that it goes in the same order in every run. Owned by the scheduler.
+type ownedList struct{ list[func()] }
 
 func (l *ownedList) releaseAll() {
 	for l.first != nil {
 		o := l.first
 		l.remove(o)
-		o.release()
+		o.v()
 	}
 }
 
@@ -68,7 +35,7 @@ type delivery[M any] struct {
 func (d *delivery[M]) init(t *Tasklet, l *line[M], release func()) {
 	d.t, d.l = t, l
 	l.use(t.sys)
-	d.own.release = func() {
+	d.own.v = func() {
 		release()
 		d.inTime = l.box.Withdraw(t.task.Scheduler(), &d.env)
 	}
@@ -94,7 +61,7 @@ func (d *delivery[M]) withdraw() bool {
 		return false
 	}
 	d.over()
-	d.own.release()
+	d.own.v()
 	return d.inTime
 }
 
@@ -137,6 +104,7 @@ func Watch[M any](t *Tasklet, target *Tasklet, to Ref[M], msg func(Exit) M) (can
 	}
 	var d delivery[M]
 	w := &watch{t: t}
+	w.place.v = w
 	w.tell = func(e Exit) { d.send(func() M { return msg(e) }, true) }
 	d.init(t, l, func() { target.unwatch(w) })
 	if !target.watchedBy(w) {
@@ -148,8 +116,9 @@ func Watch[M any](t *Tasklet, target *Tasklet, to Ref[M], msg func(Exit) M) (can
 
 // watch is one tasklet's wish to know of the end of another.
 type watch struct {
-	t    *Tasklet   // who wishes it
-	tell func(Exit) // on the scheduler of t
+	t     *Tasklet      // who wishes it
+	tell  func(Exit)    // on the scheduler of t
+	place entry[*watch] // among the target's watchers; the target's extra.mu protects it
 }
 
 // end tells, from the scheduler of the one that has ended.
@@ -169,8 +138,7 @@ func (t *Tasklet) watchedBy(w *watch) bool {
 	if t.HasFinished() {
 		return false
 	}
-	f := x.followed()
-	f.watchers = append(f.watchers, w)
+	x.followed().watchers.add(&w.place)
 	return true
 }
 
@@ -179,9 +147,7 @@ func (t *Tasklet) unwatch(w *watch) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	if f := x.followers; f != nil {
-		if i := slices.Index(f.watchers, w); i >= 0 {
-			f.watchers = slices.Delete(f.watchers, i, i+1)
-		}
+		f.watchers.remove(&w.place)
 	}
 }
 

@@ -1,7 +1,6 @@
 package netio
 
 import (
-	"slices"
 	"sync"
 
 	"github.com/gotasklet/tasklet/scheduler"
@@ -13,14 +12,15 @@ type turn struct {
 	// mu protects the following.
 	mu    sync.Mutex
 	taken bool
-	line  []*waiting
+	line  scheduler.Line // of those whose turn will come; the Item of each place is a *waiting
 }
 
 // waiting is a place in the line.
 type waiting struct {
-	granted chan struct{}   // closed when it is its turn
-	t       *scheduler.Task // nil: an ordinary goroutine
-	parked  bool            // owned by t's scheduler
+	place   scheduler.Waiter // in the line; turn.mu protects it
+	granted chan struct{}    // closed when it is its turn
+	t       *scheduler.Task  // nil: an ordinary goroutine
+	parked  bool             // owned by t's scheduler
 }
 
 // take waits for the turn. It raises a kill as Task.Park does, and the turn is then not taken.
@@ -39,7 +39,8 @@ func (u *turn) take(h *home, op op) {
 		u.mu.Unlock()
 		return
 	}
-	u.line = append(u.line, w)
+	w.place.Item = w
+	u.line.Add(&w.place)
 	u.mu.Unlock()
 	if w.t == nil {
 		<-w.granted
@@ -78,13 +79,13 @@ func (w *waiting) isGranted() bool {
 // give ends the turn: the next in line has it.
 func (u *turn) give() {
 	u.mu.Lock()
-	if len(u.line) == 0 {
+	if u.line.Empty() {
 		u.taken = false
 		u.mu.Unlock()
 		return
 	}
-	w := u.line[0]
-	u.line = slices.Delete(u.line, 0, 1)
+	w := u.line.First().Item.(*waiting)
+	w.place.Leave()
 	u.mu.Unlock()
 	close(w.granted)
 	if w.t != nil {
@@ -95,12 +96,10 @@ func (u *turn) give() {
 // leave takes w out of the line. If it was its turn already, that is passed on.
 func (u *turn) leave(w *waiting) {
 	u.mu.Lock()
-	i := slices.Index(u.line, w)
-	if i >= 0 {
-		u.line = slices.Delete(u.line, i, i+1)
-	}
+	waits := w.place.Waits()
+	w.place.Leave()
 	u.mu.Unlock()
-	if i < 0 {
+	if !waits {
 		u.give()
 	}
 }

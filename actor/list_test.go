@@ -1,0 +1,168 @@
+package actor
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"go.uber.org/zap"
+)
+
+// A list against a slice: the same values in the same order, whatever is added, taken out, and taken out twice.
+func TestListAgainstASlice(t *testing.T) {
+	for seed := range uint64(200) {
+		draw := rand.New(rand.NewPCG(seed, 0))
+		var l list[int]
+		var want []*entry[int]
+		var gone []*entry[int]
+		for step := range 200 {
+			switch n := draw.IntN(10); {
+			case n < 5:
+				e := &entry[int]{v: step}
+				l.add(e)
+				want = append(want, e)
+			case n < 9 && len(want) > 0:
+				i := draw.IntN(len(want))
+				require.True(t, l.remove(want[i]))
+				gone = append(gone, want[i])
+				want = slices.Delete(want, i, i+1)
+			case len(gone) > 0:
+				require.False(t, l.remove(gone[draw.IntN(len(gone))]))
+			}
+			var back []int
+			for e := l.last; e != nil; e = e.prev {
+				back = append(back, e.v)
+			}
+			slices.Reverse(back)
+			require.Equal(t, values(want), back)
+			require.Equal(t, len(want), l.len())
+		}
+		all := l.take()
+		require.Zero(t, l.len())
+		var got []int
+		for v := range all {
+			for _, e := range want { // a remove that comes too late
+				require.False(t, l.remove(e))
+			}
+			got = append(got, v)
+		}
+		require.Equal(t, values(want), got)
+	}
+}
+
+func values(es []*entry[int]) (vs []int) {
+	for _, e := range es {
+		vs = append(vs, e.v)
+	}
+	return vs
+}
+
+// crowds are what many hang onto one thing and take back again, the last first, or all at the same moment.
+var crowds = []struct {
+	name string
+	do   func(t *Tasklet, n int)
+}{
+	{"Watch", func(t *Tasklet, n int) {
+		target := Receiver(t, func(*Tasklet, int) error { return nil })
+		to := Receiver(t, func(*Tasklet, int) error { return nil })
+		cancels := make([]func(), n)
+		for i := range cancels {
+			cancels[i] = unwatcher(t, target.Tasklet(), to)
+		}
+		slices.Reverse(cancels)
+		takeBack(cancels)
+		target.Kill()
+		to.Kill()
+	}},
+	{"OnEnd", func(t *Tasklet, n int) {
+		r := Receiver(t, func(*Tasklet, int) error { return nil })
+		cancels := make([]func(), n)
+		for i := range cancels {
+			cancels[i] = r.OnEnd(func() {})
+		}
+		slices.Reverse(cancels)
+		takeBack(cancels)
+		r.Kill()
+	}},
+	{"SendAfter", func(t *Tasklet, n int) {
+		r := Receiver(t, func(*Tasklet, int) error { return nil })
+		timers := make([]*Timer, n)
+		for i := range timers {
+			timers[i] = SendAfter(t, time.Hour, r, i)
+		}
+		slices.Reverse(timers)
+		for _, tm := range timers {
+			tm.Stop()
+		}
+		r.Kill()
+	}},
+	{"Tasklet.Join on another scheduler", func(t *Tasklet, n int) {
+		target := Go(t, func(t *Tasklet) error { t.Sleep(time.Hour); return nil }, OnScheduler(1))
+		together(t, n, target.Join)
+		target.Kill()
+	}},
+	{"Ref.Join on another scheduler", func(t *Tasklet, n int) {
+		target := Receiver(t, func(*Tasklet, int) error { return nil }, OnScheduler(1))
+		together(t, n, func(ctx context.Context) error { return WaitDead(target, ctx) })
+		target.Kill()
+	}},
+}
+
+func unwatcher(t, target *Tasklet, to Ref[int]) func() {
+	cancel := Watch(t, target, to, func(Exit) int { return 0 })
+	return func() { cancel() }
+}
+
+func takeBack(cancels []func()) {
+	for _, cancel := range cancels {
+		cancel()
+	}
+}
+
+// together lets n tasklets wait, all with the same deadline.
+func together(t *Tasklet, n int, wait func(context.Context) error) {
+	deadline := t.System().Now().Add(10 * time.Millisecond)
+	ts := make([]*Tasklet, n)
+	for i := range ts {
+		ts[i] = Go(t, func(t *Tasklet) error {
+			ctx, cancel := WithDeadline(t, deadline)
+			defer cancel()
+			_ = wait(ctx)
+			return nil
+		})
+	}
+	for _, k := range ts {
+		_ = k.Join(t)
+	}
+}
+
+// What one costs who is taken back from a crowd, by the size of the crowd: it must not grow with it.
+func BenchmarkTakeBack(b *testing.B) {
+	for _, c := range crowds {
+		for _, n := range []int{100, 1000, 10_000} {
+			b.Run(fmt.Sprintf("%s/%d", c.name, n), func(b *testing.B) {
+				var spent time.Duration
+				crowd(b, func(t *Tasklet) {
+					for b.Loop() {
+						begin := time.Now()
+						c.do(t, n)
+						spent += time.Since(begin)
+					}
+				})
+				b.ReportMetric(float64(spent.Nanoseconds())/float64(b.N)/float64(n), "ns/each")
+			})
+		}
+	}
+}
+
+func crowd(tb testing.TB, f func(t *Tasklet)) {
+	tb.Helper()
+	require.NoError(tb, Run(context.Background(), Config{Logger: zap.NewNop(), Schedulers: 2, StallAfter: -1}, func(t *Tasklet) error {
+		f(t)
+		return nil
+	}))
+}
