@@ -398,7 +398,7 @@ func TestStallReport(t *testing.T) {
 	require.True(t, found)
 	report = regexp.MustCompile(`"tasklet": "[^"]*", `).ReplaceAllString(report, "")
 	stack = strings.NewReplacer(`\n`, "\n", `\t`, "\t").Replace(stack)
-	report = regexp.MustCompile(`"for": "\d+ms"`).ReplaceAllString(report, `"for": "100ms"`) + "}\n" // on a slow machine more
+	report = regexp.MustCompile(`"for_seconds": [0-9.]+`).ReplaceAllString(report, `"for_seconds": 0.1`) + "}\n" // on a slow machine more
 	for _, m := range regexp.MustCompile(`(?m)^#\t0x\w+\t(\S+)\+0x\w+\t+\S*?([^/\s]+/[^/\s]+\.go):\d+$`).FindAllStringSubmatch(stack, -1) {
 		if !strings.HasPrefix(m[1], "internal/") { // Go's own, which changes
 			report += fmt.Sprintf("    %-63s %s\n", m[1], m[2])

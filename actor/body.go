@@ -38,7 +38,7 @@ func WithBodies(b Body, kind string, inner func() []Body) Body {
 		misuse("WithBodies of a nil Body")
 	}
 	mustFunc("WithBodies", inner != nil)
-	checkName("WithBodies", kind)
+	kind = checkName("WithBodies", kind)
 	return &composed{Body: b, kind: kind, inner: inner}
 }
 

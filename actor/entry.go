@@ -4,7 +4,8 @@ import (
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
 
-	"github.com/gotasklet/tasklet/internal/guard"
+	"github.com/gotasklet/tasklet/internal/fields"
+	"github.com/gotasklet/tasklet/internal/text"
 )
 
 // write logs e.
@@ -23,37 +24,44 @@ func (v *events) write(e *Event, level zapcore.Level) {
 	v.entry(e, level, fields)
 }
 
-func (v *events) entry(e *Event, level zapcore.Level, fields []zap.Field) {
+// entry writes the entry of e, with more in front of its own fields. What a user's input may have put into e is made fit to be
+// written here, and nowhere else.
+func (v *events) entry(e *Event, level zapcore.Level, more []zap.Field) {
 	ce := v.logger.Check(level, message(e))
 	if ce == nil {
 		return
 	}
-	fields = append(fields, zap.String("event", e.Kind.String()))
+	fs := append(more, zap.String("event", e.Kind.String()))
 	if t := e.Tasklet; t != nil {
-		fields = append(fields, zap.Stringer("tasklet", t.ID()), zap.String("path", e.Path), zap.String("kind", t.kindName()))
+		fs = append(fs, zap.Stringer("tasklet", t.ID()), zap.String("path", fields.Name(e.Path)), zap.String("kind", t.kindName()))
 	}
 	if e.Tasklet == nil && e.Path != "" {
-		fields = append(fields, zap.String("path", e.Path)) // the name of a ref that nobody reads yet
+		fs = append(fs, zap.String("path", fields.Name(e.Path))) // the name of a ref that nobody reads yet
 	}
 	if e.Message != nil {
-		fields = append(fields, zap.Stringer("message", e.Message))
+		fs = append(fs, zap.String("message", fields.Name(e.Message.String())))
 	}
 	if e.Count > 0 {
-		fields = append(fields, zap.Int("count", e.Count))
+		fs = append(fs, zap.Int("count", e.Count))
 	}
 	if e.Err != nil {
-		fields = append(fields, zap.Error(guard.Loggable(e.Err)))
+		fs = append(fs, zap.NamedError("error", fields.Error(e.Err)))
 	}
-	fields = append(fields, e.Fields...)
+	for _, f := range e.Fields {
+		fs = append(fs, fields.Clean(f))
+	}
 	if e.Stack != nil {
-		fields = append(fields, zap.ByteString("stack", e.Stack))
+		fs = append(fs, fields.Stack("stack", e.Stack))
 	}
-	ce.Write(fields...)
+	ce.Write(fs...)
 }
 
 // message is the text of an entry: a sentence that needs no field to be understood.
 func message(e *Event) string {
-	who := e.Path
+	who := ""
+	if e.Path != "" {
+		who = text.Word(fields.Name(e.Path))
+	}
 	switch e.Kind {
 	case EventExit:
 		switch KindOf(e.Err) {
@@ -123,7 +131,7 @@ func message(e *Event) string {
 // kindName is the kind of t for trees and logs: a label if there is one, else that of its body.
 func (t *Tasklet) kindName() string {
 	if v, ok := t.label("kind"); ok {
-		return v
+		return fields.Name(v)
 	}
 	if t == t.sys.root {
 		if _, ok := t.inst.(function); ok {
@@ -135,5 +143,5 @@ func (t *Tasklet) kindName() string {
 
 // fields are those of t.Log.
 func (t *Tasklet) fields() []zap.Field {
-	return []zap.Field{zap.Stringer("tasklet", t.ID()), zap.String("path", t.Path())}
+	return []zap.Field{zap.Stringer("tasklet", t.ID()), zap.String("path", fields.Name(t.Path()))}
 }

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/gotasklet/tasklet/internal/guard"
+	"github.com/gotasklet/tasklet/internal/text"
 	"github.com/gotasklet/tasklet/scheduler"
 )
 
@@ -53,7 +54,7 @@ func init() {
 type TaskletExit struct{ Tasklet *Tasklet }
 
 // Error says who was killed.
-func (e *TaskletExit) Error() string { return e.Tasklet.Path() + " killed" }
+func (e *TaskletExit) Error() string { return text.Word(e.Tasklet.Path()) + " killed" }
 
 // Is makes errors.Is(e, ErrKilled) true.
 func (e *TaskletExit) Is(target error) bool { return target == ErrKilled }
@@ -64,7 +65,10 @@ type JoinError struct {
 	Cause   error // its result: the error that it returned, a *PanicError, ErrKilled, ErrGoexit
 }
 
-func (e *JoinError) Error() string { return e.Tasklet.Path() + ": " + guard.Text(e.Cause) }
+// Error is the path and the cause, on one line: what can't be printed is escaped.
+func (e *JoinError) Error() string {
+	return text.Word(e.Tasklet.Path()) + ": " + text.Line(guard.Text(e.Cause))
+}
 
 // Unwrap gives Cause.
 func (e *JoinError) Unwrap() error { return e.Cause }
@@ -76,8 +80,9 @@ type ChildError struct {
 	Cause   error
 }
 
+// Error is the name and the cause, on one line: what can't be printed is escaped.
 func (e *ChildError) Error() string {
-	return "child " + e.Tasklet.Name() + ": " + guard.Text(e.Cause)
+	return "child " + text.Word(e.Tasklet.Name()) + ": " + text.Line(guard.Text(e.Cause))
 }
 
 // Unwrap gives Cause.
@@ -92,10 +97,11 @@ type Leak struct {
 // StopError says who was left behind when a system stopped.
 type StopError struct{ Leaked []Leak }
 
+// Error names all of Leaked, on one line.
 func (e *StopError) Error() string {
 	names := make([]string, len(e.Leaked))
 	for i, l := range e.Leaked {
-		names[i] = l.Path
+		names[i] = text.Word(l.Path)
 		if l.Stack != nil {
 			names[i] += " (holds its scheduler)"
 		}

@@ -5,6 +5,8 @@ import (
 	"runtime"
 	"strconv"
 	"strings"
+
+	"github.com/gotasklet/tasklet/internal/text"
 )
 
 // Name is the one given at the start, or that of the ref, or else that of the body's function with a number that makes it
@@ -74,12 +76,14 @@ func functionName(f any) string {
 
 var receiverMarks = strings.NewReplacer("(*", "", "(", "", ")", "")
 
-// checkName panics unless name can be part of a path.
-func checkName(op, name string) {
+// checkName returns name as a part of a path; it panics if that can't be. What can't be printed is escaped here, at the one
+// entrance, so that no path and no name has such characters, wherever it is written.
+func checkName(op, name string) string {
 	if name == "" {
 		misuse("%s with an empty name", op)
 	}
 	if strings.ContainsRune(name, '/') {
 		misuse("%s with the name %q: a slash separates the parts of a path", op, name)
 	}
+	return text.Line(name)
 }

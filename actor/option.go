@@ -53,10 +53,10 @@ var optionNames = map[optionSet]string{
 	optPlaceBefore: "PlaceBefore", optRetry: "Retry", optStopTogether: "StopTogether", optSpread: "Spread",
 }
 
-// Name names the tasklet, or the ref and so the tasklets that read it. Names need not be unique; a slash in one is misuse.
+// Name names the tasklet, or the ref and so the tasklets that read it. Names need not be unique; an empty one, and one with a
+// slash, is misuse. A character that can't be printed, such as a line break, becomes its escape in a Go string, `\n`.
 func Name(name string) Option {
-	checkName("Name", name)
-	return Option{set: optName, name: name}
+	return Option{set: optName, name: checkName("Name", name)}
 }
 
 // Daemon starts the tasklet as one of the system, not of its creator: it survives its creator, has no parent, and is stopped

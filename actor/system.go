@@ -15,7 +15,7 @@ import (
 
 // Config is for Run and Start. The zero value works.
 type Config struct {
-	// Name is that of the root tasklet and of the system in log entries; "tasklet".
+	// Name is that of the root tasklet and of the system in log entries; "tasklet". See the option Name.
 	Name string
 	// Schedulers is how many run, each on a goroutine of its own; 0 is 1. A child runs where its parent does unless OnScheduler or
 	// Spread says otherwise. Tasklets of different schedulers run at the same time: they share no memory, only messages.
@@ -82,7 +82,7 @@ func newSystem(ctx context.Context, cfg Config, main instance) (*System, error) 
 	if name == "" {
 		name = "tasklet"
 	}
-	checkName("Config.Name", name)
+	name = checkName("Config.Name", name)
 	s := &System{name: name, sim: cfg.Simulation, ctx: ctx, plain: context.WithoutCancel(ctx), done: make(chan struct{}), stopping: make(chan struct{})}
 	if cfg.Seed != 0 {
 		s.rand = rand.New(source(cfg))

@@ -1,6 +1,7 @@
 package actor
 
 import (
+	"fmt"
 	"os"
 	"sync"
 	"sync/atomic"
@@ -8,6 +9,8 @@ import (
 
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
+
+	"github.com/gotasklet/tasklet/internal/fields"
 )
 
 // events is the one place.
@@ -41,7 +44,7 @@ func (v *events) init(s *System, cfg Config) {
 	}
 	v.sys, v.hook = s, cfg.OnEvent
 	v.told.L = &v.mu
-	v.logger = logger.WithOptions(zap.WithClock(logClock{s})).With(zap.String("system", s.name))
+	v.logger = logger.WithOptions(zap.WithClock(logClock{s})).With(zap.String("system", fields.Name(s.name)))
 	v.core = v.logger.Core()
 	v.limits = map[EventKind]*limit{EventDeadLetter: {}, EventOverflow: {}, EventStall: {}}
 }
@@ -170,7 +173,7 @@ func (v *events) call(e Event) {
 		if p := recover(); p != nil {
 			v.off.Store(true)
 			v.logger.Error("Config.OnEvent panicked and is not called any more",
-				zap.String("event", "hook_panic"), zap.Any("panic", p), zap.Stack("stack"))
+				zap.String("event", "hook_panic"), zap.String("panic", fields.Value(fmt.Sprint(p))), zap.Stack("stack"))
 		}
 	}()
 	v.hook(e)

@@ -12,6 +12,7 @@ import (
 
 	"github.com/gotasklet/tasklet/actor"
 	"github.com/gotasklet/tasklet/internal/guard"
+	"github.com/gotasklet/tasklet/internal/text"
 	"github.com/gotasklet/tasklet/mailbox"
 )
 
@@ -61,9 +62,10 @@ type SendError[M any] struct {
 	Err error
 }
 
+// Error is the path and the cause, on one line: what can't be printed is escaped.
 func (e *SendError[M]) Error() string {
 	_, path := who(e.Ref)
-	return fmt.Sprintf("registry: send to %s: %s", path, guard.Text(e.Err))
+	return fmt.Sprintf("registry: send to %s: %s", text.Word(path), text.Line(guard.Text(e.Err)))
 }
 
 // Unwrap gives Err.

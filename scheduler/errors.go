@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/gotasklet/tasklet/internal/guard"
+	"github.com/gotasklet/tasklet/internal/text"
 )
 
 // The methods of these look at nothing but the error itself.
@@ -59,9 +60,18 @@ func (e *DeadlockError) String() string {
 		if on == "" && !e.Quiescent {
 			on = e.Chain[(i+1)%len(e.Chain)].Task
 		}
-		b.WriteString(strings.TrimRight(fmt.Sprintf("%s in %s %s", l.Task, l.Kind, on), " "))
+		on = quoted(on)
+		b.WriteString(strings.TrimRight(fmt.Sprintf("%s in %s %s", quoted(l.Task), l.Kind, on), " "))
 	}
 	return b.String()
+}
+
+// quoted is the name of a task as a word of a sentence. The names that this package gives, "task 2", have a space, and need no quotes.
+func quoted(name string) string {
+	if strings.HasPrefix(name, "/") {
+		return text.Word(name)
+	}
+	return text.Line(name)
 }
 
 // PanicError is a panic as an error: what was passed to panic, and where.
@@ -73,7 +83,8 @@ type PanicError struct {
 // NewPanicError is called in a deferred call, with what recover returned.
 func NewPanicError(v any) *PanicError { return &PanicError{Value: v, Stack: debug.Stack()} }
 
-func (e *PanicError) Error() string { return "panic: " + guard.Sprint(e.Value) }
+// Error is "panic: " and the value, on one line: what can't be printed is escaped.
+func (e *PanicError) Error() string { return text.Line("panic: " + guard.Sprint(e.Value)) }
 
 // Unwrap gives the value if it is an error.
 func (e *PanicError) Unwrap() error {

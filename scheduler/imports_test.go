@@ -35,6 +35,7 @@ var arrows = map[string][]arrow{
 	"internal": {}, // The bottom: what every part needs and no user does.
 	"scheduler": { // It knows tasks, and nothing of what a task is used for.
 		{"internal/guard", "what it calls of the user's is guarded."},
+		{"internal/text", "the text of an error is one line, whatever is in it."},
 	},
 	"mailbox": {
 		{"internal/guard", "what it calls of the user's is guarded."},
@@ -44,13 +45,18 @@ var arrows = map[string][]arrow{
 		{"internal/guard", "what it calls of the user's is guarded."},
 		{"scheduler", "a tasklet is a task with a name, a parent and a life cycle."},
 		{"mailbox", "a ref is an address with its mailbox."},
+		{"internal/text", "no name and no text has what can't be printed."},
+		{"internal/fields", "no field of a log entry has what can't be printed."},
 	},
 	"supervisor": {
 		{"internal/guard", "what it calls of the user's is guarded, with nothing that users could not write themselves."},
 		{"actor", "a supervisor is an ordinary tasklet that uses what every user can use; a back door would be something that users miss too."},
 		{"mailbox", "its callers compare with mailbox's error values."},
+		{"internal/text", "no name and no text has what can't be printed."},
+		{"internal/fields", "no field of a log entry has what can't be printed."},
 	},
 	"registry": {
+		{"internal/text", "no text has what can't be printed."},
 		{"internal/guard", "what it calls of the user's is guarded, with nothing that users could not write themselves."},
 		{"actor", "a name is a name for a ref."},
 		{"mailbox", "a closed ref is refused with mailbox's error value."},

@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/gotasklet/tasklet/actor"
+	"github.com/gotasklet/tasklet/internal/text"
 )
 
 // child is a child specification with what the supervisor knows of it. Owned by the supervisor's tasklet.
@@ -475,5 +476,5 @@ func (c *core) path(ch *child) string {
 	if ch.spec.ID == "" && ch.last.Tasklet != nil {
 		return ch.last.Tasklet.Path()
 	}
-	return c.t.Path() + "/" + ch.spec.ID
+	return c.t.Path() + "/" + text.Line(ch.spec.ID)
 }

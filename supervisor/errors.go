@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"github.com/gotasklet/tasklet/internal/guard"
+	"github.com/gotasklet/tasklet/internal/text"
 )
 
 // The methods of these look at nothing but the error itself.
@@ -31,8 +32,9 @@ type StartError struct {
 	Err error
 }
 
+// Error is the ID and the cause, on one line: what can't be printed is escaped.
 func (e *StartError) Error() string {
-	return fmt.Sprintf("supervisor: start of child %q: %s", e.ID, guard.Text(e.Err))
+	return text.Line(fmt.Sprintf("supervisor: start of child %q: %s", e.ID, guard.Text(e.Err)))
 }
 
 // Unwrap gives Err.

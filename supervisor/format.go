@@ -13,6 +13,7 @@ import (
 
 	"github.com/gotasklet/tasklet/actor"
 	"github.com/gotasklet/tasklet/internal/guard"
+	"github.com/gotasklet/tasklet/internal/text"
 )
 
 // A FormatOption changes how Format writes a tree.
@@ -116,7 +117,7 @@ func (w *survey) header() []piece {
 			ps = append(ps, piece{pre: word + "=" + strconv.FormatUint(n, 10)})
 		}
 	}
-	ps = append(ps, piece{pre: "system=", name: oneLine(w.nodes[0].task.System().Name(), 100)})
+	ps = append(ps, piece{pre: "system=", name: cutEnd(text.Key(w.nodes[0].task.System().Name()), 100)})
 	n := w.numbers()
 	add("tasklets", uint64(w.live), true)
 	add("restarts", uint64(w.total), true)
@@ -147,12 +148,12 @@ func (w *survey) place(i int) string {
 	if n.collected {
 		return "(daemons)"
 	}
-	path := oneLine(w.row(i).Path, 1000)
+	path := cell(w.row(i).Path, 1000)
 	if n.parent < 0 {
 		return path[strings.LastIndexByte(path, '/')+1:]
 	}
 	top := &w.nodes[0]
-	if rel, ok := strings.CutPrefix(path, oneLine(top.task.Path(), 1000)+"/"); ok {
+	if rel, ok := strings.CutPrefix(path, cell(top.task.Path(), 1000)+"/"); ok {
 		return rel
 	}
 	return strings.TrimPrefix(path, "/")
@@ -207,8 +208,11 @@ func (l *layout) textRows(w *survey, s shown, table bool) []textRow {
 
 // describe puts r into words.
 func (l *layout) describe(t *textRow, r Row) {
-	t.name = oneLine(r.Name, 200)
-	t.kind = oneLine(r.Kind, 40)
+	t.name = cell(r.Name, 200)
+	if r.Tasklet != nil && strings.HasPrefix(t.name, "(") { // as only the line over the daemons and those of folds begin
+		t.name = `\x28` + t.name[1:]
+	}
+	t.kind = cell(r.Kind, 40)
 	add := func(rank int8, p piece) {
 		p.rank = rank
 		t.pieces = append(t.pieces, p)
@@ -266,7 +270,7 @@ func (l *layout) describe(t *textRow, r Row) {
 	}
 	if r.showsLast() {
 		rank := int8(0)
-		add(rank, piece{pre: "last: ", name: oneLine(guard.Text(r.Last), 120), post: " (" + ago(r.LastAgo) + " ago)", end: true})
+		add(rank, piece{pre: "last: ", name: cell(guard.Text(r.Last), 120), post: " (" + ago(r.LastAgo) + " ago)", end: true})
 	}
 	if r.elsewhere {
 		add(2, piece{pre: "on scheduler " + strconv.Itoa(r.Scheduler)})
@@ -275,7 +279,7 @@ func (l *layout) describe(t *textRow, r Row) {
 		add(0, piece{pre: "killed " + ago(r.Killed) + " ago"})
 	}
 	for _, k := range labelKeys(r.Labels) {
-		add(3, piece{pre: k + "=", name: oneLine(r.Labels[k], 100), end: true})
+		add(3, piece{pre: cutEnd(text.Key(k), 40) + "=", name: cell(r.Labels[k], 100), end: true})
 	}
 }
 
@@ -303,7 +307,7 @@ func (r *Row) stateText() piece {
 	case RowStalled:
 		p := piece{pre: "busy " + span(r.For)}
 		if r.Message != nil {
-			p.pre, p.name = p.pre+" on ", r.Message.String()
+			p.pre, p.name = p.pre+" on ", cell(r.Message.String(), 100)
 		}
 		return p
 	case RowRestarting:
@@ -323,7 +327,7 @@ func (r *Row) stateText() piece {
 			p.pre = "starting, " + p.pre
 		}
 		if r.On != "" {
-			p.pre, p.name = p.pre+" ", oneLine(r.On, 200)
+			p.pre, p.name = p.pre+" ", cell(r.On, 200)
 		}
 		return p
 	}
@@ -511,19 +515,8 @@ func period(d time.Duration) string {
 	return s
 }
 
-// oneLine makes s fit to be part of a line: what would break it is shown as a space, and after limit characters it is cut.
-func oneLine(s string, limit int) string {
-	clean := strings.Map(func(r rune) rune {
-		switch {
-		case r == utf8.RuneError:
-			return '?'
-		case unicode.IsControl(r), unicode.Is(unicode.Zl, r), unicode.Is(unicode.Zp, r), unicode.Is(unicode.Cf, r):
-			return ' '
-		}
-		return r
-	}, s)
-	return cutEnd(strings.TrimSpace(clean), limit)
-}
+// cell returns s as a part of a row, after limit columns cut. A tasklet can't look like a row of its own, nor like two columns.
+func cell(s string, limit int) string { return cutEnd(text.Cell(text.Cut(s, text.MaxError)), limit) }
 
 // cutEnd cuts s to n columns, and keeps its beginning.
 func cutEnd(s string, n int) string {

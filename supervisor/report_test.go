@@ -72,23 +72,23 @@ func TestCrashReport(t *testing.T) {
 		`{"level":"warn","msg":"/shop/top/orders/b: restart","system":"shop","event":"restart","tasklet":"ID","path":"/shop/top/orders/b","kind":"receiver",` +
 			`"message":"supervisor_test.order","error":"panic: no such order",` +
 			`"child":"b","ancestors":["orders","top","shop"],"reason":"panic","mailbox_len":2,` +
-			`"restart_type":"transient","strategy":"rest_for_one","attempt":1,"delay":"200ms","affected":["b","c"],` +
-			`"window_restarts":1,"max_restarts":5,"window":"1m0s","next":"restarts it and those started after it in 200ms","stack":"STACK"}`,
+			`"restart_type":"transient","strategy":"rest_for_one","attempt":1,"delay_seconds":0.2,"affected":["b","c"],` +
+			`"window_restarts":1,"max_restarts":5,"window_seconds":60,"next":"restarts it and those started after it in 200ms","stack":"STACK"}`,
 		`{"level":"warn","msg":"/shop/top/orders/c: restart","system":"shop","event":"restart","tasklet":"ID","path":"/shop/top/orders/c","kind":"receiver",` +
 			`"message":"interface {}","error":"crash",` +
 			`"child":"c","ancestors":["orders","top","shop"],"reason":"error","mailbox_len":0,` +
-			`"restart_type":"permanent","strategy":"rest_for_one","attempt":1,"delay":"200ms","affected":["c"],` +
-			`"window_restarts":2,"max_restarts":5,"window":"1m0s","next":"restarts it and those started after it in 200ms"}`,
+			`"restart_type":"permanent","strategy":"rest_for_one","attempt":1,"delay_seconds":0.2,"affected":["c"],` +
+			`"window_restarts":2,"max_restarts":5,"window_seconds":60,"next":"restarts it and those started after it in 200ms"}`,
 		`{"level":"warn","msg":"/shop/top/orders/c: restart","system":"shop","event":"restart","tasklet":"ID","path":"/shop/top/orders/c","kind":"receiver",` +
 			`"error":"crash",` +
 			`"child":"c","ancestors":["orders","top","shop"],"reason":"error","mailbox_len":0,` +
-			`"restart_type":"permanent","strategy":"rest_for_one","attempt":2,"delay":"400ms","affected":["c"],` +
-			`"window_restarts":3,"max_restarts":5,"window":"1m0s","next":"restarts it and those started after it in 400ms"}`,
+			`"restart_type":"permanent","strategy":"rest_for_one","attempt":2,"delay_seconds":0.4,"affected":["c"],` +
+			`"window_restarts":3,"max_restarts":5,"window_seconds":60,"next":"restarts it and those started after it in 400ms"}`,
 	}, log.of("restart"))
 	require.Equal(t, []string{
 		`{"level":"error","msg":"/shop/top/orders/c: restart_failed","system":"shop","event":"restart_failed","tasklet":"ID","path":"/shop/top/orders/c","kind":"receiver",` +
 			`"error":"crash","child":"c","ancestors":["orders","top","shop"],"reason":"error","mailbox_len":0,` +
-			`"restart_type":"permanent","strategy":"rest_for_one","window_restarts":2,"max_restarts":5,"window":"1m0s","next":"tries again"}`,
+			`"restart_type":"permanent","strategy":"rest_for_one","window_restarts":2,"max_restarts":5,"window_seconds":60,"next":"tries again"}`,
 	}, log.of("restart_failed"))
 	for line := range strings.Lines(log.buf.String()) {
 		require.True(t, json.Valid([]byte(line)), line)
@@ -133,7 +133,7 @@ func TestOtherReports(t *testing.T) {
 		`{"level":"error","msg":"/shop/s: give_up","system":"shop","event":"give_up","tasklet":"ID","path":"/shop/s","kind":"supervisor",` +
 			`"error":"supervisor: too many restarts","child":"B","ancestors":["s","shop"],"reason":"killed","mailbox_len":0,` +
 			`"restart_type":"permanent","strategy":"one_for_all","cause":"actor: killed",` +
-			`"window_restarts":2,"max_restarts":1,"window":"5s","next":"stops all children and fails"}`,
+			`"window_restarts":2,"max_restarts":1,"window_seconds":5,"next":"stops all children and fails"}`,
 	}, log.of("give_up"))
 	require.Equal(t, []string{
 		`{"level":"info","msg":"/shop/s2: auto_shutdown","system":"shop","event":"auto_shutdown","tasklet":"ID","path":"/shop/s2","kind":"supervisor",` +

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/gotasklet/tasklet/actor"
+	"github.com/gotasklet/tasklet/internal/text"
 	"github.com/gotasklet/tasklet/mailbox"
 )
 
@@ -436,7 +437,7 @@ type overview struct {
 
 // childView is a copy of what can be seen of a child.
 type childView struct {
-	id       string
+	id       string // as it is in a path
 	state    State
 	task     *actor.Tasklet
 	restarts int
@@ -475,7 +476,7 @@ func (s *Supervisor) overview(now time.Time) *overview {
 	o.children = make([]childView, 0, c.n)
 	for ch := c.first; ch != nil; ch = ch.next {
 		o.children = append(o.children, childView{
-			c.name(ch), ch.state, ch.task, ch.restarts, ch.last, ch.lastAt, ch.until,
+			text.Line(c.name(ch)), ch.state, ch.task, ch.restarts, ch.last, ch.lastAt, ch.until,
 		})
 	}
 	return o

@@ -10,7 +10,9 @@ import (
 	"go.uber.org/zap/zapcore"
 
 	"github.com/gotasklet/tasklet/actor"
+	"github.com/gotasklet/tasklet/internal/fields"
 	"github.com/gotasklet/tasklet/internal/guard"
+	"github.com/gotasklet/tasklet/internal/text"
 )
 
 // LogTree writes the tree below t as one entry, at level info with the event "tree". An encoder that writes the message as it is, as
@@ -63,7 +65,7 @@ func (f *treeField) MarshalLogObject(enc zapcore.ObjectEncoder) error {
 		{"kind", func() string { return t.Info().Kind }},
 	} {
 		if !context(add.key) {
-			enc.AddString(add.key, add.value())
+			enc.AddString(add.key, fields.Value(add.value()))
 		}
 	}
 	if text && (f.text || !f.decided) {
@@ -83,33 +85,46 @@ func (f *treeField) array(enc zapcore.ObjectEncoder) error {
 	if w.dropped > 0 {
 		enc.AddUint64("dropped", w.dropped)
 	}
-	err := enc.AddArray("tree", zapcore.ArrayMarshalerFunc(func(a zapcore.ArrayEncoder) error {
-		for _, i := range f.shown.nodes {
-			r := w.row(i)
-			if err := a.AppendObject(&r); err != nil {
-				return err
-			}
-		}
-		return nil
-	}))
+	err := enc.AddArray("tree", treeRows{f})
 	if err != nil || len(f.shown.folds) == 0 {
 		return err
 	}
 	return enc.AddArray("folded", zapcore.ArrayMarshalerFunc(func(a zapcore.ArrayEncoder) error {
 		for i := range f.shown.folds {
-			err := a.AppendObject(zapcore.ObjectMarshalerFunc(func(enc zapcore.ObjectEncoder) error {
-				fold := &f.shown.folds[i]
-				enc.AddString("under", w.row(fold.under).Path)
+			fold := &f.shown.folds[i]
+			if err := a.AppendObject(zapcore.ObjectMarshalerFunc(func(enc zapcore.ObjectEncoder) error {
+				enc.AddString("under", fields.Name(w.row(fold.under).Path))
 				enc.AddInt("count", fold.count)
 				fold.parts(enc.AddInt)
 				return nil
-			}))
-			if err != nil {
+			})); err != nil {
 				return err
 			}
 		}
 		return nil
 	}))
+}
+
+// treeRows are the rows that are shown: an array of objects for an encoder that has arrays, and the text of Format for one that
+// has text only, as slog.TextHandler.
+type treeRows struct{ f *treeField }
+
+// MarshalLogArray is called by encoders of zap.
+func (t treeRows) MarshalLogArray(a zapcore.ArrayEncoder) error {
+	for _, i := range t.f.shown.nodes {
+		r := t.f.survey.row(i)
+		if err := a.AppendObject(&r); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// MarshalText is called by handlers of slog that write text; see actor.SlogCore.
+func (t treeRows) MarshalText() ([]byte, error) {
+	l := layout{rows: defaultRows}
+	l.write(t.f.survey, t.f.shown)
+	return []byte(strings.Join(l.lines, "\n")), nil
 }
 
 // probe finds out by a try whether an encoder writes a message as it is or escapes its line breaks, and which keys its context has
@@ -127,14 +142,17 @@ func probe(enc zapcore.ObjectEncoder) (text bool, has func(key string) bool) {
 		return bytes.Contains(out, []byte(message)), func(key string) bool {
 			return bytes.Contains(out, fmt.Appendf(nil, "%q:", key))
 		}
+	case interface{ HasKey(string) bool }: // that of actor.SlogCore
+		return false, e.HasKey
 	case *zapcore.MapObjectEncoder:
 		return false, func(key string) bool { _, ok := e.Fields[key]; return ok }
 	}
 	return false, func(string) bool { return false }
 }
 
-// MarshalLogObject writes r as a flat object.
+// MarshalLogObject writes r as a flat object. The keys of times end in _seconds.
 func (r *Row) MarshalLogObject(enc zapcore.ObjectEncoder) error {
+	enc = fields.Encoder(enc)
 	enc.AddInt("depth", r.Depth)
 	enc.AddString("path", r.Path)
 	enc.AddString("name", r.Name)
@@ -204,7 +222,7 @@ func (r *Row) MarshalLogObject(enc zapcore.ObjectEncoder) error {
 	}
 	duration("killed_ago", r.Killed)
 	for _, k := range labelKeys(r.Labels) {
-		enc.AddString("label_"+k, r.Labels[k])
+		enc.AddString("label_"+text.Key(k), r.Labels[k])
 	}
 	return nil
 }

@@ -83,7 +83,7 @@ func TestGoldenCommands(t *testing.T) {
 			return nil
 		},
 	}
-	const text = "spawn a\nsend a x\nstabilize\n----\n0s spawn /test/my a\nmy a got x\n"
+	const text = "spawn a\nsend a x\nstabilize\n----\n0s spawn \"/test/my a\"\nmy a got x\n"
 	got, rec := scriptFile(t, text, commands)
 	require.False(t, rec.Failed(), rec.Text())
 	require.Equal(t, text, got)

@@ -12,6 +12,7 @@ import (
 	"go.uber.org/zap/zapcore"
 
 	"github.com/gotasklet/tasklet/actor"
+	"github.com/gotasklet/tasklet/internal/text"
 )
 
 // testLog is the log of a test, as long as the test takes any: package testing panics at what comes later.
@@ -65,7 +66,7 @@ func (c *logCore) Check(e zapcore.Entry, ce *zapcore.CheckedEntry) *zapcore.Chec
 
 func (c *logCore) Write(e zapcore.Entry, fields []zap.Field) error {
 	var b strings.Builder
-	b.WriteString(e.Level.CapitalString() + " " + e.Time.Sub(c.start).String() + " " + e.Message)
+	b.WriteString(e.Level.CapitalString() + " " + e.Time.Sub(c.start).String() + " " + lines(e.Message))
 	event, stack := false, ""
 	for _, f := range slices.Concat(c.fields, fields) {
 		switch f.Key {
@@ -93,6 +94,15 @@ func (c *logCore) Write(e zapcore.Entry, fields []zap.Field) error {
 	}
 	c.log.print(b.String() + strings.TrimRight(stack, "\n"))
 	return nil
+}
+
+// lines is what a tasklet has logged, with all lines but the first indented, so that none of them looks like an entry of its own.
+func lines(s string) string {
+	ls := strings.Split(s, "\n")
+	for i := range ls {
+		ls[i] = text.Line(ls[i])
+	}
+	return strings.Join(ls, "\n    ")
 }
 
 func (c *logCore) Sync() error { return nil }

@@ -13,6 +13,7 @@ import (
 
 	"github.com/gotasklet/tasklet/actor"
 	"github.com/gotasklet/tasklet/internal/guard"
+	"github.com/gotasklet/tasklet/internal/text"
 )
 
 // A Trace is the events of a run as text, one line for each, in order:
@@ -74,7 +75,7 @@ func line(e actor.Event, at time.Duration) string {
 	var b strings.Builder
 	b.WriteString(at.String() + " " + e.Kind.String())
 	if e.Path != "" {
-		b.WriteString(" " + e.Path)
+		b.WriteString(" " + text.Word(e.Path))
 	}
 	if e.Kind == actor.EventExit {
 		b.WriteString(" " + actor.KindOf(e.Err).String())
@@ -103,7 +104,7 @@ func appendFields(b *strings.Builder, fields []zap.Field) {
 		enc := zapcore.NewMapObjectEncoder()
 		f.AddTo(enc)
 		if v, ok := enc.Fields[f.Key]; ok {
-			b.WriteString(" " + f.Key + "=" + quote(valueText(v)))
+			b.WriteString(" " + text.Key(f.Key) + "=" + quote(valueText(v)))
 		}
 	}
 }
@@ -121,10 +122,10 @@ func valueText(v any) string {
 // address is what fmt prints for pointers, functions and channels: another one in each run.
 var address = regexp.MustCompile(`0x[0-9a-f]{6,16}\b`)
 
-// quote gives s on one line, in quotes if it has blanks, and without addresses.
+// quote gives s on one line, in quotes if it has blanks or what can't be printed, and without addresses.
 func quote(s string) string {
 	s = address.ReplaceAllString(s, "0x…")
-	if s == "" || strings.ContainsAny(s, " \t\r\n\"=") {
+	if s == "" || strings.ContainsAny(s, " \"=") || text.Line(s) != s {
 		return strconv.Quote(s)
 	}
 	return s

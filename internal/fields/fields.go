@@ -1,0 +1,187 @@
+// Package fields makes the fields of the library's log entries fit to be read by people and by programs, whatever handler is behind
+// the logger and whatever a user's input has put into them. What is to be written:
+//
+//   - Keys, strings, byte strings, error texts and what has a String method: as text.Line says, values cut to
+//     text.MaxError.
+//   - Durations: as a number of seconds, under the key with "_seconds" behind it. Encoders differ: the same time is 5 for one,
+//     5000000000 for another and "5s" for a third.
+//   - Arrays and objects: the same for all that they add.
+//
+// Values that go through reflection are left to the encoder.
+package fields
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
+
+	"github.com/gotasklet/tasklet/internal/guard"
+	"github.com/gotasklet/tasklet/internal/text"
+)
+
+// Clean returns f as it is to be written. A method of f's value that panics is left to zap, which writes the panic as the value.
+func Clean(f zap.Field) zap.Field {
+	f.Key = Name(f.Key)
+	switch f.Type {
+	case zapcore.StringType:
+		f.String = Value(f.String)
+	case zapcore.ByteStringType:
+		if b, ok := f.Interface.([]byte); ok {
+			return zap.String(f.Key, Value(string(b)))
+		}
+	case zapcore.ErrorType:
+		if err, ok := f.Interface.(error); ok {
+			return zap.NamedError(f.Key, Error(err))
+		}
+	case zapcore.StringerType:
+		if s, ok := f.Interface.(fmt.Stringer); ok {
+			return zap.Stringer(f.Key, stringer{s})
+		}
+	case zapcore.DurationType:
+		return zap.Float64(f.Key+"_seconds", time.Duration(f.Integer).Seconds())
+	case zapcore.ArrayMarshalerType:
+		if a, ok := f.Interface.(zapcore.ArrayMarshaler); ok {
+			return zap.Array(f.Key, array{a})
+		}
+	case zapcore.ObjectMarshalerType:
+		if o, ok := f.Interface.(zapcore.ObjectMarshaler); ok {
+			return zap.Object(f.Key, object{o})
+		}
+	case zapcore.InlineMarshalerType:
+		if o, ok := f.Interface.(zapcore.ObjectMarshaler); ok {
+			return zap.Inline(object{o})
+		}
+	}
+	return f
+}
+
+// Value returns s on one line and not longer than a value may be.
+func Value(s string) string { return cut(s, text.MaxError) }
+
+// Name is Value for a name or a path.
+func Name(s string) string { return cut(s, text.MaxName) }
+
+func cut(s string, n int) string { return text.Cut(text.Line(text.Cut(s, n)), n) }
+
+// Stack is a stack trace as a field. It keeps its line breaks, which every encoder escapes, and which are what makes it readable.
+func Stack(key string, stack []byte) zap.Field {
+	return zap.String(key, stackText(strings.TrimRight(string(stack), "\n")))
+}
+
+// stackText returns stack with all but line breaks and tabs escaped that can't be printed.
+func stackText(stack string) string {
+	lines := strings.SplitAfter(stack, "\n")
+	for i, l := range lines {
+		words := strings.Split(strings.TrimSuffix(l, "\n"), "\t")
+		for k := range words {
+			words[k] = text.Line(words[k])
+		}
+		lines[i] = strings.Join(words, "\t") + l[len(strings.TrimSuffix(l, "\n")):]
+	}
+	return strings.Join(lines, "")
+}
+
+// Error returns err, or an error that wraps it, with a text that is fit to be written, whatever the methods of err do.
+func Error(err error) error {
+	if err = guard.Loggable(err); err == nil {
+		return nil
+	}
+	said := guard.Text(err)
+	if fine := Value(said); fine != said {
+		return &cleaned{fine, err}
+	}
+	switch e := err.(type) {
+	case interface{ Errors() []error }: // zap would add the text of each
+		return &cleaned{said, err}
+	case fmt.Formatter: // zap would add what %+v makes of it
+		verbose := ""
+		if fault := guard.Call(func() { verbose = fmt.Sprintf("%+v", e) }); fault != nil ||
+			stackText(verbose) != verbose || len(verbose) > text.MaxError {
+			return &cleaned{said, err}
+		}
+	}
+	return err
+}
+
+type cleaned struct {
+	text string
+	err  error
+}
+
+func (c *cleaned) Error() string { return c.text }
+func (c *cleaned) Unwrap() error { return c.err }
+
+type stringer struct{ s fmt.Stringer }
+
+func (s stringer) String() string { return Value(s.s.String()) }
+
+type array struct{ a zapcore.ArrayMarshaler }
+
+func (a array) MarshalLogArray(enc zapcore.ArrayEncoder) error {
+	return a.a.MarshalLogArray(arrayEncoder{enc})
+}
+
+type object struct{ o zapcore.ObjectMarshaler }
+
+func (o object) MarshalLogObject(enc zapcore.ObjectEncoder) error {
+	return o.o.MarshalLogObject(Encoder(enc))
+}
+
+// Encoder returns an encoder that adds to enc what Clean says.
+func Encoder(enc zapcore.ObjectEncoder) zapcore.ObjectEncoder { return objectEncoder{enc} }
+
+// objectEncoder cleans keys and values. Every method with a key is written here.
+type objectEncoder struct{ enc zapcore.ObjectEncoder }
+
+func (e objectEncoder) add(f zap.Field) { Clean(f).AddTo(e.enc) }
+
+func (e objectEncoder) AddArray(key string, a zapcore.ArrayMarshaler) error {
+	return e.enc.AddArray(Name(key), array{a})
+}
+
+func (e objectEncoder) AddObject(key string, o zapcore.ObjectMarshaler) error {
+	return e.enc.AddObject(Name(key), object{o})
+}
+
+func (e objectEncoder) AddReflected(key string, v any) error {
+	return e.enc.AddReflected(Name(key), v)
+}
+func (e objectEncoder) OpenNamespace(key string)                { e.enc.OpenNamespace(Name(key)) }
+func (e objectEncoder) AddString(key, v string)                 { e.add(zap.String(key, v)) }
+func (e objectEncoder) AddByteString(key string, v []byte)      { e.add(zap.ByteString(key, v)) }
+func (e objectEncoder) AddDuration(key string, v time.Duration) { e.add(zap.Duration(key, v)) }
+func (e objectEncoder) AddBinary(key string, v []byte)          { e.add(zap.Binary(key, v)) }
+func (e objectEncoder) AddBool(key string, v bool)              { e.add(zap.Bool(key, v)) }
+func (e objectEncoder) AddComplex128(key string, v complex128)  { e.add(zap.Complex128(key, v)) }
+func (e objectEncoder) AddComplex64(key string, v complex64)    { e.add(zap.Complex64(key, v)) }
+func (e objectEncoder) AddFloat64(key string, v float64)        { e.add(zap.Float64(key, v)) }
+func (e objectEncoder) AddFloat32(key string, v float32)        { e.add(zap.Float32(key, v)) }
+func (e objectEncoder) AddInt(key string, v int)                { e.add(zap.Int(key, v)) }
+func (e objectEncoder) AddInt64(key string, v int64)            { e.add(zap.Int64(key, v)) }
+func (e objectEncoder) AddInt32(key string, v int32)            { e.add(zap.Int32(key, v)) }
+func (e objectEncoder) AddInt16(key string, v int16)            { e.add(zap.Int16(key, v)) }
+func (e objectEncoder) AddInt8(key string, v int8)              { e.add(zap.Int8(key, v)) }
+func (e objectEncoder) AddTime(key string, v time.Time)         { e.add(zap.Time(key, v)) }
+func (e objectEncoder) AddUint(key string, v uint)              { e.add(zap.Uint(key, v)) }
+func (e objectEncoder) AddUint64(key string, v uint64)          { e.add(zap.Uint64(key, v)) }
+func (e objectEncoder) AddUint32(key string, v uint32)          { e.add(zap.Uint32(key, v)) }
+func (e objectEncoder) AddUint16(key string, v uint16)          { e.add(zap.Uint16(key, v)) }
+func (e objectEncoder) AddUint8(key string, v uint8)            { e.add(zap.Uint8(key, v)) }
+func (e objectEncoder) AddUintptr(key string, v uintptr)        { e.add(zap.Uintptr(key, v)) }
+
+// arrayEncoder cleans values.
+type arrayEncoder struct{ zapcore.ArrayEncoder }
+
+func (e arrayEncoder) AppendString(v string)          { e.ArrayEncoder.AppendString(Value(v)) }
+func (e arrayEncoder) AppendByteString(v []byte)      { e.ArrayEncoder.AppendString(Value(string(v))) }
+func (e arrayEncoder) AppendDuration(v time.Duration) { e.ArrayEncoder.AppendFloat64(v.Seconds()) }
+func (e arrayEncoder) AppendArray(a zapcore.ArrayMarshaler) error {
+	return e.ArrayEncoder.AppendArray(array{a})
+}
+
+func (e arrayEncoder) AppendObject(o zapcore.ObjectMarshaler) error {
+	return e.ArrayEncoder.AppendObject(object{o})
+}
