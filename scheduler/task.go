@@ -96,6 +96,7 @@ const (
 	killHard               // to be raised at every blocking point
 	killRaised             // one was raised and its recovery not yet seen
 	killLost               // given up
+	killAway               // no kill: t waits for a function on another goroutine, see SetAway
 	killCount              // from here on: how many were raised since the kill is hard
 )
 
@@ -195,7 +196,7 @@ type Wait struct {
 // A kill is raised here as a panic: at once if it came earlier, else when it comes. A wake-up that was there first wins. A wait
 // whose In has an Interrupter is not ended by a kill: that is told, now or later, and the wait goes on.
 func (t *Task) Park(w Wait) error {
-	if t.s.current != t || t.state != Running {
+	if t.isAway() && w.Kind != InAwait || t.s.current != t || t.state != Running {
 		t.mayNotBlock()
 	}
 	t.waitSeq++ // also for a wait that ends before it begins: a wake-up for it must not end the next
@@ -298,6 +299,7 @@ func (t *Task) suspend(w Wait) {
 }
 
 func (t *Task) mayNotBlock() {
+	t.MustNotBeAway("a blocking call")
 	if t.s.current == t {
 		misuse("%s blocks after it has finished", t.s.name(t))
 	}
@@ -325,7 +327,7 @@ func leave(w *Waiter) {
 
 // Yield lets the other ready tasks run first. Every blocking rule of Park holds.
 func (t *Task) Yield() {
-	if t.s.current != t || t.state != Running {
+	if t.isAway() || t.s.current != t || t.state != Running {
 		t.mayNotBlock()
 	}
 	t.waitSeq++
@@ -356,7 +358,7 @@ func (t *Task) Kill(hard bool) bool {
 		is := was
 		if hard {
 			is |= killHard
-		} else if was&(killCount-1) == 0 {
+		} else if was&(killSoft|killHard|killRaised|killLost) == 0 {
 			is |= killSoft
 		}
 		if is == was {
