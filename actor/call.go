@@ -152,7 +152,7 @@ func (d delegation) fail(t *Tasklet, err error) {
 // error given to Reply.Fail; or at once an error when no answer can come: ErrNoReply if the request was handled without one, the
 // handler's error if it failed, a *JoinError if the tasklet ended that had taken the request, mailbox.ErrDropped,
 // mailbox.ErrClosed; or an error of Ref.Send; or ErrTimeout or the cause of ctx; or a *DeadlockError if the callee waits for
-// the caller. If ctx has ended before, and for a deadlock, nothing was sent; a deadlock over several schedulers is found only when
+// the caller. What the callee says is no more than an error for the caller: see KindOf. If ctx has ended before, and for a deadlock, nothing was sent; a deadlock over several schedulers is found only when
 // the request has been sent, and takes it back.
 //
 // ctx says who calls, as in Ref.Send. A request whose caller gives up while it is in the mailbox stays there: a handler that would
@@ -279,7 +279,7 @@ func (c *cell[R]) wait(by *Tasklet, limit context.Context, gen uint32, l refLine
 	var zero R
 	c.v, c.err = zero, nil
 	c.free(by)
-	return v, err
+	return v, fromOther(err)
 }
 
 func (c *cell[R]) waitOutside(ctx context.Context, gen uint32) (v R, err error) {
@@ -291,7 +291,7 @@ func (c *cell[R]) waitOutside(ctx context.Context, gen uint32) (v R, err error) 
 		}
 		<-c.done
 	}
-	return c.v, c.err
+	return c.v, fromOther(c.err)
 }
 
 // Send answers with v. ErrNotAwaited: nobody waits for it, because there was an answer already or the caller has given up. It
@@ -300,7 +300,9 @@ func (r Reply[R]) Send(ctx context.Context, v R) error {
 	return r.end(ctx, v, nil)
 }
 
-// Fail answers with an error, which the caller gets unchanged. Otherwise it is as Send. It panics if err is nil.
+// Fail answers with an error, which the caller gets unchanged; but ErrStop, ErrShutdown, ErrKilled and a *PanicError, wrapped or
+// not, in a wrapper, because they would count as the caller's own end if it returned them. Otherwise it is as Send. It panics if
+// err is nil.
 func (r Reply[R]) Fail(ctx context.Context, err error) error {
 	if err == nil {
 		misuse("Reply.Fail with a nil error")

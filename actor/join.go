@@ -103,6 +103,20 @@ func (t *Tasklet) joined() error {
 	return &JoinError{t, err}
 }
 
+// Exit returns how t ended, and true; false as long as it has not finished. From any goroutine.
+func (t *Tasklet) Exit() (Exit, bool) {
+	if !t.HasFinished() {
+		return Exit{}, false
+	}
+	return t.exit(), true
+}
+
+// exit is Exit for t, which has finished.
+func (t *Tasklet) exit() Exit {
+	err := t.result()
+	return Exit{Tasklet: t, Path: t.Path(), Kind: KindOf(err), Err: err}
+}
+
 // Result is what became of one tasklet.
 type Result[R any] struct {
 	Value R

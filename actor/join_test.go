@@ -48,7 +48,11 @@ func TestRule20JoinResults(t *testing.T) {
 					require.True(t, errors.As(err, &je))
 					require.Same(t, k.Tasklet(), je.Tasklet)
 					require.Equal(t, c.kind, actor.KindOf(je.Cause))
-					require.Equal(t, c.kind, actor.KindOf(err), "who returns it ends in the same way")
+					require.Equal(t, actor.ExitError, actor.KindOf(err), "who returns it has failed with an error, no more")
+					exit, over := k.Tasklet().Exit()
+					require.True(t, over)
+					require.Equal(t, c.kind, exit.Kind)
+					require.Equal(t, err, exit.Failure())
 				}
 				check(k.Join(t0))
 				check(k.Join(t0))

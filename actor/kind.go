@@ -1,10 +1,6 @@
 package actor
 
-import (
-	"errors"
-
-	"github.com/gotasklet/tasklet/internal/guard"
-)
+import "github.com/gotasklet/tasklet/internal/guard"
 
 // ExitKind says how a tasklet ended. Only the first two are no failures.
 type ExitKind uint8
@@ -25,8 +21,10 @@ func (k ExitKind) String() string {
 // Failure reports whether k counts as a failure.
 func (k ExitKind) Failure() bool { return k >= ExitKilled }
 
-// KindOf tells the exit kind of a tasklet whose result is err. Wrapped errors count as what they wrap. An error one of whose methods
-// panics is an ExitError.
+// KindOf returns the exit kind of a tasklet whose result is err. A wrapped error counts as what it is; of several, as errors.Join
+// makes them, the worst counts, so that ErrStop hides no failure. An error that tells of another tasklet is an ExitError, whatever
+// its cause: a *[JoinError], a *[ChildError], and what Call and StartChild return of another's. How that one ended,
+// Tasklet.Exit tells. An error one of whose methods panics is an ExitError.
 func KindOf(err error) ExitKind {
 	switch err {
 	case nil:
@@ -61,26 +59,20 @@ func guarded(err error) (k ExitKind) {
 	return k
 }
 
-// classify tells the kind of an error that wraps others. It calls methods of the user's: through guarded only.
-func classify(err error) ExitKind {
-	var p *PanicError
-	switch {
-	case errors.As(err, &p):
-		return ExitPanic // also with a value that would be an end without failure if it were returned
-	case errors.Is(err, ErrStop):
-		return ExitNormal
-	case errors.Is(err, ErrShutdown):
-		return ExitShutdown
-	case errors.Is(err, ErrKilled):
-		return ExitKilled
-	}
-	return ExitError
-}
-
 // Exit tells of the end of a tasklet.
 type Exit struct {
 	Tasklet *Tasklet
 	Path    string
 	Kind    ExitKind
-	Err     error // the result; nil for ExitNormal
+	// Err is the result; nil for ExitNormal. It is the tasklet's own: another one that returns it as it is says the same of itself,
+	// and Failure is for that.
+	Err error
+}
+
+// Failure returns what Join returns for the tasklet: nil if it ended normally or shut down, else a *[JoinError].
+func (e Exit) Failure() error {
+	if !e.Kind.Failure() {
+		return nil
+	}
+	return &JoinError{e.Tasklet, e.Err}
 }

@@ -131,11 +131,11 @@ func TestExitKinds(t *testing.T) {
 			return nil
 		}, kind: actor.ExitKilled, is: actor.ErrKilled},
 		{name: "recovered kill, then error", body: func(t *actor.Tasklet) error { survive(t); return errBoom }, kill: true, kind: actor.ExitError, is: errBoom},
-		{name: "wrapped ErrKilled of another", body: func(t *actor.Tasklet) error {
+		{name: "wrapped end of another", body: func(t *actor.Tasklet) error {
 			c := actor.Go(t, func(t *actor.Tasklet) error { t.Sleep(time.Hour); return nil })
 			c.Kill()
 			return fmt.Errorf("child: %w", c.Join(t))
-		}, kind: actor.ExitKilled, is: actor.ErrKilled},
+		}, kind: actor.ExitError, is: actor.ErrKilled},
 		{name: "error", body: func(t *actor.Tasklet) error { return errBoom }, kind: actor.ExitError, is: errBoom},
 		{name: "Goexit", body: func(t *actor.Tasklet) error { runtime.Goexit(); return nil }, kind: actor.ExitError, is: actor.ErrGoexit},
 		{name: "Goexit after a wait", body: func(t *actor.Tasklet) error { t.Sleep(1); runtime.Goexit(); return nil }, kind: actor.ExitError, is: actor.ErrGoexit},

@@ -2,6 +2,7 @@ package actor_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"testing"
 	"time"
@@ -96,7 +97,9 @@ var misuses = []struct {
 	{"actor: init of /tasklet/me/i returned no handler", func(t *actor.Tasklet) {
 		b := actor.HandleInit(actor.NewRef[int](), func(*actor.Tasklet) (func(*actor.Tasklet, int) error, error) { return nil, nil })
 		_, err := actor.StartChild(t, t, b, actor.Name("i"))
-		panic(err.(*actor.PanicError).Value)
+		var p *actor.PanicError
+		errors.As(err, &p)
+		panic(p.Value)
 	}},
 
 	// Spawners.

@@ -287,9 +287,12 @@ func TestStartChild(t *testing.T) {
 	})
 	t.Run("no handler", func(t *testing.T) {
 		run(t, func(t0 *actor.Tasklet) error {
-			_, err := actor.StartChild(t0, t0, actor.HandleInit(actor.NewRef[int](),
+			c, err := actor.StartChild(t0, t0, actor.HandleInit(actor.NewRef[int](),
 				func(*actor.Tasklet) (func(*actor.Tasklet, int) error, error) { return nil, nil }))
-			require.Equal(t, actor.ExitPanic, actor.KindOf(err))
+			exit, over := c.Exit()
+			require.True(t, over)
+			require.Equal(t, actor.ExitPanic, exit.Kind)
+			require.Equal(t, actor.ExitError, actor.KindOf(err), "of the caller, if it returns the error")
 			require.ErrorContains(t, err, "no handler")
 			return nil
 		})

@@ -251,7 +251,11 @@ func TestRule23Escalate(t *testing.T) {
 			t.Sleep(time.Hour)
 			return nil
 		})
-		require.Equal(t, actor.ExitPanic, actor.KindOf(panics.Join(t0)))
+		var pe *actor.PanicError
+		require.ErrorAs(t, panics.Join(t0), &pe)
+		exit, over := panics.Exit()
+		require.True(t, over)
+		require.Equal(t, actor.ExitError, exit.Kind, "it did not panic itself")
 		quiet := actor.Go(t0, func(t *actor.Tasklet) error {
 			actor.Go(t, func(t *actor.Tasklet) error { t.Sleep(time.Hour); return nil }, actor.OnFailure(actor.Escalate))
 			t.Yield()

@@ -277,7 +277,8 @@ func Spawn[M any](p Spawner, f func(*Tasklet, *mailbox.Mailbox[M]) error, opts .
 }
 
 // StartChild is StartTasklet that waits until the tasklet has started: its OnStart functions and its init are done. If one of
-// them fails, StartChild returns its error when all is undone. If ctx ends first, the error is that of ctx, and the start goes
+// them fails, StartChild returns its error when all is undone: the same to errors.Is and errors.As, also ErrStop of an init that is
+// not wanted; but an error of another tasklet to KindOf, so that a caller that returns it has failed. If ctx ends first, the error is that of ctx, and the start goes
 // on; should it fail then, that is an end as any other. From inside a tasklet, ctx must be its own; from an ordinary goroutine p is a *System.
 func StartChild(ctx context.Context, p Spawner, b Body, opts ...Option) (*Tasklet, error) {
 	switch {
@@ -307,7 +308,7 @@ func StartChild(ctx context.Context, p Spawner, b Body, opts ...Option) (*Taskle
 			}
 			<-w.done
 		}
-		return t, w.err
+		return t, fromOther(w.err)
 	}
 	defer w.decide(startLeft) // a kill may end the wait too
 	wait := scheduler.Wait{Kind: scheduler.InJoin, On: t.task.Resource(), Ctx: limit}
@@ -319,7 +320,7 @@ func StartChild(ctx context.Context, p Spawner, b Body, opts ...Option) (*Taskle
 			wait.On, wait.Ctx = nil, nil // too late: it is told in a moment
 		}
 	}
-	return t, w.err
+	return t, fromOther(w.err)
 }
 
 // StopChild kills c and waits until it has finished, as a stopping parent does: after d the kill becomes hard, and a second later c

@@ -108,8 +108,7 @@ func Watch[M any](t *Tasklet, target *Tasklet, to Ref[M], msg func(Exit) M) (can
 	w.tell = func(e Exit) { d.send(func() M { return msg(e) }, true) }
 	d.init(t, l, func() { target.unwatch(w) })
 	if !target.watchedBy(w) {
-		err := target.result()
-		w.tell(Exit{Tasklet: target, Path: target.Path(), Kind: KindOf(err), Err: err})
+		w.tell(target.exit())
 	}
 	return func() { d.withdraw() }
 }

@@ -248,7 +248,7 @@ func (c *core) start(ch *child) (*actor.Tasklet, error) {
 	t, err := actor.StartChild(c.t, c.t, ch.spec.Body, opts...)
 	if err != nil {
 		ch.run = nil
-		if actor.KindOf(err) == actor.ExitNormal {
+		if e, over := t.Exit(); over && e.Kind == actor.ExitNormal {
 			return nil, nil
 		}
 		return t, err
@@ -399,7 +399,11 @@ func (c *core) perform(ch *child) {
 	if err == nil {
 		return
 	}
-	e := actor.Exit{Tasklet: t, Path: c.path(failed), Kind: actor.KindOf(err), Err: err}
+	e, over := t.Exit()
+	if !over {
+		e = actor.Exit{Tasklet: t, Kind: actor.KindOf(err), Err: err}
+	}
+	e.Path = c.path(failed)
 	c.note(failed, e, c.now())
 	c.reportRestartFailed(failed)
 	c.hold(failed, false)

@@ -1,7 +1,6 @@
 package actortest
 
 import (
-	"errors"
 	"fmt"
 	"reflect"
 	"slices"
@@ -105,13 +104,9 @@ func (p *Probe[M]) ExpectExit(target *actor.Tasklet, kind actor.ExitKind) actor.
 		p.fail("expected  the end of %s: %v\n    got       after %v it is %s (%v)",
 			target.Path(), kind, p.within(), stateOf(target), err)
 	}
-	var j *actor.JoinError
-	if errors.As(err, &j) {
-		err = j.Cause
-	}
-	x := actor.Exit{Tasklet: target, Path: target.Path(), Kind: actor.KindOf(err), Err: err}
+	x, _ := target.Exit()
 	if x.Kind != kind {
-		p.fail("expected  the end of %s: %v\n    got       %v: %v", x.Path, kind, x.Kind, err)
+		p.fail("expected  the end of %s: %v\n    got       %v: %v", x.Path, kind, x.Kind, x.Err)
 	}
 	return x
 }
