@@ -52,8 +52,10 @@ type composed struct {
 
 func (c *composed) instance() instance {
 	i := c.Body.instance()
-	if s, ok := i.(interface{ supervise(kind string) }); ok && c.inner != nil {
-		s.supervise(c.kind)
+	if s, ok := i.(interface {
+		supervise(kind string, inner func() []Body)
+	}); ok && c.inner != nil {
+		s.supervise(c.kind, c.inner)
 	}
 	return i
 }
@@ -213,10 +215,19 @@ func (h *handlingInit[M]) instance() instance {
 type initialized[M any] struct {
 	handling[M]
 	init0 func(*Tasklet) (func(*Tasklet, M) error, error)
-	what  string // of a supervisor: its kind. That it ended amid a request is no lost message
+	what  string        // of a supervisor: its kind. That it ended amid a request is no lost message
+	inner func() []Body // of a supervisor: the bodies that it starts
 }
 
-func (i *initialized[M]) supervise(kind string) { i.what = kind }
+func (i *initialized[M]) supervise(kind string, inner func() []Body) { i.what, i.inner = kind, inner }
+
+// bodies are those that a supervisor starts. From any goroutine.
+func (i *initialized[M]) bodies() []Body {
+	if i.inner == nil {
+		return nil
+	}
+	return i.inner()
+}
 
 func (i *initialized[M]) source() any {
 	if i.what != "" {

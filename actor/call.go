@@ -203,7 +203,10 @@ func Call[M, R any](ctx context.Context, to Ref[M], msg func(Reply[R]) M) (R, er
 		return zero, err
 	}
 	if by == nil {
-		return c.waitOutside(ctx, gen)
+		return c.waitOutside(ctx, gen, l)
+	}
+	if l.box.Home() != by.task.Scheduler() {
+		defer whenGone(&by.task, l.scheduler(), (*answered)(&c.callBase))()
 	}
 	return c.wait(by, limit, gen, l)
 }
@@ -250,14 +253,18 @@ func (c *cell[R]) wait(by *Tasklet, limit context.Context, gen uint32, l refLine
 			c.leave(gen)
 		}
 	}()
+	woken := false
 	for on := l.waitedOn(by); c.state.Load()&callPhase != callOver; {
+		if woken && c.isGone(l) && c.leave(gen) {
+			return v, c.leftBehind(l)
+		}
 		if c.state.Load()&(callPhase|callDelegated) != callOpen {
 			on = nil // the callee has done its duty
 		}
 		c.parked = true
 		err := by.task.Park(scheduler.Wait{Kind: scheduler.InCall, On: on, Ctx: limit})
 		c.parked = false
-		if err == nil {
+		if woken = err == nil; woken {
 			continue
 		}
 		if !c.leave(gen) {
@@ -282,16 +289,56 @@ func (c *cell[R]) wait(by *Tasklet, limit context.Context, gen uint32, l refLine
 	return v, fromOther(err)
 }
 
-func (c *cell[R]) waitOutside(ctx context.Context, gen uint32) (v R, err error) {
-	select {
-	case <-c.done:
-	case <-ctx.Done():
+func (c *cell[R]) waitOutside(ctx context.Context, gen uint32, l refLine) (v R, err error) {
+	for {
+		home := c.answerer(l)
+		var gone, change <-chan struct{}
+		if home != nil {
+			gone = home.Gone().Done()
+		} else {
+			change = l.change() // its first tasklet will tell
+		}
+		select {
+		case <-c.done:
+			return c.v, fromOther(c.err)
+		case <-ctx.Done():
+			err = scheduler.ContextError(ctx)
+		case <-change:
+			continue
+		case <-gone:
+			if c.answerer(l) != home {
+				continue
+			}
+			err = c.leftBehind(l)
+		}
 		if c.leave(gen) {
-			return v, scheduler.ContextError(ctx)
+			return v, err
 		}
 		<-c.done
+		return c.v, fromOther(c.err)
 	}
-	return c.v, fromOther(c.err)
+}
+
+// isGone reports whether nobody needs to wait for the answer any more.
+func (c *callBase) isGone(l refLine) bool {
+	s := c.answerer(l)
+	return s != nil && s.Gone().Err() != nil
+}
+
+// leftBehind is what a call ends with whose answerer was left behind when its system ended.
+func (c *callBase) leftBehind(l refLine) error {
+	if c.state.Load()&callDelegated != 0 {
+		return c.delegate.Load().leftBehind()
+	}
+	return l.last().leftBehind()
+}
+
+// answerer is the scheduler of the tasklet that shall answer; nil as long as the ref of the callee was never read.
+func (c *callBase) answerer(l refLine) *scheduler.Scheduler {
+	if c.state.Load()&callDelegated != 0 {
+		return c.delegate.Load().task.Scheduler()
+	}
+	return l.scheduler()
 }
 
 // Send answers with v. ErrNotAwaited: nobody waits for it, because there was an answer already or the caller has given up. It

@@ -24,7 +24,8 @@ var (
 	ErrKilled = errors.New("actor: killed")
 	// ErrGoexit is the result of a tasklet whose body called runtime.Goexit, as t.FailNow of package testing does.
 	ErrGoexit = errors.New("actor: body called runtime.Goexit")
-	// ErrStopped is the result of a tasklet that was started on a system that had stopped.
+	// ErrStopped is the result of a tasklet that was started on a system that had stopped. It is also the cause of the *JoinError for
+	// those who wait for a tasklet that has not finished though its system has ended, or was given up by Stop.
 	ErrStopped = errors.New("actor: the system has stopped")
 	// ErrNoReply ends a Call whose request was handled without Send, Fail or Delegate.
 	ErrNoReply = errors.New("actor: request was handled without a reply")

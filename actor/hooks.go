@@ -16,6 +16,8 @@ func (s *System) hooks(h *host) scheduler.Hooks {
 		Deadlock:  s.deadlock,
 		Quiescent: s.quiescent,
 		Stall:     h.stalled,
+		Lost:      func(t *scheduler.Task) { (*leaving)(taskletOf(t)).Do() },
+		Left:      s.endRound,
 		Crashed:   func() { s.root.kill(nil) },
 		Check:     h.check,
 	}

@@ -32,10 +32,10 @@ func (h *host) run() {
 	if err := h.sched.Run(); err != nil {
 		h.sys.addFatal(err)
 	}
-	for _, t := range h.sched.Leaked() {
-		h.sys.leakTask(t)
-	}
 }
+
+// over reports whether nothing is left to do on h: it has ended, or waits for the other schedulers to come to their end too.
+func (h *host) over() bool { return h.sched.Unwound() || h.ended() }
 
 // ended reports whether the scheduler's goroutine has.
 func (h *host) ended() bool {

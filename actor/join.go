@@ -46,6 +46,8 @@ func (t *Tasklet) Join(ctx context.Context) error {
 	select {
 	case <-fin:
 		return t.joined()
+	case <-t.gone():
+		return t.joined()
 	case <-ctx.Done():
 		if t.HasFinished() {
 			return t.joined()
@@ -63,6 +65,7 @@ func (t *Tasklet) parkUntilEnd(by *scheduler.Task, w scheduler.Wait) error {
 	b := &bell{v: by.NewBell()}
 	if bells := &x.follow().bells; bells.hang(b, &x.mu, t.HasFinished) {
 		defer bells.takeDown(b, &x.mu) // a kill may be raised
+		defer whenGone(by, t.task.Scheduler(), b.v)()
 		return b.v.Park(w)
 	}
 	return nil
@@ -94,8 +97,11 @@ func (t *Tasklet) mayJoin(by *scheduler.Task, limit context.Context) error {
 	return e
 }
 
-// joined is what a join returns for t, which has finished.
+// joined is what a join returns for t, which has finished, or was left behind when its system ended.
 func (t *Tasklet) joined() error {
+	if !t.HasFinished() {
+		return t.leftBehind()
+	}
 	err := t.result()
 	if !KindOf(err).Failure() {
 		return nil

@@ -275,10 +275,12 @@ func (t *Tasklet) finish() {
 	if t.marks.Load()&markAway != 0 {
 		t.born() // stopped before it arrived
 	}
-	told := failedStart && x.supervised != nil || t == t.sys.daemons // or nobody is to be told
+	told := failedStart && x.supervised != nil || t == t.sys.daemons || // or nobody is to be told
+		t.marks.Load()&markReported != 0 // or it counts as left behind
 	before := uint32(0)
 	switch {
 	case leaked: // it is not in the tree
+		t.sys.cameBack(t)
 		before = t.marks.Or(markFinished | markOver)
 	case near:
 		t.sys.unlink(t)
@@ -321,6 +323,7 @@ func (t *Tasklet) tellEnd(x *extra, exit Exit, from *scheduler.Scheduler) {
 	x.mu.Lock()
 	if x.fin != nil {
 		close(x.fin)
+		x.fin = nil
 	}
 	x.locals = nil
 	f := x.followers

@@ -45,12 +45,14 @@ type lineExtra struct {
 	name string                 // set in NewRef, then read-only
 	sys  atomic.Pointer[System] // the first whose tasklet used it before its start
 
-	mu     sync.Mutex    // protects the following five
-	gone   chan struct{} // closed when those in Ref.Join have to look again
-	bells  bells         // of tasklets in Ref.Join
-	onEnd  list[func()]
-	labels []label  // of all its tasklets
-	posted []func() // to be done by the scheduler, see post
+	mu      sync.Mutex    // protects the following seven
+	change  chan struct{} // closed when those who wait for the line have to look again
+	bells   bells         // of tasklets in Ref.Join
+	onEnd   list[func()]
+	labels  []label  // of all its tasklets
+	posted  []func() // to be done by the scheduler, see post
+	gaveUp  bool     // see giveUp
+	counted int      // messages that giveUp has reported and that are still queued
 
 	// Owned by the scheduler.
 	reopen bool // the next start opens the mailbox again
@@ -78,6 +80,7 @@ type refLine interface {
 	waitedOn(by *Tasklet) *scheduler.Resource
 	bodyEnded(t *Tasklet, err error)
 	abandon(t *Tasklet)
+	giveUp()
 	settle(t *Tasklet, err error)
 	revoke(ticket mailbox.Ticket)
 	close(reopen bool)
@@ -88,6 +91,9 @@ type refLine interface {
 	name() string
 	identity() any
 	current() *Tasklet
+	last() *Tasklet
+	change() <-chan struct{}
+	scheduler() *scheduler.Scheduler
 	path() string
 	ended()
 	pretendFull(full func() bool)
@@ -293,29 +299,63 @@ func (l *line[M]) waitDead(ctx context.Context) error {
 			return nil
 		}
 		defer x.bells.takeDown(b, &x.mu) // a kill may be raised
+		home := l.scheduler()
+		defer whenGone(t, home, b.v)()
 		w := scheduler.Wait{Kind: scheduler.InJoin, On: l.ReaderResource(), Ctx: limit}
 		if err := b.v.Park(w); err != nil && !l.dead.Load() {
 			return err
 		}
+		if home != nil && home.Gone().Err() != nil && l.over.Load() != lineOver {
+			return l.last().leftBehind()
+		}
 		return nil
 	}
-	x.mu.Lock()
-	gone := x.gone
-	switch {
-	case gone != nil:
-	case l.over.Load() == lineOver:
-		gone = closed
-	default:
-		gone = make(chan struct{})
-		x.gone = gone
-	}
-	x.mu.Unlock()
+	change := l.change()
 	select {
-	case <-gone:
+	case <-change:
 		return nil
+	case <-l.gone():
+		if l.over.Load() == lineOver {
+			return nil
+		}
+		return l.last().leftBehind()
 	case <-ctx.Done():
 		return scheduler.ContextError(ctx)
 	}
+}
+
+// change is closed when those who wait for something of l have to look again: another tasklet reads it, or it is over.
+func (l *line[M]) change() <-chan struct{} {
+	x := l.extra()
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	switch {
+	case x.change != nil:
+	case l.over.Load() == lineOver:
+		return closed
+	default:
+		x.change = make(chan struct{})
+	}
+	return x.change
+}
+
+// gone is closed when nobody needs to wait any more for what the scheduler of l would do; nil before the first tasklet.
+func (l *line[M]) gone() <-chan struct{} {
+	if s := l.scheduler(); s != nil {
+		return s.Gone().Done()
+	}
+	return nil
+}
+
+// scheduler is where the mailbox is read, or will be when the first tasklet has arrived there; nil before that was started.
+func (l *line[M]) scheduler() *scheduler.Scheduler {
+	if home := l.box.Home(); home != nil {
+		return home
+	}
+	if t := l.last(); t != nil {
+		return t.task.Scheduler()
+	}
+	return nil
 }
 
 func (l *line[M]) name() string {
@@ -471,9 +511,9 @@ func (l *line[M]) tellJoiners() {
 		return
 	}
 	x.mu.Lock()
-	if x.gone != nil {
-		close(x.gone)
-		x.gone = nil
+	if x.change != nil {
+		close(x.change)
+		x.change = nil
 	}
 	rings := x.bells.take()
 	x.mu.Unlock()
@@ -525,6 +565,11 @@ func (t *Tasklet) left() bool { return t.marks.Load()&markLeft != 0 }
 
 // MessagesLost is called by the mailbox.
 func (l *line[M]) MessagesLost(loss mailbox.Loss) {
+	if loss.Reason == mailbox.ErrClosed {
+		if loss.Count = l.uncounted(loss.Count); loss.Count == 0 {
+			return
+		}
+	}
 	t := l.last()
 	if t != nil && t.sys != nil {
 		t.sys.deadLetters(l, t, loss)

@@ -13,6 +13,9 @@ import (
 // Stop stops the whole tree: child by child in reverse order, then the daemons. It returns when all have finished. If ctx is
 // done before, what is left is killed hard, and a *StopError names who has not stopped within a second. Not from inside a
 // tasklet of s: kill the root there. Stopping twice does nothing.
+//
+// When Stop returns, everybody outside who waits for a tasklet of s is told, also for one that is named; see [ErrStopped]. A
+// second Stop waits for what the first has left, with its own ctx, and names those that are left then.
 func (s *System) Stop(ctx context.Context) error {
 	if ctx == nil {
 		misuse("Stop with a nil context")
@@ -66,7 +69,7 @@ func (s *System) wait(ctx context.Context) error {
 func (s *System) leaveHog(h *host, held time.Duration) bool {
 	over := true
 	for _, other := range s.hosts {
-		over = over && (other == h || other.ended())
+		over = over && (other == h || other.over())
 	}
 	if over {
 		return true
@@ -76,18 +79,42 @@ func (s *System) leaveHog(h *host, held time.Duration) bool {
 	}
 	s.harden()
 	s.stopHosts()
-	limit := time.After(lastWait)
-	for _, other := range s.hosts {
-		if other != h {
-			select {
-			case <-other.done:
-			case <-limit:
-				return true
-			}
-		}
-	}
+	s.unwound(func(other *host) bool { return other == h })
 	return true
 }
+
+// unwound waits until the schedulers, which were told to stop, have nothing left to do, but for those that held says are held; for
+// lastWait at most. It reports whether the system has ended.
+func (s *System) unwound(held func(*host) bool) bool {
+	limit := time.After(lastWait)
+	tick := time.NewTicker(lastWait/100 + 1)
+	defer tick.Stop()
+	for {
+		over := true
+		for _, h := range s.hosts {
+			over = over && (h.over() || held(h))
+		}
+		select {
+		case <-s.done:
+			return true
+		case <-limit:
+			return false
+		default:
+		}
+		if over && s.anyHeld(held) {
+			return false
+		}
+		select {
+		case <-s.done:
+			return true
+		case <-limit:
+			return false
+		case <-tick.C:
+		}
+	}
+}
+
+func (s *System) anyHeld(held func(*host) bool) bool { return slices.ContainsFunc(s.hosts, held) }
 
 func (s *System) stopHosts() {
 	for _, h := range s.hosts {
@@ -101,14 +128,22 @@ func (s *System) beginStop() { s.stoppingOnce.Do(func() { close(s.stopping) }) }
 // giveUp is called when Stop may wait no longer.
 func (s *System) giveUp(ctx context.Context) error {
 	s.harden()
+	words := make([]uint64, len(s.hosts))
+	for i, h := range s.hosts {
+		_, words[i] = h.sched.Busy()
+	}
 	select {
 	case <-s.done:
 		return s.stopError()
 	case <-time.After(lastWait):
 	}
-	// Whoever is parked is left to the scheduler, which kills a few times more; a hog is left alone.
-	err := s.hogError()
+	// Whoever is parked is left to the schedulers, which kill a few times more; a hog is left alone.
+	left, stacks := s.unfinished()
+	err := s.stopErrorFor(left, stacks)
 	s.stopHosts()
+	if !s.unwound(func(h *host) bool { _, word := h.sched.Busy(); return word != 0 && word == words[h.n] }) {
+		s.giveUpHeld(left, stacks)
+	}
 	return joinErrors(scheduler.ContextError(ctx), err)
 }
 
@@ -132,21 +167,37 @@ func (s *System) addFatal(err error) (first bool) {
 	return first
 }
 
-// hogError names everybody who has not finished.
+// hogError is called when Stop and Run are to return though a tasklet holds a scheduler. It names everybody who has not finished.
 func (s *System) hogError() error {
-	var leaked []Leak
-	for _, top := range []*Tasklet{s.root, s.daemons} {
+	left, stacks := s.unfinished()
+	s.giveUpHeld(left, stacks)
+	return s.stopErrorFor(left, stacks)
+}
+
+// unfinished are all that have not finished, but for the node of the daemons, and the stacks of those that hold a scheduler.
+func (s *System) unfinished() (left []*Tasklet, stacks map[*Tasklet][]byte) {
+	stacks = make(map[*Tasklet][]byte)
+	for _, top := range s.tops() {
 		for t := range top.Tree() {
 			if t == s.daemons || t.HasFinished() {
 				continue
 			}
-			l := Leak{Path: t.Path()}
 			sched := t.task.Scheduler()
 			if id, _ := sched.Busy(); t.task.ID() == id && id != 0 {
-				l.Stack = sched.Hog()
-				s.emit(Event{Kind: EventLeak, Tasklet: t, Stack: l.Stack})
+				stacks[t] = sched.Hog()
 			}
-			leaked = append(leaked, l)
+			left = append(left, t)
+		}
+	}
+	return left, stacks
+}
+
+// stopErrorFor names those that are left, the ones that hold a scheduler first, and those that were taken out of the tree before.
+func (s *System) stopErrorFor(left []*Tasklet, stacks map[*Tasklet][]byte) error {
+	var leaked []Leak
+	for _, t := range left {
+		if t.marks.Load()&markLeaked == 0 { // else it is among the others
+			leaked = append(leaked, Leak{Path: t.Path(), Stack: stacks[t]})
 		}
 	}
 	slices.SortStableFunc(leaked, func(a, b Leak) int { // who holds the scheduler comes first

@@ -300,15 +300,7 @@ func StartChild(ctx context.Context, p Spawner, b Body, opts ...Option) (*Taskle
 	t.extra().start = w
 	t.start(p, "StartChild", optionsOf(b, opts), b.allows())
 	if by == nil {
-		select {
-		case <-w.done:
-		case <-ctx.Done():
-			if w.decide(startLeft) {
-				return t, scheduler.ContextError(ctx)
-			}
-			<-w.done
-		}
-		return t, fromOther(w.err)
+		return t, t.awaitStart(ctx, w)
 	}
 	defer w.decide(startLeft) // a kill may end the wait too
 	wait := scheduler.Wait{Kind: scheduler.InJoin, On: t.task.Resource(), Ctx: limit}

@@ -1,6 +1,7 @@
 package actor
 
 import (
+	"context"
 	"sync/atomic"
 
 	"github.com/gotasklet/tasklet/scheduler"
@@ -50,4 +51,25 @@ func (w *startWait) tell(on *scheduler.Scheduler) {
 	} else {
 		w.bell.Ring(on)
 	}
+}
+
+// awaitStart waits, on a goroutine, until the start of t has come to its end.
+func (t *Tasklet) awaitStart(ctx context.Context, w *startWait) error {
+	var err error
+	select {
+	case <-w.done:
+		return fromOther(w.err)
+	case <-ctx.Done():
+		err = scheduler.ContextError(ctx)
+	case <-t.gone():
+		err = ErrStopped
+	}
+	if w.decide(startLeft) {
+		return err
+	}
+	select {
+	case <-w.done: // it is about to be told
+	case <-t.gone():
+	}
+	return fromOther(w.err)
 }

@@ -235,8 +235,7 @@ func (t *Tasklet) detach() {
 	if t.marks.Or(markLeaked)&markFinished != 0 {
 		return // at the last moment
 	}
-	t.sys.unlink(t)
-	t.sys.leak(path)
+	t.sys.takeAway(t, path)
 	t.answersNobody()
 	t.sys.emit(Event{Kind: EventStopTimeout, Tasklet: t, Path: path})
 }
@@ -247,6 +246,11 @@ func (t *Tasklet) answersNobody() {
 	if l := t.inst.line(); l != nil {
 		l.abandon(t)
 	}
+	t.failDelegated()
+}
+
+// failDelegated tells those who wait for an answer that t was to give. From any goroutine.
+func (t *Tasklet) failDelegated() {
 	if x := t.ex.Load(); x != nil {
 		x.mu.Lock()
 		var delegate []delegation

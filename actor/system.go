@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/binary"
 	"math/rand/v2"
+	"slices"
 	"sync"
 	"time"
 
@@ -67,6 +68,7 @@ type System struct {
 	mu       sync.Mutex
 	lastID   uint64
 	leaked   []Leak
+	detached []*Tasklet // taken out of the tree though they had not finished, and have not since; in order
 	attached map[any]any
 	fatal    error // part of what Run returns
 }
@@ -330,26 +332,28 @@ func (s *System) finished(t *Tasklet) {
 	}
 }
 
-func (s *System) leak(path string) {
+// takeAway takes t, whose path is given, out of the tree because it does not end, and notes that for StopError. What is below it
+// stays there.
+func (s *System) takeAway(t *Tasklet, path string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.takeOut(t)
 	s.leaked = append(s.leaked, Leak{Path: path})
-}
-
-// leakTask reports a task that survived the scheduler, unless it is known already.
-func (s *System) leakTask(task *scheduler.Task) {
-	t := s.find(task)
-	if t == nil || t.marks.Load()&markLeaked != 0 {
-		return
+	if t.parent != nil {
+		s.detached = append(s.detached, t)
 	}
-	s.leak(t.Path())
-	t.answersNobody() // the scheduler has ended, so nobody else touches what it owned
-	s.emit(Event{Kind: EventLeak, Tasklet: t})
 }
 
-// find gives the tasklet that task is part of, if it is in the tree.
-func (s *System) find(task *scheduler.Task) *Tasklet { return s.findID(task.ID()) }
+// cameBack is called when t, which was taken away, has finished after all.
+func (s *System) cameBack(t *Tasklet) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if i := slices.Index(s.detached, t); i >= 0 {
+		s.detached = slices.Delete(s.detached, i, i+1)
+	}
+}
 
+// findID gives the tasklet with this number, if it is in the tree.
 func (s *System) findID(id uint64) *Tasklet {
 	for _, top := range []*Tasklet{s.root, s.daemons} {
 		for t := range top.Tree() {

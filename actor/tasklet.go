@@ -67,6 +67,8 @@ const (
 	markParent                // it has or had children; set under System.mu before the first is linked
 	markEnded                 // its body has ended. Not set if it never had children and nobody could see it
 	markChildless             // and all its children are gone: what is left are its deferred calls
+	markReported              // the event leak was emitted
+	markLost                  // left behind for good: it will never be called again. See leaving
 	markHard                  // its kill was made hard; set with markOver, and before the task learns of it
 )
 

@@ -78,23 +78,50 @@ func (m *Mailbox[M]) sendFromElsewhere(t *scheduler.Task, ctx context.Context, v
 		return err
 	}
 	if t == nil {
-		select {
-		case <-e.away.done:
-		case <-ctx.Done():
-			if m.leave(e) {
-				return scheduler.ContextError(ctx)
-			}
-		}
-		return e.err
+		return m.waitOutside(ctx, e, home)
 	}
 	err = m.parkElsewhere(e, ctx, home)
 	if !m.leave(e) {
 		return e.err
 	}
+	if err == nil && home != nil && home.Gone().Err() != nil {
+		return ErrClosed
+	}
 	if err == nil { // woken by somebody else
 		return m.sendFromElsewhere(t, ctx, v, ticket, try)
 	}
 	return err
+}
+
+// waitOutside blocks a goroutine until e is decided, or the wait ends otherwise. home is nil before the first Open.
+func (m *Mailbox[M]) waitOutside(ctx context.Context, e *Envelope[M], home *scheduler.Scheduler) error {
+	for {
+		var err error
+		select {
+		case <-e.away.done:
+			if e.away.phase.Load() == phaseDecided {
+				return e.err
+			}
+			home = m.home.Load() // there is one now
+			continue
+		case <-ctx.Done():
+			err = scheduler.ContextError(ctx)
+		case <-gone(home):
+			err = ErrClosed
+		}
+		if !m.leave(e) {
+			return e.err
+		}
+		return err
+	}
+}
+
+// gone is closed when nobody needs to wait for home any more, which may be nil.
+func gone(home *scheduler.Scheduler) <-chan struct{} {
+	if home == nil {
+		return nil
+	}
+	return home.Gone().Done()
 }
 
 // enterQuickly is enter in the middle of a stream, when there is a credit and home has been told already; false: nothing was done.
@@ -203,6 +230,7 @@ func (m *Mailbox[M]) parkElsewhere(e *Envelope[M], limit context.Context, home *
 	if s := t.Scheduler(); home != nil && !s.Kin(home) {
 		s.AwaitOutside(1)
 		defer s.AwaitOutside(-1)
+		defer context.AfterFunc(home.Gone(), func() { s.Inject(e.away) })()
 	} else if r, ok := m.losses.(ReaderTeller); ok {
 		w.On = r.ReaderResource()
 	}
@@ -386,7 +414,7 @@ func (m *Mailbox[M]) reclaim() bool {
 type away struct {
 	// phase goes from waiting to one of the others, once, by compare and swap: home decides, or the sender leaves.
 	phase atomic.Uint32
-	done  chan struct{}   // for a goroutine: holds one, sent after phase
+	done  chan struct{}   // for a goroutine: holds one, which says that it is worth a look; see ring
 	task  *scheduler.Task // the sender, if it is a task; with neither, nobody waits: see Deliver
 
 	// Owned by task's scheduler.
@@ -409,9 +437,17 @@ func (a *away) decide() bool {
 	case a.task != nil:
 		a.task.Scheduler().Inject(a)
 	case a.done != nil:
-		a.done <- struct{}{}
+		a.ring()
 	}
 	return true
+}
+
+// ring lets a goroutine look again: its wait is decided, or the mailbox has a home now.
+func (a *away) ring() {
+	select {
+	case a.done <- struct{}{}:
+	default: // it is about to look anyway
+	}
 }
 
 // Do wakes the sender. On its scheduler.

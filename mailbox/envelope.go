@@ -161,10 +161,14 @@ func (m *Mailbox[M]) Withdraw(on *scheduler.Scheduler, e *Envelope[M]) (inTime b
 	return false
 }
 
-// tellWaiters tells those elsewhere who wait for the reader that it is t now: for the search for deadlocks. On home.
-func (m *Mailbox[M]) tellWaiters(t *scheduler.Task) {
+// tellWaiters tells those elsewhere who wait for the reader that it is t now: for the search for deadlocks. If it is the first
+// reader, goroutines are told that there is a scheduler now whose end would end their wait. On home.
+func (m *Mailbox[M]) tellWaiters(t *scheduler.Task, first bool) {
 	on := t.Resource()
 	for w := m.ext.Load().line.First(); w != nil; w = w.Next() {
+		if a := w.Item.(*Envelope[M]).away; first && a != nil && a.done != nil {
+			a.ring()
+		}
 		if a := w.Item.(*Envelope[M]).away; a != nil && a.task != nil && a.task.Scheduler().Kin(t.Scheduler()) {
 			a.task.Scheduler().InjectFunc(func() {
 				if a.parked {

@@ -169,7 +169,8 @@ func (m *Mailbox[M]) Open(t *scheduler.Task) {
 	if m.reader.Holder != nil {
 		misuse("opened by %v while %v reads it", t, m.reader.Holder)
 	}
-	switch home := m.home.Load(); home {
+	home := m.home.Load()
+	switch home {
 	case t.Scheduler():
 	case nil:
 		// A sender from elsewhere holds the lock while it looks at home: it sees the new one, or what it did is taken in below.
@@ -180,7 +181,7 @@ func (m *Mailbox[M]) Open(t *scheduler.Task) {
 	m.reader.Holder = t
 	m.collect()
 	if m.ext.Load() != nil {
-		m.tellWaiters(t)
+		m.tellWaiters(t, home == nil)
 	}
 }
 

@@ -62,7 +62,6 @@ func Caller(ctx context.Context, op string) (t *Task, limit context.Context) {
 }
 
 func (t *Task) mustRun(op string) {
-	t.MustNotBeAway(op)
 	if t.s.current != t {
 		misuse("%s with the context of %s, but %s is running: a context may be used only inside its own task",
 			op, t.s.name(t), t.s.name(t.s.current))

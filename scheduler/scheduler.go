@@ -1,6 +1,7 @@
 package scheduler
 
 import (
+	"context"
 	"math"
 	"math/rand/v2"
 	"runtime"
@@ -40,6 +41,13 @@ type Hooks struct {
 	// (and it may make something ready), with a real one after a second, once until something happens again. In a Team all
 	// that is meant of all its members, who stand still meanwhile; what it wants to be done goes through their doors.
 	Quiescent func()
+	// Lost is called when t can't be brought to its end: its Run let a panic out, or the scheduler ends and t recovers every
+	// kill. t is not called again; its owner must tell everybody who waits for it. Once for a task.
+	Lost func(t *Task)
+	// Left is called after Stop when nothing is left to do: no task is ready, and none owns a stack but those of Lost. What it
+	// injects is done, and then it is called again; the scheduler ends when it has injected nothing. In a Team it is called
+	// when that holds for all members, who stand still meanwhile; what it wants to be done goes through their doors.
+	Left func()
 	// Crashed is called when something that must not panic did, and the scheduler is about to end: what is woken now is still served.
 	Crashed func()
 	// Idle is called when nothing is ready, before anything else is done about that, and once in a while when there never is such a
@@ -113,6 +121,7 @@ type Scheduler struct {
 
 	// Protected by Team.mu.
 	rests    bool  // see Team
+	atEnd    bool  // it has been asked to stop, and nothing is left to do on it: see restAtEnd
 	restTill int64 // ns on the clock: its next timer; negative: it has none
 
 	started atomic.Bool // Run was called; a second call is misuse
@@ -124,8 +133,13 @@ type Scheduler struct {
 	// does not know who calls it.
 	alarm   atomic.Bool
 	endings []Work // see WhenOver; owned by whoever has control
-	door    door
-	watch   watchdog
+	// unwound is written by the scheduler's goroutine, and read by those who ask: see Unwound.
+	unwound atomic.Bool
+	// gone is made in New, then read-only. It is done when nobody needs to wait for the scheduler any more: see Gone.
+	gone   context.Context
+	giveUp context.CancelFunc
+	door   door
+	watch  watchdog
 }
 
 const (
@@ -164,6 +178,7 @@ func New(cfg Config) *Scheduler {
 	if cfg.Seed != 0 {
 		s.draw = rand.New(rand.NewPCG(cfg.Seed, 0))
 	}
+	s.gone, s.giveUp = context.WithCancel(context.Background())
 	s.driver = &coro{}
 	s.running = s.driver
 	s.door.wake = make(chan struct{}, 1)
@@ -183,6 +198,9 @@ func New(cfg Config) *Scheduler {
 // a timer or Hooks.Quiescent. That ends it as Stop does, and the error is a *[PanicError], of the first panic; in a Team it
 // serves the others until Stop.
 //
+// The members of a Team end together: Run returns when all of them have been asked to stop and nothing is left to do on any.
+// Until then a member does what the others bring to its door, so that what ends on one can be told on another.
+//
 // To be called once, on a goroutine that the scheduler may keep until then.
 func (s *Scheduler) Run() error {
 	if s.started.Swap(true) {
@@ -193,13 +211,13 @@ func (s *Scheduler) Run() error {
 	s.watch.start()
 	s.switchTo(s.driver, s.freeWorker())
 	s.unwind()
-	s.leaveTeam()
 	s.watch.stop()
 	giveBack(s.number.Swap(0))
 	s.do(s.endings)
 	if s.sleeper != nil {
 		s.sleeper.Stop()
 	}
+	s.giveUp()
 	if s.fatal != nil {
 		return s.fatal
 	}
@@ -208,6 +226,19 @@ func (s *Scheduler) Run() error {
 
 // Stop ends Run. From any goroutine; returns at once.
 func (s *Scheduler) Stop() { s.InjectFunc(func() { s.stopping, s.asked = true, true }) }
+
+// Gone returns a context that is done when nobody needs to wait any more for what s would do: Run is about to return, or
+// [Scheduler.GiveUp] was called. Those who wait for a task of s, or for its mailbox, from a goroutine or from a scheduler that is
+// no kin of s, wait for this too. From any goroutine.
+func (s *Scheduler) Gone() context.Context { return s.gone }
+
+// GiveUp ends the context of Gone: a task holds s, and its owner waits no longer. The scheduler itself goes on if the task gives up
+// control after all. From any goroutine.
+func (s *Scheduler) GiveUp() { s.giveUp() }
+
+// Unwound reports whether s has been asked to stop, has nothing left to do, and waits for the other members of its team. From any
+// goroutine; it may be false again if another member brings something.
+func (s *Scheduler) Unwound() bool { return s.unwound.Load() }
 
 // next is the loop of the scheduler: it gives the task to be called or resumed next; nil when the scheduler stops. It runs on
 // the stack of whoever gives up control, and sleeps there too, so that a task that is woken by the one event it waits for goes
@@ -291,6 +322,7 @@ func (s *Scheduler) work(me *coro) {
 			s.crash(v)
 			if t != nil {
 				t.Finish()
+				s.lost(t)
 			}
 		} else if t != nil {
 			s.afterCall(t)
@@ -403,14 +435,34 @@ func (s *Scheduler) caught() {
 	}
 }
 
-// unwind ends what Stop found: first the tasks that are parked, by a hard kill, until none is left but those that were given up;
-// then the free coroutines. The door is shut when nothing is left to do, and what came in until then is done.
+// lost tells the owner of t that t can't be brought to its end.
+func (s *Scheduler) lost(t *Task) {
+	if h := s.hooks.Lost; h != nil {
+		defer s.caught()
+		h(t)
+	}
+}
+
+// left asks the owner for what is left to do.
+func (s *Scheduler) left() {
+	if h := s.hooks.Left; h != nil {
+		defer s.caught()
+		h()
+	}
+}
+
+// unwind ends what Stop found: first the tasks that are parked, by a hard kill, until none is left but those that were given up,
+// then what Hooks.Left finds, then the free coroutines. The door is shut when nothing is left to do on any member of the team,
+// and what came in until then is done.
 func (s *Scheduler) unwind() {
 	s.stopping, s.ending = true, true
 	for shut := false; ; {
 		switch {
 		case s.killParked() || s.ready.n > 0:
 			s.switchTo(s.driver, s.freeWorker())
+		case s.door.pending.Load():
+			s.takeIn()
+		case s.tellLost():
 		case s.team != nil && !s.asked && !shut:
 			// A panic has ended it. What others have to do with its tasks is still done, and so is what its
 			// timers are for, or they would wait for ever.
@@ -422,8 +474,10 @@ func (s *Scheduler) unwind() {
 			}
 			s.takeIn()
 		case !shut:
-			shut = true
-			s.do(s.door.close())
+			if s.restAtEnd() {
+				shut = true
+				s.do(s.door.close())
+			}
 		default:
 			for n := len(s.free); n > 0; n = len(s.free) {
 				c := s.free[n-1]
@@ -452,6 +506,28 @@ func (s *Scheduler) killParked() (any bool) {
 		t.wake(killed)
 	}
 	return any
+}
+
+// tellLost tells of those that were given up since it was called last, and reports whether there were any.
+func (s *Scheduler) tellLost() (any bool) {
+	for i := 0; i < len(s.coros); i++ {
+		if t := s.coros[i].task; t != nil && t.givenUp() && t.kill.Load()&killTold == 0 {
+			any = true
+			t.kill.Or(killTold)
+			s.lost(t)
+		}
+	}
+	return any
+}
+
+// restAtEnd is called when nothing is left to do on s, which was asked to stop. It reports whether that holds for all who have to
+// end with s; if not, it returns when something has come.
+func (s *Scheduler) restAtEnd() (over bool) {
+	if s.team != nil {
+		return s.team.restAtEnd(s)
+	}
+	s.left()
+	return s.ready.n == 0 && !s.door.pending.Load()
 }
 
 func (s *Scheduler) interrupt(i Interrupter) {

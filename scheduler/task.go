@@ -96,7 +96,7 @@ const (
 	killHard               // to be raised at every blocking point
 	killRaised             // one was raised and its recovery not yet seen
 	killLost               // given up
-	killAway               // no kill: t waits for a function on another goroutine, see SetAway
+	killTold               // and Hooks.Lost was called
 	killCount              // from here on: how many were raised since the kill is hard
 )
 
@@ -159,6 +159,9 @@ func (t *Task) Finish() {
 	t.s.stopTimer(&t.timer)
 }
 
+// OwnsStack reports whether t stopped half-way in a call of its Run: it is parked, or about to go on. On t's scheduler.
+func (t *Task) OwnsStack() bool { return t.co != nil }
+
 // WakeAt wakes t at ns on the scheduler's clock: how a stackless task sleeps. A second call replaces the first. It does not end
 // a wait: if t is parked by then, it is called again after it has returned. On t's scheduler, while t is not parked.
 func (t *Task) WakeAt(ns int64) {
@@ -196,7 +199,7 @@ type Wait struct {
 // A kill is raised here as a panic: at once if it came earlier, else when it comes. A wake-up that was there first wins. A wait
 // whose In has an Interrupter is not ended by a kill: that is told, now or later, and the wait goes on.
 func (t *Task) Park(w Wait) error {
-	if t.isAway() && w.Kind != InAwait || t.s.current != t || t.state != Running {
+	if t.s.current != t || t.state != Running {
 		t.mayNotBlock()
 	}
 	t.waitSeq++ // also for a wait that ends before it begins: a wake-up for it must not end the next
@@ -299,7 +302,6 @@ func (t *Task) suspend(w Wait) {
 }
 
 func (t *Task) mayNotBlock() {
-	t.MustNotBeAway("a blocking call")
 	if t.s.current == t {
 		misuse("%s blocks after it has finished", t.s.name(t))
 	}
@@ -327,7 +329,7 @@ func leave(w *Waiter) {
 
 // Yield lets the other ready tasks run first. Every blocking rule of Park holds.
 func (t *Task) Yield() {
-	if t.isAway() || t.s.current != t || t.state != Running {
+	if t.s.current != t || t.state != Running {
 		t.mayNotBlock()
 	}
 	t.waitSeq++
@@ -358,7 +360,7 @@ func (t *Task) Kill(hard bool) bool {
 		is := was
 		if hard {
 			is |= killHard
-		} else if was&(killSoft|killHard|killRaised|killLost) == 0 {
+		} else if was&(killCount-1) == 0 {
 			is |= killSoft
 		}
 		if is == was {

@@ -22,6 +22,7 @@ type Team struct {
 	// don't move; when all rest and no door has anything, nobody does.
 	mu    sync.Mutex
 	asked bool // Quiescent was called since something was ready on a member
+	over  bool // nothing is left to do on any member: all end. It never becomes false again
 }
 
 // join makes s a member.
@@ -110,10 +111,42 @@ type nudge struct{}
 
 func (nudge) Do() {}
 
-// leaveTeam is the end of a member: it rests for ever.
-func (s *Scheduler) leaveTeam() {
-	if s.team != nil {
-		s.chaseAt = 0
-		s.lieDown(false)
+// restAtEnd is Scheduler.restAtEnd for a member. The last one that comes to it asks the owner what is left, while all stand still:
+// as in a rest, one that has something at its door takes mu before it does it.
+func (team *Team) restAtEnd(s *Scheduler) (over bool) {
+	team.mu.Lock()
+	s.rests, s.restTill, s.atEnd, s.chaseAt = true, -1, true, 0
+	if !team.over && team.allAtEnd() {
+		s.left()
+		if team.allAtEnd() && s.ready.n == 0 {
+			team.over = true
+			for _, m := range team.members {
+				if m != s {
+					m.Inject(nudge{})
+				}
+			}
+		}
 	}
+	over = team.over
+	team.mu.Unlock()
+	if over {
+		return true
+	}
+	s.unwound.Store(true)
+	s.sleep(-1)
+	s.unwound.Store(false)
+	team.mu.Lock()
+	defer team.mu.Unlock()
+	s.rests, s.atEnd = false, false
+	return false
+}
+
+// allAtEnd reports whether no member has anything left to do. Under mu.
+func (team *Team) allAtEnd() bool {
+	for _, m := range team.members {
+		if !m.atEnd || m.door.pending.Load() {
+			return false
+		}
+	}
+	return true
 }

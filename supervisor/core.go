@@ -316,7 +316,7 @@ func (c *core) leaveStopped(ch *child) {
 // ended runs when the supervisor's children are gone. Children added at run time are not known to its next incarnation; if there
 // will be none, all refs end, also those of children that were never started.
 func (c *core) ended() {
-	handles.Delete(c.t)
+	handlesOf(c.t.System()).Delete(c.t)
 	forGood := c.s.ref.IsDead()
 	for ch := c.first; ch != nil; ch = ch.next {
 		if forGood || !ch.static {

@@ -52,8 +52,15 @@ type ChildInfo struct {
 	Restart Restart
 }
 
-// handles finds the handle of a supervisor by its tasklet.
-var handles sync.Map // *actor.Tasklet -> *Supervisor
+// handles finds the handles of a system's supervisors by their tasklets: *actor.Tasklet -> *Supervisor. It is attached to the
+// system, so that it goes with it, whatever becomes of the tasklets.
+type handles struct{ sync.Map }
+
+type handlesKey struct{}
+
+func handlesOf(s *actor.System) *handles {
+	return s.Attach(handlesKey{}, func() any { return new(handles) }).(*handles)
+}
 
 // Of gives the handle of the supervisor that t is; nil if it is none, or has finished.
 func Of(t *actor.Tasklet) *Supervisor {
@@ -65,7 +72,10 @@ func Of(t *actor.Tasklet) *Supervisor {
 
 // handleOf is Of for pools too.
 func handleOf(t *actor.Tasklet) *Supervisor {
-	s, _ := handles.Load(t)
+	if t == nil {
+		return nil
+	}
+	s, _ := handlesOf(t.System()).Load(t)
 	if s == nil {
 		return nil
 	}
@@ -151,7 +161,7 @@ func (s *Supervisor) init(t *actor.Tasklet) (func(*actor.Tasklet, request) error
 	s.mu.Lock()
 	s.view = view{c, t.System().Now()}
 	s.mu.Unlock()
-	handles.Store(t, s)
+	handlesOf(t.System()).Store(t, s)
 	if s.pool != nil {
 		c.byTask = make(map[*actor.Tasklet]*child)
 	} else {

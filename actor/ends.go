@@ -1,0 +1,228 @@
+package actor
+
+import (
+	"context"
+
+	"github.com/gotasklet/tasklet/mailbox"
+	"github.com/gotasklet/tasklet/scheduler"
+)
+
+// This file is the end of a system. What must hold then, whatever happened before:
+//
+//   - Every tasklet has finished, or was reported as left behind: by the event leak, or before by stop_timeout. Once.
+//   - Everybody who waits for one that has not finished is told: joiners, callers, senders, starters, delegated calls. Those
+//     on a scheduler that works are told by it, all others by the context of scheduler.Gone.
+//   - Every message that was sent was handled, or is reported.
+//   - Nothing but the *System itself remembers the system.
+//
+// The schedulers end together (scheduler.Team). When nothing is left to do on any of them, endRound looks at what is still in the
+// tree and lets it go on, until nothing can. A scheduler that a tasklet holds does not come that far: what is left then is told by
+// giveUpHeld, on the goroutine of Stop, and ends by itself if the tasklet gives up control after all.
+
+// endRound is called by a scheduler when, after Stop, nothing is left to do on any, and nobody else runs; see
+// scheduler.Hooks.Left. Each call comes closer to the end: either tasklets are killed hard that were not before, or some that will
+// never end leave the tree, so that their parents go on.
+func (s *System) endRound() {
+	if s.hardenLeft() {
+		return
+	}
+	for t := range s.left() {
+		if t.isChildless() {
+			t.host().sched.Inject((*leaving)(t))
+		}
+	}
+}
+
+// hardenLeft kills hard what is left, and reports whether there was anything that was not killed so before.
+func (s *System) hardenLeft() (any bool) {
+	for t := range s.left() {
+		if _, hard := t.task.Killed(); !hard {
+			any = true
+			t.marks.Or(markStopped)
+			t.harden()
+		}
+		if t.parent != nil && t.parent.marks.Load()&(markLeaked|markReported) != 0 {
+			t.marks.Or(markReported) // with the one above it, which was reported as left behind
+		}
+	}
+	return any
+}
+
+// left calls yield for all that have neither finished nor been left behind: in the tree, and below those that were taken out of
+// it. Daemons and their node come when the root has ended.
+func (s *System) left() func(yield func(*Tasklet) bool) {
+	return func(yield func(*Tasklet) bool) {
+		for _, top := range s.tops() {
+			if top == s.daemons && s.root.marks.Load()&(markFinished|markLost) == 0 {
+				continue
+			}
+			for t := range top.Tree() {
+				if t.marks.Load()&(markFinished|markLost) == 0 && !yield(t) {
+					return
+				}
+			}
+		}
+	}
+}
+
+// tops are the root, those that were taken out of the tree, and the node of the daemons.
+func (s *System) tops() []*Tasklet {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return append(append([]*Tasklet{s.root}, s.detached...), s.daemons)
+}
+
+// isChildless reports whether t has no children in the tree.
+func (t *Tasklet) isChildless() bool {
+	t.sys.mu.Lock()
+	defer t.sys.mu.Unlock()
+	return t.first == nil
+}
+
+// leaving is work that leaves a tasklet behind: it will never be called again, though it has not finished.
+type leaving Tasklet
+
+// Do is done on the scheduler of the tasklet. After it the tasklet is out of the tree, and everybody is told.
+func (l *leaving) Do() {
+	t := (*Tasklet)(l)
+	before := t.marks.Or(markLost)
+	switch {
+	case before&markLost != 0:
+		return
+	case before&markFinished != 0:
+		t.tellFinished() // what went wrong may have kept it from that
+		return
+	}
+	t.loseInHand()
+	if path := t.Path(); t.marks.Or(markLeaked)&markLeaked == 0 {
+		t.sys.takeAway(t, path)
+		t.reportLeak(nil)
+	}
+	t.answersNobody()
+	t.retireRefs()
+	if x := t.ex.Load(); x != nil && x.start != nil {
+		if x.start.settle(ErrStopped) || x.start.state.Load() == startSettled {
+			x.start.tell(t.task.Scheduler())
+		}
+	}
+	t.childChanged()
+	t.sys.finished(t)
+}
+
+// tellFinished is the last part of a finish, once more.
+func (t *Tasklet) tellFinished() {
+	t.sys.unlink(t)
+	t.joiners.ReleaseAll()
+	if x := t.ex.Load(); x != nil {
+		err := t.result()
+		t.tellEnd(x, Exit{Tasklet: t, Kind: KindOf(err), Err: err}, t.task.Scheduler())
+		if x.start != nil && x.start.state.Load() == startSettled {
+			x.start.tell(t.task.Scheduler())
+		}
+	}
+	t.childChanged()
+	t.sys.finished(t)
+}
+
+// loseInHand reports the message that t, which is left behind, was handling.
+func (t *Tasklet) loseInHand() {
+	h, ok := t.inst.(interface{ inHand() int })
+	if !ok || t.phase != living || !t.task.OwnsStack() {
+		return
+	}
+	if n := h.inHand(); n > 0 {
+		e := Event{Kind: EventMessageLost, Tasklet: t, Err: ErrKilled, Message: messageType(t.inst)}
+		if n > 1 {
+			e.Count = n
+		}
+		t.sys.emit(e)
+	}
+}
+
+// reportLeak reports t as left behind, once. From any goroutine.
+func (t *Tasklet) reportLeak(stack []byte) {
+	if t.marks.Or(markReported)&markReported == 0 {
+		t.sys.emit(Event{Kind: EventLeak, Tasklet: t, Stack: stack})
+	}
+}
+
+// retireRefs ends the refs that nobody will read because t is left behind: its own, and those of the children of a supervisor.
+func (t *Tasklet) retireRefs() {
+	t.lines(func(l refLine) { l.retire() })
+}
+
+// lines calls f for the line of t and, if it is a supervisor, for those of the bodies that it starts.
+func (t *Tasklet) lines(f func(refLine)) {
+	if l := t.inst.line(); l != nil {
+		f(l)
+	}
+	if s, ok := t.inst.(interface{ bodies() []Body }); ok {
+		for _, b := range s.bodies() {
+			refsOf(b, f)
+		}
+	}
+}
+
+// giveUpHeld is called when Stop or Run returns though a tasklet holds a scheduler: everybody who waits for what is left is told.
+// If the tasklet gives up control after all, the rest of the stop goes on. From any goroutine.
+func (s *System) giveUpHeld(left []*Tasklet, stacks map[*Tasklet][]byte) {
+	for _, t := range left {
+		if t.HasFinished() {
+			continue
+		}
+		if t.marks.Load()&markLeaked == 0 {
+			t.reportLeak(stacks[t])
+		}
+		t.lines(refLine.giveUp)
+		t.failDelegated()
+	}
+	for _, h := range s.hosts {
+		h.sched.GiveUp()
+	}
+}
+
+// giveUp closes the ref of a tasklet whose scheduler is held, and reports what is queued: if the scheduler goes on after all, that
+// is not reported again. From any goroutine.
+func (l *line[M]) giveUp() {
+	l.box.Close()
+	x := l.extra()
+	x.mu.Lock()
+	n := l.box.Len()
+	if x.gaveUp {
+		n = 0
+	}
+	x.gaveUp = true
+	x.counted += n
+	x.mu.Unlock()
+	if t := l.last(); n > 0 && t != nil {
+		t.sys.deadLetters(l, t, mailbox.Loss{Count: n, Type: l.message(), Reason: mailbox.ErrClosed})
+	}
+	l.tellJoiners() // one that waits for a first tasklet, which has not arrived, sees now where it would have run
+}
+
+// uncounted takes off a loss what giveUp has reported already.
+func (l *line[M]) uncounted(n int) int {
+	x := l.more.Load()
+	if x == nil {
+		return n
+	}
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	k := min(n, x.counted)
+	x.counted -= k
+	return n - k
+}
+
+// leftBehind is what those get who wait for t, which has not finished and whose system has ended.
+func (t *Tasklet) leftBehind() error { return &JoinError{t, ErrStopped} }
+
+// gone is closed when nobody needs to wait for t any more: what can be told by then was.
+func (t *Tasklet) gone() <-chan struct{} { return t.task.Scheduler().Gone().Done() }
+
+// whenGone rings bell when nobody needs to wait for s any more, for a task of another system: those of its own are ended with it.
+func whenGone(by *scheduler.Task, s *scheduler.Scheduler, bell scheduler.Work) (stop func() bool) {
+	if s == nil || by.Scheduler().Kin(s) {
+		return func() bool { return false }
+	}
+	return context.AfterFunc(s.Gone(), func() { by.Scheduler().Inject(bell) })
+}
