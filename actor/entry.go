@@ -31,6 +31,9 @@ func (v *events) entry(e *Event, level zapcore.Level, more []zap.Field) {
 	if ce == nil {
 		return
 	}
+	if !e.Time.IsZero() {
+		ce.Time = e.Time // not that at which it is written
+	}
 	fs := append(more, zap.String("event", e.Kind.String()))
 	if t := e.Tasklet; t != nil {
 		fs = append(fs, zap.Stringer("tasklet", t.ID()), zap.String("path", fields.Name(e.Path)), zap.String("kind", t.kindName()))

@@ -245,10 +245,11 @@ func (t *Tasklet) callDeferred(f func()) (goesOn bool) {
 }
 
 func (t *Tasklet) deferredFailed(err error, stack []byte) {
-	t.sys.emit(Event{Kind: EventFailure, Tasklet: t, Err: err, Stack: stack})
 	if t.result() == nil {
 		t.extra().result = err
+		stack = nil // it is in the event exit
 	}
+	t.sys.emit(Event{Kind: EventFailure, Tasklet: t, Err: err, Stack: stack})
 }
 
 // finish is the last step: nobody sees t half-way in it.

@@ -2,6 +2,8 @@ package actor
 
 import (
 	"context"
+	"encoding"
+	"encoding/json"
 	"log/slog"
 	"maps"
 	"slices"
@@ -14,19 +16,34 @@ import (
 //
 //	actor.Config{Logger: zap.New(actor.SlogCore(slog.Default().Handler()))}
 //
-// Levels, times and fields are kept; objects become groups, and errors are passed as they are. What h is not enabled for
-// is not made. h is called on the goroutine that logs, which may be the scheduler's: a slow one holds up all tasklets. It panics if
-// h is nil. The other direction, slog in a tasklet to the logger of the system, is go.uber.org/zap/exp/zapslog:
+// Levels, times and fields are kept; objects become groups, and errors are passed as they are. An empty object, and an array with
+// objects in it, are values that a handler writes as JSON, whether it writes JSON itself or text; an array that has a text of its
+// own, as that of a supervision tree, is that text to a handler that writes text. What h is not enabled for is not made. h is called
+// on the goroutine that logs, which may be the scheduler's: a slow one holds up all tasklets. It panics if h is nil. The other
+// direction, slog in a tasklet to the logger of the system, is go.uber.org/zap/exp/zapslog, and has the system's times too:
 //
 //	slog.New(zapslog.NewHandler(t.Log().Core()))
 func SlogCore(h slog.Handler) zapcore.Core {
 	if h == nil {
 		misuse("SlogCore with a nil handler")
 	}
-	return slogCore{h}
+	return slogCore{h: h}
 }
 
-type slogCore struct{ h slog.Handler }
+// slogCore keeps the namespaces that With has opened, instead of opening groups of the handler: into those also the name of the
+// logger and the stack trace would go, which zap's encoders write outside.
+type slogCore struct {
+	h    slog.Handler
+	keys []string        // that h has attributes for, or that a namespace is open for
+	open []slogNamespace // from the outermost on
+}
+
+// slogNamespace is a namespace that is open, with what it has so far.
+type slogNamespace struct {
+	key   string
+	attrs []slog.Attr
+	keys  []string
+}
 
 func (c slogCore) Enabled(l zapcore.Level) bool {
 	return c.h.Enabled(context.Background(), slogLevel(l))
@@ -38,10 +55,41 @@ func slogLevel(l zapcore.Level) slog.Level { return 4 * slog.Level(l) }
 func (c slogCore) With(fields []zapcore.Field) zapcore.Core {
 	for i, f := range fields {
 		if f.Type == zapcore.NamespaceType { // everything from here on is inside it
-			return slogCore{c.h.WithAttrs(slogAttrs(fields[:i])).WithGroup(f.Key)}.With(fields[i+1:])
+			c = c.with(fields[:i])
+			c.open = append(slices.Clip(c.open), slogNamespace{key: f.Key})
+			return c.With(fields[i+1:])
 		}
 	}
-	return slogCore{c.h.WithAttrs(slogAttrs(fields))}
+	return c.with(fields)
+}
+
+// with adds fields, none of which opens a namespace.
+func (c slogCore) with(fields []zapcore.Field) slogCore {
+	attrs := slogAttrs(fields, c.has())
+	if len(attrs) == 0 {
+		return c
+	}
+	keys := make([]string, len(attrs))
+	for i, a := range attrs {
+		keys[i] = a.Key
+	}
+	if len(c.open) == 0 {
+		c.h, c.keys = c.h.WithAttrs(attrs), append(slices.Clip(c.keys), keys...)
+		return c
+	}
+	c.open = slices.Clone(c.open)
+	last := &c.open[len(c.open)-1]
+	last.attrs = append(slices.Clip(last.attrs), attrs...)
+	last.keys = append(slices.Clip(last.keys), keys...)
+	return c
+}
+
+// has gives the keys that are in use where new fields go.
+func (c slogCore) has() []string {
+	if n := len(c.open); n > 0 {
+		return c.open[n-1].keys
+	}
+	return c.keys
 }
 
 func (c slogCore) Check(e zapcore.Entry, ce *zapcore.CheckedEntry) *zapcore.CheckedEntry {
@@ -56,7 +104,11 @@ func (c slogCore) Write(e zapcore.Entry, fields []zapcore.Field) error {
 	if e.LoggerName != "" {
 		r.AddAttrs(slog.String("logger", e.LoggerName))
 	}
-	r.AddAttrs(slogAttrs(fields)...)
+	attrs := slogAttrs(fields, c.has())
+	for _, ns := range slices.Backward(c.open) {
+		attrs = []slog.Attr{slogGroup(ns.key, slices.Concat(ns.attrs, attrs))}
+	}
+	r.AddAttrs(attrs...)
 	if e.Stack != "" {
 		r.AddAttrs(slog.String("stacktrace", e.Stack))
 	}
@@ -65,15 +117,16 @@ func (c slogCore) Write(e zapcore.Entry, fields []zapcore.Field) error {
 
 func (c slogCore) Sync() error { return nil } // a slog.Handler has nothing of the kind
 
-func slogAttrs(fields []zapcore.Field) (attrs []slog.Attr) {
+// slogAttrs gives fields as attributes; has are the keys of those before them.
+func slogAttrs(fields []zapcore.Field, has []string) (attrs []slog.Attr) {
 	for i, f := range fields {
 		switch f.Type {
 		case zapcore.NamespaceType:
-			return append(attrs, slog.Attr{Key: f.Key, Value: slog.GroupValue(slogAttrs(fields[i+1:])...)})
+			return append(attrs, slogGroup(f.Key, slogAttrs(fields[i+1:], nil)))
 		case zapcore.ErrorType:
 			attrs = append(attrs, slog.Any(f.Key, f.Interface))
 		default:
-			m := zapcore.NewMapObjectEncoder()
+			m := slogEncoder{zapcore.NewMapObjectEncoder(), has}
 			f.AddTo(m)
 			attrs = append(attrs, slogObject(m.Fields)...) // one, but for inlined objects
 		}
@@ -81,14 +134,76 @@ func slogAttrs(fields []zapcore.Field) (attrs []slog.Attr) {
 	return attrs
 }
 
+// slogEncoder takes the fields of one object.
+type slogEncoder struct {
+	*zapcore.MapObjectEncoder
+	has []string
+}
+
+// HasKey reports whether the entry has an attribute with this key already: for those who add a field only where there is none.
+func (e slogEncoder) HasKey(key string) bool {
+	_, here := e.Fields[key]
+	return here || slices.Contains(e.has, key)
+}
+
+// AddArray keeps the text of an array that has one.
+func (e slogEncoder) AddArray(key string, a zapcore.ArrayMarshaler) error {
+	err := e.MapObjectEncoder.AddArray(key, a)
+	if text, ok := a.(encoding.TextMarshaler); ok && err == nil {
+		e.Fields[key] = slogText{e.Fields[key], text}
+	}
+	return err
+}
+
 // slogObject makes groups of objects.
 func slogObject(m map[string]any) (attrs []slog.Attr) {
 	for _, k := range slices.Sorted(maps.Keys(m)) {
-		if inner, ok := m[k].(map[string]any); ok {
-			attrs = append(attrs, slog.Attr{Key: k, Value: slog.GroupValue(slogObject(inner)...)})
-			continue
+		switch v := m[k].(type) {
+		case map[string]any:
+			attrs = append(attrs, slogGroup(k, slogObject(v)))
+		case []any:
+			if slices.ContainsFunc(v, isComposed) {
+				attrs = append(attrs, slog.Any(k, slogText{v, nil}))
+				continue
+			}
+			attrs = append(attrs, slog.Any(k, v))
+		default:
+			attrs = append(attrs, slog.Any(k, v))
 		}
-		attrs = append(attrs, slog.Any(k, m[k]))
 	}
 	return attrs
+}
+
+// isComposed reports whether slog.TextHandler would write v as Go does.
+func isComposed(v any) bool {
+	switch v.(type) {
+	case map[string]any, []any:
+		return true
+	}
+	return false
+}
+
+// slogGroup is a group. slog leaves out an empty one, so that is a value.
+func slogGroup(key string, attrs []slog.Attr) slog.Attr {
+	if len(attrs) == 0 {
+		return slog.Any(key, slogText{struct{}{}, nil})
+	}
+	return slog.Attr{Key: key, Value: slog.GroupValue(attrs...)}
+}
+
+// slogText is a value that is JSON to a handler that writes JSON, and to one that writes text the text, or JSON again if there is none.
+type slogText struct {
+	value any
+	text  encoding.TextMarshaler // nil: none
+}
+
+// MarshalJSON is called by slog.JSONHandler.
+func (v slogText) MarshalJSON() ([]byte, error) { return json.Marshal(v.value) }
+
+// MarshalText is called by slog.TextHandler, and by the handler of slog.Default.
+func (v slogText) MarshalText() ([]byte, error) {
+	if v.text != nil {
+		return v.text.MarshalText()
+	}
+	return json.Marshal(v.value)
 }

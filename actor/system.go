@@ -22,7 +22,10 @@ type Config struct {
 	// Spread says otherwise. Tasklets of different schedulers run at the same time: they share no memory, only messages.
 	Schedulers int
 	// Logger gets the events; nil: warnings and errors go as text to standard error. zap.NewNop() for none. For log/slog see
-	// SlogCore.
+	// SlogCore. Events have neither the caller nor the stack trace that a logger may add: both would show the library's own code.
+	//
+	// No sampler should stand under it, as zap.NewProductionConfig has one: it drops entries by hashes of their messages, also some
+	// that it has never seen, and says nothing of it. Config.Sampling = nil takes it out. Floods are limited by the system.
 	Logger *zap.Logger
 	// Clock is what sleeps, timeouts and log times go by; nil: real time. See scheduler.NewVirtualClock.
 	Clock scheduler.Clock
@@ -98,7 +101,6 @@ func newSystem(ctx context.Context, cfg Config, main instance) (*System, error) 
 	s.real = !s.hosts[0].sched.Virtual()
 	s.start = s.Now()
 	s.events.init(s, cfg)
-	s.log = s.events.logger
 	s.root = &Tasklet{sys: s, inst: main, phase: living}
 	s.root.onFailure = Stop
 	s.root.extra().name = name

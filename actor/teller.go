@@ -2,10 +2,8 @@ package actor
 
 import (
 	"fmt"
-	"os"
 	"sync"
 	"sync/atomic"
-	"time"
 
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
@@ -17,7 +15,7 @@ import (
 type events struct {
 	// Set in init, then read-only.
 	sys    *System
-	logger *zap.Logger // with the field system
+	logger *zap.Logger // for the library's own entries
 	core   zapcore.Core
 
 	hook func(Event)
@@ -36,24 +34,12 @@ type events struct {
 }
 
 func (v *events) init(s *System, cfg Config) {
-	logger := cfg.Logger
-	if logger == nil {
-		enc := zap.NewDevelopmentEncoderConfig()
-		enc.CallerKey = ""
-		logger = zap.New(zapcore.NewCore(zapcore.NewConsoleEncoder(enc), zapcore.Lock(os.Stderr), zap.WarnLevel))
-	}
 	v.sys, v.hook = s, cfg.OnEvent
 	v.told.L = &v.mu
-	v.logger = logger.WithOptions(zap.WithClock(logClock{s})).With(zap.String("system", fields.Name(s.name)))
+	s.log, v.logger = s.loggers(cfg.Logger)
 	v.core = v.logger.Core()
 	v.limits = map[EventKind]*limit{EventDeadLetter: {}, EventOverflow: {}, EventStall: {}}
 }
-
-// logClock gives log entries the time of the system.
-type logClock struct{ s *System }
-
-func (c logClock) Now() time.Time                         { return c.s.Now() }
-func (c logClock) NewTicker(d time.Duration) *time.Ticker { return time.NewTicker(d) }
 
 // wants reports whether anybody wants to know of events of kind k. Budget: a few nanoseconds.
 func (s *System) wants(k EventKind) bool { return s.events.wants(kinds[k].level) }

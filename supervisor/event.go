@@ -51,8 +51,10 @@ func (r *report) emit() {
 		}
 	}
 	e.Fields = append(e.Fields, r.fields...)
-	if p, ok := guard.As[*actor.PanicError](r.last.Err); ok {
-		e.Stack = p.Stack
+	if r.kind == EventRestartFailed { // of other ends the event exit has had it
+		if p, ok := guard.As[*actor.PanicError](r.last.Err); ok {
+			e.Stack = p.Stack
+		}
 	}
 	r.sup.System().Emit(e)
 }

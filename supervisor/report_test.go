@@ -73,7 +73,7 @@ func TestCrashReport(t *testing.T) {
 			`"message":"supervisor_test.order","error":"panic: no such order",` +
 			`"child":"b","ancestors":["orders","top","shop"],"reason":"panic","mailbox_len":2,` +
 			`"restart_type":"transient","strategy":"rest_for_one","attempt":1,"delay_seconds":0.2,"affected":["b","c"],` +
-			`"window_restarts":1,"max_restarts":5,"window_seconds":60,"next":"restarts it and those started after it in 200ms","stack":"STACK"}`,
+			`"window_restarts":1,"max_restarts":5,"window_seconds":60,"next":"restarts it and those started after it in 200ms"}`,
 		`{"level":"warn","msg":"/shop/top/orders/c: restart","system":"shop","event":"restart","tasklet":"ID","path":"/shop/top/orders/c","kind":"receiver",` +
 			`"message":"interface {}","error":"crash",` +
 			`"child":"c","ancestors":["orders","top","shop"],"reason":"error","mailbox_len":0,` +

@@ -88,7 +88,9 @@ type Spec struct {
 	Backoff      Backoff
 	AutoShutdown AutoShutdown
 	Children     []Child // in order of start
-	// LogEvery writes the tree below the supervisor to the log from time to time; 0: never.
+	// LogEvery is how often the tree below the supervisor is written to the log, at level info; 0: never. With the real clock it is
+	// written on a goroutine of its own, and so also while a tasklet holds the scheduler; with a virtual one, in which no time goes
+	// by meanwhile, by the supervisor.
 	LogEvery time.Duration
 }
 

@@ -180,7 +180,7 @@ func (s *Supervisor) init(t *actor.Tasklet) (func(*actor.Tasklet, request) error
 		c.unwanted(ch)
 	}
 	if s.spec.LogEvery > 0 {
-		actor.SendAfter[request](t, s.spec.LogEvery, s.ref, logRequest{c})
+		c.logEvery(s.spec.LogEvery)
 	}
 	return func(_ *actor.Tasklet, r request) error { return r.do(c) }, nil
 }

@@ -1,0 +1,64 @@
+package supervisor
+
+import (
+	"context"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/gotasklet/tasklet/actor"
+	"github.com/gotasklet/tasklet/internal/guard"
+)
+
+// logEvery writes the tree every d until the supervisor's body has ended. With the real clock a goroutine does it, which goes on when
+// a tasklet holds the scheduler: then the tree is wanted most. With a virtual clock no time goes by meanwhile, and the order of
+// what happens must not depend on a goroutine: a timer does it.
+func (c *core) logEvery(d time.Duration) {
+	t := c.t
+	if !t.Log().Core().Enabled(zap.InfoLevel) {
+		t.Log().Warn("Spec.LogEvery writes nothing: the logger takes no entries at level info")
+		return
+	}
+	if t.Task().Scheduler().Virtual() {
+		actor.SendAfter[request](t, d, c.s.ref, logRequest{c})
+		return
+	}
+	gone := make(chan struct{})
+	go func() {
+		defer close(gone)
+		logTrees(t, d)
+	}()
+	t.Defer(func() { // the logger is not used any more when the supervisor has ended
+		_, _ = actor.Await(t, func(ctx context.Context) (struct{}, error) {
+			select {
+			case <-gone:
+			case <-ctx.Done():
+			}
+			return struct{}{}, nil
+		})
+	})
+}
+
+// logTrees writes the tree below t every d, on the caller's goroutine, until t's body has ended or the logger fails.
+func logTrees(t *actor.Tasklet, d time.Duration) {
+	tick := time.NewTicker(d)
+	defer tick.Stop()
+	for {
+		select {
+		case <-t.Done():
+			return
+		case <-tick.C:
+		}
+		fault := guard.Call(func() { LogTree(t.Log(), t) })
+		switch {
+		case fault == nil:
+			continue
+		case fault.Goexit:
+			t.System().Emit(actor.Event{Kind: actor.EventFailure, Tasklet: t, Err: actor.ErrGoexit})
+		default:
+			err := &actor.PanicError{Value: fault.Value, Stack: fault.Stack}
+			t.System().Emit(actor.Event{Kind: actor.EventFailure, Tasklet: t, Err: err, Stack: err.Stack})
+		}
+		return
+	}
+}
