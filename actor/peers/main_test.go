@@ -168,8 +168,8 @@ func TestParse(t *testing.T) {
 	}
 }
 
-// A whole run with fakes: the figures come out, the plot and the page are written, who is not there
-// is named.
+// A whole run with fakes: the figures come out, the plot and the page are written, and peers that
+// are missing are named.
 func TestCommand(t *testing.T) {
 	withFakes(t, "good", "half", "good")
 	dir := t.TempDir()

@@ -12,6 +12,7 @@
 -export([init/1, handle_call/3, handle_cast/2]).
 
 -define(TREE_WIDTH, 1000).
+-define(BOUND, 1024).
 
 main([Name, A, O, W, _Schedulers, _Busy]) ->
     logger:set_primary_config(level, none),
@@ -26,7 +27,7 @@ main(_) ->
     halt(2).
 
 work("ping-pong") -> fun ping_pong/2;
-work("counting") -> fun counting/2;
+work("counting") -> fun(_, O) -> fan_in(1, O) end;
 work("ring") -> fun(A, O) -> ring(A, O, 1) end;
 work("big") -> fun big/2;
 work("fork-join") -> fun fork_join/2;
@@ -57,8 +58,9 @@ timed(F) ->
     Done = F(),
     {Done, erlang:monotonic_time(nanosecond) - Begin, 0}.
 
-%% ended waits for the end of processes that were made with spawn_monitor.
-ended(Monitors) -> [receive {'DOWN', Ref, process, _, _} -> ok end || {_, Ref} <- Monitors].
+%% ended waits until as many monitored processes have ended as there are monitors. It takes them in
+%% the order in which they come: to wait for a certain one would search all the others each time.
+ended(Monitors) -> [receive {'DOWN', _, process, _, _} -> ok end || _ <- Monitors].
 
 ping_pong(_, N) ->
     Self = self(),
@@ -79,23 +81,34 @@ pong(Counted) ->
         {stop, To} -> To ! {pongs, Counted}
     end.
 
-%% count counts balls until it has counted N, and says so.
-count(To, N, N) -> To ! {counted, N};
-count(To, N, Counted) -> receive {ball, _} -> count(To, N, Counted + 1) end.
+%% Mailboxes have no bound here. One that a whole stream piles up in costs its owner twice as much,
+%% because its garbage collector goes through it; so senders wait until the counter confirms each
+%% part, and no more than ?BOUND balls are on their way, as in the bounded mailboxes of others.
+count(To, N, N) -> To ! {counted, N}, confirm();
+count(To, N, Counted) ->
+    receive
+        {ball, _} -> count(To, N, Counted + 1);
+        {confirm, From} -> From ! confirmed, count(To, N, Counted)
+    end.
 
-send(_, 0) -> ok;
-send(To, N) -> To ! {ball, N}, send(To, N - 1).
+confirm() -> receive {confirm, From} -> From ! confirmed, confirm() end.
 
-counting(_, N) ->
-    Self = self(),
-    Counter = spawn_link(fun() -> count(Self, N, 0) end),
-    Sender = spawn_link(fun() -> receive go -> send(Counter, N) end end),
-    timed(fun() -> Sender ! go, receive {counted, Done} -> Done end end).
+send(_, 0, _) -> ok;
+send(To, N, Part) ->
+    M = min(N, Part),
+    send_part(To, M),
+    To ! {confirm, self()},
+    receive confirmed -> send(To, N - M, Part) end.
+
+send_part(_, 0) -> ok;
+send_part(To, N) -> To ! {ball, N}, send_part(To, N - 1).
 
 fan_in(Actors, N) ->
     Self = self(),
     Counter = spawn_link(fun() -> count(Self, N, 0) end),
-    Senders = [spawn_link(fun() -> receive go -> send(Counter, N div Actors) end end) || _ <- lists:seq(1, Actors)],
+    Part = ?BOUND div Actors,
+    Senders = [spawn_link(fun() -> receive go -> send(Counter, N div Actors, Part) end end)
+               || _ <- lists:seq(1, Actors)],
     timed(fun() -> [S ! go || S <- Senders], receive {counted, Done} -> Done end end).
 
 %% In the ring the message carries the count, and each place the pid of the next.
