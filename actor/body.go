@@ -308,7 +308,7 @@ func (b *batching[M]) step(t *Tasklet) (bool, error) {
 	case b.wait != 0 && n < need && !box.Closed():
 		now := t.task.Scheduler().Nanotime()
 		if b.wait > 0 && b.till == 0 {
-			b.till = now + int64(b.wait)
+			b.till = t.task.Scheduler().After(b.wait)
 		}
 		if (b.wait < 0 || now < b.till) && box.Await(need) {
 			if b.wait > 0 {
@@ -379,7 +379,8 @@ func (e *every) step(t *Tasklet) (bool, error) {
 
 // AtRate is a body that calls f hz times a second. The k-th call aims at k/hz after the start, so that errors do not add up; a
 // late call is made at once, and calls that were missed by then are skipped and counted (event ticks_missed). With the
-// option [Immediate] there is also a call at the start.
+// option [Immediate] there is also a call at the start. A rate so low that the first call would come after more than 292 years
+// makes none. A rate that is not positive, infinite or NaN is misuse.
 func AtRate(hz float64, f func(*Tasklet, time.Time) error) Body {
 	mustFunc("AtRate", f != nil)
 	if !(hz > 0) || math.IsInf(hz, 0) {
@@ -393,6 +394,7 @@ type atRate struct {
 	f         func(*Tasklet, time.Time) error
 	start     int64 // ns on the clock
 	k         int64 // number of the next call
+	at        int64 // when to make it, in ns on the clock; 0: not started
 	immediate bool
 }
 
@@ -402,32 +404,52 @@ func (r *atRate) callImmediately()   { r.immediate = true }
 func (r *atRate) line() refLine      { return nil }
 func (r *atRate) source() any        { return r.f }
 func (r *atRate) kind() string       { return "rate" }
-func (r *atRate) due() int64         { return r.start + int64(float64(r.k)*1e9/r.hz) }
+
+// mostCalls is a number of calls that is never reached: more can't be told from it.
+const mostCalls = 1 << 62
+
+// due is when call k is to be made, in ns on the clock; math.MaxInt64 for never.
+func (r *atRate) due() int64 {
+	after := float64(r.k) * 1e9 / r.hz
+	if after >= math.MaxInt64 {
+		return math.MaxInt64
+	}
+	return until(r.start, int64(after))
+}
+
+// calls is how many calls were to be made up to now, that at the start aside.
+func (r *atRate) calls(now int64) int64 {
+	return int64(min(float64(now-r.start)*r.hz/1e9, mostCalls))
+}
+
 func (r *atRate) step(t *Tasklet) (bool, error) {
 	s := t.task.Scheduler()
 	now := s.Nanotime()
-	if r.k == 0 && r.start == 0 {
-		r.start = now
+	if r.at == 0 {
+		r.start, r.at = now, max(now, 1)
 		if !r.immediate {
 			r.k = 1
+			r.at = max(r.due(), 1)
 		}
 	}
-	if now < r.due() {
-		t.task.WakeAt(r.due())
+	if now < r.at {
+		t.task.WakeAt(r.at)
 		return false, nil
 	}
-	if last := int64(float64(now-r.start) * r.hz / 1e9); last > r.k {
+	if last := r.calls(now); last > r.k {
 		t.sys.emit(Event{Kind: EventTicksMissed, Tasklet: t, Fields: []zap.Field{zap.Int64("missed", last-r.k)}})
 		r.k = last
 	}
 	r.k++
+	// Of more calls than there are nanoseconds, one each is enough: or a virtual clock could not go on.
+	r.at = max(r.due(), now+1)
 	if err := r.f(t, s.Now()); err != nil {
 		if done, result := t.failed(err); done {
 			return true, result
 		}
 	}
-	if r.due() > s.Nanotime() {
-		t.task.WakeAt(r.due())
+	if r.at > s.Nanotime() {
+		t.task.WakeAt(r.at)
 	} else {
 		t.task.Wake() // a timer would not fire before the next tick
 	}

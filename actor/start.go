@@ -322,6 +322,9 @@ func StopChild(ctx context.Context, c *Tasklet, d time.Duration) error {
 	if c == nil {
 		misuse("StopChild of a nil *Tasklet")
 	}
+	if d < Infinity {
+		misuse("StopChild with %v: negative", d)
+	}
 	by, limit := scheduler.Caller(ctx, "StopChild")
 	if d == 0 {
 		d = c.shutdown()

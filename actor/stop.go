@@ -1,6 +1,7 @@
 package actor
 
 import (
+	"math"
 	"time"
 
 	"github.com/gotasklet/tasklet/scheduler"
@@ -95,7 +96,7 @@ func (t *Tasklet) stopTogether(limit time.Duration) {
 		case BrutalKill:
 			st.deadline = now + int64(hardTime)
 		default:
-			st.deadline = now + int64(st.limit)
+			st.deadline = until(now, int64(st.limit))
 		}
 	} else if now >= st.deadline {
 		for _, c := range t.Children() {
@@ -225,8 +226,18 @@ func (s *stopState) check(now int64) bool {
 		s.harden(now)
 		left = int64(s.limit)
 	}
-	s.deadline = now + left
+	if s.deadline = until(now, left); s.deadline == math.MaxInt64 {
+		s.deadline = 0
+	}
 	return false
+}
+
+// until is the time d after now, all in ns; math.MaxInt64, which stands for never, if it is later than time lasts.
+func until(now, d int64) int64 {
+	if d > math.MaxInt64-now {
+		return math.MaxInt64
+	}
+	return now + d
 }
 
 // detach gives t up: it is taken out of the tree with all that is below it, so that its parent can go on. On the parent's scheduler.

@@ -2,7 +2,6 @@ package scheduler
 
 import (
 	"context"
-	"math"
 	"math/rand/v2"
 	"runtime"
 	"sync/atomic"
@@ -11,7 +10,8 @@ import (
 
 // Config is for New. The zero value works.
 type Config struct {
-	// Clock is the time that sleeps and timeouts go by; nil: a real one of its own.
+	// Clock is the time that sleeps and timeouts go by; nil: a real one of its own. A virtual one may not be that of another
+	// scheduler, unless the two are of one Team.
 	Clock Clock
 	// Seed, if not 0, lets a generator with this seed draw the order among ready tasks, which is first come first served
 	// otherwise. With a virtual clock the same seed gives the same run.
@@ -172,8 +172,13 @@ func New(cfg Config) *Scheduler {
 	if s.clock == nil {
 		s.clock = RealClock()
 	}
+	var user any = s
 	if s.team != nil {
 		s.team.join(s)
+		user = s.team
+	}
+	if !s.clock.claim(user) {
+		misuse("a VirtualClock that belongs to another system or scheduler, which has not ended: its time would jump for both")
 	}
 	if cfg.Seed != 0 {
 		s.draw = rand.New(rand.NewPCG(cfg.Seed, 0))
@@ -211,6 +216,7 @@ func (s *Scheduler) Run() error {
 	s.watch.start()
 	s.switchTo(s.driver, s.freeWorker())
 	s.unwind()
+	s.clock.release()
 	s.watch.stop()
 	giveBack(s.number.Swap(0))
 	s.do(s.endings)
@@ -581,7 +587,7 @@ func (s *Scheduler) idle() {
 	if s.clock.virtual() && s.wheel.n > 0 && s.outside == 0 {
 		at := s.origin + s.wheel.deadline()*tickNS
 		if h := s.hooks.Late; h != nil {
-			at += int64(h())
+			at = max(at, min(addNS(at, int64(h())), forever)) // a fault may not bring the end of time
 		}
 		s.clock.jump(at)
 		s.expire()
@@ -683,7 +689,7 @@ func (s *Scheduler) startTimer(t *Timer, ns int64) {
 		// Nothing was advanced while the wheel was empty: without this a near deadline would land on a far level.
 		s.wheel.advance((s.now - s.origin) / tickNS)
 	}
-	s.wheel.start(t, min(ns-s.origin-1, forever)/tickNS+1)
+	s.wheel.start(t, min(max(ns, 0)-s.origin-1, forever)/tickNS+1)
 }
 
 func (s *Scheduler) stopTimer(t *Timer) {
@@ -726,14 +732,10 @@ func (s *Scheduler) timeAt(ns int64) time.Time {
 
 // after is the time d from now, at least 1 so that it is not "never", and at most the largest number.
 func (s *Scheduler) after(d time.Duration) int64 {
-	now := s.clock.since()
-	if int64(d) > math.MaxInt64-now {
-		return math.MaxInt64
-	}
-	return max(now+int64(d), 1)
+	return max(addNS(s.clock.since(), int64(d)), 1)
 }
 
-// After is the time d from now on the clock, as Wait.Until and WakeAt take it.
+// After is the time d from now on the clock, as Wait.Until and WakeAt take it: math.MaxInt64 if the sum would be larger.
 func (s *Scheduler) After(d time.Duration) int64 { return s.after(d) }
 
 // Current is the task that has control, nil between two. On the scheduler only.

@@ -3,6 +3,7 @@ package scheduler
 import (
 	"context"
 	"fmt"
+	"math"
 	"runtime"
 	"strings"
 	"sync/atomic"
@@ -163,13 +164,16 @@ func (t *Task) Finish() {
 func (t *Task) OwnsStack() bool { return t.co != nil }
 
 // WakeAt wakes t at ns on the scheduler's clock: how a stackless task sleeps. A second call replaces the first. It does not end
-// a wait: if t is parked by then, it is called again after it has returned. On t's scheduler, while t is not parked.
+// a wait: if t is parked by then, it is called again after it has returned. math.MaxInt64 is never, so that a task with nothing
+// else to wait for is one for which nothing can happen. On t's scheduler, while t is not parked.
 func (t *Task) WakeAt(ns int64) {
 	if t.co != nil {
 		bug("WakeAt of a parked task")
 	}
 	t.s.stopTimer(&t.timer)
-	t.s.startTimer(&t.timer, ns)
+	if ns < math.MaxInt64 {
+		t.s.startTimer(&t.timer, ns)
+	}
 }
 
 // WakeStop takes back WakeAt. On t's scheduler.

@@ -6,10 +6,14 @@ import (
 	"time"
 )
 
-// delay is how long the restart of a child waits that was put off n times in a row before; r is between 0 and 1.
+// delay is how long the restart of a child waits that was put off n times in a row before; r is between 0 and 1. It is never
+// longer than Max.
 func (b Backoff) delay(n int, r float64) time.Duration {
-	d := min(float64(b.Min)*math.Pow(b.Factor, float64(n)), float64(b.Max))
-	return time.Duration(d * (1 - b.Jitter*r))
+	d := min(float64(b.Min)*math.Pow(b.Factor, float64(n)), float64(b.Max)) * (1 - b.Jitter*r)
+	if d >= float64(b.Max) { // which may have been rounded up to what is no time.Duration
+		return b.Max
+	}
+	return time.Duration(d)
 }
 
 // delay is the backoff before the restart of ch that is due now; 0: none.
@@ -18,14 +22,25 @@ func (c *core) delay(ch *child) time.Duration {
 	if b.Min == 0 {
 		return 0
 	}
-	now := c.now()
-	if now.Sub(ch.delayedAt) > b.ResetAfter {
-		ch.delays = 0
-	}
 	d := b.delay(ch.delays, c.draw())
 	ch.delays++
-	ch.delayedAt = now.Add(d)
 	return d
+}
+
+// wasUp is called when an incarnation of ch is over: one that was up for long enough ends the row of failures. What a start takes
+// does not count, whether it fails or not.
+func (c *core) wasUp(ch *child) {
+	b := c.s.spec.Backoff
+	if ch.delays == 0 || ch.run == nil {
+		return
+	}
+	till := ch.run.endedAt
+	if till.IsZero() {
+		till = c.now()
+	}
+	if till.Sub(ch.upAt) >= b.ResetAfter {
+		ch.delays = 0
+	}
 }
 
 // draw gives a number from 0 to 1: from the system's seed if it has one, so that a run can be repeated.

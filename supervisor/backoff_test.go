@@ -2,6 +2,8 @@ package supervisor_test
 
 import (
 	"fmt"
+	"math"
+	"strings"
 	"testing"
 	"time"
 
@@ -53,12 +55,6 @@ func fieldDuration(e actor.Event, key string) time.Duration {
 
 // Rule 36: Min after the first failure, Factor times as long after each further one, at most Max; after ResetAfter of quiet Min again.
 func TestBackoff(t *testing.T) {
-	seconds := func(ns ...float64) (ds []time.Duration) {
-		for _, n := range ns {
-			ds = append(ds, time.Duration(n*float64(time.Second)))
-		}
-		return ds
-	}
 	b := supervisor.Backoff{Min: time.Second, Max: 10 * time.Second}
 	require.Equal(t, seconds(1, 2, 4, 8, 10, 10), delays(t, 0, b, 6, time.Millisecond))
 	require.Equal(t, seconds(1, 1, 1), delays(t, 0, b, 3, 21*time.Second), "quiet for twice Max: the default")
@@ -182,5 +178,143 @@ func TestStopDuringBackoffLeavesNoTimer(t *testing.T) {
 		before := handled()
 		t0.Sleep(time.Hour)
 		require.Equal(t, before, handled())
+	})
+}
+
+// starts gives when the tasklets of a child are started, each of which fails after up, in the first d. Its start takes dial, and
+// fails but for the first time if fails is set.
+func starts(t *testing.T, spec supervisor.Spec, d, up, dial time.Duration, fails bool) (at []time.Duration) {
+	t.Helper()
+	run(t, func(t0 *actor.Tasklet) {
+		begin, ref := t0.System().Now(), actor.NewRef[int]()
+		t0.Sleep(time.Hour) // so that a sum with the time of day is out of range, too
+		init := func(t *actor.Tasklet) (func(*actor.Tasklet, int) error, error) {
+			at = append(at, t.System().Now().Sub(begin)-time.Hour)
+			if len(at) > 1 {
+				t.Sleep(dial)
+				if fails {
+					return nil, errCrash
+				}
+			}
+			actor.SendAfter(t, up, ref, 1)
+			return func(*actor.Tasklet, int) error { return errCrash }, nil
+		}
+		spec.Children = []supervisor.Child{{ID: "a", Body: actor.HandleInit(ref, init)}}
+		start(t0, spec)
+		t0.Sleep(d)
+	})
+	return at
+}
+
+func seconds(ns ...float64) (ds []time.Duration) {
+	for _, n := range ns {
+		ds = append(ds, time.Duration(math.Round(n*1e9)))
+	}
+	return ds
+}
+
+// A backoff begins anew when the child was up for ResetAfter. What a start takes is no time in which it was up, whether the start
+// fails or not, nor is the delay itself.
+func TestBackoffResetsByTimeUp(t *testing.T) {
+	spec := supervisor.Spec{Intensity: supervisor.Unlimited, Backoff: supervisor.Backoff{Min: time.Second, Max: 8 * time.Second}} // reset after 16 s
+	const ms = time.Millisecond
+	for _, c := range []struct {
+		name     string
+		up, dial time.Duration
+		fails    bool
+		want     []time.Duration
+	}{
+		{"starts fail slowly", 0, 20 * time.Second, true, seconds(0, 1, 23, 47, 75, 103)},
+		{"starts succeed slowly", 0, 20 * time.Second, false, seconds(0, 1, 23, 47, 75, 103)},
+		{"up for too short", 16*time.Second - ms, 0, false, seconds(0, 16.999, 34.998, 54.997, 78.996, 102.995)},
+		{"up for long enough", 16 * time.Second, 0, false, seconds(0, 17, 34, 51, 68, 85, 102)},
+		{"up for long enough after slow starts", 16 * time.Second, 10 * time.Second, false, seconds(0, 17, 44, 71, 98)},
+	} {
+		require.Equal(t, c.want, starts(t, spec, 110*time.Second, c.up, c.dial, c.fails), c.name)
+	}
+}
+
+// How long a child was up is known also when its supervisor is busy when it ends: with the start of another child, for a minute.
+func TestBackoffOfAChildThatEndsWhileItsSupervisorIsBusy(t *testing.T) {
+	run(t, func(t0 *actor.Tasklet) {
+		f := newFamily()
+		slow := supervisor.Child{ID: "slow", Body: actor.HandleInit(actor.NewRef[int](), func(t *actor.Tasklet) (func(*actor.Tasklet, int) error, error) {
+			t.Sleep(time.Minute)
+			return func(*actor.Tasklet, int) error { return nil }, nil
+		})}
+		s := start(t0, supervisor.Spec{
+			Intensity: supervisor.Unlimited, Backoff: supervisor.Backoff{Min: time.Second, Max: 8 * time.Second},
+			Children: f.children("a"),
+		})
+		f.send(t0, "a", errCrash)
+		t0.Sleep(time.Second)
+		actor.Go(t0, func(t *actor.Tasklet) error { _, err := s.StartChild(t, slow); return err })
+		settle(t0)
+		f.send(t0, "a", errCrash) // it was up for some milliseconds, and the supervisor hears of it a minute later
+		f.took()
+		t0.Sleep(61 * time.Second)
+		require.Empty(t, f.took(), "the second delay is of two seconds")
+		t0.Sleep(time.Second)
+		require.Equal(t, "start a", f.took())
+	})
+}
+
+// The longest times there are: nothing overflows, now or with the time of day added.
+func TestBackoffOfTheLongestTimes(t *testing.T) {
+	const most = time.Duration(math.MaxInt64)
+	for _, c := range []struct {
+		b    supervisor.Backoff
+		want []time.Duration
+	}{
+		{supervisor.Backoff{Min: time.Second, Max: most}, seconds(0, 1, 3, 7, 15)},
+		{supervisor.Backoff{Min: time.Second, Max: most / 2}, seconds(0, 1, 3, 7, 15)},
+		{supervisor.Backoff{Min: time.Second, Max: 4 * time.Second, ResetAfter: most}, seconds(0, 1, 3, 7, 11, 15, 19)},
+		{supervisor.Backoff{Min: most, Max: most}, seconds(0)},
+		{supervisor.Backoff{Min: most}, seconds(0)},
+		{supervisor.Backoff{Min: most, Jitter: 1e-300}, seconds(0)},
+		{supervisor.Backoff{Min: time.Second, Max: most, Factor: 1e300}, seconds(0, 1)},
+		{supervisor.Backoff{Min: time.Second, Max: most, Factor: math.Inf(1)}, seconds(0, 1)},
+	} {
+		spec := supervisor.Spec{Intensity: supervisor.Unlimited, Backoff: c.b}
+		require.Equal(t, c.want, starts(t, spec, 20*time.Second, 0, 0, false), "%+v", c.b)
+	}
+}
+
+// With Unlimited a supervisor never gives up, and keeps no account of what was: also its tree and its reports have no window.
+func TestUnlimited(t *testing.T) {
+	var seen events
+	runWith(t, seen.config(supervisor.EventRestart), func(t0 *actor.Tasklet) {
+		n := 0
+		s := start(t0, supervisor.Spec{Name: "s", Intensity: supervisor.Unlimited, Period: math.MaxInt64, Children: []supervisor.Child{
+			{ID: "a", Body: actor.Func(func(t *actor.Tasklet) error {
+				if n++; n > 10_000 {
+					t.Sleep(time.Hour)
+				}
+				return errCrash
+			})},
+		}})
+		t0.Sleep(time.Second)
+		require.Equal(t, "a running", states(t0, s))
+		var text strings.Builder
+		require.NoError(t, supervisor.Format(&text, s.Tasklet()))
+		require.Contains(t, text.String(), "restarts 10000 unlimited")
+		require.Equal(t, supervisor.Unlimited, supervisor.Snapshot(s.Tasklet())[0].Supervisor.Max)
+		require.NoError(t, s.Check())
+	})
+	require.Len(t, seen.all, 10_000)
+	for _, f := range seen.all[0].Fields {
+		require.NotContains(t, []string{"window", "window_restarts", "max_restarts"}, f.Key)
+	}
+}
+
+// The default Intensity with a Backoff: the second failure within Period ends the supervisor, as the comment on the field says.
+func TestBackoffWithTheDefaultIntensity(t *testing.T) {
+	run(t, func(t0 *actor.Tasklet) {
+		f := newFamily()
+		s := start(t0, supervisor.Spec{Backoff: supervisor.Backoff{Min: time.Second}, Children: f.children("a")})
+		f.send(t0, "a", errCrash)
+		t0.Sleep(time.Second)
+		f.send(t0, "a", errCrash)
+		require.ErrorIs(t, s.Tasklet().Join(t0), supervisor.ErrIntensity)
 	})
 }

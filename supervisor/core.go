@@ -28,8 +28,8 @@ type child struct {
 	held           bool   // stopped for a restart of the group, and not yet started: senders to its ref wait
 	again          *again // how the restart goes on; nil unless state is Restarting
 	timer          *actor.Timer
-	delays         int // restarts that were put off in a row, for the backoff
-	delayedAt      time.Time
+	delays         int       // restarts that were put off in a row, for the backoff
+	upAt           time.Time // when its last start was done; not set without a backoff
 }
 
 // core is a supervisor at work: one incarnation. Owned by its tasklet.
@@ -139,6 +139,8 @@ func (c *core) set(ch *child, state State, task *actor.Tasklet) {
 	if state != Running {
 		ch.run = nil
 		c.down(ch)
+	} else if c.s.spec.Backoff.Min > 0 {
+		ch.upAt = c.now()
 	}
 	ch.again = nil
 	if ch.timer != nil {
@@ -296,6 +298,7 @@ func (c *core) stop(ch *child) {
 	if ch.state == Stopped {
 		return
 	}
+	c.wasUp(ch)
 	ch.run = nil // its end is no news
 	if ch.task != nil {
 		_ = actor.StopChild(c.t, ch.task, 0) // who does not stop in time is reported there, and left behind

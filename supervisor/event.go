@@ -73,14 +73,16 @@ func (c *core) report(kind actor.EventKind, ch *child, err error) *report {
 	return r
 }
 
-// inWindow says how many restarts of how many there were, and what comes next.
+// inWindow says how many restarts of how many there were, unless any number is allowed, and what comes next.
 func (r *report) inWindow(w *window, now time.Time, next string) {
-	r.fields = append(r.fields,
-		zap.Int("window_restarts", w.count(now)),
-		zap.Int("max_restarts", w.intensity),
-		zap.Duration("window", w.period),
-		zap.String("next", next),
-	)
+	if w.intensity != Unlimited {
+		r.fields = append(r.fields,
+			zap.Int("window_restarts", w.count(now)),
+			zap.Int("max_restarts", w.intensity),
+			zap.Duration("window", w.period),
+		)
+	}
+	r.fields = append(r.fields, zap.String("next", next))
 }
 
 // reportRestart is the crash report.

@@ -239,7 +239,11 @@ func (l *layout) describe(t *textRow, r Row) {
 		if s.Restarts > 0 {
 			rank = 0
 		}
-		add(rank, piece{pre: fmt.Sprintf("restarts %d/%d in %s", s.Restarts, s.Max, period(s.Period))})
+		if s.Max == Unlimited {
+			add(rank, piece{pre: fmt.Sprintf("restarts %d unlimited", s.Total)})
+		} else {
+			add(rank, piece{pre: fmt.Sprintf("restarts %d/%d in %s", s.Restarts, s.Max, period(s.Period))})
+		}
 	} else {
 		t.state = state
 	}

@@ -18,7 +18,7 @@ type PoolSpec[A any] struct {
 	// not be unique; it names the child's tasklet, "" for a derived name. Shutdown counts for Pool.Stop only. Significant
 	// and Body rules are as for Spec.
 	Child     func(A) Child
-	Intensity int           // as in Spec
+	Intensity int           // as in Spec, with NoRestart and Unlimited
 	Period    time.Duration // as in Spec
 	// Shutdown is how long all children together have to end when the pool is stopped; see actor.Shutdown. 0: 5 s.
 	Shutdown time.Duration

@@ -2,6 +2,7 @@ package supervisor
 
 import (
 	"context"
+	"time"
 
 	"github.com/gotasklet/tasklet/actor"
 )
@@ -34,9 +35,10 @@ type (
 
 // run is one incarnation of a child, and the request that tells of its end.
 type run struct {
-	c    *core
-	ch   *child
-	exit actor.Exit
+	c       *core
+	ch      *child
+	exit    actor.Exit
+	endedAt time.Time // when it ended by itself; not set without a backoff
 }
 
 // again is the request to go on with a restart: one that waited for its backoff, or whose start failed. It goes through the
@@ -138,6 +140,9 @@ func (r *run) ended(e actor.Exit) {
 	}
 	r.c.down(r.ch)
 	r.exit = e
+	if r.c.s.spec.Backoff.Min > 0 {
+		r.endedAt = r.c.now()
+	}
 	_ = r.c.s.ref.TrySend(context.Background(), r) // a supervisor that has ended does not care
 }
 
@@ -145,6 +150,7 @@ func (r *run) do(c *core) error {
 	if r.c != c || r.ch.run != r {
 		return nil // a child of an earlier incarnation of the supervisor; or stopped or restarted otherwise meanwhile
 	}
+	c.wasUp(r.ch)
 	c.set(r.ch, Stopped, nil)
 	return c.childEnded(r.ch, r.exit)
 }

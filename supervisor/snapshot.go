@@ -47,8 +47,8 @@ type SupervisorRow struct {
 	Strategy string // "" for a pool
 	Up       time.Duration
 	Children int           // with those that are stopped
-	Restarts int           // within the last Period
-	Max      int           // allowed within Period
+	Restarts int           // within the last Period; 0 if Max is Unlimited
+	Max      int           // allowed within Period; Unlimited: any number
 	Period   time.Duration // of the window
 	Total    int           // restarts since the start
 }

@@ -2,6 +2,7 @@ package supervisor
 
 import (
 	"fmt"
+	"math"
 	"slices"
 	"strings"
 	"time"
@@ -61,8 +62,11 @@ func (a AutoShutdown) String() string {
 	return [...]string{"never", "any_significant", "all_significant"}[a]
 }
 
-// NoRestart as Spec.Intensity allows no restart at all.
-const NoRestart = -1
+// Special values for Spec.Intensity, besides numbers.
+const (
+	NoRestart = -1          // no restart at all
+	Unlimited = math.MaxInt // any number: the supervisor never gives up. To be used with a Backoff
+)
 
 // Special values for Child.Shutdown, besides times.
 const (
@@ -80,11 +84,14 @@ type Spec struct {
 	Name     string // of its tasklet; "" for one derived, "supervisor#n"
 	Strategy Strategy
 	// Intensity is how many restarts are allowed within Period: at one more the supervisor gives up. 0 is the default, 1;
-	// NoRestart is none.
+	// NoRestart is none; with Unlimited the supervisor never gives up.
 	Intensity int
-	// Period is the window for Intensity; 0 is the default, 5 s. A restart that is exactly Period old still counts.
+	// Period is the window for Intensity; 0 is the default, 5 s. A restart that is exactly Period old still counts. Only
+	// restarts within one Period add up, as in OTP: a child whose stop takes longer than Period defeats Intensity.
 	Period time.Duration
-	// Backoff delays restarts; the zero Backoff does not.
+	// Backoff delays restarts; the zero Backoff does not. Each delayed restart counts for Intensity as well: with the default
+	// Intensity the supervisor gives up at the second failure within Period. So choose an Intensity that is larger than
+	// the number of restarts with delays that Period has room for; or Unlimited, to go on trying for ever.
 	Backoff      Backoff
 	AutoShutdown AutoShutdown
 	Children     []Child // in order of start
@@ -113,11 +120,13 @@ type Child struct {
 }
 
 // Backoff is how long restarts wait: Min after the first failure, Factor times as long after each further one, at most Max; the
-// actual delay is drawn from the last Jitter part of it. After ResetAfter without a failure it begins at Min again. The zero
-// Backoff restarts at once.
+// actual delay is drawn from the last Jitter part of it. When a child has been up for ResetAfter, its next failure is a first
+// one again. A child is up from the end of its start (of its init, if it has one) to its end. The zero Backoff restarts at once.
+//
+// It does not change what Spec.Intensity allows, which is 1 restart in 5 s by default.
 type Backoff struct {
-	Min, Max   time.Duration // Max 0: 30 s
-	Factor     float64       // 0: 2
+	Min, Max   time.Duration // Max 0: 30 s, or Min if that is longer. math.MaxInt64: no limit
+	Factor     float64       // at least 1; 0: 2
 	Jitter     float64       // 0 to 1; 0: none
 	ResetAfter time.Duration // 0: twice Max
 }
@@ -266,7 +275,7 @@ func (b Backoff) filled() Backoff {
 		b.Factor = 2
 	}
 	if b.ResetAfter == 0 {
-		b.ResetAfter = 2 * b.Max
+		b.ResetAfter = b.Max + min(b.Max, math.MaxInt64-b.Max)
 	}
 	return b
 }

@@ -207,9 +207,11 @@ func (r *Row) MarshalLogObject(enc zapcore.ObjectEncoder) error {
 		}
 		enc.AddInt("children", s.Children)
 		duration("up", s.Up)
-		enc.AddInt("window_restarts", s.Restarts)
-		enc.AddInt("max_restarts", s.Max)
-		enc.AddDuration("window", s.Period)
+		if s.Max != Unlimited {
+			enc.AddInt("window_restarts", s.Restarts)
+			enc.AddInt("max_restarts", s.Max)
+			enc.AddDuration("window", s.Period)
+		}
 		enc.AddInt("total_restarts", s.Total)
 	}
 	if r.Restarts > 0 {

@@ -5,13 +5,16 @@ import "time"
 // window counts the restarts within the last period, as supervisor:add_restart of OTP does: "if more than Intensity restarts
 // occur within Period". One for each supervisor. A restart that is exactly period old still counts.
 type window struct {
-	intensity int
+	intensity int // Unlimited: nothing is counted
 	period    time.Duration
 	times     []time.Time // of the last restarts, oldest first; at most intensity+1
 }
 
 // add counts a restart at now, and reports whether it is allowed.
 func (w *window) add(now time.Time) bool {
+	if w.intensity == Unlimited {
+		return true
+	}
 	w.times = append(w.times[w.old(now):], now)
 	return len(w.times) <= w.intensity
 }
