@@ -429,7 +429,7 @@ func (r *atRate) step(t *Tasklet) (bool, error) {
 		r.start, r.at = now, max(now, 1)
 		if !r.immediate {
 			r.k = 1
-			r.at = max(r.due(), 1)
+			r.at = max(r.due(), now+1)
 		}
 	}
 	if now < r.at {

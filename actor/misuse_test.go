@@ -136,6 +136,7 @@ var misuses = []struct {
 	{"actor: Go with OnScheduler(1): the system has 1, counted from 0", func(me *actor.Tasklet) {
 		actor.Go(me, func(*actor.Tasklet) error { return nil }, actor.OnScheduler(1))
 	}},
+	{"actor: StopChild with -3ns: negative", func(t *actor.Tasklet) { _ = actor.StopChild(t, t, -3) }},
 	{"actor: Shutdown(-3ns): negative", func(*actor.Tasklet) { actor.Shutdown(-3) }},
 	{"actor: StopTogether(-3ns): negative", func(*actor.Tasklet) { actor.StopTogether(-3) }},
 	{"actor: Retry(-1): negative", func(*actor.Tasklet) { actor.Retry(-1) }},

@@ -38,3 +38,27 @@ func TestVirtualClockHasOneUser(t *testing.T) {
 	New(Config{Clock: shared})
 	New(Config{Clock: shared})
 }
+
+// A virtual clock begins at any time, and waits are exact there.
+func TestVirtualClocksOfAnyStart(t *testing.T) {
+	for _, start := range []time.Time{
+		{}, time.Unix(0, 0), time.Unix(-1<<40, 0), time.Unix(1<<40, 0), time.Now(), time.Date(9999, 12, 31, 0, 0, 0, 0, time.UTC),
+	} {
+		clock := NewVirtualClock(start)
+		s := New(Config{Clock: clock})
+		var took time.Duration
+		spawn(s, 1, func(t *Task) {
+			before := clock.Now()
+			ctx, cancel := WithDeadline(t, before.Add(time.Hour))
+			defer cancel()
+			var never Event
+			if err := never.Wait(ctx); err != ErrTimeout {
+				fail(s, "the wait ends with %v", err)
+			}
+			took = clock.Now().Sub(before)
+			s.Stop()
+		})
+		mustEnd(t, s)
+		require.Equal(t, time.Hour, took, "%v", start)
+	}
+}

@@ -14,6 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/gotasklet/tasklet/actor"
+	"github.com/gotasklet/tasklet/mailbox"
 	"github.com/gotasklet/tasklet/supervisor"
 )
 
@@ -150,7 +151,7 @@ func result(err error) string {
 		return "already_present"
 	case errors.As(err, &start):
 		return "start_error"
-	case errors.As(err, &join):
+	case errors.As(err, &join), errors.Is(err, mailbox.ErrClosed):
 		return "supervisor_ended"
 	}
 	return err.Error()

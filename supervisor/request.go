@@ -156,14 +156,25 @@ func (r *run) do(c *core) error {
 }
 
 func (r *again) do(c *core) error {
-	switch {
-	case r.c != c || r.ch.again != r:
-		return nil // of an earlier incarnation of the supervisor; or stopped or restarted otherwise meanwhile
-	case r.counted:
-		c.perform(r.ch)
+	if r.c != c {
+		return nil // of an earlier incarnation of the supervisor
+	}
+	if r.counted {
+		if r.ch.again == r { // else it was stopped or restarted otherwise meanwhile
+			c.perform(r.ch)
+		}
 		return nil
 	}
-	return c.restart(r.ch, c.now())
+	// As in OTP, it is for the child with this ID, if that waits for another try: also for one whose start has failed again since
+	// r was sent, and which has sent a request of its own.
+	ch := r.ch
+	if c.s.pool == nil {
+		ch = c.byID[ch.spec.ID]
+	}
+	if ch == nil || ch.again == nil || ch.again.counted {
+		return nil // it was stopped or restarted otherwise meanwhile, or waits for its backoff
+	}
+	return c.restart(ch, c.now())
 }
 
 // answer answers a request; a caller that has gone away is no reason to fail.
