@@ -25,9 +25,11 @@ func TestVirtualClockHasOneUser(t *testing.T) {
 	a, b := New(Config{Clock: clock, Team: team}), New(Config{Clock: clock, Team: team})
 	require.PanicsWithValue(t, refused, func() { New(Config{Clock: clock}) })
 	require.PanicsWithValue(t, refused, func() { New(Config{Clock: clock, Team: new(Team)}) })
-	end(a)
-	require.PanicsWithValue(t, refused, func() { New(Config{Clock: clock}) }, "b has not ended")
+	a.Stop()
+	ended := make(chan error)
+	go func() { ended <- a.Run() }()
 	end(b)
+	require.NoError(t, <-ended)
 	end(New(Config{Clock: clock}))
 
 	for range 2 {
