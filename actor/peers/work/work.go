@@ -135,7 +135,7 @@ var Workloads = []Workload{
 	{
 		Name: "chain", Title: "start a tree in which each has one child, and stop it", Per: "actor", Unit: Nanoseconds,
 		Peers: []string{"tasklets", "channels", "erlang"},
-		Bound: "memory: the cost of a level is the start and the stop of one tasklet, and a deep tree is bigger than the caches",
+		Bound: "allocation and the collector: each level is a tasklet of its own, and a deep tree is bigger than the caches",
 		Sizes: []Size{
 			{"10 deep", Params{Actors: 10, Operations: 100_000, Step: 10}},
 			{"1,000 deep", Params{Actors: 1000, Operations: 100_000, Step: 1000}},
@@ -145,7 +145,7 @@ var Workloads = []Workload{
 	{
 		Name: "many", Title: "256 messages wander among 64 receivers, without work", Per: "message", Unit: Nanoseconds,
 		Peers: []string{"tasklets"},
-		Bound: "the lock of each scheduler's door, and its wake-ups: without work there is nothing to share out",
+		Bound: "a lock for each message to another scheduler, a wake-up for each batch, and no work to share out",
 		Sizes: schedulers(Params{Actors: 64, Operations: 1_024_000, Step: 256}),
 	},
 	{
