@@ -346,7 +346,8 @@ func (t *Task) Yield() {
 	t.suspend(Wait{Kind: InYield})
 }
 
-// Sleep parks t for d; d <= 0 is Yield. Never shorter than d; at most one tick (1 ms) longer, if the scheduler is free.
+// Sleep parks t for d; d <= 0 is Yield. Never shorter than d; at most one tick (1 ms) longer, if the scheduler is free. Those
+// that sleep until the same tick go on in the order in which they began, also if their exact times are in another.
 func (t *Task) Sleep(d time.Duration) {
 	if d <= 0 {
 		t.Yield()

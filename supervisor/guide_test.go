@@ -234,6 +234,26 @@ func Example_giveUp() {
 	// 12 starts: true /app/supervisor#1: supervisor: too many restarts
 }
 
+func Example_autoShutdown() {
+	demo(func(t *actor.Tasklet) {
+		work := func(d time.Duration) actor.Body {
+			return actor.Func(func(t *actor.Tasklet) error { t.Sleep(d); return nil })
+		}
+		start := t.System().Now()
+		batch, _ := supervisor.Start(t, supervisor.Spec{
+			AutoShutdown: supervisor.AllSignificant,
+			Children: []supervisor.Child{
+				{ID: "helper", Body: work(time.Hour)},
+				{ID: "part1", Body: work(time.Second), Restart: supervisor.Transient, Significant: true},
+				{ID: "part2", Body: work(3 * time.Second), Restart: supervisor.Transient, Significant: true},
+			},
+		})
+		fmt.Println(batch.Tasklet().Join(t), "after", t.System().Now().Sub(start))
+	})
+	// Output:
+	// <nil> after 3s
+}
+
 func Example_call() {
 	demo(func(t *actor.Tasklet) {
 		type question struct {
