@@ -1,0 +1,68 @@
+package mailbox_test
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"testing/synctest"
+
+	"github.com/gotasklet/tasklet/mailbox"
+	"github.com/gotasklet/tasklet/scheduler"
+)
+
+// opener is a task that opens a mailbox and never reads it.
+type opener struct{ box *mailbox.Mailbox[int] }
+
+func (o *opener) Run(t *scheduler.Task) { o.box.Open(t) }
+
+// A send that waits for room, from a goroutine or from a task of a scheduler that is no kin, ends when the scheduler of the mailbox
+// was given up; also if the mailbox had none when the wait began.
+func TestSendWhenGone(t *testing.T) {
+	for _, early := range []bool{true, false} {
+		synctest.Test(t, func(t *testing.T) {
+			home, other := scheduler.New(scheduler.Config{}), scheduler.New(scheduler.Config{})
+			box := mailbox.New[int](mailbox.Config{Cap: 1})
+			for box.TrySend(context.Background(), 1) == nil {
+			}
+			errs := make(chan error, 2)
+			send := func() {
+				go func() { errs <- box.Send(context.Background(), 2) }()
+				synctest.Wait()
+			}
+			if early {
+				send()
+			}
+			go func() { _ = home.Run() }()
+			reader := new(scheduler.Task)
+			reader.Init(home, 1, &opener{box})
+			home.InjectFunc(reader.Wake)
+			synctest.Wait()
+			if !early {
+				send()
+			}
+			go func() { _ = other.Run() }()
+			sender := new(scheduler.Task)
+			sender.Init(other, 1, runFunc(func(t *scheduler.Task) {
+				errs <- box.Send(t, 3)
+				t.Finish()
+			}))
+			other.InjectFunc(sender.Wake)
+			synctest.Wait()
+			if len(errs) > 0 {
+				t.Fatal(<-errs, "before")
+			}
+			home.GiveUp()
+			for range 2 {
+				if err := <-errs; !errors.Is(err, mailbox.ErrClosed) {
+					t.Error(err)
+				}
+			}
+			home.Stop()
+			other.Stop()
+		})
+	}
+}
+
+type runFunc func(*scheduler.Task)
+
+func (f runFunc) Run(t *scheduler.Task) { f(t) }
