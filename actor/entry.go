@@ -5,6 +5,7 @@ import (
 	"go.uber.org/zap/zapcore"
 
 	"github.com/gotasklet/tasklet/internal/fields"
+	"github.com/gotasklet/tasklet/internal/guard"
 	"github.com/gotasklet/tasklet/internal/text"
 )
 
@@ -124,11 +125,34 @@ func message(e *Event) string {
 		return "system started"
 	case EventSystemStop:
 		return "system stopped"
+	case EventHookPanic, EventLogPanic, EventHookStall, EventLogStall:
+		return sinkMessage(e)
+	case EventEventsDropped:
+		return "events were not told"
 	}
 	if who == "" {
 		return e.Kind.String()
 	}
 	return who + ": " + e.Kind.String()
+}
+
+// sinkMessage is message for what a sink did.
+func sinkMessage(e *Event) string {
+	who := "Config.OnEvent"
+	if e.Kind == EventLogPanic || e.Kind == EventLogStall {
+		who = "Config.Logger"
+	}
+	if e.Kind == EventHookStall || e.Kind == EventLogStall {
+		return who + " does not return and is passed over until it does"
+	}
+	p, _ := e.Err.(*PanicError)
+	if p == nil {
+		return who + " called runtime.Goexit and is not called any more"
+	}
+	if _, refused := p.Value.(guard.Refusal); refused {
+		return who + " wanted to park a tasklet, which it may not"
+	}
+	return who + " panicked and is not called any more"
 }
 
 // kindName is the kind of t for trees and logs: a label if there is one, else that of its body.

@@ -50,6 +50,11 @@ const (
 	EventTicksMissed                        // AtRate skipped calls; field missed
 	EventSystemStart
 	EventSystemStop
+	EventHookPanic     // Config.OnEvent panicked, ended its goroutine or wanted to park a tasklet
+	EventHookStall     // Config.OnEvent does not return
+	EventLogPanic      // Config.Logger panicked or ended its goroutine
+	EventLogStall      // Config.Logger does not return
+	EventEventsDropped // events were not told; field reason
 	// EventUser and all above are for other packages: see System.Emit and RegisterEvent.
 	EventUser EventKind = 64
 )
@@ -80,6 +85,11 @@ var kinds = [256]kindInfo{
 	EventTicksMissed:   {"ticks_missed", zap.WarnLevel},
 	EventSystemStart:   {"system_start", zap.InfoLevel},
 	EventSystemStop:    {"system_stop", zap.InfoLevel},
+	EventHookPanic:     {"hook_panic", zap.ErrorLevel},
+	EventHookStall:     {"hook_stall", zap.ErrorLevel},
+	EventLogPanic:      {"log_panic", zap.ErrorLevel},
+	EventLogStall:      {"log_stall", zap.ErrorLevel},
+	EventEventsDropped: {"events_dropped", zap.WarnLevel},
 }
 
 // RegisterEvent gives a kind of EventUser or above its name, which is also the text of its log entries, after the path, and its

@@ -22,7 +22,10 @@ type Config struct {
 	// Spread says otherwise. Tasklets of different schedulers run at the same time: they share no memory, only messages.
 	Schedulers int
 	// Logger gets the events; nil: warnings and errors go as text to standard error. zap.NewNop() for none. For log/slog see
-	// SlogCore. Events have neither the caller nor the stack trace that a logger may add: both would show the library's own code.
+	// SlogCore. It is called on the same goroutine as OnEvent, and treated as that is when it panics, calls runtime.Goexit or
+	// blocks: see EventLogPanic and EventLogStall. A slow sink slows down those that log.
+	//
+	// Events have neither the caller nor the stack trace that a logger may add: both would show the library's own code.
 	//
 	// No sampler should stand under it, as zap.NewProductionConfig has one: it drops entries by hashes of their messages, also some
 	// that it has never seen, and says nothing of it. Config.Sampling = nil takes it out. Floods are limited by the system.
@@ -35,8 +38,11 @@ type Config struct {
 	// StallAfter is how long a tasklet may keep its scheduler before that is reported. 0: 100 ms, or never with a virtual
 	// clock; negative: never.
 	StallAfter time.Duration
-	// OnEvent is told of all events, in order, one call at a time, on whatever goroutine. It may kill and close, but not block: the
-	// scheduler may be waiting for it. If it panics, it is not called again.
+	// OnEvent is told of all events, in order, one call at a time, on a goroutine that is no tasklet's. It may kill, close and
+	// start goroutines. It must be quick, because schedulers wait for it, and it can't park a tasklet: a blocking call with a
+	// tasklet's context panics, which is reported. If OnEvent panics otherwise or calls runtime.Goexit, it is not called again.
+	// If it has not returned after a second or so, the system goes on without it until it does. See EventHookPanic and
+	// EventHookStall.
 	OnEvent func(Event)
 	// Simulation is for package actortest; nil: nothing is simulated. It needs a Seed and a virtual clock.
 	Simulation *Simulation

@@ -4,6 +4,8 @@ import (
 	"context"
 	"sync"
 	"time"
+
+	"github.com/gotasklet/tasklet/internal/guard"
 )
 
 type taskKey struct{}
@@ -62,6 +64,9 @@ func Caller(ctx context.Context, op string) (t *Task, limit context.Context) {
 }
 
 func (t *Task) mustRun(op string) {
+	if guard.Guests() {
+		t.mayNotBeGuest()
+	}
 	if t.s.current != t {
 		misuse("%s with the context of %s, but %s is running: a context may be used only inside its own task",
 			op, t.s.name(t), t.s.name(t.s.current))

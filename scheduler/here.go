@@ -5,6 +5,8 @@ import (
 	"runtime"
 	"strings"
 	"sync"
+
+	"github.com/gotasklet/tasklet/internal/guard"
 )
 
 // Some calls have no context that says who makes them: Read of a net.Conn is one. Here finds out, and is right on whatever goroutine it
@@ -45,6 +47,19 @@ func (s *Scheduler) Checkpoint() {
 	if t.kill.Load() != 0 { // after the store: a kill that comes now sets the alarm again
 		s.alarm.Store(true)
 		t.Checkpoint()
+	}
+}
+
+func init() { guard.Scheduler = spelledAnywhere }
+
+// spelledAnywhere is the number of the scheduler whose task the caller is, 0 if it is none.
+func spelledAnywhere() uint32 {
+	var buf [64]uintptr
+	for pcs := buf[:]; ; pcs = make([]uintptr, 2*len(pcs)) {
+		found := runtime.Callers(2, pcs)
+		if n, _ := marks().read(pcs[:found]); n != 0 || found < len(pcs) {
+			return n
+		}
 	}
 }
 

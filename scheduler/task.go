@@ -8,6 +8,8 @@ import (
 	"strings"
 	"sync/atomic"
 	"time"
+
+	"github.com/gotasklet/tasklet/internal/guard"
 )
 
 // Runner is what a task does.
@@ -203,6 +205,9 @@ type Wait struct {
 // A kill is raised here as a panic: at once if it came earlier, else when it comes. A wake-up that was there first wins. A wait
 // whose In has an Interrupter is not ended by a kill: that is told, now or later, and the wait goes on.
 func (t *Task) Park(w Wait) error {
+	if guard.Guests() {
+		t.mayNotBeGuest()
+	}
 	if t.s.current != t || t.state != Running {
 		t.mayNotBlock()
 	}
@@ -305,6 +310,13 @@ func (t *Task) suspend(w Wait) {
 	}
 }
 
+// mayNotBeGuest refuses a wait by a function that runs on a goroutine of its own while t seems to run.
+func (t *Task) mayNotBeGuest() {
+	if in := guard.Guest(); in != "" {
+		panic(guard.Refusal(fmt.Sprintf("scheduler: %s blocks in %s, which may not block", t.s.name(t), in)))
+	}
+}
+
 func (t *Task) mayNotBlock() {
 	if t.s.current == t {
 		misuse("%s blocks after it has finished", t.s.name(t))
@@ -333,6 +345,9 @@ func leave(w *Waiter) {
 
 // Yield lets the other ready tasks run first. Every blocking rule of Park holds.
 func (t *Task) Yield() {
+	if guard.Guests() {
+		t.mayNotBeGuest()
+	}
 	if t.s.current != t || t.state != Running {
 		t.mayNotBlock()
 	}

@@ -30,7 +30,9 @@ func Call(f func()) *Fault {
 
 func call(f func(), over chan<- *Fault) {
 	returned := false
+	Begin()
 	defer func() {
+		End()
 		if returned {
 			over <- nil
 			return
@@ -43,8 +45,14 @@ func call(f func(), over chan<- *Fault) {
 		}
 		over <- fault
 	}()
-	f()
+	run(f)
 	returned = true
+}
+
+//go:noinline
+func run(f func()) {
+	Calls.Enter()
+	f()
 }
 
 // String says what happened, whatever the methods of the panic's value do: "panicked: boom", "called runtime.Goexit".
