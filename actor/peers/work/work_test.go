@@ -139,8 +139,9 @@ func TestRun(t *testing.T) {
 	p := Peer{Name: "p", Do: map[string]Func{"w": func(m *Meter, p Params) int {
 		asked = append(asked, p.Operations)
 		_ = make([]byte, 1<<20)
+		kept = nil
 		m.Start()
-		kept = make([]byte, 1<<16)
+		kept = make([]byte, 4<<20)
 		m.Stop()
 		_ = make([]byte, 1<<20)
 		return p.Operations
@@ -153,8 +154,9 @@ func TestRun(t *testing.T) {
 		t.Errorf("version %q", r.Version)
 	}
 	asked = nil
-	if r, _ := p.Run("w", Params{Operations: 10}); len(asked) != 1 || r.Bytes < 0 {
-		t.Errorf("%+v, asked for %v", r, asked)
+	r, err = p.Run("w", Params{Operations: 10})
+	if err != nil || len(asked) != 1 || r.Bytes < 3<<20 || r.Bytes > 5<<20 {
+		t.Errorf("%+v, %v, asked for %v", r, err, asked)
 	}
 }
 
