@@ -16,18 +16,25 @@ func Await[R any](t *Tasklet, f func(context.Context) (R, error)) (R, error) {
 	t.task.Checkpoint()
 	a := newAwait(t)
 	a.wake = t.task.NextWait()
-	var v R
-	var err error
+	a.place.Item = a
+	v, err := lend(a, f)
+	a.cancel(nil)
+	t.task.Checkpoint()
+	return v, err
+}
+
+// lend runs f on another goroutine and waits for it. Meanwhile the tasklet is away: what f does in its name is refused.
+func lend[R any](a *await, f func(context.Context) (R, error)) (v R, err error) {
+	task := &a.t.task
+	task.SetAway(true)
+	defer task.SetAway(false) // a kill is raised when the scheduler ends
 	go func() {
 		defer a.over()
 		protect(a.ctx, f, &v, &err)
 	}()
-	a.place.Item = a
 	for !a.done {
-		_ = t.task.Park(scheduler.Wait{Kind: scheduler.InAwait, In: &a.place})
+		_ = task.Park(scheduler.Wait{Kind: scheduler.InAwait, In: &a.place})
 	}
-	a.cancel(nil)
-	t.task.Checkpoint()
 	return v, err
 }
 

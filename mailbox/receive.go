@@ -22,6 +22,7 @@ func misread(op string, reader *scheduler.Task) {
 	if reader == nil {
 		misuse("%s of a mailbox that has no reader", op)
 	}
+	reader.MustNotBeAway(op)
 	misuse("%s by %v of the mailbox that %v reads: a mailbox has one reader", op, reader.Scheduler().Current(), reader)
 }
 

@@ -67,6 +67,7 @@ func (t *Task) mustRun(op string) {
 	if guard.Guests() {
 		t.mayNotBeGuest()
 	}
+	t.MustNotBeAway(op)
 	if t.s.current != t {
 		misuse("%s with the context of %s, but %s is running: a context may be used only inside its own task",
 			op, t.s.name(t), t.s.name(t.s.current))

@@ -100,6 +100,7 @@ const (
 	killRaised             // one was raised and its recovery not yet seen
 	killLost               // given up
 	killTold               // and Hooks.Lost was called
+	killAway               // no kill: t waits for a function on another goroutine, see SetAway
 	killCount              // from here on: how many were raised since the kill is hard
 )
 
@@ -208,7 +209,7 @@ func (t *Task) Park(w Wait) error {
 	if guard.Guests() {
 		t.mayNotBeGuest()
 	}
-	if t.s.current != t || t.state != Running {
+	if t.isAway() && w.Kind != InAwait || t.s.current != t || t.state != Running {
 		t.mayNotBlock()
 	}
 	t.waitSeq++ // also for a wait that ends before it begins: a wake-up for it must not end the next
@@ -318,6 +319,7 @@ func (t *Task) mayNotBeGuest() {
 }
 
 func (t *Task) mayNotBlock() {
+	t.MustNotBeAway("a blocking call")
 	if t.s.current == t {
 		misuse("%s blocks after it has finished", t.s.name(t))
 	}
@@ -348,7 +350,7 @@ func (t *Task) Yield() {
 	if guard.Guests() {
 		t.mayNotBeGuest()
 	}
-	if t.s.current != t || t.state != Running {
+	if t.isAway() || t.s.current != t || t.state != Running {
 		t.mayNotBlock()
 	}
 	t.waitSeq++
@@ -380,7 +382,7 @@ func (t *Task) Kill(hard bool) bool {
 		is := was
 		if hard {
 			is |= killHard
-		} else if was&(killCount-1) == 0 {
+		} else if was&(killSoft|killHard|killRaised|killLost) == 0 {
 			is |= killSoft
 		}
 		if is == was {
