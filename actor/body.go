@@ -153,7 +153,7 @@ type handling[M any] struct {
 	f func(*Tasklet, M) error
 }
 
-func (h *handling[M]) instance() instance { return h }
+func (h *handling[M]) instance() instance { return h.typed() }
 func (h *handling[M]) allows() optionSet  { return anyBody | refOptions | repeatOptions | optRetry }
 func (h *handling[M]) waitsFirst()        {}
 func (h *handling[M]) inHand() int        { return 1 }
@@ -215,6 +215,7 @@ func (h *handlingInit[M]) instance() instance {
 type initialized[M any] struct {
 	handling[M]
 	init0 func(*Tasklet) (func(*Tasklet, M) error, error)
+	hand  reflect.Type  // as in typedHandling
 	what  string        // of a supervisor: its kind. That it ended amid a request is no lost message
 	inner func() []Body // of a supervisor: the bodies that it starts
 }
@@ -256,6 +257,12 @@ func (i *initialized[M]) init(t *Tasklet) error {
 		misuse("init of %s returned no handler", t.Path())
 	}
 	i.f = f
+	if f != nil && isInterface[M]() {
+		i.f = func(t *Tasklet, m M) error {
+			i.hand = reflect.TypeOf(m)
+			return f(t, m)
+		}
+	}
 	return err
 }
 

@@ -131,11 +131,9 @@ func (t *Tasklet) loseInHand() {
 		return
 	}
 	if n := h.inHand(); n > 0 {
-		e := Event{Kind: EventMessageLost, Tasklet: t, Err: ErrKilled, Message: messageType(t.inst)}
-		if n > 1 {
-			e.Count = n
-		}
-		t.sys.emit(e)
+		t.sys.emit(Event{
+			Kind: EventMessageLost, Tasklet: t, Err: ErrKilled, Message: typeInHand(t.inst), Count: n, stopped: true,
+		})
 	}
 }
 

@@ -48,7 +48,9 @@ func (v *events) entry(e *Event, level zapcore.Level, more []zap.Field) {
 	if e.Count > 0 {
 		fs = append(fs, zap.Int("count", e.Count))
 	}
-	if e.Err != nil {
+	if e.stopped {
+		fs = append(fs, zap.String("reason", "stopped")) // which is no error
+	} else if e.Err != nil {
 		fs = append(fs, zap.NamedError("error", fields.Error(e.Err)))
 	}
 	for _, f := range e.Fields {
@@ -75,7 +77,9 @@ func message(e *Event) string {
 			return who + " shut down"
 		}
 		// What it returned may tell of the kill or panic of another, as the error of a Join does.
-		if e.Err == ErrKilled {
+		if e.stopped {
+			return who + " was stopped"
+		} else if e.Err == ErrKilled {
 			return who + " was killed"
 		} else if _, own := e.Err.(*PanicError); own {
 			return who + " panicked"

@@ -24,6 +24,8 @@ type Event struct {
 	Count   int          // how many messages are concerned; 0 where that means nothing
 	Soft    bool         // of a deadlock: somebody in it can time out
 	Fields  []zap.Field  // what else is to be logged
+
+	stopped bool // Err is ErrKilled because of a stop, not of somebody's Kill
 }
 
 // EventKind says what happened. Its String is the value of the key "event" in log entries, which is stable.
@@ -146,8 +148,16 @@ func (s *System) emitExit(t *Tasklet, exit Exit) {
 	}
 }
 
+// wasStopped reports whether t, whose result is err, ended because its parent or its system stopped it.
+func (t *Tasklet) wasStopped(err error) bool {
+	return err == ErrKilled && t.marks.Load()&(markStopped|markSystem) != 0
+}
+
 func exitEvent(t *Tasklet, exit Exit) Event {
-	e := Event{Kind: EventExit, Tasklet: t, Path: exit.Path, Err: exit.Err, Message: messageType(t.inst)}
+	e := Event{Kind: EventExit, Tasklet: t, Path: exit.Path, Err: exit.Err, Message: messageType(t.inst), stopped: t.wasStopped(exit.Err)}
+	if h := t.InHand(); h != nil {
+		e.Message = h
+	}
 	if p, ok := exit.Err.(*PanicError); ok {
 		e.Stack = p.Stack
 	}
@@ -159,7 +169,7 @@ func (t *Tasklet) reportFailure(err error) {
 	if l := t.inst.line(); l != nil {
 		l.settle(t, err)
 	}
-	e := Event{Kind: EventFailure, Tasklet: t, Err: err, Message: messageType(t.inst)}
+	e := Event{Kind: EventFailure, Tasklet: t, Err: err, Message: typeInHand(t.inst)}
 	if p, ok := err.(*PanicError); ok {
 		e.Stack = p.Stack
 	}
@@ -178,7 +188,7 @@ func (s *System) deadLetters(l refLine, t *Tasklet, loss mailbox.Loss) {
 	reason := "closed"
 	if loss.Reason == mailbox.ErrDropped {
 		reason = "dropped"
-		s.emit(Event{Kind: EventOverflow, Tasklet: t, Path: path, Message: loss.Type})
+		s.emit(Event{Kind: EventOverflow, Tasklet: t, Path: path, Message: loss.Type, Count: loss.Count})
 	} else if loss.Reason == mailbox.ErrFull {
 		reason = "full"
 	}

@@ -332,8 +332,8 @@ func TestEventRateLimits(t *testing.T) {
 	}
 	require.Equal(t, []string{
 		"0s overflow <nil> <nil>", "0s dead_letter <nil> <nil>",
-		"1s overflow 9 <nil>", "1s dead_letter 9 9",
-		"1s dead_letter 3 3", "1s overflow 3 <nil>", // and the last of the four that were held back
+		"1s overflow 9 9", "1s dead_letter 9 9",
+		"1s dead_letter 3 3", "1s overflow 3 3", // and the last of the four that were held back
 	}, got)
 }
 

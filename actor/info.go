@@ -121,13 +121,13 @@ func (t *Tasklet) label(key string) (string, bool) {
 	return "", false
 }
 
-// InHand is, for a tasklet that failed or was killed while it handled a message, the type of that message; else nil. On t's
-// scheduler, when it has ended.
+// InHand is, for a tasklet that failed or was killed while it handled a message, the type of that message, of the value if messages
+// are of an interface type; else nil. On t's scheduler, when it has ended.
 func (t *Tasklet) InHand() reflect.Type {
 	if t.marks.Load()&markInHand == 0 {
 		return nil
 	}
-	return t.MessageType()
+	return typeInHand(t.inst)
 }
 
 // MessageType is the type of the messages that t takes; nil if it takes none.

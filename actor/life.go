@@ -125,11 +125,9 @@ func (t *Tasklet) lose(err error) {
 	if r, ok := t.inst.(retrier); ok && t.supervised && r.putBack() {
 		return
 	}
-	e := Event{Kind: EventMessageLost, Tasklet: t, Err: err, Message: messageType(t.inst)}
-	if n > 1 {
-		e.Count = n
-	}
-	t.sys.emit(e)
+	t.sys.emit(Event{
+		Kind: EventMessageLost, Tasklet: t, Err: err, Message: typeInHand(t.inst), Count: n, stopped: t.wasStopped(err),
+	})
 }
 
 // resumes reports whether t goes on after a failed message or round.

@@ -1,6 +1,10 @@
 package actor
 
-import "github.com/gotasklet/tasklet/mailbox"
+import (
+	"reflect"
+
+	"github.com/gotasklet/tasklet/mailbox"
+)
 
 // retrier is an instance whose message in hand can be handled once more.
 type retrier interface {
@@ -12,12 +16,12 @@ type retrier interface {
 }
 
 func (h *handling[M]) withRetry(n int) instance {
-	return &retrying[M]{handling: *h, max: n, first: true}
+	return &retrying[M]{handling: *h, max: n, first: true, typed: isInterface[M]()}
 }
 func (h *handling[M]) putBack() bool { return false }
 
 func (i *initialized[M]) withRetry(n int) instance {
-	return &retryingInit[M]{retrying: retrying[M]{handling: i.handling, max: n, first: true}, i: i}
+	return &retryingInit[M]{retrying: retrying[M]{handling: i.handling, max: n, first: true, typed: isInterface[M]()}, i: i}
 }
 
 // retrying is handling that keeps the message in hand, so that it can be put back. It is apart because a copy of each message
@@ -25,10 +29,12 @@ func (i *initialized[M]) withRetry(n int) instance {
 type retrying[M any] struct {
 	handling[M]
 	max   int
-	m     M    // in hand
-	holds bool // there is one
-	tries int  // how often it was put back
-	first bool // nothing was taken yet
+	m     M            // in hand
+	holds bool         // there is one
+	tries int          // how often it was put back
+	first bool         // nothing was taken yet
+	typed bool         // M is an interface
+	hand  reflect.Type // of m, also when it was put back; nil if not typed
 }
 
 func (r *retrying[M]) withRetry(n int) instance { r.max = n; return r }
@@ -39,6 +45,8 @@ func (r *retrying[M]) inHand() int {
 	}
 	return 0
 }
+
+func (r *retrying[M]) typeInHand() reflect.Type { return r.hand }
 
 // retryingInit is retrying for a body that has an init.
 type retryingInit[M any] struct {
@@ -90,6 +98,9 @@ func (r *retrying[M]) take(box *mailbox.Mailbox[M]) (ok bool) {
 		return false
 	}
 	r.holds = true
+	if r.hand = nil; r.typed {
+		r.hand = reflect.TypeOf(r.m)
+	}
 	if x := r.l.extra(); r.first && x.tries > 0 {
 		if x.dropped == r.dropped() { // else it was dropped to make room
 			r.tries = x.tries

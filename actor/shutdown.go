@@ -23,8 +23,14 @@ func (s *System) Stop(ctx context.Context) error {
 	if t, _ := scheduler.From(ctx); t != nil {
 		misuse("System.Stop from inside the tasklet %v: it would wait for itself; kill the root instead", t)
 	}
-	s.root.Kill()
+	s.stopRoot()
 	return s.wait(ctx)
+}
+
+// stopRoot kills the root because the system is to stop.
+func (s *System) stopRoot() {
+	s.root.marks.Or(markSystem)
+	s.root.kill(nil)
 }
 
 // Times of the wall clock. Variables for tests.

@@ -246,7 +246,7 @@ func Receiver[M any](p Spawner, f func(*Tasklet, M) error, opts ...Option) Ref[M
 	r := &receiver[M]{}
 	r.l.init("Receiver", opts)
 	r.h = handling[M]{&r.l, f}
-	r.t.inst = &r.h
+	r.t.inst = r.h.typed()
 	r.t.start(p, "Receiver", opts, anyBody|repeatOptions|boxOptions)
 	return Ref[M]{&r.l}
 }

@@ -179,11 +179,11 @@ func Run(ctx context.Context, cfg Config, main func(t *Tasklet) error) error {
 		return err
 	}
 	if ctx.Err() != nil {
-		s.root.kill(nil) // before it can begin
+		s.stopRoot() // before it can begin
 	}
 	s.loop()
 	s.hosts[0].sched.InjectFunc(func() { s.root.arrive(nil) })
-	unhook := context.AfterFunc(ctx, func() { s.root.kill(nil) })
+	unhook := context.AfterFunc(ctx, s.stopRoot)
 	defer unhook()
 	stopErr := s.wait(context.Background()) // no limit
 	err = s.root.result()

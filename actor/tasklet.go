@@ -70,6 +70,7 @@ const (
 	markReported              // the event leak was emitted
 	markLost                  // left behind for good: it will never be called again. See leaving
 	markHard                  // its kill was made hard; set with markOver, and before the task learns of it
+	markSystem                // of the root: it was killed by System.Stop, or by the end of Run's context
 )
 
 // extra is the part of a tasklet that most never need.

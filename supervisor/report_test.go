@@ -75,7 +75,7 @@ func TestCrashReport(t *testing.T) {
 			`"restart_type":"transient","strategy":"rest_for_one","attempt":1,"delay_seconds":0.2,"affected":["b","c"],` +
 			`"window_restarts":1,"max_restarts":5,"window_seconds":60,"next":"restarts it and those started after it in 200ms"}`,
 		`{"level":"warn","msg":"/shop/top/orders/c: restart","system":"shop","event":"restart","tasklet":"ID","path":"/shop/top/orders/c","kind":"receiver",` +
-			`"message":"interface {}","error":"crash",` +
+			`"message":"*errors.errorString","error":"crash",` +
 			`"child":"c","ancestors":["orders","top","shop"],"reason":"error","mailbox_len":0,` +
 			`"restart_type":"permanent","strategy":"rest_for_one","attempt":1,"delay_seconds":0.2,"affected":["c"],` +
 			`"window_restarts":2,"max_restarts":5,"window_seconds":60,"next":"restarts it and those started after it in 200ms"}`,
@@ -137,7 +137,7 @@ func TestOtherReports(t *testing.T) {
 	}, log.of("give_up"))
 	require.Equal(t, []string{
 		`{"level":"info","msg":"/shop/s2: auto_shutdown","system":"shop","event":"auto_shutdown","tasklet":"ID","path":"/shop/s2","kind":"supervisor",` +
-			`"message":"interface {}","error":"crash","child":"a","ancestors":["s2","shop"],"reason":"error","mailbox_len":0,` +
+			`"message":"*errors.errorString","error":"crash","child":"a","ancestors":["s2","shop"],"reason":"error","mailbox_len":0,` +
 			`"restart_type":"temporary","strategy":"one_for_one","next":"stops all children and shuts down"}`,
 	}, log.of("auto_shutdown"))
 }
