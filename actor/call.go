@@ -333,7 +333,8 @@ func (c *callBase) leftBehind(l refLine) error {
 	return l.last().leftBehind()
 }
 
-// answerer is the scheduler of the tasklet that shall answer; nil as long as the ref of the callee was never read.
+// answerer is the scheduler of the tasklet that shall answer; nil as long as the ref of the callee
+// was never read.
 func (c *callBase) answerer(l refLine) *scheduler.Scheduler {
 	if c.state.Load()&callDelegated != 0 {
 		return c.delegate.Load().task.Scheduler()

@@ -9,19 +9,23 @@ import (
 
 // This file is the end of a system. What must hold then, whatever happened before:
 //
-//   - Every tasklet has finished, or was reported as left behind: by the event leak, or before by stop_timeout. Once.
-//   - Everybody who waits for one that has not finished is told: joiners, callers, senders, starters, delegated calls. Those
-//     on a scheduler that works are told by it, all others by the context of scheduler.Gone.
+//   - Every tasklet has finished, or was reported as left behind: by the event leak, or before by
+//     stop_timeout. Once.
+//   - Everybody who waits for one that has not finished is told: joiners, callers, senders,
+//     starters, delegated calls. Those on a scheduler that works are told by it, all others by the
+//     context of scheduler.Gone.
 //   - Every message that was sent was handled, or is reported.
 //   - Nothing but the *System itself remembers the system.
 //
-// The schedulers end together (scheduler.Team). When nothing is left to do on any of them, endRound looks at what is still in the
-// tree and lets it go on, until nothing can. A scheduler that a tasklet holds does not come that far: what is left then is told by
-// giveUpHeld, on the goroutine of Stop, and ends by itself if the tasklet gives up control after all.
+// The schedulers end together (scheduler.Team). When nothing is left to do on any of them, endRound
+// looks at what is still in the tree and lets it go on, until nothing can. A scheduler that a
+// tasklet holds does not come that far: what is left then is told by giveUpHeld, on the goroutine
+// of Stop, and ends by itself if the tasklet gives up control after all.
 
-// endRound is called by a scheduler when, after Stop, nothing is left to do on any, and nobody else runs; see
-// scheduler.Hooks.Left. Each call comes closer to the end: either tasklets are killed hard that were not before, or some that will
-// never end leave the tree, so that their parents go on.
+// endRound is called by a scheduler when, after Stop, nothing is left to do on any, and nobody else
+// runs; see scheduler.Hooks.Left. Each call comes closer to the end: either tasklets are killed
+// hard that were not before, or some that will never end leave the tree, so that their parents go
+// on.
 func (s *System) endRound() {
 	if s.hardenLeft() {
 		return
@@ -33,7 +37,8 @@ func (s *System) endRound() {
 	}
 }
 
-// hardenLeft kills hard what is left, and reports whether there was anything that was not killed so before.
+// hardenLeft kills hard what is left, and reports whether there was anything that was not killed so
+// before.
 func (s *System) hardenLeft() (any bool) {
 	for t := range s.left() {
 		if _, hard := t.task.Killed(); !hard {
@@ -48,8 +53,8 @@ func (s *System) hardenLeft() (any bool) {
 	return any
 }
 
-// left calls yield for all that have neither finished nor been left behind: in the tree, and below those that were taken out of
-// it. Daemons and their node come when the root has ended.
+// left calls yield for all that have neither finished nor been left behind: in the tree, and below
+// those that were taken out of it. Daemons and their node come when the root has ended.
 func (s *System) left() func(yield func(*Tasklet) bool) {
 	return func(yield func(*Tasklet) bool) {
 		for _, top := range s.tops() {
@@ -79,10 +84,12 @@ func (t *Tasklet) isChildless() bool {
 	return t.first == nil
 }
 
-// leaving is work that leaves a tasklet behind: it will never be called again, though it has not finished.
+// leaving is work that leaves a tasklet behind: it will never be called again, though it has not
+// finished.
 type leaving Tasklet
 
-// Do is done on the scheduler of the tasklet. After it the tasklet is out of the tree, and everybody is told.
+// Do is done on the scheduler of the tasklet. After it the tasklet is out of the tree, and
+// everybody is told.
 func (l *leaving) Do() {
 	t := (*Tasklet)(l)
 	before := t.marks.Or(markLost)
@@ -144,12 +151,14 @@ func (t *Tasklet) reportLeak(stack []byte) {
 	}
 }
 
-// retireRefs ends the refs that nobody will read because t is left behind: its own, and those of the children of a supervisor.
+// retireRefs ends the refs that nobody will read because t is left behind: its own, and those of
+// the children of a supervisor.
 func (t *Tasklet) retireRefs() {
 	t.lines(func(l refLine) { l.retire() })
 }
 
-// lines calls f for the line of t and, if it is a supervisor, for those of the bodies that it starts.
+// lines calls f for the line of t and, if it is a supervisor, for those of the bodies that it
+// starts.
 func (t *Tasklet) lines(f func(refLine)) {
 	if l := t.inst.line(); l != nil {
 		f(l)
@@ -161,8 +170,9 @@ func (t *Tasklet) lines(f func(refLine)) {
 	}
 }
 
-// giveUpHeld is called when Stop or Run returns though a tasklet holds a scheduler: everybody who waits for what is left is told.
-// If the tasklet gives up control after all, the rest of the stop goes on. From any goroutine.
+// giveUpHeld is called when Stop or Run returns though a tasklet holds a scheduler: everybody who
+// waits for what is left is told. If the tasklet gives up control after all, the rest of the stop
+// goes on. From any goroutine.
 func (s *System) giveUpHeld(left []*Tasklet, stacks map[*Tasklet][]byte) {
 	for _, t := range left {
 		if t.HasFinished() {
@@ -179,8 +189,8 @@ func (s *System) giveUpHeld(left []*Tasklet, stacks map[*Tasklet][]byte) {
 	}
 }
 
-// giveUp closes the ref of a tasklet whose scheduler is held, and reports what is queued: if the scheduler goes on after all, that
-// is not reported again. From any goroutine.
+// giveUp closes the ref of a tasklet whose scheduler is held, and reports what is queued: if the
+// scheduler goes on after all, that is not reported again. From any goroutine.
 func (l *line[M]) giveUp() {
 	l.box.Close()
 	x := l.extra()
@@ -217,7 +227,8 @@ func (t *Tasklet) leftBehind() error { return &JoinError{t, ErrStopped} }
 // gone is closed when nobody needs to wait for t any more: what can be told by then was.
 func (t *Tasklet) gone() <-chan struct{} { return t.task.Scheduler().Gone().Done() }
 
-// whenGone rings bell when nobody needs to wait for s any more, for a task of another system: those of its own are ended with it.
+// whenGone rings bell when nobody needs to wait for s any more, for a task of another system: those
+// of its own are ended with it.
 func whenGone(by *scheduler.Task, s *scheduler.Scheduler, bell scheduler.Work) (stop func() bool) {
 	if s == nil || by.Scheduler().Kin(s) {
 		return func() bool { return false }

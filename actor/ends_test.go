@@ -29,11 +29,12 @@ type endTrial struct {
 	daemon                 bool
 }
 
-// What the tasklet does that does not end: nothing of the kind; a function on another goroutine that ignores its context; it
-// recovers every kill; it holds its scheduler.
+// What the tasklet does that does not end: nothing of the kind; a function on another goroutine
+// that ignores its context; it recovers every kill; it holds its scheduler.
 var stuckWays = []string{"no", "await", "recovers", "hog"}
 
-// How the system is stopped: with a context that is done; by many at once; with all the time; by the context of Run.
+// How the system is stopped: with a context that is done; by many at once; with all the time; by
+// the context of Run.
 var stopWays = []string{"expired", "many", "patient", "run"}
 
 func (c endTrial) possible() bool {
@@ -88,7 +89,8 @@ func (b *endBooks) account() string {
 	return fmt.Sprintf("sent %d, handled %d, reported %d", b.sent, b.handled.Load(), b.reported)
 }
 
-// tree starts, below p, on each scheduler one of each kind of tasklet that waits in its own way, and the stuck one.
+// tree starts, below p, on each scheduler one of each kind of tasklet that waits in its own way,
+// and the stuck one.
 func (c endTrial) tree(p *actor.Tasklet, b *endBooks, began, release chan struct{}, ran *atomic.Int32) (stuck actor.Ref[endMsg], asked actor.Ref[endAsk], scheds []*scheduler.Scheduler) {
 	deferred := actor.OnStart(func(t *actor.Tasklet) error {
 		ran.Add(-1)
@@ -328,8 +330,9 @@ func (c endTrial) run(t *testing.T) {
 	require.Fail(t, "something remembers the system")
 }
 
-// However a system ends, everything in it has finished or is reported as left behind, once; everybody who waits is told; every
-// message was handled or is reported; no goroutine stays that can go, and nothing remembers the system.
+// However a system ends, everything in it has finished or is reported as left behind, once;
+// everybody who waits is told; every message was handled or is reported; no goroutine stays that
+// can go, and nothing remembers the system.
 func TestEnds(t *testing.T) {
 	trials := 40
 	if !testing.Short() {

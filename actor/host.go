@@ -34,7 +34,8 @@ func (h *host) run() {
 	}
 }
 
-// over reports whether nothing is left to do on h: it has ended, or waits for the other schedulers to come to their end too.
+// over reports whether nothing is left to do on h: it has ended, or waits for the other schedulers
+// to come to their end too.
 func (h *host) over() bool { return h.sched.Unwound() || h.ended() }
 
 // ended reports whether the scheduler's goroutine has.

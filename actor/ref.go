@@ -324,7 +324,8 @@ func (l *line[M]) waitDead(ctx context.Context) error {
 	}
 }
 
-// change is closed when those who wait for something of l have to look again: another tasklet reads it, or it is over.
+// change is closed when those who wait for something of l have to look again: another tasklet reads
+// it, or it is over.
 func (l *line[M]) change() <-chan struct{} {
 	x := l.extra()
 	x.mu.Lock()
@@ -339,7 +340,8 @@ func (l *line[M]) change() <-chan struct{} {
 	return x.change
 }
 
-// gone is closed when nobody needs to wait any more for what the scheduler of l would do; nil before the first tasklet.
+// gone is closed when nobody needs to wait any more for what the scheduler of l would do; nil
+// before the first tasklet.
 func (l *line[M]) gone() <-chan struct{} {
 	if s := l.scheduler(); s != nil {
 		return s.Gone().Done()
@@ -347,7 +349,8 @@ func (l *line[M]) gone() <-chan struct{} {
 	return nil
 }
 
-// scheduler is where the mailbox is read, or will be when the first tasklet has arrived there; nil before that was started.
+// scheduler is where the mailbox is read, or will be when the first tasklet has arrived there; nil
+// before that was started.
 func (l *line[M]) scheduler() *scheduler.Scheduler {
 	if home := l.box.Home(); home != nil {
 		return home

@@ -89,8 +89,8 @@ func (s *System) leaveHog(h *host, held time.Duration) bool {
 	return true
 }
 
-// unwound waits until the schedulers, which were told to stop, have nothing left to do, but for those that held says are held; for
-// lastWait at most. It reports whether the system has ended.
+// unwound waits until the schedulers, which were told to stop, have nothing left to do, but for
+// those that held says are held; for lastWait at most. It reports whether the system has ended.
 func (s *System) unwound(held func(*host) bool) bool {
 	limit := time.After(lastWait)
 	tick := time.NewTicker(lastWait/100 + 1)
@@ -173,14 +173,16 @@ func (s *System) addFatal(err error) (first bool) {
 	return first
 }
 
-// hogError is called when Stop and Run are to return though a tasklet holds a scheduler. It names everybody who has not finished.
+// hogError is called when Stop and Run are to return though a tasklet holds a scheduler. It names
+// everybody who has not finished.
 func (s *System) hogError() error {
 	left, stacks := s.unfinished()
 	s.giveUpHeld(left, stacks)
 	return s.stopErrorFor(left, stacks)
 }
 
-// unfinished are all that have not finished, but for the node of the daemons, and the stacks of those that hold a scheduler.
+// unfinished are all that have not finished, but for the node of the daemons, and the stacks of
+// those that hold a scheduler.
 func (s *System) unfinished() (left []*Tasklet, stacks map[*Tasklet][]byte) {
 	stacks = make(map[*Tasklet][]byte)
 	for _, top := range s.tops() {
@@ -198,7 +200,8 @@ func (s *System) unfinished() (left []*Tasklet, stacks map[*Tasklet][]byte) {
 	return left, stacks
 }
 
-// stopErrorFor names those that are left, the ones that hold a scheduler first, and those that were taken out of the tree before.
+// stopErrorFor names those that are left, the ones that hold a scheduler first, and those that were
+// taken out of the tree before.
 func (s *System) stopErrorFor(left []*Tasklet, stacks map[*Tasklet][]byte) error {
 	var leaked []Leak
 	for _, t := range left {

@@ -340,8 +340,8 @@ func (s *System) finished(t *Tasklet) {
 	}
 }
 
-// takeAway takes t, whose path is given, out of the tree because it does not end, and notes that for StopError. What is below it
-// stays there.
+// takeAway takes t, whose path is given, out of the tree because it does not end, and notes that
+// for StopError. What is below it stays there.
 func (s *System) takeAway(t *Tasklet, path string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

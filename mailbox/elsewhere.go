@@ -93,7 +93,8 @@ func (m *Mailbox[M]) sendFromElsewhere(t *scheduler.Task, ctx context.Context, v
 	return err
 }
 
-// waitOutside blocks a goroutine until e is decided, or the wait ends otherwise. home is nil before the first Open.
+// waitOutside blocks a goroutine until e is decided, or the wait ends otherwise. home is nil before
+// the first Open.
 func (m *Mailbox[M]) waitOutside(ctx context.Context, e *Envelope[M], home *scheduler.Scheduler) error {
 	for {
 		var err error

@@ -161,8 +161,9 @@ func (m *Mailbox[M]) Withdraw(on *scheduler.Scheduler, e *Envelope[M]) (inTime b
 	return false
 }
 
-// tellWaiters tells those elsewhere who wait for the reader that it is t now: for the search for deadlocks. If it is the first
-// reader, goroutines are told that there is a scheduler now whose end would end their wait. On home.
+// tellWaiters tells those elsewhere who wait for the reader that it is t now: for the search for
+// deadlocks. If it is the first reader, goroutines are told that there is a scheduler now whose end
+// would end their wait. On home.
 func (m *Mailbox[M]) tellWaiters(t *scheduler.Task, first bool) {
 	on := t.Resource()
 	for w := m.ext.Load().line.First(); w != nil; w = w.Next() {

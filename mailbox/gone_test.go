@@ -15,8 +15,8 @@ type opener struct{ box *mailbox.Mailbox[int] }
 
 func (o *opener) Run(t *scheduler.Task) { o.box.Open(t) }
 
-// A send that waits for room, from a goroutine or from a task of a scheduler that is no kin, ends when the scheduler of the mailbox
-// was given up; also if the mailbox had none when the wait began.
+// A send that waits for room, from a goroutine or from a task of a scheduler that is no kin, ends
+// when the scheduler of the mailbox was given up; also if the mailbox had none when the wait began.
 func TestSendWhenGone(t *testing.T) {
 	for _, early := range []bool{true, false} {
 		synctest.Test(t, func(t *testing.T) {

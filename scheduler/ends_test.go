@@ -6,8 +6,8 @@ import (
 	"testing"
 )
 
-// The members of a team end together: what one that ends late brings to another's door is still done, and Run returns nowhere
-// before.
+// The members of a team end together: what one that ends late brings to another's door is still
+// done, and Run returns nowhere before.
 func TestTeamEndsTogether(t *testing.T) {
 	release := make(chan struct{})
 	done := false // owned by the first
@@ -41,8 +41,8 @@ func TestTeamEndsTogether(t *testing.T) {
 	}
 }
 
-// Left is called when nothing is left to do on any member, until it brings nothing more; Lost once for each task that recovers
-// every kill or whose Run panics.
+// Left is called when nothing is left to do on any member, until it brings nothing more; Lost once
+// for each task that recovers every kill or whose Run panics.
 func TestLeftAndLost(t *testing.T) {
 	for n := range 3 {
 		var ss []*Scheduler

@@ -41,12 +41,14 @@ type Hooks struct {
 	// (and it may make something ready), with a real one after a second, once until something happens again. In a Team all
 	// that is meant of all its members, who stand still meanwhile; what it wants to be done goes through their doors.
 	Quiescent func()
-	// Lost is called when t can't be brought to its end: its Run let a panic out, or the scheduler ends and t recovers every
-	// kill. t is not called again; its owner must tell everybody who waits for it. Once for a task.
+	// Lost is called when t can't be brought to its end: its Run let a panic out, or the scheduler
+	// ends and t recovers every kill. t is not called again; its owner must tell everybody who
+	// waits for it. Once for a task.
 	Lost func(t *Task)
-	// Left is called after Stop when nothing is left to do: no task is ready, and none owns a stack but those of Lost. What it
-	// injects is done, and then it is called again; the scheduler ends when it has injected nothing. In a Team it is called
-	// when that holds for all members, who stand still meanwhile; what it wants to be done goes through their doors.
+	// Left is called after Stop when nothing is left to do: no task is ready, and none owns a stack
+	// but those of Lost. What it injects is done, and then it is called again; the scheduler ends
+	// when it has injected nothing. In a Team it is called when that holds for all members, who
+	// stand still meanwhile; what it wants to be done goes through their doors.
 	Left func()
 	// Crashed is called when something that must not panic did, and the scheduler is about to end: what is woken now is still served.
 	Crashed func()
@@ -198,13 +200,15 @@ func New(cfg Config) *Scheduler {
 	return s
 }
 
-// Run is the loop: it calls and resumes ready tasks until Stop. Then it kills (hard) the tasks that own a stack, so that their
-// deferred calls run, and ends the coroutines. It returns an error only if something let a panic out: a Runner, injected work,
-// a timer or Hooks.Quiescent. That ends it as Stop does, and the error is a *[PanicError], of the first panic; in a Team it
-// serves the others until Stop.
+// Run is the loop: it calls and resumes ready tasks until Stop. Then it kills (hard) the tasks that
+// own a stack, so that their deferred calls run, and ends the coroutines. It returns an error only
+// if something let a panic out: a Runner, injected work, a timer or Hooks.Quiescent. That ends it
+// as Stop does, and the error is a *[PanicError], of the first panic; in a Team it serves the
+// others until Stop.
 //
-// The members of a Team end together: Run returns when all of them have been asked to stop and nothing is left to do on any.
-// Until then a member does what the others bring to its door, so that what ends on one can be told on another.
+// The members of a Team end together: Run returns when all of them have been asked to stop and
+// nothing is left to do on any. Until then a member does what the others bring to its door, so that
+// what ends on one can be told on another.
 //
 // To be called once, on a goroutine that the scheduler may keep until then.
 func (s *Scheduler) Run() error {
@@ -232,19 +236,6 @@ func (s *Scheduler) Run() error {
 
 // Stop ends Run. From any goroutine; returns at once.
 func (s *Scheduler) Stop() { s.InjectFunc(func() { s.stopping, s.asked = true, true }) }
-
-// Gone returns a context that is done when nobody needs to wait any more for what s would do: Run is about to return, or
-// [Scheduler.GiveUp] was called. Those who wait for a task of s, or for its mailbox, from a goroutine or from a scheduler that is
-// no kin of s, wait for this too. From any goroutine.
-func (s *Scheduler) Gone() context.Context { return s.gone }
-
-// GiveUp ends the context of Gone: a task holds s, and its owner waits no longer. The scheduler itself goes on if the task gives up
-// control after all. From any goroutine.
-func (s *Scheduler) GiveUp() { s.giveUp() }
-
-// Unwound reports whether s has been asked to stop, has nothing left to do, and waits for the other members of its team. From any
-// goroutine; it may be false again if another member brings something.
-func (s *Scheduler) Unwound() bool { return s.unwound.Load() }
 
 // next is the loop of the scheduler: it gives the task to be called or resumed next; nil when the scheduler stops. It runs on
 // the stack of whoever gives up control, and sleeps there too, so that a task that is woken by the one event it waits for goes
@@ -290,29 +281,6 @@ func (s *Scheduler) pop() *Task {
 		return s.ready.popAt(uint(s.orderHook()))
 	}
 	return s.ready.popAny(s.draw)
-}
-
-// last is next after Stop. While unwind asks for it, what is ready is still served, under a hard kill: a stackless task may have
-// deferred calls too, and what unwinds may wake others. Nobody sleeps any more.
-func (s *Scheduler) last() *Task {
-	for s.ending {
-		t := s.pop()
-		if t == nil {
-			break
-		}
-		if t.co == nil {
-			if s.calls++; s.calls > maxCalls {
-				continue
-			}
-		} else if t.givenUp() {
-			continue
-		}
-		t.kill.Or(killHard)
-		s.current = t
-		s.watch.note(t.id, s.tick)
-		return t
-	}
-	return nil
 }
 
 // work is the body of a coroutine: it calls ready tasks, one after the other on the same stack. A task that parks keeps the
@@ -439,117 +407,6 @@ func (s *Scheduler) caught() {
 	if v := recover(); v != nil {
 		s.crash(v)
 	}
-}
-
-// lost tells the owner of t that t can't be brought to its end.
-func (s *Scheduler) lost(t *Task) {
-	if h := s.hooks.Lost; h != nil {
-		defer s.caught()
-		h(t)
-	}
-}
-
-// left asks the owner for what is left to do.
-func (s *Scheduler) left() {
-	if h := s.hooks.Left; h != nil {
-		defer s.caught()
-		h()
-	}
-}
-
-// unwind ends what Stop found: first the tasks that are parked, by a hard kill, until none is left but those that were given up,
-// then what Hooks.Left finds, then the free coroutines. The door is shut when nothing is left to do on any member of the team,
-// and what came in until then is done.
-func (s *Scheduler) unwind() {
-	s.stopping, s.ending = true, true
-	for shut := false; ; {
-		switch {
-		case s.killParked() || s.ready.n > 0:
-			s.switchTo(s.driver, s.freeWorker())
-		case s.door.pending.Load():
-			s.takeIn()
-		case s.tellLost():
-		case s.team != nil && !s.asked && !shut:
-			// A panic has ended it. What others have to do with its tasks is still done, and so is what its
-			// timers are for, or they would wait for ever.
-			if d := s.untilTimer(); d >= 0 {
-				s.sleep(d)
-				s.expire()
-			} else {
-				s.rest(-1)
-			}
-			s.takeIn()
-		case !shut:
-			if s.restAtEnd() {
-				shut = true
-				s.do(s.door.close())
-			}
-		default:
-			for n := len(s.free); n > 0; n = len(s.free) {
-				c := s.free[n-1]
-				s.free = s.free[:n-1]
-				s.retire(c)
-			}
-			return
-		}
-	}
-}
-
-// killParked wakes everybody who is parked, by a hard kill, and reports whether there was anybody.
-func (s *Scheduler) killParked() (any bool) {
-	for i := 0; i < len(s.coros); i++ {
-		t := s.coros[i].task
-		if t == nil || t.state != Parked || t.givenUp() {
-			continue
-		}
-		any = true
-		t.kill.Or(killHard)
-		if t.waiter != nil {
-			if i, ok := t.waiter.Item.(Interrupter); ok {
-				s.interrupt(i)
-			}
-		}
-		t.wake(killed)
-	}
-	return any
-}
-
-// tellLost tells of those that were given up since it was called last, and reports whether there were any.
-func (s *Scheduler) tellLost() (any bool) {
-	for i := 0; i < len(s.coros); i++ {
-		if t := s.coros[i].task; t != nil && t.givenUp() && t.kill.Load()&killTold == 0 {
-			any = true
-			t.kill.Or(killTold)
-			s.lost(t)
-		}
-	}
-	return any
-}
-
-// restAtEnd is called when nothing is left to do on s, which was asked to stop. It reports whether that holds for all who have to
-// end with s; if not, it returns when something has come.
-func (s *Scheduler) restAtEnd() (over bool) {
-	if s.team != nil {
-		return s.team.restAtEnd(s)
-	}
-	s.left()
-	return s.ready.n == 0 && !s.door.pending.Load()
-}
-
-func (s *Scheduler) interrupt(i Interrupter) {
-	defer s.caught()
-	i.Interrupt()
-}
-
-// Leaked gives the tasks that Run could not end: they recover every kill and block again. After Run has returned.
-func (s *Scheduler) Leaked() []*Task {
-	var ts []*Task
-	for _, c := range s.coros {
-		if c.task != nil {
-			ts = append(ts, c.task)
-		}
-	}
-	return ts
 }
 
 // idle is called when nothing is ready. It returns when it is worth looking again.

@@ -111,8 +111,9 @@ type nudge struct{}
 
 func (nudge) Do() {}
 
-// restAtEnd is Scheduler.restAtEnd for a member. The last one that comes to it asks the owner what is left, while all stand still:
-// as in a rest, one that has something at its door takes mu before it does it.
+// restAtEnd is Scheduler.restAtEnd for a member. The last one that comes to it asks the owner what
+// is left, while all stand still: as in a rest, one that has something at its door takes mu before
+// it does it.
 func (team *Team) restAtEnd(s *Scheduler) (over bool) {
 	team.mu.Lock()
 	s.rests, s.restTill, s.atEnd, s.chaseAt = true, -1, true, 0

@@ -15,9 +15,10 @@ import (
 	"github.com/gotasklet/tasklet/supervisor"
 )
 
-// A Stop that gives up: those who wait on goroutines for a supervisor to start, for a child, or for the answer to a call are told,
-// wherever the child is that does not end, and whether it holds its scheduler or only waits. What is queued for children that are
-// between two incarnations is reported.
+// A Stop that gives up: those who wait on goroutines for a supervisor to start, for a child, or for
+// the answer to a call are told, wherever the child is that does not end, and whether it holds its
+// scheduler or only waits. What is queued for children that are between two incarnations is
+// reported.
 func TestStopThatGivesUp(t *testing.T) {
 	for n := 1; n <= 3; n++ {
 		for at := range n {
