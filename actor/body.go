@@ -386,8 +386,9 @@ func (e *every) step(t *Tasklet) (bool, error) {
 
 // AtRate is a body that calls f hz times a second. The k-th call aims at k/hz after the start, so that errors do not add up; a
 // late call is made at once, and calls that were missed by then are skipped and counted (event ticks_missed). With the
-// option [Immediate] there is also a call at the start. A rate so low that the first call would come after more than 292 years
-// makes none. A rate that is not positive, infinite or NaN is misuse.
+// option [Immediate] there is also a call at the start. A rate so low that the first call would
+// come after more than 292 years makes none. A rate that is not positive, infinite or NaN is
+// misuse.
 func AtRate(hz float64, f func(*Tasklet, time.Time) error) Body {
 	mustFunc("AtRate", f != nil)
 	if !(hz > 0) || math.IsInf(hz, 0) {
@@ -448,7 +449,8 @@ func (r *atRate) step(t *Tasklet) (bool, error) {
 		r.k = last
 	}
 	r.k++
-	// Of more calls than there are nanoseconds, one each is enough: or a virtual clock could not go on.
+	// Of more calls than there are nanoseconds, one each is enough: or a virtual clock could not go
+	// on.
 	r.at = max(r.due(), now+1)
 	if err := r.f(t, s.Now()); err != nil {
 		if done, result := t.failed(err); done {

@@ -232,7 +232,8 @@ func (s *stopState) check(now int64) bool {
 	return false
 }
 
-// until is the time d after now, all in ns; math.MaxInt64, which stands for never, if it is later than time lasts.
+// until is the time d after now, all in ns; math.MaxInt64, which stands for never, if it is later
+// than time lasts.
 func until(now, d int64) int64 {
 	if d > math.MaxInt64-now {
 		return math.MaxInt64

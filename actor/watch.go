@@ -166,9 +166,10 @@ func (tm *timerExpiry) Expire() { tm.fire() }
 // Alive is for scheduler.Check: the tasklet that the timer belongs to still has it.
 func (tm *timerExpiry) Alive() bool { return tm.own.in }
 
-// SendAfter sends m to to after d, rounded up to the next tick of 1 ms; at once if d <= 0. Messages that are due at the same tick
-// are sent in the order of these calls. If there is no room then, the message waits in the line of senders. The timer belongs to t: it
-// is gone when t ends or is restarted. Only from inside t.
+// SendAfter sends m to to after d, rounded up to the next tick of 1 ms; at once if d <= 0. Messages
+// that are due at the same tick are sent in the order of these calls. If there is no room then, the
+// message waits in the line of senders. The timer belongs to t: it is gone when t ends or is
+// restarted. Only from inside t.
 func SendAfter[M any](t *Tasklet, d time.Duration, to Ref[M], m M) *Timer {
 	l := to.must("SendAfter")
 	t.mustRun("SendAfter")

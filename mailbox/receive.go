@@ -264,10 +264,11 @@ func (m *Mailbox[M]) TakeBatch(batch []M, max int) []M {
 }
 
 // Match is the selective receive: it takes the first message for which want is true; the others keep their order. While
-// there is none it parks the reader, and looks at the new ones as they come. Its cost is linear in what is queued: it asks want
-// about every message before the one that it takes. ErrClosed if m is closed and no message matches;
-// ErrFull, at once, if no message matches and none can come, because m is full and doesn't drop old ones; else errors as Next.
-// Only the reader may call it, with its own context; want may not park.
+// there is none it parks the reader, and looks at the new ones as they come. Its cost is linear in
+// what is queued: it asks want about every message before the one that it takes. ErrClosed if m is
+// closed and no message matches; ErrFull, at once, if no message matches and none can come, because
+// m is full and doesn't drop old ones; else errors as Next. Only the reader may call it, with its
+// own context; want may not park.
 func (m *Mailbox[M]) Match(ctx context.Context, want func(M) bool) (v M, err error) {
 	t := m.mustRead("Match")
 	_, limit := scheduler.Caller(ctx, "Match")

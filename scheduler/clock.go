@@ -24,13 +24,15 @@ type Clock interface {
 	// calls it, when nothing is ready and nothing outside is awaited.
 	jump(ns int64)
 
-	// claim makes the clock that of user, a *Scheduler or a *Team, once more; it reports false if it is another's. Each claim
-	// ends by a release. Only a virtual clock has one user: two would jump over each other's deadlines.
+	// claim makes the clock that of user, a *Scheduler or a *Team, once more; it reports false if
+	// it is another's. Each claim ends by a release. Only a virtual clock has one user: two would
+	// jump over each other's deadlines.
 	claim(user any) bool
 	release()
 }
 
-// addNS is a sum of times, in nanoseconds, that stays at the largest or the smallest number instead of leaving the range.
+// addNS is a sum of times, in nanoseconds, that stays at the largest or the smallest number instead
+// of leaving the range.
 func addNS(a, b int64) int64 {
 	switch sum := a + b; {
 	case b > 0 && sum < a:
@@ -59,11 +61,12 @@ func (*realClock) claim(any) bool { return true }
 func (*realClock) release()       {}
 
 // A VirtualClock stands still while tasks run and jumps to the next deadline when none is ready and nothing outside is
-// awaited. Work takes no time on it, and a wait takes none of the real time. It belongs to one scheduler or [Team] at a time,
-// from [New] until Run has returned; New panics with a clock that another has. Use [NewVirtualClock] to make one.
+// awaited. Work takes no time on it, and a wait takes none of the real time. It belongs to one
+// scheduler or [Team] at a time, from [New] until Run has returned; New panics with a clock that
+// another has. Use [NewVirtualClock] to make one.
 //
-// Its time ends 146 years after the start: a wait that would end later ends there, and one that begins there ends at the next
-// tick.
+// Its time ends 146 years after the start: a wait that would end later ends there, and one that
+// begins there ends at the next tick.
 type VirtualClock struct {
 	start time.Time // set in NewVirtualClock, then read-only; without a monotonic reading
 

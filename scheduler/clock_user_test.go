@@ -7,7 +7,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// A virtual clock belongs to one scheduler or team, until all of its members have ended. A real one may be shared.
+// A virtual clock belongs to one scheduler or team, until all of its members have ended. A real one
+// may be shared.
 func TestVirtualClockHasOneUser(t *testing.T) {
 	const refused = "scheduler: a VirtualClock that belongs to another system or scheduler, which has not ended: " +
 		"its time would jump for both"

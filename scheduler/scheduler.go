@@ -10,8 +10,8 @@ import (
 
 // Config is for New. The zero value works.
 type Config struct {
-	// Clock is the time that sleeps and timeouts go by; nil: a real one of its own. A virtual one may not be that of another
-	// scheduler, unless the two are of one Team.
+	// Clock is the time that sleeps and timeouts go by; nil: a real one of its own. A virtual one
+	// may not be that of another scheduler, unless the two are of one Team.
 	Clock Clock
 	// Seed, if not 0, lets a generator with this seed draw the order among ready tasks, which is first come first served
 	// otherwise. With a virtual clock the same seed gives the same run.
@@ -592,7 +592,8 @@ func (s *Scheduler) after(d time.Duration) int64 {
 	return max(addNS(s.clock.since(), int64(d)), 1)
 }
 
-// After is the time d from now on the clock, as Wait.Until and WakeAt take it: math.MaxInt64 if the sum would be larger.
+// After is the time d from now on the clock, as Wait.Until and WakeAt take it: math.MaxInt64 if the
+// sum would be larger.
 func (s *Scheduler) After(d time.Duration) int64 { return s.after(d) }
 
 // Current is the task that has control, nil between two. On the scheduler only.

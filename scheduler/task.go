@@ -167,8 +167,9 @@ func (t *Task) Finish() {
 func (t *Task) OwnsStack() bool { return t.co != nil }
 
 // WakeAt wakes t at ns on the scheduler's clock: how a stackless task sleeps. A second call replaces the first. It does not end
-// a wait: if t is parked by then, it is called again after it has returned. math.MaxInt64 is never, so that a task with nothing
-// else to wait for is one for which nothing can happen. On t's scheduler, while t is not parked.
+// a wait: if t is parked by then, it is called again after it has returned. math.MaxInt64 is never,
+// so that a task with nothing else to wait for is one for which nothing can happen. On t's
+// scheduler, while t is not parked.
 func (t *Task) WakeAt(ns int64) {
 	if t.co != nil {
 		bug("WakeAt of a parked task")
@@ -363,8 +364,9 @@ func (t *Task) Yield() {
 	t.suspend(Wait{Kind: InYield})
 }
 
-// Sleep parks t for d; d <= 0 is Yield. Never shorter than d; at most one tick (1 ms) longer, if the scheduler is free. Those
-// that sleep until the same tick go on in the order in which they began, also if their exact times are in another.
+// Sleep parks t for d; d <= 0 is Yield. Never shorter than d; at most one tick (1 ms) longer, if
+// the scheduler is free. Those that sleep until the same tick go on in the order in which they
+// began, also if their exact times are in another.
 func (t *Task) Sleep(d time.Duration) {
 	if d <= 0 {
 		t.Yield()

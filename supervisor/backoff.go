@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// delay is how long the restart of a child waits that was put off n times in a row before; r is between 0 and 1. It is never
-// longer than Max.
+// delay is how long the restart of a child waits that was put off n times in a row before; r is
+// between 0 and 1. It is never longer than Max.
 func (b Backoff) delay(n int, r float64) time.Duration {
 	d := min(float64(b.Min)*math.Pow(b.Factor, float64(n)), float64(b.Max)) * (1 - b.Jitter*r)
 	if d >= float64(b.Max) { // which may have been rounded up to what is no time.Duration
@@ -27,8 +27,8 @@ func (c *core) delay(ch *child) time.Duration {
 	return d
 }
 
-// wasUp is called when an incarnation of ch is over: one that was up for long enough ends the row of failures. What a start takes
-// does not count, whether it fails or not.
+// wasUp is called when an incarnation of ch is over: one that was up for long enough ends the row
+// of failures. What a start takes does not count, whether it fails or not.
 func (c *core) wasUp(ch *child) {
 	b := c.s.spec.Backoff
 	if ch.delays == 0 || ch.run == nil {

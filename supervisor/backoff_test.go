@@ -181,8 +181,8 @@ func TestStopDuringBackoffLeavesNoTimer(t *testing.T) {
 	})
 }
 
-// starts gives when the tasklets of a child are started, each of which fails after up, in the first d. Its start takes dial, and
-// fails but for the first time if fails is set.
+// starts gives when the tasklets of a child are started, each of which fails after up, in the first
+// d. Its start takes dial, and fails but for the first time if fails is set.
 func starts(t *testing.T, spec supervisor.Spec, d, up, dial time.Duration, fails bool) (at []time.Duration) {
 	t.Helper()
 	run(t, func(t0 *actor.Tasklet) {
@@ -213,8 +213,8 @@ func seconds(ns ...float64) (ds []time.Duration) {
 	return ds
 }
 
-// A backoff begins anew when the child was up for ResetAfter. What a start takes is no time in which it was up, whether the start
-// fails or not, nor is the delay itself.
+// A backoff begins anew when the child was up for ResetAfter. What a start takes is no time in
+// which it was up, whether the start fails or not, nor is the delay itself.
 func TestBackoffResetsByTimeUp(t *testing.T) {
 	spec := supervisor.Spec{Intensity: supervisor.Unlimited, Backoff: supervisor.Backoff{Min: time.Second, Max: 8 * time.Second}} // reset after 16 s
 	const ms = time.Millisecond
@@ -234,7 +234,8 @@ func TestBackoffResetsByTimeUp(t *testing.T) {
 	}
 }
 
-// How long a child was up is known also when its supervisor is busy when it ends: with the start of another child, for a minute.
+// How long a child was up is known also when its supervisor is busy when it ends: with the start of
+// another child, for a minute.
 func TestBackoffOfAChildThatEndsWhileItsSupervisorIsBusy(t *testing.T) {
 	run(t, func(t0 *actor.Tasklet) {
 		f := newFamily()
@@ -280,7 +281,8 @@ func TestBackoffOfTheLongestTimes(t *testing.T) {
 	}
 }
 
-// With Unlimited a supervisor never gives up, and keeps no account of what was: also its tree and its reports have no window.
+// With Unlimited a supervisor never gives up, and keeps no account of what was: also its tree and
+// its reports have no window.
 func TestUnlimited(t *testing.T) {
 	var seen events
 	runWith(t, seen.config(supervisor.EventRestart), func(t0 *actor.Tasklet) {
@@ -307,7 +309,8 @@ func TestUnlimited(t *testing.T) {
 	}
 }
 
-// The default Intensity with a Backoff: the second failure within Period ends the supervisor, as the comment on the field says.
+// The default Intensity with a Backoff: the second failure within Period ends the supervisor, as
+// the comment on the field says.
 func TestBackoffWithTheDefaultIntensity(t *testing.T) {
 	run(t, func(t0 *actor.Tasklet) {
 		f := newFamily()

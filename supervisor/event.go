@@ -73,7 +73,8 @@ func (c *core) report(kind actor.EventKind, ch *child, err error) *report {
 	return r
 }
 
-// inWindow says how many restarts of how many there were, unless any number is allowed, and what comes next.
+// inWindow says how many restarts of how many there were, unless any number is allowed, and what
+// comes next.
 func (r *report) inWindow(w *window, now time.Time, next string) {
 	if w.intensity != Unlimited {
 		r.fields = append(r.fields,

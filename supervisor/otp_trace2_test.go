@@ -18,8 +18,9 @@ import (
 	"github.com/gotasklet/tasklet/supervisor"
 )
 
-// What OTP 25's supervisors did in 100 random scenarios with trees of supervisors and with pools: children that are ignored, kills
-// amid starts and stops, calls by others meanwhile. To be done by ours, step by step.
+// What OTP 25's supervisors did in 100 random scenarios with trees of supervisors and with pools:
+// children that are ignored, kills amid starts and stops, calls by others meanwhile. To be done by
+// ours, step by step.
 
 type scenario2 struct {
 	N                 int
@@ -75,7 +76,8 @@ type being struct {
 
 func (b *being) runs() bool { return b != nil && b.t != nil && !b.t.HasFinished() }
 
-// orphan reports whether a supervisor above b was killed, by hand or by the brutal kill of the one above that.
+// orphan reports whether a supervisor above b was killed, by hand or by the brutal kill of the one
+// above that.
 func (b *being) orphan() bool {
 	for s := b.above; s != nil; s = s.above {
 		if s.byHand || s.n.Shutdown == "brutal_kill" && s.t.Glance().Killed {
@@ -256,7 +258,8 @@ func (r *replay2) child(n *node2) supervisor.Child {
 func (r *replay2) supervises(t *actor.Tasklet, n *node2) error {
 	b, err := r.begins(t, n)
 	for _, c := range n.Children {
-		// A supervisor has a ref of its own, and a child of the spec whose ref has ended for good is not started again.
+		// A supervisor has a ref of its own, and a child of the spec whose ref has ended for good
+		// is not started again.
 		if body := r.bodies[c.ID]; body != nil {
 			_, state := actor.RefOf(body)
 			r.differs = r.differs || state == actor.RefDead
@@ -607,9 +610,10 @@ func TestOTPTraces2(t *testing.T) {
 	require.Equal(t, 1, differ)
 }
 
-// As in OTP, where the request to try a start again names the child and not the failure: one that is out of date, because the
-// child was stopped and its start has failed once more, counts as the new one. Here it comes before the call that the third
-// init of b makes, so a is restarted first and then stopped.
+// As in OTP, where the request to try a start again names the child and not the failure: one that
+// is out of date, because the child was stopped and its start has failed once more, counts as the
+// new one. Here it comes before the call that the third init of b makes, so a is restarted first
+// and then stopped.
 func TestOutOfDateRetry(t *testing.T) {
 	run(t, func(t0 *actor.Tasklet) {
 		r := &replay2{t: t0, attempts: map[string]int{}, newest: map[string]*being{}}

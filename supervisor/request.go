@@ -165,8 +165,8 @@ func (r *again) do(c *core) error {
 		}
 		return nil
 	}
-	// As in OTP, it is for the child with this ID, if that waits for another try: also for one whose start has failed again since
-	// r was sent, and which has sent a request of its own.
+	// As in OTP, it is for the child with this ID, if that waits for another try: also for one
+	// whose start has failed again since r was sent, and which has sent a request of its own.
 	ch := r.ch
 	if c.s.pool == nil {
 		ch = c.byID[ch.spec.ID]

@@ -86,12 +86,14 @@ type Spec struct {
 	// Intensity is how many restarts are allowed within Period: at one more the supervisor gives up. 0 is the default, 1;
 	// NoRestart is none; with Unlimited the supervisor never gives up.
 	Intensity int
-	// Period is the window for Intensity; 0 is the default, 5 s. A restart that is exactly Period old still counts. Only
-	// restarts within one Period add up, as in OTP: a child whose stop takes longer than Period defeats Intensity.
+	// Period is the window for Intensity; 0 is the default, 5 s. A restart that is exactly Period
+	// old still counts. Only restarts within one Period add up, as in OTP: a child whose stop takes
+	// longer than Period defeats Intensity.
 	Period time.Duration
-	// Backoff delays restarts; the zero Backoff does not. Each delayed restart counts for Intensity as well: with the default
-	// Intensity the supervisor gives up at the second failure within Period. So choose an Intensity that is larger than
-	// the number of restarts with delays that Period has room for; or Unlimited, to go on trying for ever.
+	// Backoff delays restarts; the zero Backoff does not. Each delayed restart counts for Intensity
+	// as well: with the default Intensity the supervisor gives up at the second failure within
+	// Period. So choose an Intensity that is larger than the number of restarts with delays that
+	// Period has room for; or Unlimited, to go on trying for ever.
 	Backoff      Backoff
 	AutoShutdown AutoShutdown
 	Children     []Child // in order of start
@@ -120,8 +122,9 @@ type Child struct {
 }
 
 // Backoff is how long restarts wait: Min after the first failure, Factor times as long after each further one, at most Max; the
-// actual delay is drawn from the last Jitter part of it. When a child has been up for ResetAfter, its next failure is a first
-// one again. A child is up from the end of its start (of its init, if it has one) to its end. The zero Backoff restarts at once.
+// actual delay is drawn from the last Jitter part of it. When a child has been up for ResetAfter,
+// its next failure is a first one again. A child is up from the end of its start (of its init, if
+// it has one) to its end. The zero Backoff restarts at once.
 //
 // It does not change what Spec.Intensity allows, which is 1 restart in 5 s by default.
 type Backoff struct {

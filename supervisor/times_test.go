@@ -27,8 +27,9 @@ import (
 	"github.com/gotasklet/tasklet/supervisor"
 )
 
-// Every function and field of the public API that takes a time, with the odd values: each is refused, or the effect comes at the
-// right moment on a virtual clock, at once or never. The functions are read from the source, so that a new one is not forgotten.
+// Every function and field of the public API that takes a time, with the odd values: each is
+// refused, or the effect comes at the right moment on a virtual clock, at once or never. The
+// functions are read from the source, so that a new one is not forgotten.
 
 const (
 	never   = time.Duration(-1)
@@ -47,8 +48,8 @@ var oddNumbers = []float64{
 	0.25, 0.5, 1, 3, 64, 1e9, 1e10, 1e18, 1e300, math.MaxFloat64,
 }
 
-// timed is a user of a time. do runs in a tasklet and calls done when the effect is there; the first call counts. An error says
-// that v was refused, as does a panic that names a rule.
+// timed is a user of a time. do runs in a tasklet and calls done when the effect is there; the
+// first call counts. An error says that v was refused, as does a panic that names a rule.
 type timed[V any] struct {
 	do   func(t *actor.Tasklet, v V, done func()) error
 	want func(v V) time.Duration // since the call
@@ -100,7 +101,8 @@ func stubborn(done func()) actor.Body {
 	})
 }
 
-// failing is a child that fails up after its start has been done, and calls started with how often it was started.
+// failing is a child that fails up after its start has been done, and calls started with how often
+// it was started.
 func failing(up time.Duration, started func(n int)) []supervisor.Child {
 	n := 0
 	return []supervisor.Child{{ID: "a", Body: actor.Func(func(t *actor.Tasklet) error {
@@ -113,7 +115,8 @@ func failing(up time.Duration, started func(n int)) []supervisor.Child {
 	})}}
 }
 
-// restarting starts a supervisor with this backoff, and calls done at the n-th start of a child that fails up after each.
+// restarting starts a supervisor with this backoff, and calls done at the n-th start of a child
+// that fails up after each.
 func restarting(t *actor.Tasklet, b supervisor.Backoff, up time.Duration, n int, done func()) error {
 	_, err := supervisor.Start(t, supervisor.Spec{
 		Intensity: supervisor.Unlimited, Backoff: b,
@@ -461,7 +464,8 @@ var takesNumber = map[string]timed[float64]{
 		}
 		return time.Second + tick(time.Duration(f*float64(time.Second)))
 	}},
-	// With a Jitter of 1 the delay may be any; so the number drawn is not looked at, only that it comes in time.
+	// With a Jitter of 1 the delay may be any; so the number drawn is not looked at, only that it
+	// comes in time.
 	"supervisor.Backoff.Jitter": {func(t *actor.Tasklet, j float64, done func()) error {
 		begin := t.System().Now()
 		return restarting(t, supervisor.Backoff{Min: time.Second, Jitter: j}, 0, 2, func() {
@@ -494,8 +498,9 @@ func rate(hz float64) time.Duration {
 	return max(tick(time.Duration(1e9/hz)), time.Millisecond)
 }
 
-// told are the fields in which the library says a time, and takesElsewhere what has its test in another package, which may be
-// imported from here as little as this one from there, or needs a test that fails.
+// told are the fields in which the library says a time, and takesElsewhere what has its test in
+// another package, which may be imported from here as little as this one from there, or needs a
+// test that fails.
 var (
 	told = []string{
 		"scheduler.Stall.For", "scheduler.View.Since", "scheduler.View.Until", "actor.Event.Time", "actor.Glance.For",
@@ -605,7 +610,8 @@ func mustComeAt(t *testing.T, old, want time.Duration, do func(t *actor.Tasklet,
 	}
 }
 
-// clockAges are what the clock shows before: with it, a sum can be out of range that was not at the start.
+// clockAges are what the clock shows before: with it, a sum can be out of range that was not at the
+// start.
 var clockAges = []time.Duration{0, 1234567, time.Hour}
 
 func TestTimesOfTheAPI(t *testing.T) {
@@ -704,8 +710,8 @@ func TestAllTimesOfTheAPIAreTested(t *testing.T) {
 	}
 }
 
-// timesIn gives the exported names in the package in dir that take or have a time: a duration, a time of day, a floating-point
-// number, 64 bits of nanoseconds, or a function that gives one.
+// timesIn gives the exported names in the package in dir that take or have a time: a duration, a
+// time of day, a floating-point number, 64 bits of nanoseconds, or a function that gives one.
 func timesIn(t *testing.T, dir string) (names []string) {
 	t.Helper()
 	pkg := path.Base(filepath.ToSlash(dir))

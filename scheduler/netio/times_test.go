@@ -15,7 +15,8 @@ import (
 	"github.com/gotasklet/tasklet/scheduler/netio"
 )
 
-// Deadlines far in the past have passed, those far in the future never come, and the zero time is none.
+// Deadlines far in the past have passed, those far in the future never come, and the zero time is
+// none.
 func TestOddDeadlines(t *testing.T) {
 	now := time.Now()
 	past := []time.Time{now.Add(-1), now.Add(math.MinInt64), time.Unix(0, 0), time.Unix(-1<<40, 0), time.Unix(1, 0), now.Add(1)}
