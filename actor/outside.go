@@ -30,6 +30,7 @@ func lend[R any](a *await, f func(context.Context) (R, error)) (v R, err error) 
 	defer task.SetAway(false) // a kill is raised when the scheduler ends
 	go func() {
 		defer a.over()
+		a.t.sys.sim.onGoroutine()
 		protect(a.ctx, f, &v, &err)
 	}()
 	for !a.done {
@@ -147,6 +148,7 @@ func Pipe[M, R any](t *Tasklet, f func(context.Context) (R, error), to Ref[M], m
 	}
 	go func() {
 		defer a.over()
+		a.t.sys.sim.onGoroutine()
 		protect(a.ctx, f, &v, &err)
 	}()
 	return func() { d.withdraw() }

@@ -7,7 +7,7 @@ import (
 )
 
 // Simulation decides what is otherwise left to chance in a system, and makes things go wrong on purpose. It is the seam that
-// package actortest stands on; programs have no use for it. Each function may be nil. All but Lost are called on the scheduler,
+// package actortest stands on; programs have no use for it. Each function may be nil. All but Lost and Goroutine are called on the scheduler,
 // where they may kill, but not block; what they draw should come from a seed, so that the run can be repeated.
 //
 // A system without one pays nothing: the functions are put in when the system, a tasklet or a mailbox begins.
@@ -26,12 +26,22 @@ type Simulation struct {
 	// Lost is asked at each Await and Pipe of t, and reports whether t is not to be told when its function has returned, unless
 	// it is killed.
 	Lost func(t *Tasklet) bool
+	// Goroutine is called, first, on each goroutine of the system on which code of the user runs: those that tasklets share, and those
+	// of Await and Pipe.
+	Goroutine func()
 }
 
 // hooks adds what concerns the scheduler.
 func (m *Simulation) hooks(h *scheduler.Hooks) {
 	if m != nil {
-		h.Order, h.Settled, h.Late = m.Order, m.Settled, m.Late
+		h.Order, h.Settled, h.Late, h.Worker = m.Order, m.Settled, m.Late, m.Goroutine
+	}
+}
+
+// onGoroutine is called on a goroutine of the system that its schedulers do not know.
+func (m *Simulation) onGoroutine() {
+	if m != nil && m.Goroutine != nil {
+		m.Goroutine()
 	}
 }
 

@@ -126,7 +126,7 @@ const maxSchedulers = 1024
 
 // makeHosts makes the schedulers. They form a team, with one clock, if there are several.
 func (s *System) makeHosts(cfg Config) {
-	sc := scheduler.Config{Clock: cfg.Clock, StallAfter: cfg.StallAfter}
+	sc := scheduler.Config{Clock: cfg.Clock, StallAfter: cfg.StallAfter, Labels: s.plain}
 	if cfg.Schedulers > 1 {
 		sc.Team = new(scheduler.Team)
 	}

@@ -4,6 +4,8 @@ import (
 	"context"
 	"math/rand/v2"
 	"runtime"
+	"runtime/debug"
+	"runtime/pprof"
 	"sync/atomic"
 	"time"
 )
@@ -22,6 +24,8 @@ type Config struct {
 	Hooks      Hooks
 	// Team, if not nil, is that of the schedulers with which this one works together. They are all to be made before one runs.
 	Team *Team
+	// Labels is the context whose labels of the profiler, see runtime/pprof, tasks begin with; nil: they begin with none.
+	Labels context.Context
 	// Owner is for whoever makes the scheduler, to be found again by [Scheduler.Owner].
 	Owner any
 }
@@ -59,6 +63,8 @@ type Hooks struct {
 	Stall func(Stall)
 	// Context gives the task's own context, for tasks that are part of a TaskContext.
 	Context func(*Task) TaskContext
+	// Worker is called on the goroutine of each new coroutine that calls tasks, before anything else.
+	Worker func()
 	// Check is called between two activations in builds with the tag tasklet_check, and never in others: see [Scheduler.Check]. An
 	// error ends the scheduler. size says how much it looked at; after a large one it is called less often.
 	Check func() (size int, err error)
@@ -82,9 +88,10 @@ type Scheduler struct {
 	clock  Clock
 	hooks  Hooks
 	owner  any
-	team   *Team      // nil: it works alone
-	member int        // its number in the team
-	draw   *rand.Rand // nil without a seed; its state is owned by the loop
+	labels context.Context // see Config
+	team   *Team           // nil: it works alone
+	member int             // its number in the team
+	draw   *rand.Rand      // nil without a seed; its state is owned by the loop
 
 	// Owned by whoever has control: one of the coroutines, or the driver, which is the goroutine in Run.
 	ready    runQueue
@@ -170,7 +177,7 @@ const (
 
 // New makes a scheduler. Tasks can be made ready before Run is called.
 func New(cfg Config) *Scheduler {
-	s := &Scheduler{clock: cfg.Clock, hooks: cfg.Hooks, owner: cfg.Owner, team: cfg.Team}
+	s := &Scheduler{clock: cfg.Clock, hooks: cfg.Hooks, owner: cfg.Owner, team: cfg.Team, labels: labelsOf(cfg.Labels)}
 	if s.clock == nil {
 		s.clock = RealClock()
 	}
@@ -215,7 +222,7 @@ func (s *Scheduler) Run() error {
 	if s.started.Swap(true) {
 		misuse("Run called twice")
 	}
-	s.label()
+	s.cleanGoroutine()
 	s.number.Store(takeNumber())
 	s.watch.start()
 	s.switchTo(s.driver, s.freeWorker())
@@ -306,6 +313,10 @@ func (s *Scheduler) work(me *coro) {
 		// For a panic too: it may have come in a deferred call of a Goexit, which goes on although the panic was recovered.
 		s.goexit(me)
 	}()
+	s.cleanGoroutine() // it has inherited the labels of the task that had control
+	if s.hooks.Worker != nil {
+		s.hooks.Worker()
+	}
 	s.inherit(me)
 	s.loop(me)
 	returned = true
@@ -324,6 +335,7 @@ func (s *Scheduler) loop(me *coro) {
 		s.handed = nil
 		if t != nil && t.co == nil {
 			s.call(t)
+			s.cleanGoroutine()
 			continue
 		}
 		heir := s.driver
@@ -338,6 +350,29 @@ func (s *Scheduler) loop(me *coro) {
 		s.switchTo(me, heir)
 	}
 	s.end(me, s.driver)
+}
+
+// cleanGoroutine takes off what a task may have left on the goroutine, so that the next one on it begins as on a new goroutine. There
+// is no more: what else belongs to a goroutine ends with the call that made it so, and a locked thread ends the program (see
+// docs/blocking.md).
+func (s *Scheduler) cleanGoroutine() {
+	pprof.SetGoroutineLabels(s.labels)
+	debug.SetPanicOnFault(false)
+}
+
+// labelsOf returns a context with the labels of ctx and nothing else, for they are looked up at each activation.
+func labelsOf(ctx context.Context) context.Context {
+	var list []string
+	if ctx != nil {
+		pprof.ForLabels(ctx, func(key, value string) bool {
+			list = append(list, key, value)
+			return true
+		})
+	}
+	if list == nil {
+		return context.Background()
+	}
+	return pprof.WithLabels(context.Background(), pprof.Labels(list...))
 }
 
 // call activates a ready task that owns no stack.

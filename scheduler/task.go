@@ -4,8 +4,6 @@ import (
 	"context"
 	"fmt"
 	"math"
-	"runtime"
-	"strings"
 	"sync/atomic"
 	"time"
 
@@ -75,7 +73,8 @@ type Task struct {
 	soft    bool // the wait has an end of its own: a time or a context
 	again   bool // woken while it ran: to be called once more
 	outcome outcome
-	told    bool // this wait was reported as part of a ring that somebody will leave
+	told    bool  // this wait was reported as part of a ring that somebody will leave
+	panics  uint8 // those in flight below the kill that was raised last, see unwinding
 
 	// kill is set by whoever kills, from any goroutine, and read by the task; without the atomic a busy task could not see
 	// that it was killed until it parks.
@@ -452,7 +451,7 @@ func (t *Task) Checkpoint() {
 // whether an earlier one was recovered.
 func (t *Task) raisePending(w *Waiter) {
 	k := t.kill.Load()
-	if k&killRaised != 0 && !unwinding() {
+	if k&killRaised != 0 && !t.unwinding() {
 		t.recovered()
 	}
 	if k&(killSoft|killHard) == 0 {
@@ -488,6 +487,7 @@ func (t *Task) raise() {
 		}
 	}
 	// In this order: between the two, a further kill must not find that there is none.
+	t.panics = stackOf().panics
 	t.kill.Or(killRaised)
 	t.kill.And(^uint32(killSoft))
 	if h := t.s.hooks.ExitValue; h != nil {
@@ -505,28 +505,6 @@ func (t *Task) giveUp() {
 }
 
 func (t *Task) givenUp() bool { return t.kill.Load()&killLost != 0 }
-
-// unwinding reports whether the caller runs in a deferred call of a panic that raise began. While deferred calls run, the
-// frames of the panic are still on the stack below them; after a recover they are gone. There is no other way to see a
-// recover, and this one needs nothing but runtime.Callers. Called only after a kill was raised.
-func unwinding() bool {
-	pcs := make([]uintptr, 256)
-	for skip := 2; ; skip += len(pcs) {
-		n := runtime.Callers(skip, pcs)
-		if n == 0 {
-			return false
-		}
-		for frames := runtime.CallersFrames(pcs[:n]); ; {
-			f, more := frames.Next()
-			if strings.HasSuffix(f.Function, "/scheduler.(*Task).raise") {
-				return true
-			}
-			if !more {
-				break
-			}
-		}
-	}
-}
 
 // A Task as a context never ends and has no deadline.
 

@@ -1,11 +1,6 @@
 package scheduler
 
-import (
-	"context"
-	"runtime/pprof"
-	"strconv"
-	"sync"
-)
+import "sync"
 
 // A Team is for schedulers that work together: those of one system. They have one idea of time and of quiet: with a virtual
 // clock, which they have to share, time goes on only when nothing is ready on any of them, and Hooks.Quiescent is called, on one
@@ -33,15 +28,6 @@ func (team *Team) join(s *Scheduler) {
 	s.member = len(team.members)
 	team.members = append(team.members, s)
 }
-
-// label marks the goroutines of a member, so that Hog can tell them from those of the others: the ones that s makes inherit it.
-func (s *Scheduler) label() {
-	if s.team != nil {
-		pprof.SetGoroutineLabels(pprof.WithLabels(context.Background(), pprof.Labels(labelKey, strconv.Itoa(s.member))))
-	}
-}
-
-const labelKey = "scheduler"
 
 // Kin reports whether s and other are the same scheduler, or of the same team: then a wait of one for the other is no wait for
 // the outside. From any goroutine.

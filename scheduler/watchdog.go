@@ -2,9 +2,9 @@ package scheduler
 
 import (
 	"bytes"
+	"iter"
 	"runtime"
 	"runtime/pprof"
-	"strconv"
 	"sync/atomic"
 	"time"
 )
@@ -155,23 +155,87 @@ func (s *Scheduler) Stalled() (id uint64, d time.Duration) {
 // Hog gives the stack of the goroutine that has control: it is inside an activation and not inside a switch. Nil if there are too
 // many goroutines to look. From any goroutine.
 func (s *Scheduler) Hog() []byte {
-	if runtime.NumGoroutine() > 100_000 {
-		return nil
-	}
-	// The goroutine profile, because runtime.Stack stops the world for as long as it writes, and cuts the text off.
-	var buf bytes.Buffer
-	if pprof.Lookup("goroutine").WriteTo(&buf, 1) != nil {
-		return nil
-	}
 	var found [][]byte
-	label := []byte(`"` + labelKey + `":"` + strconv.Itoa(s.member) + `"`)
-	for group := range bytes.SplitSeq(buf.Bytes(), []byte("\n\n")) {
-		if bytes.Contains(group, []byte("/scheduler.(*Scheduler).call+")) &&
-			!bytes.Contains(group, []byte("/scheduler.(*Scheduler).switchTo+")) &&
-			!bytes.Contains(group, []byte("/scheduler.(*Scheduler).sleep+")) &&
-			(s.team == nil || bytes.Contains(group, label)) {
-			found = append(found, bytes.Clone(group))
+	for group := range goroutines() {
+		if s.has(group) {
+			found = append(found, group)
+		}
+	}
+	if found == nil && runtime.NumGoroutine() <= manyGoroutines {
+		// The profile shows the innermost frames only, and those by which a worker is known are the outermost.
+		for group := range bytes.SplitSeq(allStacks(), []byte("\n\n")) {
+			if s.has(group) {
+				found = append(found, bytes.Clone(group))
+			}
 		}
 	}
 	return bytes.Join(found, []byte("\n\n"))
+}
+
+const (
+	// tooManyGoroutines is from when on nobody looks for one.
+	tooManyGoroutines = 100_000
+	// manyGoroutines is from when on runtime.Stack is not asked for all: it stops the world for as long as it writes.
+	manyGoroutines = 2_000
+	// maxStacks is how long the text about all goroutines may become, in bytes.
+	maxStacks = 16 << 20
+)
+
+// goroutines goes over the groups of the goroutine profile, in text: goroutines with the same stack are one group. There are none if
+// that would take too long.
+func goroutines() iter.Seq[[]byte] {
+	var buf bytes.Buffer
+	if runtime.NumGoroutine() <= tooManyGoroutines {
+		_ = pprof.Lookup("goroutine").WriteTo(&buf, 1) // a Buffer takes everything
+	}
+	return bytes.SplitSeq(buf.Bytes(), []byte("\n\n"))
+}
+
+// allStacks is the text of runtime.Stack about all goroutines.
+func allStacks() []byte {
+	for n := 1 << 20; ; n *= 4 {
+		buf := make([]byte, n)
+		if written := runtime.Stack(buf, true); written < n || n >= maxStacks {
+			return buf[:written]
+		}
+	}
+}
+
+// has reports whether a goroutine with the stack in group has control of s. It is known by the frames that spell the number of s,
+// see Here: unlike a label of the profiler, a program can't take them off.
+func (s *Scheduler) has(group []byte) bool {
+	number, called := uint32(1), false
+	for line := range bytes.Lines(group) {
+		_, frame, ok := bytes.Cut(line, []byte("github.com/gotasklet/tasklet/scheduler.(*"))
+		if !ok {
+			continue
+		}
+		switch name, _, _ := bytes.Cut(frame, []byte(framesEnd(frame))); string(name) {
+		case "Scheduler).switchTo", "Scheduler).sleep":
+			return false
+		case "Task).zero":
+			number <<= 1
+		case "Task).one":
+			number = number<<1 | 1
+		case "Scheduler).call":
+			called = true
+		case "Scheduler).loop":
+			return called && number == s.number.Load()
+		}
+	}
+	return false
+}
+
+// framesEnd is what follows the name of a function: an offset in a profile, arguments in the text of runtime.Stack.
+func framesEnd(frame []byte) string {
+	if i := bytes.IndexAny(frame, "+("); i >= 0 {
+		return string(frame[i : i+1])
+	}
+	return "\n"
+}
+
+// workerUnwinds reports whether a panic is in flight on the stack of the worker that has control of s. True, too, if it is not found.
+func (s *Scheduler) workerUnwinds() bool {
+	stack := s.Hog()
+	return len(stack) == 0 || bytes.Contains(stack, []byte("\truntime.gopanic+")) || bytes.Contains(stack, []byte("\npanic("))
 }

@@ -249,7 +249,7 @@ func (s *trial) mayBeLost(t *actor.Tasklet) bool {
 
 // simulation is what the system asks.
 func (s *trial) simulation() *actor.Simulation {
-	m := &actor.Simulation{Order: s.order, Settled: s.settled}
+	m := &actor.Simulation{Order: s.order, Settled: s.settled, Goroutine: s.ancestry.note}
 	if s.plan.every[HandlerPanic] > 0 {
 		m.Panic = s.mayPanic
 	}

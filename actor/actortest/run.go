@@ -81,6 +81,8 @@ type trial struct {
 	hook  func(actor.Event) // of Configure
 	cfg   actor.Config
 
+	ancestry *ancestry // has a lock of its own
+
 	// Set when f begins; read by others when the run is over, or by way of mu.
 	root *actor.Tasklet
 
@@ -112,6 +114,7 @@ const stallAfter = 2 * time.Second
 func newTrial(tb testing.TB, o *options, p *plan, seed uint64) *trial {
 	s := &trial{tb: tb, o: o, plan: p, trace: o.record, probes: map[*actor.Tasklet]bool{}}
 	s.log = &testLog{tb: tb}
+	s.ancestry = newAncestry()
 	if s.trace == nil {
 		s.trace = new(Trace)
 	}
@@ -159,7 +162,6 @@ func (s *trial) run(f func(*actor.Tasklet)) {
 	ctx, cancel := context.WithCancelCause(context.Background())
 	defer cancel(nil)
 	done := make(chan error, 1)
-	label := newLabel()
 	var misused any // written before done is used
 	go func() {
 		defer func() {
@@ -168,8 +170,7 @@ func (s *trial) run(f func(*actor.Tasklet)) {
 				done <- nil
 			}
 		}()
-		setLabel(label)
-		done <- actor.Run(ctx, s.cfg, func(t *actor.Tasklet) error {
+		done <- actor.Run(s.ancestry.context(ctx), s.cfg, func(t *actor.Tasklet) error {
 			t.System().Attach(trialKey{}, func() any { return s })
 			s.mu.Lock()
 			s.root = t
@@ -186,7 +187,7 @@ func (s *trial) run(f func(*actor.Tasklet)) {
 	if ended {
 		s.judge(err)
 		if !s.leaked() && !s.o.allows(actor.Event{Kind: actor.EventLeak}) { // a tasklet that leaked has a goroutine
-			for _, g := range leftGoroutines(label, patience) {
+			for _, g := range s.ancestry.left(patience) {
 				s.problem("goroutine", "goroutines are left when all has stopped: "+g)
 			}
 		}

@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"iter"
 	"runtime"
+	"runtime/pprof"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -103,6 +105,41 @@ func TestRunFails(t *testing.T) {
 		}, "a tasklet did not stop: 6s stop_timeout /test/stubborn"},
 		{"goroutine", func(t *actor.Tasklet) {
 			go leave(make(chan int))
+		}, "goroutines are left when all has stopped: 1 in"},
+		{"goroutine after pprof.Do", func(t *actor.Tasklet) {
+			pprof.Do(t, pprof.Labels("k", "v"), func(context.Context) {})
+			go leave(make(chan int))
+		}, "goroutines are left when all has stopped: 1 in"},
+		{"goroutine without labels", func(t *actor.Tasklet) {
+			pprof.SetGoroutineLabels(context.Background())
+			go leave(make(chan int))
+		}, "goroutines are left when all has stopped: 1 in"},
+		{"goroutine of a goroutine without labels", func(t *actor.Tasklet) {
+			pprof.SetGoroutineLabels(context.Background())
+			go func() {
+				go leave(make(chan int))
+				leave(make(chan int))
+			}()
+		}, "goroutines are left when all has stopped: 1 in"},
+		{"goroutine of one that has ended", func(t *actor.Tasklet) {
+			over := make(chan bool)
+			go func() {
+				go leave(make(chan int))
+				close(over)
+			}()
+			<-over
+		}, "goroutines are left when all has stopped: 1 in"},
+		{"goroutine of an Await without labels", func(t *actor.Tasklet) {
+			_, _ = actor.Await(t, func(context.Context) (int, error) {
+				pprof.SetGoroutineLabels(context.Background())
+				go leave(make(chan int))
+				return 0, nil
+			})
+		}, "goroutines are left when all has stopped: 1 in"},
+		{"iter.Pull without its stop", func(t *actor.Tasklet) {
+			pprof.SetGoroutineLabels(context.Background())
+			next, _ := iter.Pull(func(yield func(int) bool) { yield(1) })
+			next()
 		}, "goroutines are left when all has stopped: 1 in"},
 		{"goroutine of a child", func(t *actor.Tasklet) {
 			actor.Go(t, func(t *actor.Tasklet) error { go leave(make(chan int)); return nil })
