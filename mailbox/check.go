@@ -74,7 +74,7 @@ func (m *Mailbox[M]) Check() error {
 
 // limit is the most that may be queued.
 func (m *Mailbox[M]) limit() uint32 {
-	if m.over && m.cap < math.MaxUint32 {
+	if x := m.ext.Load(); x != nil && x.putBack && m.cap < math.MaxUint32 {
 		return m.cap + 1
 	}
 	return m.cap

@@ -39,6 +39,10 @@ type ext[M any] struct {
 	evicted uint64   // messages that home dropped: nothing is dropped before ext was needed to find out that there is no room
 	pretend pretence // see PretendFull
 	revoked uint64   // messages that were taken out of the middle: see Revoke
+	putBack bool     // a message was put back: there may be one above the capacity
+
+	// waiting counts those in line and in queue; atomic: written by who owns those, read by Load.
+	waiting atomic.Int32
 
 	// mu protects the following. Before the first Open, all of the mailbox.
 	mu      sync.Mutex
@@ -208,6 +212,7 @@ func (m *Mailbox[M]) enqueue(x *ext[M], e *Envelope[M]) (*scheduler.Scheduler, e
 	}
 	e.place.Item = e
 	x.queue.Add(&e.place)
+	x.count(e)
 	return home, nil
 }
 
@@ -278,6 +283,7 @@ func (m *Mailbox[M]) leave(e *Envelope[M]) bool {
 	home := m.home.Load()
 	if home == nil {
 		e.place.Leave()
+		e.uncount()
 	}
 	x.mu.Unlock()
 	if home != nil {
@@ -296,6 +302,7 @@ func (d *departure[M]) Do() {
 	x := d.m.ext.Load()
 	x.mu.Lock() // it may still be in ext.queue
 	d.e.place.Leave()
+	d.e.uncount()
 	x.mu.Unlock()
 	d.e.clear()
 }

@@ -3,6 +3,7 @@ package mailbox
 import (
 	"context"
 	"errors"
+	"sync/atomic"
 
 	"github.com/gotasklet/tasklet/scheduler"
 )
@@ -13,9 +14,10 @@ type Envelope[M any] struct {
 	place  scheduler.Waiter // in ext.line or ext.queue; its Item is the envelope. Owned by who owns that
 	msg    M
 	ticket Ticket
-	err    error        // what became of it: nil, the message is in the queue
-	away   *away        // of a sender from elsewhere; else nil
-	next   *Envelope[M] // in the free list
+	err    error         // what became of it: nil, the message is in the queue
+	away   *away         // of a sender from elsewhere; else nil
+	next   *Envelope[M]  // in the free list
+	count  *atomic.Int32 // that counts it as one that waits; nil: none. Owned by who owns place
 
 	// Decided is called when a message given to Deliver that had to wait is moved in, or refused, unless it was withdrawn before. It
 	// may not use m. It is called on home, which it is given; but if m is closed before the first Open, on the goroutine that closes,
@@ -37,18 +39,39 @@ func (x *ext[M]) envelope() *Envelope[M] {
 	return e
 }
 
+// count counts e among those that wait, until uncount.
+func (x *ext[M]) count(e *Envelope[M]) {
+	e.count = &x.waiting
+	x.waiting.Add(1)
+}
+
+func (e *Envelope[M]) uncount() {
+	if e.count != nil {
+		e.count.Add(-1)
+		e.count = nil
+	}
+}
+
 // wait parks t in the line of senders until its message has been moved in for it.
 func (m *Mailbox[M]) wait(t *scheduler.Task, limit context.Context, v M, ticket Ticket) error {
 	x := m.extra()
 	e := x.envelope()
 	e.msg, e.ticket, e.err = v, ticket, errUndecided
 	x.stand(e)
+	raised := true
+	defer func() {
+		if raised {
+			e.uncount()
+		}
+	}()
 	// A kill that is raised here takes the envelope out of the line, and it is left to the garbage collector.
 	err := t.Park(scheduler.Wait{Kind: scheduler.InSend, On: &m.reader, Ctx: limit, In: &e.place})
+	raised = false
 	if err == nil {
 		err = e.err
 	}
 	e.clear()
+	e.uncount()
 	e.next, x.free = x.free, e
 	if err == errUndecided {
 		return m.SendTask(t, limit, v, ticket, false) // woken by somebody else: stand in line again
@@ -58,6 +81,7 @@ func (m *Mailbox[M]) wait(t *scheduler.Task, limit context.Context, v M, ticket 
 
 // stand puts e at the end of the line. On home.
 func (x *ext[M]) stand(e *Envelope[M]) {
+	x.count(e)
 	if x.pretend.stand(&e.place) {
 		return
 	}
@@ -74,6 +98,7 @@ func (e *Envelope[M]) clear() {
 // already. On home, which is given as on.
 func (e *Envelope[M]) decide(on *scheduler.Scheduler, err error) bool {
 	e.clear()
+	e.uncount()
 	e.err = err
 	if e.away != nil {
 		e.place.Leave()
@@ -150,6 +175,7 @@ func (m *Mailbox[M]) Withdraw(on *scheduler.Scheduler, e *Envelope[M]) (inTime b
 	switch {
 	case e.away == nil:
 		e.place.Leave()
+		e.uncount()
 		e.clear()
 		return true
 	case m.home.Load() != on:

@@ -103,7 +103,7 @@ type Mailbox[M any] struct {
 	need    uint32 // the reader wants to be woken when so many are queued; never: it is not waiting
 	peak    uint32 // the most that were ever queued
 	calming bool   // a look at unused memory is due
-	over    bool   // a message was put back: there may be one above the capacity
+	taken   uint8  // messages in the reader's hand, as far as they fit: taken, and it has not asked for more
 	any     bool   // the reader wants to be woken by any message that comes, however many are queued
 	policy  Policy
 	handled uint64 // messages read
@@ -187,7 +187,7 @@ func (m *Mailbox[M]) Open(t *scheduler.Task) {
 
 // Hold ends the reader but not the mailbox: it goes on to take messages up to its capacity, for the next reader. On home.
 func (m *Mailbox[M]) Hold() {
-	m.reader.Holder = nil
+	m.reader.Holder, m.taken = nil, 0
 	m.need = never
 }
 
@@ -342,6 +342,17 @@ func (m *Mailbox[M]) Len() int {
 		if in > 0 {
 			n = min(n+in, int(min(m.cap, math.MaxInt32))) // they were not counted at one moment
 		}
+	}
+	return n
+}
+
+// Load is how much there is to do for the reader: the messages that are queued or on their way, those of senders and timers that
+// wait in line for room, and those in hand, which the reader has taken before it last asked for more (255 of a larger batch). From any
+// goroutine, with the same reservation as Len.
+func (m *Mailbox[M]) Load() int {
+	n := m.Len() + int(scheduler.Peek(&m.taken))
+	if x := m.ext.Load(); x != nil {
+		n += int(x.waiting.Load())
 	}
 	return n
 }

@@ -342,7 +342,7 @@ func (w *twin) sendAway(try bool) {
 	id, ticket := w.next()
 	x := w.box.extra()
 	credit := x.credits > 0
-	if credit && (len(w.line)+len(w.away) > 0 || w.full() && !w.box.over) { // one put back may take the room of a credit
+	if credit && (len(w.line)+len(w.away) > 0 || w.full() && !x.putBack) { // one put back may take the room of a credit
 		w.fail("there is a credit, and no room, or somebody waits")
 	}
 	if !credit && !w.closed && w.policy != Unbounded && len(w.in)+len(w.away)+len(w.line) == 0 && !w.full() {

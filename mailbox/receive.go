@@ -32,6 +32,7 @@ func (m *Mailbox[M]) pop() (v M) {
 		m.peak = m.queue.n
 	}
 	m.handled++
+	m.taken = 1
 	if m.queue.tickets == nil {
 		v = m.queue.pop()
 	} else {
@@ -124,6 +125,7 @@ func (m *Mailbox[M]) next(t *scheduler.Task, w scheduler.Wait) (v M, err error) 
 // Between a read and Park is this one call: after a switch the processor predicts no return rightly, so each costs as much as
 // taking a message (measured).
 func (m *Mailbox[M]) some(t *scheduler.Task, w scheduler.Wait) error {
+	m.taken = 0
 	defer m.rested()
 	for m.queue.n == 0 {
 		if m.Drained() {
@@ -144,7 +146,7 @@ func (m *Mailbox[M]) some(t *scheduler.Task, w scheduler.Wait) error {
 // await parks the reader until need messages are queued, m is closed, or the wait ends.
 func (m *Mailbox[M]) await(t *scheduler.Task, w scheduler.Wait, need uint32) error {
 	defer m.rested()
-	m.need = need
+	m.need, m.taken = need, 0
 	m.calm()
 	return t.Park(w)
 }
@@ -156,6 +158,7 @@ func (m *Mailbox[M]) rested() { m.need, m.any = never, false }
 // when so many are queued, or m is closed. It reports false if that is so already; if m is closed, Drained tells whether there
 // will be more.
 func (m *Mailbox[M]) Await(need int) bool {
+	m.taken = 0
 	if int(m.queue.n) >= need || m.Closed() {
 		return false
 	}
@@ -257,9 +260,11 @@ func (m *Mailbox[M]) BatchSize(max int) int { return min(max, int(min(m.cap, mat
 // TakeBatch appends the next messages, at most max, to batch. Only the reader may call it.
 func (m *Mailbox[M]) TakeBatch(batch []M, max int) []M {
 	m.mustRead("TakeBatch")
-	for max = min(max, int(m.queue.n)); max > 0; max-- {
+	max = min(max, int(m.queue.n))
+	for range max {
 		batch = append(batch, m.pop())
 	}
+	m.taken = uint8(min(max, math.MaxUint8))
 	return batch
 }
 
@@ -311,6 +316,7 @@ func (m *Mailbox[M]) Match(ctx context.Context, want func(M) bool) (v M, err err
 func (m *Mailbox[M]) take(i uint32) M {
 	m.peak = max(m.peak, m.queue.n)
 	m.handled++
+	m.taken = 1
 	v, ticket := m.queue.remove(i)
 	m.inHand(ticket)
 	if x := m.ext.Load(); x != nil && m.queue.n < x.low {

@@ -130,7 +130,8 @@ func (m *Mailbox[M]) PutBack(v M) {
 		last := len(k.taken) - 1
 		ticket, k.taken = k.taken[last], k.taken[:last]
 	}
-	m.over = true
+	m.extra().putBack = true
+	m.taken = 0
 	m.queue.pushFront(v, ticket)
 	m.arrived()
 }
