@@ -3,7 +3,9 @@ package actor
 import "context"
 
 // WaitDead is what Ref.Join does when it has found no tasklet that it could join.
-func WaitDead[M any](r Ref[M], ctx context.Context) error { return r.l.waitDead(ctx) }
+func WaitDead[M any](r Ref[M], ctx context.Context) error {
+	return r.l.waitStopped(ctx, r.l.extra().stops)
+}
 
 // Owned is how many timers, watches and pipes t has.
 func Owned(t *Tasklet) (n int) { return t.extra().owned.len() }

@@ -26,7 +26,8 @@ func (r Ref[M]) OnEnd(f func()) (cancel func()) {
 	}
 }
 
-// ended calls the hooks of OnEnd, once, and then tells those in Ref.Join: they find the names free.
+// ended calls the hooks of OnEnd, once, and then tells those in Ref.Join and who watch: they find the names
+// free.
 func (l *line[M]) ended() {
 	if !l.over.CompareAndSwap(lineLives, lineEnds) {
 		return
@@ -40,7 +41,7 @@ func (l *line[M]) ended() {
 		}
 	}
 	l.over.Store(lineOver)
-	l.tellJoiners()
+	l.tellStopped()
 }
 
 // SetLabel puts a label on the tasklets of r, the current one and those to come; see Tasklet.SetLabel. An empty value takes it

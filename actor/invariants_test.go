@@ -276,7 +276,7 @@ func (s *soak) do(t *actor.Tasklet, o order) error {
 			if target := s.pick().ref.Tasklet(); target != nil && target != t {
 				cancel := actor.Watch(t, target, to.ref, func(actor.Exit) order { return s.order() })
 				if s.draw.IntN(2) == 0 {
-					t.Defer(cancel)
+					t.Defer(func() { cancel() })
 				}
 			}
 		case 1:

@@ -128,9 +128,9 @@ func protect[R any](ctx context.Context, f func(context.Context) (R, error), v *
 }
 
 // Pipe is Await without the wait: f runs on another goroutine, t goes on, and what f returns is sent to to as the message that
-// msg makes of it. The message waits for room if there is none. cancel ends f's context, and no message comes any more; so does the
-// end of t. msg runs on t's scheduler, not inside t, and may not block; cancel is for there too. Only from inside t.
-func Pipe[M, R any](t *Tasklet, f func(context.Context) (R, error), to Ref[M], msg func(R, error) M) (cancel func()) {
+// msg makes of it. The message waits for room if there is none. cancel ends f's context, and reports whether it was in time: then
+// no message comes any more. The end of t does the same, unless the message waits for room already. msg runs on t's scheduler, not inside t, and may not block; cancel is for there too. Only from inside t.
+func Pipe[M, R any](t *Tasklet, f func(context.Context) (R, error), to Ref[M], msg func(R, error) M) (cancel func() (inTime bool)) {
 	mustFunc("Pipe", f != nil && msg != nil)
 	l := to.must("Pipe")
 	t.mustRun("Pipe")
@@ -151,5 +151,5 @@ func Pipe[M, R any](t *Tasklet, f func(context.Context) (R, error), to Ref[M], m
 		a.t.sys.sim.onGoroutine()
 		protect(a.ctx, f, &v, &err)
 	}()
-	return func() { d.withdraw() }
+	return d.withdraw
 }

@@ -3,11 +3,13 @@ package actor
 import (
 	"context"
 	"reflect"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
 
+	"github.com/gotasklet/tasklet/internal/own"
 	"github.com/gotasklet/tasklet/mailbox"
 	"github.com/gotasklet/tasklet/scheduler"
 )
@@ -45,7 +47,7 @@ type lineExtra struct {
 	name string                 // set in NewRef, then read-only
 	sys  atomic.Pointer[System] // the first whose tasklet used it before its start
 
-	mu      sync.Mutex    // protects the following seven
+	mu      sync.Mutex    // protects the following, but for what the scheduler owns
 	change  chan struct{} // closed when those who wait for the line have to look again
 	bells   bells         // of tasklets in Ref.Join
 	onEnd   list[func()]
@@ -53,6 +55,11 @@ type lineExtra struct {
 	posted  []func() // to be done by the scheduler, see post
 	gaveUp  bool     // see giveUp
 	counted int      // messages that giveUp has reported and that are still queued
+
+	stopped  bool         // by CloseRef after an end by itself, until the next start: no restart is to come
+	stops    uint32       // how often that was, with the end for good
+	last     *Tasklet     // the latest one when it was; nil: there was none
+	watchers list[*watch] // of the ref, to be told when it is
 
 	// Owned by the scheduler.
 	reopen bool // the next start opens the mailbox again
@@ -83,7 +90,7 @@ type refLine interface {
 	giveUp()
 	settle(t *Tasklet, err error)
 	revoke(ticket mailbox.Ticket)
-	close(reopen bool)
+	close(over bool)
 	retire()
 	isDead() bool
 	message() reflect.Type
@@ -249,6 +256,10 @@ func (l *line[M]) path() string {
 // Len is the number of queued messages; parked senders do not count. From outside of the scheduler it may lag behind a little.
 func (r Ref[M]) Len() int { return r.must("Len").box.Len() }
 
+// Load is how much r's tasklet has to do: messages that are queued, those of senders and timers that wait for room, and what it has in
+// hand. From outside of the scheduler it may lag behind a little.
+func (r Ref[M]) Load() int { return r.must("Load").box.Load() }
+
 // Cap is the capacity of the mailbox; 0 for an unbounded one.
 func (r Ref[M]) Cap() int { return r.must("Cap").box.Cap() }
 
@@ -259,7 +270,8 @@ func (r Ref[M]) IsClosed() bool { return r.must("IsClosed").box.Closed() }
 // IsDead reports whether the line of r's tasklets has ended for good: every send gives mailbox.ErrClosed.
 func (r Ref[M]) IsDead() bool { return r.must("IsDead").isDead() }
 
-// HasFinished reports whether r is dead: its tasklet has ended for good.
+// HasFinished reports whether r is dead, and its last tasklet has finished: the line has ended for good. Join does not wait for that if
+// a supervisor keeps the tasklet stopped after it has ended by itself.
 func (r Ref[M]) HasFinished() bool { return r.must("HasFinished").isDead() && r.currentFinished() }
 
 func (r Ref[M]) currentFinished() bool {
@@ -267,50 +279,81 @@ func (r Ref[M]) currentFinished() bool {
 	return t == nil || t.HasFinished()
 }
 
-// Join waits until the tasklet has ended for good: over restarts, until its supervisor has given it up. The result is that of
-// the last tasklet; see Tasklet.Join. The ref of a tasklet that never starts keeps its joiners waiting.
+// Join waits until the tasklet has finished and no restart is to come: over restarts and backoffs, until it has ended by itself and its
+// supervisor keeps it stopped, as a transient child after a normal end; or the supervisor has ended so; or the line has ended for
+// good. A child that supervisor.StopChild has stopped is only interrupted: its joiners wait until it is started again and ends, or is
+// deleted. The result is that of the last tasklet; see Tasklet.Join. The ref of a tasklet that never starts keeps its joiners
+// waiting.
 func (r Ref[M]) Join(ctx context.Context) error {
 	l := r.must("Join")
 	if ctx == nil {
 		misuse("Join with a nil context")
 	}
+	if t := l.last(); t != nil && !t.supervised { // the usual case, without x
+		return t.Join(ctx)
+	}
+	x := l.extra()
+	x.mu.Lock()
+	begun := x.stops
+	x.mu.Unlock()
 	for {
-		if t := l.last(); t != nil && !t.supervised { // stays set when it ends
-			return t.Join(ctx)
+		x.mu.Lock()
+		t, known := l.lastForGood(x)
+		if !known && x.stops != begun { // it was stopped and started again meanwhile
+			t, known = x.last, true
 		}
-		if l.over.Load() == lineOver {
-			if t := l.cur.Load(); t != nil {
-				return t.Join(ctx)
-			}
+		x.mu.Unlock()
+		switch {
+		case known && t != nil:
+			return t.Join(ctx)
+		case known:
 			return nil
 		}
-		if err := l.waitDead(ctx); err != nil {
+		if err := l.waitStopped(ctx, begun); err != nil {
 			return err
 		}
 	}
 }
 
-func (l *line[M]) waitDead(ctx context.Context) error {
+// lastForGood returns the tasklet after which none is to come by itself, nil if there never was one; not known: one may come. Under
+// x.mu.
+func (l *line[M]) lastForGood(x *lineExtra) (t *Tasklet, known bool) {
+	if t = l.last(); t != nil && !t.supervised { // stays set when it ends
+		return t, true
+	}
+	if l.over.Load() == lineOver {
+		return l.cur.Load(), true
+	}
+	return x.last, x.stopped
+}
+
+// waitStopped waits until those in Ref.Join have to look again: begun is x.stops from before.
+func (l *line[M]) waitStopped(ctx context.Context, begun uint32) error {
 	x := l.extra()
+	over := func() bool { return x.stops != begun || l.over.Load() == lineOver } // under mu
 	if t, limit := scheduler.From(ctx); t != nil {
 		t.MustRun("Join")
 		b := &bell{v: t.NewBell()}
-		if !x.bells.hang(b, &x.mu, func() bool { return l.over.Load() == lineOver }) {
+		if !x.bells.hang(b, &x.mu, over) {
 			return nil
 		}
 		defer x.bells.takeDown(b, &x.mu) // a kill may be raised
 		home := l.scheduler()
 		defer whenGone(t, home, b.v)()
 		w := scheduler.Wait{Kind: scheduler.InJoin, On: l.ReaderResource(), Ctx: limit}
-		if err := b.v.Park(w); err != nil && !l.dead.Load() {
-			return err
+		if err := b.v.Park(w); err != nil {
+			x.mu.Lock()
+			defer x.mu.Unlock()
+			if !over() {
+				return err
+			}
 		}
 		if home != nil && home.Gone().Err() != nil && l.over.Load() != lineOver {
 			return l.last().leftBehind()
 		}
 		return nil
 	}
-	change := l.change()
+	change := l.changeUnless(over)
 	select {
 	case <-change:
 		return nil
@@ -327,14 +370,18 @@ func (l *line[M]) waitDead(ctx context.Context) error {
 // change is closed when those who wait for something of l have to look again: another tasklet reads
 // it, or it is over.
 func (l *line[M]) change() <-chan struct{} {
+	return l.changeUnless(func() bool { return l.over.Load() == lineOver })
+}
+
+// changeUnless is change, which is closed already if over, asked under lineExtra.mu, says so.
+func (l *line[M]) changeUnless(over func() bool) <-chan struct{} {
 	x := l.extra()
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	switch {
-	case x.change != nil:
-	case l.over.Load() == lineOver:
+	case over():
 		return closed
-	default:
+	case x.change == nil:
 		x.change = make(chan struct{})
 	}
 	return x.change
@@ -420,6 +467,7 @@ func (l *line[M]) claim(t *Tasklet, h *host) {
 	}
 	if more := l.more.Load(); more != nil {
 		more.mu.Lock()
+		more.stopped = false
 		for _, b := range more.labels {
 			t.SetLabel(b.key, b.value)
 		}
@@ -525,16 +573,43 @@ func (l *line[M]) tellJoiners() {
 	}
 }
 
-// close is what a supervisor does with the ref of a child that it has stopped and may start again.
-func (l *line[M]) close(reopen bool) {
+// tellStopped tells those in Ref.Join, and those who watch the ref, that no tasklet is to come by itself.
+func (l *line[M]) tellStopped() {
+	x := l.more.Load()
+	if x == nil {
+		return // who allocates it from now on sees over
+	}
+	x.mu.Lock()
+	t := l.last()
+	x.stopped, x.last = true, t
+	x.stops++
+	watchers := slices.Collect(x.watchers.take())
+	for _, w := range watchers {
+		w.last = t
+	}
+	x.mu.Unlock()
+	l.tellJoiners()
+	for _, w := range watchers {
+		if over, exit := l.watchLast(t, w); over {
+			w.end(exit, nil)
+		}
+	}
+}
+
+// close is what a supervisor does with the ref of a child that it may start again. over: that has ended by itself, and nobody has to wait
+// for another.
+func (l *line[M]) close(over bool) {
 	if l.far() {
 		l.box.Close() // nothing more gets in from now on
 	}
 	l.post(func() {
 		x := l.extra()
-		x.reopen, x.tries = reopen, 0
+		x.reopen, x.tries = true, 0
 		l.box.CloseEmpty()
 	})
+	if over {
+		l.tellStopped()
+	}
 }
 
 func (l *line[M]) retire() {
@@ -568,6 +643,9 @@ func (t *Tasklet) left() bool { return t.marks.Load()&markLeft != 0 }
 
 // MessagesLost is called by the mailbox.
 func (l *line[M]) MessagesLost(loss mailbox.Loss) {
+	if own.Is(l.message()) {
+		return
+	}
 	if loss.Reason == mailbox.ErrClosed {
 		if loss.Count = l.uncounted(loss.Count); loss.Count == 0 {
 			return
@@ -584,10 +662,24 @@ func (l *line[M]) MessagesLost(loss mailbox.Loss) {
 // CloseRef is for those who write a supervisor: the ref of b, if it has one, takes no more messages, and what is queued becomes
 // dead letters, until b is started again. By the supervisor, on its scheduler; the messages may be reported a little later if the
 // ref's is another.
+//
+// If the last tasklet of b has ended without a failure, and so by itself, those in Ref.Join of it, and of what it has started, go on, and
+// those who watch are told: no restart is to come. One that was stopped is only interrupted.
 func CloseRef(b Body) {
+	in := b
+	for c, ok := in.(*composed); ok; c, ok = in.(*composed) {
+		in = c.Body
+	}
+	over := false
+	if l := in.instance().line(); l != nil {
+		if t := l.last(); t != nil {
+			exit, finished := t.Exit()
+			over = finished && !exit.Kind.Failure()
+		}
+	}
 	refsOf(b, func(l refLine) {
 		if !l.isDead() {
-			l.close(true)
+			l.close(over)
 		}
 	})
 }

@@ -22,22 +22,26 @@ func (l *ownedList) releaseAll() {
 	}
 }
 
-// delivery is a message that nobody waits for, on its way to l: it belongs to t, and is gone with it.
+// delivery is a message that nobody waits for, on its way to l. Until it is sent it belongs to t, and is gone with it; one that was
+// sent and waits for room is as any message of a sender that has ended since: it is read, or a dead letter.
 type delivery[M any] struct {
-	t      *Tasklet
-	l      *line[M]
-	env    mailbox.Envelope[M]
-	own    owned
-	inTime bool // of the last attempt to take it back
+	t   *Tasklet
+	l   *line[M]
+	env mailbox.Envelope[M]
+
+	// Owned by t's scheduler.
+	own  owned
+	sent bool // it stands in the line of senders, or its fate is decided
 }
 
-// init: release is called when the message is taken back: by t's end, or by withdraw.
+// init: release is called when the message is taken back before it was sent: by t's end, or by withdraw.
 func (d *delivery[M]) init(t *Tasklet, l *line[M], release func()) {
 	d.t, d.l = t, l
 	l.use(t.sys)
 	d.own.v = func() {
-		release()
-		d.inTime = l.box.Withdraw(t.task.Scheduler(), &d.env)
+		if !d.sent {
+			release()
+		}
 	}
 	d.env.Decided = d.decided
 	t.extra().owned.add(&d.own)
@@ -62,13 +66,17 @@ func (d *delivery[M]) withdraw() bool {
 	}
 	d.over()
 	d.own.v()
-	return d.inTime
+	return !d.sent || d.l.box.Withdraw(d.t.task.Scheduler(), &d.env)
 }
 
 // send sends what msg makes. A panic of msg is the failure of a message of t, on whose stack it does not run.
 func (d *delivery[M]) send(msg func() M, mustWait bool) {
 	if !d.own.in {
 		return // taken back, in this very step
+	}
+	if d.t.phase >= stopping && any(d.t.inst.line()) == any(d.l) {
+		d.over() // t is the one that would have read it: nothing is lost. The next incarnation has not asked for it
+		return
 	}
 	made := false
 	defer func() {
@@ -80,47 +88,65 @@ func (d *delivery[M]) send(msg func() M, mustWait bool) {
 	}()
 	m := msg()
 	made = true
+	d.sent = true
 	if !d.l.box.Deliver(d.t.task.Scheduler(), &d.env, m, mustWait) { // a loss is reported by the mailbox
 		d.over()
 	}
 }
 
-// Watch sends to a message, made by msg, when target has finished; at once if it has already. What target sent to the same ref
-// before its end comes before. The message waits for room if there is none. cancel takes the watch back; so does the end of t. msg
-// runs on t's scheduler, not inside t, and may not block. Only from inside t, which may watch any tasklet of its system but itself;
-// cancel is for the inside of t's scheduler.
-func Watch[M any](t *Tasklet, target *Tasklet, to Ref[M], msg func(Exit) M) (cancel func()) {
+// Watchable is what [Watch] can watch: a *[Tasklet], which is one incarnation, or a [Ref], which is a line of them.
+type Watchable interface {
+	// mayWatch panics if t may not watch it.
+	mayWatch(t *Tasklet)
+	// watchedBy lets w be told of the end; false: that was before, and was so.
+	watchedBy(w *watch) (over bool, exit Exit)
+	// unwatch takes w back, if it was not told yet.
+	unwatch(w *watch)
+}
+
+// Watch sends to a message, made by msg, when target has come to its end; at once if it has already. There is one notice, at the
+// moment in which target's Join returns, and of the same end: a tasklet's is that it has finished; a ref's that its tasklet has
+// finished and no restart is to come, as in Ref.Join. Over restarts the watch of a ref goes on, and it may begin between two
+// incarnations, or before the first. In place of a tasklet that is not there, as Ref.Tasklet has none between two, the notice comes at
+// once, with ErrNoTasklet.
+//
+// What target sent to the same ref before its end comes before the notice. The notice waits for room if there is none. If to is t's
+// own ref, a notice that comes when t's body has ended is left out, as nobody there is to read it.
+//
+// cancel takes the watch back, and reports whether it was in time: then the notice was not sent, or still waited for room, and
+// never comes. The end of t takes back a watch that nothing was sent for. msg runs on t's scheduler, not inside t, and may not
+// block. Only from inside t, which may watch all of its system but itself; cancel is for the inside of t's scheduler.
+func Watch[M any](t *Tasklet, target Watchable, to Ref[M], msg func(Exit) M) (cancel func() (inTime bool)) {
 	mustFunc("Watch", msg != nil)
 	if target == nil {
 		misuse("Watch of a nil *Tasklet")
 	}
 	l := to.must("Watch")
 	t.mustRun("Watch")
-	switch {
-	case target == t:
-		misuse("Watch of %s by itself: the notice would come when nobody waits for it", t.Path())
-	case target.sys != t.sys:
-		misuse("Watch of %s, which belongs to another system", target.Path())
-	}
+	target.mayWatch(t)
 	var d delivery[M]
 	w := &watch{t: t}
-	w.place.v = w
+	w.place.v, w.inLine.v = w, w
 	w.tell = func(e Exit) { d.send(func() M { return msg(e) }, true) }
 	d.init(t, l, func() { target.unwatch(w) })
-	if !target.watchedBy(w) {
-		w.tell(target.exit())
+	if over, exit := target.watchedBy(w); over {
+		w.tell(exit)
 	}
-	return func() { d.withdraw() }
+	return d.withdraw
 }
 
-// watch is one tasklet's wish to know of the end of another.
+// watch is one tasklet's wish to know of the end of another, or of a line of them.
 type watch struct {
 	t     *Tasklet      // who wishes it
 	tell  func(Exit)    // on the scheduler of t
-	place entry[*watch] // among the target's watchers; the target's extra.mu protects it
+	place entry[*watch] // among a tasklet's watchers; that one's extra.mu protects it
+
+	// Of the watch of a ref. The ref's lineExtra.mu protects them.
+	inLine entry[*watch] // among the ref's watchers
+	last   *Tasklet      // whose end is to be told instead: the ref's last; nil: it is not known yet
 }
 
-// end tells, from the scheduler of the one that has ended.
+// end tells, from the scheduler of the one that has ended; nil: the caller may be anywhere.
 func (w *watch) end(e Exit, from *scheduler.Scheduler) {
 	if s := w.t.task.Scheduler(); s == from {
 		w.tell(e)
@@ -129,25 +155,87 @@ func (w *watch) end(e Exit, from *scheduler.Scheduler) {
 	}
 }
 
-// watchedBy lets w be told of the end of t; false: that was before.
-func (t *Tasklet) watchedBy(w *watch) bool {
+func (t *Tasklet) mayWatch(by *Tasklet) {
+	switch {
+	case t == nil:
+	case t == by:
+		misuse("Watch of %s by itself: the notice would come when nobody waits for it", t.Path())
+	case t.sys != by.sys:
+		misuse("Watch of %s, which belongs to another system", t.Path())
+	}
+}
+
+func (t *Tasklet) watchedBy(w *watch) (over bool, exit Exit) {
+	if t == nil {
+		return true, Exit{Kind: ExitError, Err: ErrNoTasklet}
+	}
 	x := t.extra()
 	x.mu.Lock()
-	defer x.mu.Unlock()
-	if t.HasFinished() {
-		return false
+	if !t.HasFinished() {
+		x.followed().watchers.add(&w.place)
+		x.mu.Unlock()
+		return false, Exit{}
 	}
-	x.followed().watchers.add(&w.place)
-	return true
+	x.mu.Unlock()
+	return true, t.exit()
 }
 
 func (t *Tasklet) unwatch(w *watch) {
+	if t == nil {
+		return
+	}
 	x := t.extra()
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	if f := x.followers; f != nil {
 		f.watchers.remove(&w.place)
 	}
+}
+
+func (r Ref[M]) mayWatch(by *Tasklet) {
+	l := r.must("Watch")
+	if any(by.inst.line()) == any(l) {
+		misuse("Watch of %s by itself: the notice would come when nobody waits for it", by.Path())
+	}
+	l.use(by.sys)
+	if s := l.system(); s != nil && s != by.sys {
+		misuse("Watch of %s, which belongs to another system", l.path())
+	}
+}
+
+func (r Ref[M]) watchedBy(w *watch) (over bool, exit Exit) {
+	l := r.l
+	x := l.extra()
+	x.mu.Lock()
+	t, known := l.lastForGood(x)
+	if !known {
+		x.watchers.add(&w.inLine)
+		x.mu.Unlock()
+		return false, Exit{}
+	}
+	w.last = t
+	x.mu.Unlock()
+	return l.watchLast(t, w)
+}
+
+func (r Ref[M]) unwatch(w *watch) {
+	x := r.l.extra()
+	x.mu.Lock()
+	x.watchers.remove(&w.inLine)
+	t := w.last
+	x.mu.Unlock()
+	t.unwatch(w)
+}
+
+// watchLast is watchedBy for the tasklet that is the last of l as far as l knows; nil: there was none.
+func (l *line[M]) watchLast(t *Tasklet, w *watch) (over bool, exit Exit) {
+	switch {
+	case t == nil:
+		return true, Exit{Path: l.name(), Kind: ExitNormal}
+	case t.marks.Load()&(markFinished|markLeaked) == markLeaked:
+		return true, Exit{Tasklet: t, Path: t.Path(), Kind: ExitKilled, Err: ErrKilled} // it was given up
+	}
+	return t.watchedBy(w)
 }
 
 // A Timer is a message that will be sent later; see [SendAfter].
@@ -169,7 +257,8 @@ func (tm *timerExpiry) Alive() bool { return tm.own.in }
 // SendAfter sends m to to after d, rounded up to the next tick of 1 ms; at once if d <= 0. Messages
 // that are due at the same tick are sent in the order of these calls. If there is no room then, the
 // message waits in the line of senders. The timer belongs to t: it is gone when t ends or is
-// restarted. Only from inside t.
+// restarted, and if to is t's own ref, when t's body has ended. A message that was due before, and
+// waits for room, is not: it is read, or a dead letter. Only from inside t.
 func SendAfter[M any](t *Tasklet, d time.Duration, to Ref[M], m M) *Timer {
 	l := to.must("SendAfter")
 	t.mustRun("SendAfter")

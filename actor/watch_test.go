@@ -202,7 +202,7 @@ func TestRule21WatchCancelled(t *testing.T) {
 		cancel()
 		cancel()
 		require.Zero(t, actor.Watchers(a), "nothing is left of it")
-		var second func()
+		var second func() bool
 		actor.Watch(t0, a, ref, func(actor.Exit) string { second(); return "first" })
 		second = actor.Watch(t0, a, ref, func(actor.Exit) string { return "cancelled by the first" })
 		actor.Go(t0, func(t *actor.Tasklet) error {

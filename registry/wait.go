@@ -7,16 +7,21 @@ import (
 	"sync"
 
 	"github.com/gotasklet/tasklet/actor"
+	"github.com/gotasklet/tasklet/internal/own"
 	"github.com/gotasklet/tasklet/mailbox"
 )
 
 // WaitFor is Lookup that waits until name is registered: it parks the calling tasklet or blocks the calling goroutine, as long as
-// ctx allows. A *TypeError comes when the name is there with another type; actor.ErrStopped when the system has stopped. Those who
+// ctx allows. A *TypeError comes when the name is there with another type; actor.ErrStopped when the system has stopped; a *NameError, at once, if nobody can
+// ever have name. Those who
 // wait for one name are told in the order in which they came.
 func WaitFor[M any](ctx context.Context, r *Registry, name string) (actor.Ref[M], error) {
-	check(r, "WaitFor", name)
+	bad := check(r, "WaitFor", name)
 	if ctx == nil {
 		misuse("WaitFor(%q) with a nil context", name)
+	}
+	if bad != nil {
+		return actor.Ref[M]{}, bad
 	}
 	for {
 		if _, there := r.names.Load(name); there {
@@ -39,6 +44,7 @@ type clerk struct {
 }
 
 type waitRequest struct {
+	own.Mark
 	name  string
 	reply actor.Reply[struct{}]
 }
@@ -58,7 +64,7 @@ func (r *Registry) wait(ctx context.Context, name string) error {
 		}
 	}()
 	to := r.startClerk()
-	_, err := actor.Call(ctx, to, func(reply actor.Reply[struct{}]) waitRequest { return waitRequest{name, reply} })
+	_, err := actor.Call(ctx, to, func(reply actor.Reply[struct{}]) waitRequest { return waitRequest{name: name, reply: reply} })
 	answered = err == nil
 	var ended *actor.JoinError
 	if errors.Is(err, mailbox.ErrClosed) || errors.As(err, &ended) {

@@ -43,6 +43,7 @@ var arrows = map[string][]arrow{
 	},
 	"actor": {
 		{"internal/guard", "what it calls of the user's is guarded."},
+		{"internal/own", "it reports no loss of what the library sends to itself."},
 		{"scheduler", "a tasklet is a task with a name, a parent and a life cycle."},
 		{"mailbox", "a ref is an address with its mailbox."},
 		{"internal/text", "no name and no text has what can't be printed."},
@@ -50,6 +51,7 @@ var arrows = map[string][]arrow{
 	},
 	"supervisor": {
 		{"internal/guard", "what it calls of the user's is guarded, with nothing that users could not write themselves."},
+		{"internal/own", "its requests to itself are no dead letters."},
 		{"actor", "a supervisor is an ordinary tasklet that uses what every user can use; a back door would be something that users miss too."},
 		{"mailbox", "its callers compare with mailbox's error values."},
 		{"internal/text", "no name and no text has what can't be printed."},
@@ -58,6 +60,7 @@ var arrows = map[string][]arrow{
 	"registry": {
 		{"internal/text", "no text has what can't be printed."},
 		{"internal/guard", "what it calls of the user's is guarded, with nothing that users could not write themselves."},
+		{"internal/own", "its requests to itself are no dead letters."},
 		{"actor", "a name is a name for a ref."},
 		{"mailbox", "a closed ref is refused with mailbox's error value."},
 	},

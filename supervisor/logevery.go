@@ -20,7 +20,7 @@ func (c *core) logEvery(d time.Duration) {
 		return
 	}
 	if t.Task().Scheduler().Virtual() {
-		actor.SendAfter[request](t, d, c.s.ref, logRequest{c})
+		actor.SendAfter[request](t, d, c.s.ref, logRequest{c: c})
 		return
 	}
 	gone := make(chan struct{})

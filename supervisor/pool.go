@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/gotasklet/tasklet/actor"
+	"github.com/gotasklet/tasklet/internal/own"
 	"github.com/gotasklet/tasklet/mailbox"
 )
 
@@ -109,13 +110,13 @@ func (p *Pool[A]) Start(ctx context.Context, a A) (*actor.Tasklet, error) {
 	if err := c.checkRest(Never); err != nil {
 		return nil, err
 	}
-	return actor.Call(ctx, p.s.ref, func(r actor.Reply[*actor.Tasklet]) request { return poolStartRequest{c, r} })
+	return actor.Call(ctx, p.s.ref, func(r actor.Reply[*actor.Tasklet]) request { return poolStartRequest{child: c, reply: r} })
 }
 
 // Stop stops the child whose tasklet is t, and returns when it has finished. ErrNotFound, also for one that is being restarted: it
 // has another tasklet then.
 func (p *Pool[A]) Stop(ctx context.Context, t *actor.Tasklet) error {
-	_, err := actor.Call(ctx, p.s.ref, func(r actor.Reply[struct{}]) request { return poolStopRequest{t, r} })
+	_, err := actor.Call(ctx, p.s.ref, func(r actor.Reply[struct{}]) request { return poolStopRequest{task: t, reply: r} })
 	return err
 }
 
@@ -131,10 +132,12 @@ func (p *Pool[A]) Len() int {
 
 type (
 	poolStartRequest struct {
+		own.Mark
 		child Child
 		reply actor.Reply[*actor.Tasklet]
 	}
 	poolStopRequest struct {
+		own.Mark
 		task  *actor.Tasklet
 		reply actor.Reply[struct{}]
 	}

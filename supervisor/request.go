@@ -5,36 +5,54 @@ import (
 	"time"
 
 	"github.com/gotasklet/tasklet/actor"
+	"github.com/gotasklet/tasklet/internal/own"
 )
 
 // A request is a message to a supervisor. Its mailbox is the only way in; core is touched by its tasklet alone.
-type request interface{ do(c *core) error }
+type request interface {
+	own.Message
+	do(c *core) error
+}
 
 type (
 	startRequest struct {
+		own.Mark
 		child Child
 		reply actor.Reply[*actor.Tasklet]
 	}
 	stopRequest struct {
+		own.Mark
 		id    string
 		reply actor.Reply[struct{}]
 	}
 	restartRequest struct {
+		own.Mark
 		id    string
 		reply actor.Reply[*actor.Tasklet]
 	}
 	deleteRequest struct {
+		own.Mark
 		id    string
 		reply actor.Reply[struct{}]
 	}
-	childrenRequest struct{ reply actor.Reply[[]ChildInfo] }
-	countRequest    struct{ reply actor.Reply[Counts] }
+	childrenRequest struct {
+		own.Mark
+		reply actor.Reply[[]ChildInfo]
+	}
+	countRequest struct {
+		own.Mark
+		reply actor.Reply[Counts]
+	}
 	// logRequest: it is time to log the tree. The core is the one that wants it: an earlier one's is stale.
-	logRequest struct{ c *core }
+	logRequest struct {
+		own.Mark
+		c *core
+	}
 )
 
 // run is one incarnation of a child, and the request that tells of its end.
 type run struct {
+	own.Mark
 	c       *core
 	ch      *child
 	exit    actor.Exit
@@ -44,6 +62,7 @@ type run struct {
 // again is the request to go on with a restart: one that waited for its backoff, or whose start failed. It goes through the
 // supervisor's own queue, so that a stop or a call gets in between.
 type again struct {
+	own.Mark
 	c       *core
 	ch      *child
 	counted bool // it was counted before it was put off

@@ -195,35 +195,35 @@ func (s *Supervisor) StartChild(ctx context.Context, c Child) (*actor.Tasklet, e
 	if err := c.check(s.spec.AutoShutdown); err != nil {
 		return nil, err
 	}
-	return actor.Call(ctx, s.ref, func(r actor.Reply[*actor.Tasklet]) request { return startRequest{c, r} })
+	return actor.Call(ctx, s.ref, func(r actor.Reply[*actor.Tasklet]) request { return startRequest{child: c, reply: r} })
 }
 
 // StopChild stops a child, and returns when it has finished: OTP's terminate_child. Its specification is kept, unless it is
 // Temporary. A restart that waits for its backoff is cancelled. ErrNotFound.
 func (s *Supervisor) StopChild(ctx context.Context, id string) error {
-	_, err := actor.Call(ctx, s.ref, func(r actor.Reply[struct{}]) request { return stopRequest{id, r} })
+	_, err := actor.Call(ctx, s.ref, func(r actor.Reply[struct{}]) request { return stopRequest{id: id, reply: r} })
 	return err
 }
 
 // RestartChild starts a child that is stopped. ErrNotFound, ErrRunning, ErrRestarting, *StartError.
 func (s *Supervisor) RestartChild(ctx context.Context, id string) (*actor.Tasklet, error) {
-	return actor.Call(ctx, s.ref, func(r actor.Reply[*actor.Tasklet]) request { return restartRequest{id, r} })
+	return actor.Call(ctx, s.ref, func(r actor.Reply[*actor.Tasklet]) request { return restartRequest{id: id, reply: r} })
 }
 
 // DeleteChild forgets a child that is stopped; its ref ends for good. ErrNotFound, ErrRunning, ErrRestarting.
 func (s *Supervisor) DeleteChild(ctx context.Context, id string) error {
-	_, err := actor.Call(ctx, s.ref, func(r actor.Reply[struct{}]) request { return deleteRequest{id, r} })
+	_, err := actor.Call(ctx, s.ref, func(r actor.Reply[struct{}]) request { return deleteRequest{id: id, reply: r} })
 	return err
 }
 
 // Children gives the children in order of start: OTP's which_children.
 func (s *Supervisor) Children(ctx context.Context) ([]ChildInfo, error) {
-	return actor.Call(ctx, s.ref, func(r actor.Reply[[]ChildInfo]) request { return childrenRequest{r} })
+	return actor.Call(ctx, s.ref, func(r actor.Reply[[]ChildInfo]) request { return childrenRequest{reply: r} })
 }
 
 // Count counts the children by state: OTP's count_children.
 func (s *Supervisor) Count(ctx context.Context) (Counts, error) {
-	return actor.Call(ctx, s.ref, func(r actor.Reply[Counts]) request { return countRequest{r} })
+	return actor.Call(ctx, s.ref, func(r actor.Reply[Counts]) request { return countRequest{reply: r} })
 }
 
 // Counts are the numbers of children.
