@@ -26,6 +26,10 @@ type Group[M any] struct {
 	// hold a lock while it waits for room.
 	now atomic.Pointer[list[M]]
 
+	// ties is where LeastLoaded begins to look: behind the one it returned last. Written and read by every caller; that two of them may
+	// begin at the same place does no harm.
+	ties atomic.Uint64
+
 	// Registry.mu protects the following.
 	byRef  map[actor.Ref[M]]*member[M]
 	joined uint64 // so far
@@ -72,10 +76,12 @@ func (e *SendError[M]) Error() string {
 func (e *SendError[M]) Unwrap() error { return e.Err }
 
 // NewGroup gives the group called name, and makes it if there is none: the same for the same name and M. A *TypeError if there is
-// one for other messages. Names of groups and of refs are apart. A group stays, also without members, as long as the registry. It
-// panics on an empty name and a nil registry.
+// one for other messages; a *NameError for a name that can't be one. Names of groups and of refs are apart. A group stays, also
+// without members, as long as the registry. It panics on a nil registry.
 func NewGroup[M any](r *Registry, name string) (*Group[M], error) {
-	check(r, "NewGroup", name)
+	if err := check(r, "NewGroup", name); err != nil {
+		return nil, err
+	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	has, ok := r.groups[name]
@@ -233,19 +239,25 @@ func (g *Group[M]) Next() (actor.Ref[M], error) {
 	return actor.Ref[M]{}, g.none()
 }
 
-// LeastLoaded gives the member with the fewest messages queued, without those that are closed; among equals, the first in order of
-// joining. It looks at all of them. ErrNoMembers.
+// LeastLoaded returns the member with the least to do, without those that are closed: the messages that are queued, those of senders
+// that wait for room, and what it has in hand count; see Ref.Load. Equals have their turns. It looks at all of them. ErrNoMembers.
 func (g *Group[M]) LeastLoaded() (actor.Ref[M], error) {
 	var best actor.Ref[M]
-	least := 0
-	for _, m := range g.list().members {
-		if n := m.ref.Len(); (best.IsZero() || n < least) && !m.ref.IsClosed() {
-			best, least = m.ref, n
-			if least == 0 {
-				break
+	least, at := 0, 0
+	members := g.list().members
+	if n := len(members); n > 0 {
+		first := int(g.ties.Load() % uint64(n))
+		for i := range n {
+			m := members[(first+i)%n]
+			if load := m.ref.Load(); (best.IsZero() || load < least) && !m.ref.IsClosed() {
+				best, least, at = m.ref, load, (first+i)%n
+				if least == 0 {
+					break
+				}
 			}
 		}
 	}
+	g.ties.Store(uint64(at) + 1)
 	if best.IsZero() {
 		return best, g.none()
 	}

@@ -322,7 +322,7 @@ func TestNextIsFairFromManyGoroutines(t *testing.T) {
 	})
 }
 
-// LeastLoaded: the shortest mailbox, the first of equals, and none that is closed, though nothing is queued there.
+// LeastLoaded: the shortest mailbox, equals in turn, and none that is closed, though nothing is queued there.
 func TestLeastLoaded(t *testing.T) {
 	virtual(t, func(t0 *actor.Tasklet, r *registry.Registry) {
 		g := group[int](t, r, "g")
@@ -349,6 +349,83 @@ func TestLeastLoaded(t *testing.T) {
 		ref, err = g.LeastLoaded()
 		require.NoError(t, err)
 		require.Equal(t, m[1], ref)
+	})
+}
+
+// LeastLoaded: what a member has in hand counts, and what waits in line before a full mailbox, so that work is spread evenly: as one
+// sees it who always sends to the member that has the least to do.
+func TestLeastLoadedSpreads(t *testing.T) {
+	handlers := map[string]func(g *registry.Group[int], t *actor.Tasklet, i int, n []int) actor.Ref[int]{
+		"receivers": func(_ *registry.Group[int], t *actor.Tasklet, i int, n []int) actor.Ref[int] {
+			return actor.Receiver(t, func(t *actor.Tasklet, _ int) error { n[i]++; t.Sleep(time.Second); return nil }, actor.MailboxLen(4))
+		},
+		"batches": func(_ *registry.Group[int], t *actor.Tasklet, i int, n []int) actor.Ref[int] {
+			return actor.BatchReceiver(t, 3, 0, func(t *actor.Tasklet, m []int) error { n[i] += len(m); t.Sleep(time.Second); return nil }, actor.MailboxLen(4))
+		},
+		"readers": func(_ *registry.Group[int], t *actor.Tasklet, i int, n []int) actor.Ref[int] {
+			return actor.Spawn(t, func(t *actor.Tasklet, in *mailbox.Mailbox[int]) error {
+				for range in.Receive() {
+					n[i]++
+					t.Sleep(time.Second)
+				}
+				return nil
+			}, actor.MailboxLen(4))
+		},
+	}
+	for name, member := range handlers {
+		for _, pause := range []time.Duration{0, 10 * time.Millisecond} {
+			t.Run(fmt.Sprint(name, " ", pause), func(t *testing.T) {
+				virtual(t, func(t0 *actor.Tasklet, r *registry.Registry) {
+					g := group[int](t, r, "g")
+					n := make([]int, 4)
+					for i := range n {
+						require.NoError(t, g.Join(member(g, t0, i, n)))
+					}
+					for range 100 {
+						actor.Go(t0, func(t *actor.Tasklet) error {
+							ref, err := g.LeastLoaded()
+							if err != nil {
+								return err
+							}
+							return ref.Send(t, 1)
+						})
+						if pause > 0 {
+							t0.Sleep(pause)
+						}
+					}
+					t0.Sleep(time.Hour)
+					require.Equal(t, []int{25, 25, 25, 25}, n)
+					for _, m := range g.Members() {
+						require.Zero(t, m.Load())
+					}
+				})
+			})
+		}
+	}
+}
+
+// LeastLoaded: few jobs go to those who are idle, in turn; nobody gets a second one while another is idle.
+func TestLeastLoadedGivesTheIdle(t *testing.T) {
+	virtual(t, func(t0 *actor.Tasklet, r *registry.Registry) {
+		g := group[int](t, r, "g")
+		var took []int
+		for i := range 4 {
+			require.NoError(t, g.Join(actor.Receiver(t0, func(t *actor.Tasklet, _ int) error {
+				took = append(took, i)
+				t.Sleep(time.Second)
+				return nil
+			})))
+		}
+		for range 3 { // one job each, and one after the other
+			for range 4 {
+				ref, err := g.LeastLoaded()
+				require.NoError(t, err)
+				require.NoError(t, ref.Send(t0, 1))
+				t0.Sleep(10 * time.Millisecond)
+			}
+			t0.Sleep(time.Minute)
+		}
+		require.Equal(t, []int{0, 1, 2, 3, 0, 1, 2, 3, 0, 1, 2, 3}, took)
 	})
 }
 

@@ -5,7 +5,10 @@ import (
 	"fmt"
 	"reflect"
 	"slices"
+	"strings"
 	"sync"
+	"unicode"
+	"unicode/utf8"
 
 	"go.uber.org/zap"
 
@@ -17,6 +20,8 @@ import (
 var (
 	// ErrTaken is returned when a name belongs to somebody else; the error is a *TakenError.
 	ErrTaken = errors.New("registry: name is taken")
+	// ErrName is returned for a string that can't be a name: an empty one, or one with control characters; the error is a *NameError.
+	ErrName = errors.New("registry: not a name")
 	// ErrNotFound is returned when nobody has the name.
 	ErrNotFound = errors.New("registry: no such name")
 	// ErrNoMembers is returned when a group has none to choose from.
@@ -38,6 +43,17 @@ func (e *TakenError) Error() string {
 
 // Is makes errors.Is(e, ErrTaken) true.
 func (e *TakenError) Is(target error) bool { return target == ErrTaken }
+
+// NameError says that a string can't be the name of a ref or of a group. It is ErrName to errors.Is.
+type NameError struct {
+	Name string
+	Rule string // that it breaks, as "is empty"
+}
+
+func (e *NameError) Error() string { return fmt.Sprintf("registry: the name %q %s", e.Name, e.Rule) }
+
+// Is makes errors.Is(e, ErrName) true.
+func (e *NameError) Is(target error) bool { return target == ErrName }
 
 // TypeError says that a name or a group is there, but for messages of another type.
 type TypeError struct {
@@ -119,14 +135,24 @@ func misuse(format string, args ...any) {
 	panic("registry: " + fmt.Sprintf(format, args...))
 }
 
-func check(r *Registry, op, name string) {
+// check returns a *NameError if name can't be one: it may come from a program's input.
+func check(r *Registry, op, name string) error {
 	if r == nil {
 		misuse("%s(%q) with a nil *Registry", op, name)
 	}
-	if name == "" {
-		misuse("%s with an empty name", op)
+	switch {
+	case name == "":
+		return &NameError{name, "is empty"}
+	case !utf8.ValidString(name):
+		return &NameError{name, "is not valid UTF-8"}
+	case strings.ContainsFunc(name, breaksLines):
+		return &NameError{name, "has control characters"}
 	}
+	return nil
 }
+
+// breaksLines reports whether c could forge a line or a column where a name is shown.
+func breaksLines(c rune) bool { return unicode.IsControl(c) || c == '\u2028' || c == '\u2029' }
 
 func checkRef[M any](op, name string, ref actor.Ref[M]) {
 	if ref.IsZero() {
@@ -136,10 +162,14 @@ func checkRef[M any](op, name string, ref actor.Ref[M]) {
 
 // Register gives name to ref, until its tasklet ends for good. ErrTaken, as a *TakenError that names the owner, if another ref has
 // it; mailbox.ErrClosed if ref's tasklet has ended for good. Registering the same ref again does nothing; a ref may have any number
-// of names. It panics on an empty name, a nil registry and a zero ref.
+// of names. A *NameError for a name that can't be one: an empty one, one that is not UTF-8 or has control characters. It panics on a
+// nil registry and a zero ref.
 func Register[M any](r *Registry, name string, ref actor.Ref[M]) error {
-	check(r, "Register", name)
+	bad := check(r, "Register", name)
 	checkRef("Register", name, ref)
+	if bad != nil {
+		return bad
+	}
 	if !lockFor(r, ref) {
 		return fmt.Errorf("registry: register %q: %w", name, mailbox.ErrClosed)
 	}
@@ -162,17 +192,20 @@ func Register[M any](r *Registry, name string, ref actor.Ref[M]) error {
 }
 
 // As is an option for the start of a tasklet: it registers ref under name when the tasklet starts, before its init, so that a child
-// specification can carry the name. A taken name is a failed start whose error names the owner. A restart keeps the name.
+// specification can carry the name. A taken name is a failed start whose error names the owner, and so is one that can't be a name. A restart keeps the
+// name.
 func As[M any](r *Registry, name string, ref actor.Ref[M]) actor.Option {
-	check(r, "As", name)
+	_ = check(r, "As", name) // the start returns it
 	checkRef("As", name, ref)
 	return actor.OnStart(func(*actor.Tasklet) error { return Register(r, name, ref) })
 }
 
 // Lookup gives the ref that has name. ErrNotFound if nobody has it; a *TypeError that names both types if it takes other messages
-// than M. It takes no lock, and allocates nothing if it finds.
+// than M; a *NameError if nobody can have it. It takes no lock, and allocates nothing if it finds.
 func Lookup[M any](r *Registry, name string) (actor.Ref[M], error) {
-	check(r, "Lookup", name)
+	if err := check(r, "Lookup", name); err != nil {
+		return actor.Ref[M]{}, err
+	}
 	has, ok := r.names.Load(name)
 	if !ok {
 		return actor.Ref[M]{}, fmt.Errorf("%w: %q", ErrNotFound, name)
@@ -183,9 +216,11 @@ func Lookup[M any](r *Registry, name string) (actor.Ref[M], error) {
 	return actor.Ref[M]{}, &TypeError{name, has.(owner).message(), reflect.TypeFor[M]()}
 }
 
-// Unregister takes name away from whoever has it, and reports whether somebody had.
+// Unregister takes name away from whoever has it, and reports whether somebody had; nobody has what can't be a name.
 func (r *Registry) Unregister(name string) bool {
-	check(r, "Unregister", name)
+	if check(r, "Unregister", name) != nil {
+		return false
+	}
 	has, ok := r.names.Load(name)
 	return ok && r.remove(name, has.(owner))
 }

@@ -8,6 +8,7 @@ import (
 	"sync"
 	"testing"
 	"time"
+	"unicode"
 
 	"github.com/stretchr/testify/require"
 	"go.uber.org/zap"
@@ -267,6 +268,37 @@ func TestNamesAfterTheSystem(t *testing.T) {
 	})
 }
 
+// A name that comes from a program's input is refused with an error, in every call that takes one, and nothing is left of it.
+func TestMalformedNames(t *testing.T) {
+	virtual(t, func(t0 *actor.Tasklet, r *registry.Registry) {
+		ref := idle(t0)
+		for _, name := range []string{"", "\n", "a\nlevel=error", "a\x00", "\x1b[31m", "\x7f", "\u0085", "a\u2028b", "\xff", "a\xc3"} {
+			refused := func(err error) {
+				require.ErrorIs(t, err, registry.ErrName, "%q", name)
+				var ne *registry.NameError
+				require.ErrorAs(t, err, &ne)
+				require.Equal(t, name, ne.Name)
+				require.False(t, strings.ContainsFunc(err.Error(), unicode.IsControl))
+			}
+			refused(registry.Register(r, name, ref))
+			_, err := registry.Lookup[int](r, name)
+			refused(err)
+			_, err = registry.WaitFor[int](t0, r, name)
+			refused(err)
+			_, err = registry.NewGroup[int](r, name)
+			refused(err)
+			require.False(t, r.Unregister(name))
+			other := actor.NewRef[int]()
+			_, err = actor.StartChild(t0, t0, actor.Handle(other, func(*actor.Tasklet, int) error { return nil }), registry.As(r, name, other))
+			refused(err)
+		}
+		require.Empty(t, r.Names())
+		for _, name := range []string{"a", "user/42", "two words", "ü", "名前", "👩\u200d🚀"} {
+			require.NoError(t, registry.Register(r, name, ref), "%q", name)
+		}
+	})
+}
+
 func TestMisuse(t *testing.T) {
 	virtual(t, func(t0 *actor.Tasklet, r *registry.Registry) {
 		ref := idle(t0)
@@ -275,18 +307,12 @@ func TestMisuse(t *testing.T) {
 		for want, f := range map[string]func(){
 			"registry: Of a nil *actor.System":               func() { registry.Of(nil) },
 			`registry: Register("n") with a nil *Registry`:   func() { _ = registry.Register(nil, "n", ref) },
-			"registry: Register with an empty name":          func() { _ = registry.Register(r, "", ref) },
 			`registry: Register("n") of a zero Ref`:          func() { _ = registry.Register(r, "n", actor.Ref[int]{}) },
 			`registry: As("n") of a zero Ref`:                func() { registry.As(r, "n", actor.Ref[int]{}) },
-			"registry: As with an empty name":                func() { registry.As(r, "", ref) },
 			`registry: Lookup("n") with a nil *Registry`:     func() { _, _ = registry.Lookup[int](nil, "n") },
-			"registry: Lookup with an empty name":            func() { _, _ = registry.Lookup[int](r, "") },
-			"registry: WaitFor with an empty name":           func() { _, _ = registry.WaitFor[int](t0, r, "") },
 			`registry: WaitFor("n") with a nil context`:      func() { _, _ = registry.WaitFor[int](none, r, "n") },
-			"registry: Unregister with an empty name":        func() { r.Unregister("") },
 			`registry: Unregister("n") with a nil *Registry`: func() { (*registry.Registry)(nil).Unregister("n") },
 			"registry: Names of a nil *Registry":             func() { (*registry.Registry)(nil).Names() },
-			"registry: NewGroup with an empty name":          func() { _, _ = registry.NewGroup[int](r, "") },
 			`registry: Join of a zero Ref to the group "g"`:  func() { _ = g.Join(actor.Ref[int]{}) },
 			`registry: NewGroup("n") with a nil *Registry`:   func() { _, _ = registry.NewGroup[int](nil, "n") },
 			`registry: As("n") with a nil *Registry`:         func() { registry.As(nil, "n", ref) },
