@@ -8,7 +8,6 @@ import (
 	"io"
 	"net"
 	"strings"
-	"time"
 
 	"github.com/gotasklet/tasklet/actor"
 	"github.com/gotasklet/tasklet/mailbox"
@@ -46,18 +45,14 @@ func (s *server) main(t *actor.Tasklet, ctx context.Context) error {
 		return l.Close() // ends Accept
 	}, actor.Name("interrupt"))
 
-	for {
-		c, err := l.Accept()
-		switch {
-		case errors.Is(err, net.ErrClosed):
-			return s.close(t)
-		case err != nil: // too many open files, for one: some may be closed soon
+	for c, err := range l.All() {
+		if err != nil { // too many open files, for one: the loop pauses, and goes on
 			fmt.Fprintln(s.log, err)
-			t.Sleep(100 * time.Millisecond)
-		default:
-			actor.Go(t, func(t *actor.Tasklet) error { return s.serve(t, c) }, actor.Name("client"))
+			continue
 		}
+		actor.Go(t, func(t *actor.Tasklet) error { return s.serve(t, c) }, actor.Name("client"))
 	}
+	return s.close(t)
 }
 
 // close lets all that is queued be written, for a while. Then main ends, and with it all the rest.

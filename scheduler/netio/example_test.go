@@ -8,6 +8,8 @@ import (
 	"io"
 	"net"
 
+	"go.uber.org/zap"
+
 	"github.com/gotasklet/tasklet/actor"
 	"github.com/gotasklet/tasklet/scheduler/netio"
 )
@@ -20,12 +22,10 @@ func Example() {
 			return err
 		}
 		server := actor.Go(t, func(t *actor.Tasklet) error {
-			for {
-				c, err := l.Accept() // parks this tasklet only
-				if errors.Is(err, net.ErrClosed) {
-					return nil
-				} else if err != nil {
-					return err
+			for c, err := range l.All() { // parks this tasklet only; until l is closed
+				if err != nil {
+					t.Log().Warn("accept", zap.Error(err)) // it goes on: see All
+					continue
 				}
 				actor.Go(t, func(t *actor.Tasklet) error {
 					defer c.Close() // when it is killed, too
@@ -33,6 +33,7 @@ func Example() {
 					return err
 				})
 			}
+			return nil
 		})
 
 		c, err := netio.Dial(t, "tcp", l.Addr().String())
