@@ -9,22 +9,6 @@ import (
 	"github.com/gotasklet/tasklet/internal/text"
 )
 
-// write logs e.
-func (v *events) write(e *Event, level zapcore.Level) {
-	var fields []zap.Field
-	if l := v.limits[e.Kind]; l != nil {
-		if e.Time.Before(l.until) {
-			l.suppressed++
-			l.messages += e.Count
-			l.last = *e
-			return
-		}
-		l.until = e.Time.Add(limitWindow)
-		fields = l.held(0, 0)
-	}
-	v.entry(e, level, fields)
-}
-
 // entry writes the entry of e, with more in front of its own fields. What a user's input may have put into e is made fit to be
 // written here, and nowhere else.
 func (v *events) entry(e *Event, level zapcore.Level, more []zap.Field) {

@@ -95,7 +95,8 @@ var kinds = [256]kindInfo{
 }
 
 // RegisterEvent gives a kind of EventUser or above its name, which is also the text of its log entries, after the path, and its
-// level. To be called before systems start, from init.
+// level. At level warn and above one entry a second is written about each path, and others are counted. To be called before systems
+// start, from init.
 func RegisterEvent(k EventKind, name string, level zapcore.Level) EventKind {
 	if k < EventUser || kinds[k].name != "" {
 		misuse("RegisterEvent(%d, %q): the kind is reserved or taken", k, name)

@@ -1,6 +1,8 @@
 package actor
 
 import (
+	"time"
+
 	"go.uber.org/zap"
 
 	"github.com/gotasklet/tasklet/scheduler"
@@ -24,6 +26,7 @@ func (s *System) hooks(h *host) scheduler.Hooks {
 	if s.rand != nil {
 		hooks.Idle = h.takeAwaits
 	}
+	hooks.Jump = func(d time.Duration) { s.events.beforeJump(s.Now().Add(d)) }
 	s.sim.hooks(&hooks)
 	return hooks
 }

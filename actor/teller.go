@@ -63,8 +63,7 @@ type events struct {
 	watch  *time.Timer              // calls look; nil: not made yet
 	looks  bool                     // it runs
 
-	// Owned by the teller.
-	limits map[EventKind]*limit
+	limits limits
 }
 
 // teller is a goroutine that tells events. It is the one until events.teller is another.
@@ -118,7 +117,6 @@ func (v *events) init(s *System, cfg Config) {
 	s.log, v.logger = s.loggers(cfg.Logger)
 	v.core = v.logger.Core()
 	v.pure = pureLevel(reflect.ValueOf(v.core))
-	v.limits = map[EventKind]*limit{EventDeadLetter: {}, EventOverflow: {}, EventStall: {}}
 	v.shares = make(map[uint32]chan struct{})
 }
 
@@ -574,6 +572,17 @@ func (v *events) do(job func()) {
 	}
 }
 
+// later has job done by the teller, after all that is in the queue, and does not wait. The job is not done while the log does not
+// work. From any goroutine.
+func (v *events) later(job func()) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.queue = append(v.queue, &telling{job: job})
+	if v.teller == nil {
+		v.begin()
+	}
+}
+
 // cut drops the events in the queue.
 func (v *events) cut() {
 	v.mu.Lock()
@@ -602,13 +611,7 @@ func (v *events) cut() {
 
 // flush writes what the limits held back, when the system has stopped, after all that is being told.
 func (v *events) flush() {
-	v.do(func() {
-		for _, k := range []EventKind{EventDeadLetter, EventOverflow, EventStall} {
-			if l := v.limits[k]; l.suppressed > 0 {
-				v.entry(&l.last, l.last.level(), l.held(1, l.last.Count)) // the last is written, and tells of the others
-			}
-		}
-	})
+	v.do(v.endLimits)
 	// A sink that failed amid these is reported behind them.
 	for range 4 {
 		v.mu.Lock()

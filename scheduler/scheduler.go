@@ -65,6 +65,8 @@ type Hooks struct {
 	Context func(*Task) TaskContext
 	// Worker is called on the goroutine of each new coroutine that calls tasks, before anything else.
 	Worker func()
+	// Jump is called before a virtual clock goes on by d, in a Team of one member. It may make nothing ready.
+	Jump func(d time.Duration)
 	// Check is called between two activations in builds with the tag tasklet_check, and never in others: see [Scheduler.Check]. An
 	// error ends the scheduler. size says how much it looked at; after a large one it is called less often.
 	Check func() (size int, err error)
@@ -481,7 +483,7 @@ func (s *Scheduler) idle() {
 		if h := s.hooks.Late; h != nil {
 			at = max(at, min(addNS(at, int64(h())), forever)) // a fault may not bring the end of time
 		}
-		s.clock.jump(at)
+		s.jump(at)
 		s.expire()
 		return
 	}
@@ -528,6 +530,19 @@ func (s *Scheduler) orderHook() (i int) {
 func (s *Scheduler) settledHook() {
 	defer s.caught()
 	s.hooks.Settled()
+}
+
+// jump lets a virtual clock go on to ns after its origin.
+func (s *Scheduler) jump(ns int64) {
+	if d := ns - s.clock.since(); d > 0 && s.hooks.Jump != nil {
+		s.jumpHook(time.Duration(d))
+	}
+	s.clock.jump(ns)
+}
+
+func (s *Scheduler) jumpHook(d time.Duration) {
+	defer s.caught()
+	s.hooks.Jump(d)
 }
 
 func (s *Scheduler) quiescent() {

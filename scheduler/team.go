@@ -79,7 +79,7 @@ func (s *Scheduler) lieDown(timers bool) (due bool) {
 		}
 		return false
 	}
-	s.clock.jump(next)
+	s.jump(next)
 	for _, m := range team.members {
 		switch {
 		case m.restTill != next && m.chaseAt != next:

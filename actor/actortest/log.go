@@ -2,6 +2,7 @@ package actortest
 
 import (
 	"io"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -41,6 +42,33 @@ func (l *testLog) end() {
 // logger gives a logger whose entries, from level info on, go to l in the form of the trace.
 func (l *testLog) logger(clock func() time.Time) *zap.Logger {
 	return zap.New(&logCore{LevelEnabler: zap.InfoLevel, log: l, start: clock()})
+}
+
+// failsOnFatal gives logger, or one in its place whose Fatal fails the test, if it is this package's or takes no entries. Otherwise
+// Fatal ends the process, without a word of the test or of the entry.
+func (l *testLog) failsOnFatal(logger *zap.Logger) *zap.Logger {
+	if logger == nil {
+		return nil
+	}
+	if _, ours := logger.Core().(*logCore); !ours && logger.Core() != zapcore.NewNopCore() {
+		return logger
+	}
+	return logger.WithOptions(zap.WithFatalHook(fatalHook{l}))
+}
+
+// fatalHook is called after an entry at level fatal was written.
+type fatalHook struct{ log *testLog }
+
+// OnWrite fails the test, and ends the goroutine as FailNow does: in a tasklet, the tasklet and with it the run.
+func (h fatalHook) OnWrite(e *zapcore.CheckedEntry, _ []zapcore.Field) {
+	h.log.mu.Lock()
+	over := h.log.over
+	h.log.mu.Unlock()
+	if !over {
+		h.log.tb.Errorf("actortest: an entry at level fatal: %s", lines(e.Message))
+		h.log.tb.FailNow()
+	}
+	runtime.Goexit()
 }
 
 // logCore is a zapcore.Core.

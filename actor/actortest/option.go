@@ -85,7 +85,7 @@ func Record(tr *Trace) Option {
 }
 
 // Configure lets f change the configuration of the system, which has the name "test", a virtual clock, a seed, and a logger that
-// goes to the test's log. An OnEvent that f puts there is called besides this package's own. Seed and Simulation are set by this package,
+// goes to the test's log and fails the test at level fatal, as one that takes no entries does too. An OnEvent that f puts there is called besides this package's own. Seed and Simulation are set by this package,
 // and more than one scheduler is misuse: such a run could not be repeated.
 func Configure(f func(*actor.Config)) Option {
 	if f == nil {

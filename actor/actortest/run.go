@@ -125,6 +125,7 @@ func newTrial(tb testing.TB, o *options, p *plan, seed uint64) *trial {
 	for _, f := range o.configure {
 		f(&s.cfg)
 	}
+	s.cfg.Logger = s.log.failsOnFatal(s.cfg.Logger)
 	if s.cfg.Schedulers > 1 {
 		misuse("Configure with %d schedulers: a run has one, or it could not be repeated", s.cfg.Schedulers)
 	}
