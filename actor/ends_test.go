@@ -49,7 +49,7 @@ type endBooks struct {
 	ends     map[*actor.Tasklet][]actor.EventKind
 	reported int // messages, of type endMsg
 	handled  atomic.Int64
-	sent     int
+	sent     atomic.Int64
 }
 
 type endMsg struct{ n int }
@@ -86,7 +86,7 @@ func (b *endBooks) endedOnce() (wrong []string) {
 func (b *endBooks) account() string {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return fmt.Sprintf("sent %d, handled %d, reported %d", b.sent, b.handled.Load(), b.reported)
+	return fmt.Sprintf("sent %d, handled %d, reported %d", b.sent.Load(), b.handled.Load(), b.reported)
 }
 
 // tree starts, below p, on each scheduler one of each kind of tasklet that waits in its own way,
@@ -97,7 +97,14 @@ func (c endTrial) tree(p *actor.Tasklet, b *endBooks, began, release chan struct
 		t.Defer(func() { ran.Add(1) })
 		return nil
 	})
+	collect := func(_ *actor.Tasklet, ms []endMsg) error { b.handled.Add(int64(len(ms))); return nil }
 	hold := func(t *actor.Tasklet) error {
+		for n := range c.schedulers { // these are left with it
+			child := actor.BatchReceiver(t, 10, time.Hour, collect, actor.OnScheduler(n), deferred)
+			if child.Send(t, endMsg{}) == nil {
+				b.sent.Add(1)
+			}
+		}
 		close(began)
 		switch c.stuck {
 		case "await":
@@ -120,11 +127,11 @@ func (c endTrial) tree(p *actor.Tasklet, b *endBooks, began, release chan struct
 		on := actor.OnScheduler(n)
 		r := actor.Receiver(p, func(*actor.Tasklet, endMsg) error { b.handled.Add(1); return nil }, on, deferred)
 		scheds = append(scheds, r.Tasklet().Task().Scheduler())
-		batch := actor.BatchReceiver(p, 10, time.Hour, func(_ *actor.Tasklet, ms []endMsg) error { b.handled.Add(int64(len(ms))); return nil }, on, deferred)
+		batch := actor.BatchReceiver(p, 10, time.Hour, collect, on, deferred)
 		for i := range 3 {
 			_ = r.Send(p, endMsg{i})
 			_ = batch.Send(p, endMsg{i})
-			b.sent += 2
+			b.sent.Add(2)
 		}
 		actor.Interval(p, time.Hour, func(*actor.Tasklet) error { return nil }, on, deferred)
 		actor.Later(p, time.Hour, func(*actor.Tasklet) error { return nil }, on, deferred)
@@ -150,7 +157,7 @@ func (c endTrial) tree(p *actor.Tasklet, b *endBooks, began, release chan struct
 		actor.OnScheduler(c.at), actor.MailboxLen(1))
 	for i := range 3 {
 		_ = stuck.Send(p, endMsg{i})
-		b.sent++
+		b.sent.Add(1)
 	}
 	return stuck, asked, scheds
 }
@@ -312,7 +319,7 @@ func (c endTrial) run(t *testing.T) {
 	require.Empty(t, sys.Daemons())
 	require.Equal(t, c.stuck != "recovers", stuckOne.HasFinished())
 	require.Zero(t, ran.Load(), "deferred calls")
-	require.Equal(t, int64(b.sent), b.handled.Load()+int64(b.reported), b.account())
+	require.Equal(t, b.sent.Load(), b.handled.Load()+int64(b.reported), b.account())
 	if c.stuck == "recovers" { // its goroutine stays
 		return
 	}
@@ -355,5 +362,39 @@ func TestEnds(t *testing.T) {
 			t.Logf("seed %#x", seed)
 			return
 		}
+	}
+}
+
+// What is below a tasklet that was detached ends with the system: deferred calls run, and what is
+// queued is reported. There is no exit event: it was left behind with the one above it.
+func TestEndBelowADetachedTasklet(t *testing.T) {
+	for n := 1; n <= 3; n++ {
+		b := &endBooks{ends: make(map[*actor.Tasklet][]actor.EventKind)}
+		cfg := actor.Config{
+			Logger: zap.NewNop(), Schedulers: n, OnEvent: b.event,
+			Clock: scheduler.NewVirtualClock(time.Time{}),
+		}
+		var ran atomic.Int32
+		var below actor.Ref[endMsg]
+		collect := func(*actor.Tasklet, []endMsg) error { return nil }
+		err := actor.Run(context.Background(), cfg, func(t *actor.Tasklet) error {
+			stuck := actor.Go(t, func(c *actor.Tasklet) error {
+				below = actor.BatchReceiver(c, 10, time.Hour, collect, actor.OnScheduler(n-1),
+					actor.OnStart(func(t *actor.Tasklet) error { t.Defer(func() { ran.Add(1) }); return nil }))
+				_ = below.Send(c, endMsg{})
+				for {
+					survive(c)
+				}
+			}, actor.OnScheduler(n/2))
+			t.Sleep(time.Second)
+			return actor.StopChild(t, stuck, actor.BrutalKill)
+		})
+		var stop *actor.StopError
+		require.ErrorAs(t, err, &stop)
+		require.Len(t, stop.Leaked, 1)
+		require.Equal(t, int32(1), ran.Load())
+		require.True(t, below.HasFinished())
+		require.Equal(t, 1, b.reported)
+		require.Len(t, b.ends, 2, "the root, and the one that was detached")
 	}
 }
