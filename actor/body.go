@@ -8,6 +8,7 @@ import (
 
 	"go.uber.org/zap"
 
+	"github.com/gotasklet/tasklet/internal/guard"
 	"github.com/gotasklet/tasklet/mailbox"
 )
 
@@ -77,7 +78,11 @@ func refsOf(b Body, f func(refLine)) {
 			break
 		}
 		if c.inner != nil {
-			for _, in := range c.inner() {
+			var bodies []Body
+			if fault := guard.Call(func() { bodies = c.inner() }); fault != nil {
+				misuse("the function given to WithBodies %s", fault)
+			}
+			for _, in := range bodies {
 				refsOf(in, f)
 			}
 		}

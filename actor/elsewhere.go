@@ -67,7 +67,7 @@ type childEnd struct {
 
 func (e *childEnd) Do() {
 	if e.exit.Tasklet.parent.phase < stopping {
-		e.onEnd(e.exit)
+		e.exit.Tasklet.tellSupervisor(e.onEnd, e.exit)
 	}
 }
 

@@ -113,6 +113,8 @@ func message(e *Event) string {
 		return "system started"
 	case EventSystemStop:
 		return "system stopped"
+	case EventCrash:
+		return "a scheduler has crashed, and the system ends"
 	case EventHookPanic, EventLogPanic, EventHookStall, EventLogStall:
 		return sinkMessage(e)
 	case EventEventsDropped:

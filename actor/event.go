@@ -52,6 +52,7 @@ const (
 	EventTicksMissed                        // AtRate skipped calls; field missed
 	EventSystemStart
 	EventSystemStop
+	EventCrash         // a scheduler ends, because what it called besides tasklets has panicked; field scheduler
 	EventHookPanic     // Config.OnEvent panicked, ended its goroutine or wanted to park a tasklet
 	EventHookStall     // Config.OnEvent does not return
 	EventLogPanic      // Config.Logger panicked or ended its goroutine
@@ -87,6 +88,7 @@ var kinds = [256]kindInfo{
 	EventTicksMissed:   {"ticks_missed", zap.WarnLevel},
 	EventSystemStart:   {"system_start", zap.InfoLevel},
 	EventSystemStop:    {"system_stop", zap.InfoLevel},
+	EventCrash:         {"crash", zap.ErrorLevel},
 	EventHookPanic:     {"hook_panic", zap.ErrorLevel},
 	EventHookStall:     {"hook_stall", zap.ErrorLevel},
 	EventLogPanic:      {"log_panic", zap.ErrorLevel},

@@ -222,7 +222,7 @@ func TestRule38GoldenLog(t *testing.T) {
 	for k := actor.EventKind(1); k.String() != "unknown"; k++ {
 		switch k {
 		case actor.EventStall, actor.EventStallOver, actor.EventLeak, // have tests of their own
-			actor.EventHookPanic, actor.EventHookStall, actor.EventLogPanic, actor.EventLogStall, actor.EventEventsDropped:
+			actor.EventCrash, actor.EventHookPanic, actor.EventHookStall, actor.EventLogPanic, actor.EventLogStall, actor.EventEventsDropped:
 		default:
 			require.True(t, seen[k], k)
 		}

@@ -1,12 +1,17 @@
 package actor
 
-import "slices"
+import (
+	"slices"
+
+	"github.com/gotasklet/tasklet/internal/guard"
+)
 
 // This file is the seam for packages that hang things onto refs and systems: names, groups, views.
 
 // OnEnd lets f be called when the line of r's tasklets has ended for good: with the finish of an unsupervised tasklet, before it
-// counts as finished; or when a supervisor gives the ref up. At once, if that was before. f may not block; it is called on the
-// scheduler, or on the caller's goroutine if it is called at once. cancel takes it back. From any goroutine.
+// counts as finished; or when a supervisor gives the ref up. At once, if that was before. f may not block; it is called while
+// the scheduler waits for it, or on the caller's goroutine if it is called at once. A panic of f, or a runtime.Goexit, is reported as
+// a failure, and hurts nobody: other functions are called, and joiners go on. cancel takes it back. From any goroutine.
 func (r Ref[M]) OnEnd(f func()) (cancel func()) {
 	mustFunc("OnEnd", f != nil)
 	x := r.must("OnEnd").extra()
@@ -37,11 +42,32 @@ func (l *line[M]) ended() {
 		hooks := x.onEnd.take()
 		x.mu.Unlock()
 		for f := range hooks {
-			f()
+			if fault := guard.Call(f); fault != nil {
+				l.hookFailed(fault)
+			}
 		}
 	}
 	l.over.Store(lineOver)
 	l.tellStopped()
+}
+
+// hookFailed reports a function of OnEnd that failed: nobody else is to be hurt by it.
+func (l *line[M]) hookFailed(fault *guard.Fault) {
+	t := l.cur.Load()
+	var sys *System
+	if t != nil {
+		sys = t.sys
+	} else if x := l.more.Load(); x != nil {
+		sys = x.sys.Load()
+	}
+	if sys == nil {
+		return // no system has used the ref yet: there is no log either
+	}
+	e := failureEvent(t, fault, l.message())
+	if t == nil {
+		e.Path = l.name()
+	}
+	sys.emit(e)
 }
 
 // SetLabel puts a label on the tasklets of r, the current one and those to come; see Tasklet.SetLabel. An empty value takes it

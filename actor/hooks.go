@@ -20,7 +20,7 @@ func (s *System) hooks(h *host) scheduler.Hooks {
 		Stall:     h.stalled,
 		Lost:      func(t *scheduler.Task) { (*leaving)(taskletOf(t)).Do() },
 		Left:      s.endRound,
-		Crashed:   func() { s.root.kill(nil) },
+		Crashed:   h.crashed,
 		Check:     h.check,
 	}
 	if s.rand != nil {
@@ -29,6 +29,13 @@ func (s *System) hooks(h *host) scheduler.Hooks {
 	hooks.Jump = func(d time.Duration) { s.events.beforeJump(s.Now().Add(d)) }
 	s.sim.hooks(&hooks)
 	return hooks
+}
+
+// crashed is called when the scheduler of h ends because injected work, a timer or a hook has panicked.
+func (h *host) crashed(e *PanicError) {
+	s := h.sys
+	s.emit(Event{Kind: EventCrash, Tasklet: s.root, Err: e, Stack: e.Stack, Fields: []zap.Field{zap.Int("scheduler", h.n)}})
+	s.root.kill(nil)
 }
 
 // deadlock tells that t is about to wait in a ring.

@@ -1,6 +1,9 @@
 package actor
 
-import "github.com/gotasklet/tasklet/scheduler"
+import (
+	"github.com/gotasklet/tasklet/internal/guard"
+	"github.com/gotasklet/tasklet/scheduler"
+)
 
 // phase is where a tasklet is in its life. It only grows. This file and stop.go make all transitions:
 //
@@ -303,7 +306,7 @@ func (t *Tasklet) finish() {
 			x.start.tell(t.task.Scheduler())
 		case !supervised:
 		case near:
-			x.supervised(exit)
+			t.tellSupervisor(x.supervised, exit)
 		default:
 			t.parent.task.Scheduler().Inject(&childEnd{exit, x.supervised})
 		}
@@ -345,5 +348,12 @@ func (t *Tasklet) tellEnd(x *extra, exit Exit, from *scheduler.Scheduler) {
 	}
 	for w := range watchers {
 		w.end(exit, from)
+	}
+}
+
+// tellSupervisor calls f, which was given to Supervised. On the scheduler of t's parent.
+func (t *Tasklet) tellSupervisor(f func(Exit), exit Exit) {
+	if fault := guard.Call(func() { f(exit) }); fault != nil {
+		t.sys.emit(failureEvent(t.parent, fault, nil))
 	}
 }

@@ -143,7 +143,7 @@ func Pipe[M, R any](t *Tasklet, f func(context.Context) (R, error), to Ref[M], m
 	sched.AwaitOutside(1)
 	a.then = func() {
 		sched.AwaitOutside(-1)
-		d.send(func() M { return msg(v, err) }, true)
+		d.sendMade(func() M { return msg(v, err) })
 		a.cancel(nil)
 	}
 	go func() {

@@ -2,8 +2,10 @@ package actor
 
 import (
 	"context"
+	"reflect"
 	"time"
 
+	"github.com/gotasklet/tasklet/internal/guard"
 	"github.com/gotasklet/tasklet/mailbox"
 	"github.com/gotasklet/tasklet/scheduler"
 )
@@ -69,29 +71,51 @@ func (d *delivery[M]) withdraw() bool {
 	return !d.sent || d.l.box.Withdraw(d.t.task.Scheduler(), &d.env)
 }
 
-// send sends what msg makes. A panic of msg is the failure of a message of t, on whose stack it does not run.
-func (d *delivery[M]) send(msg func() M, mustWait bool) {
+// sendMade sends what msg makes, which is code of the user's and does not run on t's stack. If it fails, that is the failure of a
+// message of t.
+func (d *delivery[M]) sendMade(msg func() M) {
+	if !d.isWanted() {
+		return
+	}
+	var m M
+	if fault := guard.Call(func() { m = msg() }); fault != nil {
+		d.over()
+		d.t.sys.emit(failureEvent(d.t, fault, d.l.message()))
+		return
+	}
+	d.send(m, true)
+}
+
+// isWanted reports whether the message is still to be sent.
+func (d *delivery[M]) isWanted() bool {
 	if !d.own.in {
-		return // taken back, in this very step
+		return false // taken back, in this very step
 	}
 	if d.t.phase >= stopping && any(d.t.inst.line()) == any(d.l) {
 		d.over() // t is the one that would have read it: nothing is lost. The next incarnation has not asked for it
+		return false
+	}
+	return true
+}
+
+// send sends m.
+func (d *delivery[M]) send(m M, mustWait bool) {
+	if !d.isWanted() {
 		return
 	}
-	made := false
-	defer func() {
-		if !made {
-			d.over()
-			err := scheduler.NewPanicError(recover())
-			d.t.sys.emit(Event{Kind: EventFailure, Tasklet: d.t, Err: err, Stack: err.Stack, Message: d.l.message()})
-		}
-	}()
-	m := msg()
-	made = true
 	d.sent = true
 	if !d.l.box.Deliver(d.t.task.Scheduler(), &d.env, m, mustWait) { // a loss is reported by the mailbox
 		d.over()
 	}
+}
+
+// failureEvent is the event for code of the user's that failed on behalf of t, but not inside t.
+func failureEvent(t *Tasklet, fault *guard.Fault, message reflect.Type) Event {
+	e := Event{Kind: EventFailure, Tasklet: t, Err: ErrGoexit, Message: message}
+	if !fault.Goexit {
+		e.Err, e.Stack = &PanicError{Value: fault.Value, Stack: fault.Stack}, fault.Stack
+	}
+	return e
 }
 
 // Watchable is what [Watch] can watch: a *[Tasklet], which is one incarnation, or a [Ref], which is a line of them.
@@ -114,8 +138,8 @@ type Watchable interface {
 // own ref, a notice that comes when t's body has ended is left out, as nobody there is to read it.
 //
 // cancel takes the watch back, and reports whether it was in time: then the notice was not sent, or still waited for room, and
-// never comes. The end of t takes back a watch that nothing was sent for. msg runs on t's scheduler, not inside t, and may not
-// block. Only from inside t, which may watch all of its system but itself; cancel is for the inside of t's scheduler.
+// never comes. The end of t takes back a watch that nothing was sent for. msg runs while t's scheduler waits for it, not
+// inside t, and may not block; if it fails, that is a failure of t, which goes on. Only from inside t, which may watch all of its system but itself; cancel is for the inside of t's scheduler.
 func Watch[M any](t *Tasklet, target Watchable, to Ref[M], msg func(Exit) M) (cancel func() (inTime bool)) {
 	mustFunc("Watch", msg != nil)
 	if target == nil {
@@ -127,7 +151,7 @@ func Watch[M any](t *Tasklet, target Watchable, to Ref[M], msg func(Exit) M) (ca
 	var d delivery[M]
 	w := &watch{t: t}
 	w.place.v, w.inLine.v = w, w
-	w.tell = func(e Exit) { d.send(func() M { return msg(e) }, true) }
+	w.tell = func(e Exit) { d.sendMade(func() M { return msg(e) }) }
 	d.init(t, l, func() { target.unwatch(w) })
 	if over, exit := target.watchedBy(w); over {
 		w.tell(exit)
@@ -267,7 +291,7 @@ func SendAfter[M any](t *Tasklet, d time.Duration, to Ref[M], m M) *Timer {
 	s := t.task.Scheduler()
 	dl.init(t, l, func() { s.StopTimer(&tm.timer) })
 	tm.own = &dl.own
-	tm.fire = func() { dl.send(func() M { return m }, false) }
+	tm.fire = func() { dl.send(m, false) }
 	tm.stop = dl.withdraw
 	if d <= 0 {
 		tm.fire()

@@ -54,8 +54,9 @@ type Hooks struct {
 	// when it has injected nothing. In a Team it is called when that holds for all members, who
 	// stand still meanwhile; what it wants to be done goes through their doors.
 	Left func()
-	// Crashed is called when something that must not panic did, and the scheduler is about to end: what is woken now is still served.
-	Crashed func()
+	// Crashed is called, with the first panic, when something that must not panic did, and the scheduler is about to end: what
+	// is woken now is still served.
+	Crashed func(*PanicError)
 	// Idle is called when nothing is ready, before anything else is done about that, and once in a while when there never is such a
 	// moment. For what shall happen in a moment that does not depend on other goroutines; it may make something ready.
 	Idle func()
@@ -433,7 +434,7 @@ func (s *Scheduler) crash(v any) {
 	if s.fatal == nil {
 		s.fatal = NewPanicError(v)
 		if h := s.hooks.Crashed; h != nil {
-			h()
+			h(s.fatal)
 		}
 	}
 }

@@ -1,6 +1,7 @@
 package supervisor
 
 import (
+	"runtime/debug"
 	"time"
 
 	"github.com/gotasklet/tasklet/actor"
@@ -42,6 +43,8 @@ type core struct {
 	t     *actor.Tasklet
 	byID  map[string]*child
 	byRef map[any]*child
+	// foreign are the refs of bodies whose start was misuse: they are left alone. nil: there is none.
+	foreign map[any]bool
 	// Of a pool: nil otherwise; and byID has nothing then.
 	byTask map[*actor.Tasklet]*child
 
@@ -93,7 +96,13 @@ func (c *core) add(spec Child) *child {
 }
 
 // remove forgets ch, and ends its ref for good.
-func (c *core) remove(ch *child) {
+func (c *core) remove(ch *child) error {
+	c.forget(ch)
+	return c.retire(ch.spec.Body)
+}
+
+// forget is remove for a child that was not started, whose ref stays as it was.
+func (c *core) forget(ch *child) {
 	c.hold(ch, false)
 	if c.byTask == nil {
 		delete(c.byID, ch.spec.ID)
@@ -114,7 +123,6 @@ func (c *core) remove(ch *child) {
 	}
 	c.n--
 	c.s.mu.Unlock()
-	actor.Retire(ch.spec.Body)
 }
 
 // set changes what a child is doing.
@@ -166,7 +174,7 @@ func (c *core) closeHeld() {
 	for ch := c.first; ch != nil && c.held > 0; ch = ch.next {
 		if ch.held {
 			c.hold(ch, false)
-			actor.CloseRef(ch.spec.Body)
+			c.closeRef(ch.spec.Body)
 		}
 	}
 }
@@ -247,7 +255,18 @@ func (c *core) start(ch *child) (*actor.Tasklet, error) {
 	if next != nil {
 		opts = append(opts, actor.PlaceBefore(next.task))
 	}
-	t, err := actor.StartChild(c.t, c.t, ch.spec.Body, opts...)
+	t, err := c.tryStart(ch.spec.Body, opts)
+	if t == nil {
+		ch.run = nil
+		if ch.ref != nil {
+			if c.foreign == nil {
+				c.foreign = make(map[any]bool)
+			}
+			c.foreign[ch.ref] = true
+		}
+		return nil, err
+	}
+	delete(c.foreign, ch.ref)
 	if err != nil {
 		ch.run = nil
 		if e, over := t.Exit(); over && e.Kind == actor.ExitNormal {
@@ -265,12 +284,61 @@ func (c *core) start(ch *child) (*actor.Tasklet, error) {
 	return t, nil
 }
 
+// tryStart is actor.StartChild. A panic of it is the misuse of whoever specified the child, as of a scheduler that there is not or
+// of a ref that belongs elsewhere: an error for the caller, and no end of the supervisor and its other children. The tasklet is nil
+// then: nothing was started.
+func (c *core) tryStart(b actor.Body, opts []actor.Option) (t *actor.Tasklet, err error) {
+	defer misused(&err)
+	return actor.StartChild(c.t, c.t, b, opts...)
+}
+
+// retire is actor.Retire, closeRef is actor.CloseRef. Neither ends the supervisor, nor the work of a tasklet elsewhere that reads
+// the ref of b by now.
+func (c *core) retire(b actor.Body) (err error) {
+	defer misused(&err)
+	if c.ours(b) {
+		actor.Retire(b)
+	}
+	return nil
+}
+
+func (c *core) closeRef(b actor.Body) {
+	var err error
+	defer misused(&err)
+	if c.ours(b) {
+		actor.CloseRef(b)
+	}
+}
+
+// ours reports whether the ref of b, if it has one, is this supervisor's to end: it is not read elsewhere, and was not found to
+// belong elsewhere when it was to be started here.
+func (c *core) ours(b actor.Body) bool {
+	ref, state := actor.RefOf(b)
+	return state != actor.RefRunning && !c.foreign[ref]
+}
+
+// misused is deferred, and makes an error of a panic that is none of a kill.
+func misused(err *error) {
+	v := recover()
+	if v == nil {
+		return
+	}
+	if _, kill := v.(*actor.TaskletExit); kill {
+		panic(v)
+	}
+	*err = &actor.PanicError{Value: v, Stack: debug.Stack()}
+}
+
 // startNew adds a child and starts it; if that fails, the child is forgotten.
 func (c *core) startNew(spec Child) (*actor.Tasklet, error) {
 	ch := c.add(spec)
 	t, err := c.start(ch)
-	if err != nil {
-		c.remove(ch)
+	switch {
+	case err != nil && t == nil:
+		c.forget(ch) // misuse
+		return nil, err
+	case err != nil:
+		_ = c.remove(ch)
 		return nil, err
 	}
 	c.unwanted(ch)
@@ -310,9 +378,9 @@ func (c *core) stop(ch *child) {
 func (c *core) leaveStopped(ch *child) {
 	c.hold(ch, false)
 	if ch.spec.Restart == Temporary || c.s.pool != nil {
-		c.remove(ch)
+		_ = c.remove(ch)
 	} else {
-		actor.CloseRef(ch.spec.Body)
+		c.closeRef(ch.spec.Body)
 	}
 }
 
@@ -323,7 +391,7 @@ func (c *core) ended() {
 	forGood := c.s.ref.IsDead()
 	for ch := c.first; ch != nil; ch = ch.next {
 		if forGood || !ch.static {
-			actor.Retire(ch.spec.Body)
+			_ = c.retire(ch.spec.Body)
 		}
 	}
 	c.s.mu.Lock()
@@ -331,7 +399,7 @@ func (c *core) ended() {
 	c.s.mu.Unlock()
 	if forGood {
 		for _, spec := range c.s.spec.Children {
-			actor.Retire(spec.Body)
+			_ = c.retire(spec.Body)
 		}
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/gotasklet/tasklet/actor"
+	"github.com/gotasklet/tasklet/internal/guard"
 	"github.com/gotasklet/tasklet/internal/own"
 )
 
@@ -106,7 +107,9 @@ func (r restartRequest) do(c *core) error {
 	}
 	t, err := c.start(ch)
 	if err != nil {
-		actor.CloseRef(ch.spec.Body) // the start had opened it
+		if t != nil {
+			c.closeRef(ch.spec.Body) // the start had opened it
+		}
 		return answer(c, r.reply, nil, &StartError{r.id, err})
 	}
 	c.unwanted(ch)
@@ -116,7 +119,9 @@ func (r restartRequest) do(c *core) error {
 func (r deleteRequest) do(c *core) error {
 	ch, err := c.stopped(r.id)
 	if err == nil {
-		c.remove(ch)
+		if err = c.remove(ch); err != nil {
+			err = &StartError{r.id, err}
+		}
 	}
 	return answer(c, r.reply, struct{}{}, err)
 }
@@ -146,7 +151,14 @@ func (r countRequest) do(c *core) error {
 
 func (r logRequest) do(c *core) error {
 	if r.c == c {
-		LogTree(c.t.Log(), c.t)
+		if fault := guard.Call(func() { LogTree(c.t.Log(), c.t) }); fault != nil {
+			// The logger, or a method of what is logged: no reason for the supervisor to end.
+			e := actor.Event{Kind: actor.EventFailure, Tasklet: c.t, Err: actor.ErrGoexit}
+			if !fault.Goexit {
+				e.Err, e.Stack = &actor.PanicError{Value: fault.Value, Stack: fault.Stack}, fault.Stack
+			}
+			c.t.System().Emit(e)
+		}
 		actor.SendAfter[request](c.t, c.s.spec.LogEvery, c.s.ref, r)
 	}
 	return nil

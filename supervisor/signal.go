@@ -1,6 +1,7 @@
 package supervisor
 
 import (
+	"fmt"
 	"os"
 	"os/signal"
 	"sync"
@@ -8,6 +9,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/gotasklet/tasklet/actor"
+	"github.com/gotasklet/tasklet/internal/guard"
 )
 
 // DumpOnSignal writes the tree of s to the log whenever the process gets one of the signals, with [LogTree]; a nil logger lets
@@ -35,11 +37,7 @@ func DumpOnSignal(s *actor.System, logger *zap.Logger, sig ...os.Signal) (stop f
 			case <-quit:
 				return
 			case <-got:
-				if logger != nil {
-					LogTree(logger, s.Root())
-				} else {
-					_ = Format(os.Stderr, s.Root())
-				}
+				dump(s, logger)
 			}
 		}
 	}()
@@ -50,5 +48,19 @@ func DumpOnSignal(s *actor.System, logger *zap.Logger, sig ...os.Signal) (stop f
 			close(quit)
 		})
 		<-gone
+	}
+}
+
+// dump writes the tree. A logger that fails, or a method of what is written, does not end the process.
+func dump(s *actor.System, logger *zap.Logger) {
+	fault := guard.Call(func() {
+		if logger != nil {
+			LogTree(logger, s.Root())
+		} else {
+			_ = Format(os.Stderr, s.Root())
+		}
+	})
+	if fault != nil {
+		fmt.Fprintf(os.Stderr, "supervisor: the tree of %s can't be written: what does it %s\n", s.Name(), fault)
 	}
 }
