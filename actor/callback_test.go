@@ -48,14 +48,6 @@ func TestCallbacksThatFail(t *testing.T) {
 			actor.Pipe(t0, f, to, func(int, error) int { fails(); return 1 })
 			t0.Sleep(time.Millisecond)
 		},
-		"Supervised": func(t0 *actor.Tasklet, where actor.Option, fails func()) {
-			_, err := actor.StartChild(t0, t0, actor.Func(func(t *actor.Tasklet) error { t.Sleep(time.Millisecond); return nil }),
-				where, actor.Supervised(func(actor.Exit) { fails() }))
-			if err != nil {
-				panic(err)
-			}
-			t0.Sleep(5 * time.Millisecond)
-		},
 	}
 	var parks func()
 	for how, fails := range map[string]func(){
@@ -100,6 +92,40 @@ func TestCallbacksThatFail(t *testing.T) {
 
 func panicsNow() { panic("boom") }
 
+// A supervisor whose callback fails has lost count of its children: that is a crash, also by a Goexit. Run returns, and says why.
+func TestSupervisedThatFails(t *testing.T) {
+	for how, fails := range map[string]func(){"panic": panicsNow, "Goexit": runtime.Goexit} {
+		for _, schedulers := range []int{1, 2} {
+			t.Run(fmt.Sprintf("%s/%d", how, schedulers), func(t *testing.T) {
+				var mu sync.Mutex
+				var crashes []actor.Event
+				cfg := actor.Config{Schedulers: schedulers, Logger: zap.NewNop(), OnEvent: func(e actor.Event) {
+					if e.Kind == actor.EventCrash {
+						mu.Lock()
+						defer mu.Unlock()
+						crashes = append(crashes, e)
+					}
+				}}
+				err := actor.Run(context.Background(), cfg, func(t0 *actor.Tasklet) error {
+					_, err := actor.StartChild(t0, t0, actor.Func(nop),
+						actor.OnScheduler(schedulers-1), actor.Supervised(func(actor.Exit) { fails() }))
+					if err != nil {
+						return err
+					}
+					t0.Sleep(time.Hour)
+					return nil
+				})
+				var p *actor.PanicError
+				require.ErrorAs(t, err, &p)
+				require.Len(t, crashes, 1)
+				if how == "panic" {
+					require.Contains(t, string(crashes[0].Stack), "panicsNow")
+				}
+			})
+		}
+	}
+}
+
 // A crash of a scheduler, by what it calls besides tasklets, is an event at once, before anybody stops the system.
 func TestCrashIsAnEvent(t *testing.T) {
 	for _, schedulers := range []int{1, 2} {
@@ -123,5 +149,16 @@ func TestCrashIsAnEvent(t *testing.T) {
 		defer cancel()
 		require.Error(t, s.Stop(ctx))
 		require.Empty(t, crashed, "once")
+	}
+}
+
+// A function given to WithBodies that fails is misuse, told to whoever ends the refs, also for a Goexit.
+func TestWithBodiesThatFails(t *testing.T) {
+	for how, fails := range map[string]func(){"panicked": panicsNow, "called runtime.Goexit": runtime.Goexit} {
+		b := actor.WithBodies(actor.Func(nop), "club", func() []actor.Body { fails(); return nil })
+		func() {
+			defer func() { require.Contains(t, fmt.Sprint(recover()), "actor: the function given to WithBodies "+how) }()
+			actor.Retire(b)
+		}()
 	}
 }

@@ -351,9 +351,14 @@ func (t *Tasklet) tellEnd(x *extra, exit Exit, from *scheduler.Scheduler) {
 	}
 }
 
-// tellSupervisor calls f, which was given to Supervised. On the scheduler of t's parent.
+// tellSupervisor calls f, which was given to Supervised. On the scheduler of t's parent. A supervisor that fails there knows its
+// children no longer: that is a crash, as any panic between two activations, and so is a runtime.Goexit.
 func (t *Tasklet) tellSupervisor(f func(Exit), exit Exit) {
-	if fault := guard.Call(func() { f(exit) }); fault != nil {
-		t.sys.emit(failureEvent(t.parent, fault, nil))
+	switch fault := guard.Call(func() { f(exit) }); {
+	case fault == nil:
+	case fault.Goexit:
+		panic("actor: the function given to Supervised called runtime.Goexit")
+	default:
+		panic(&PanicError{Value: fault.Value, Stack: fault.Stack})
 	}
 }

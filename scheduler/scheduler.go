@@ -432,7 +432,11 @@ func (s *Scheduler) freeWorker() *coro {
 func (s *Scheduler) crash(v any) {
 	s.stopping = true
 	if s.fatal == nil {
-		s.fatal = NewPanicError(v)
+		if e, guarded := v.(*PanicError); guarded { // with the stack of where it was
+			s.fatal = e
+		} else {
+			s.fatal = NewPanicError(v)
+		}
 		if h := s.hooks.Crashed; h != nil {
 			h(s.fatal)
 		}
