@@ -44,7 +44,9 @@ func (t *Tasklet) live() {
 	returned := false
 	defer func() {
 		if !returned {
-			t.caught(recover())
+			v := recover()
+			t.task.Unlock()
+			t.caught(v)
 		}
 	}()
 	done, err := true, error(nil)
@@ -63,6 +65,7 @@ func (t *Tasklet) live() {
 	} else {
 		done, err = t.inst.step(t)
 	}
+	t.task.MustBeUnlocked()
 	returned = true
 	if done {
 		t.bodyEnded(err)
@@ -228,7 +231,9 @@ func (t *Tasklet) callDeferred(f func()) (goesOn bool) {
 		if returned {
 			return
 		}
-		switch v := recover(); v.(type) {
+		v := recover()
+		t.task.Unlock()
+		switch v.(type) {
 		case nil: // runtime.Goexit: the other calls are run on another goroutine
 			t.deferredFailed(ErrGoexit, nil)
 			t.task.Wake()
@@ -241,6 +246,7 @@ func (t *Tasklet) callDeferred(f func()) (goesOn bool) {
 		}
 	}()
 	f()
+	t.task.MustBeUnlocked()
 	returned = true
 	return true
 }

@@ -26,6 +26,8 @@ type Simulation struct {
 	// Lost is asked at each Await and Pipe of t, and reports whether t is not to be told when its function has returned, unless
 	// it is killed.
 	Lost func(t *Tasklet) bool
+	// CheckThreads is that of scheduler.Config.
+	CheckThreads bool
 	// Goroutine is called, first, on each goroutine of the system on which code of the user runs: those that tasklets share, and those
 	// of Await and Pipe.
 	Goroutine func()

@@ -126,7 +126,7 @@ const maxSchedulers = 1024
 
 // makeHosts makes the schedulers. They form a team, with one clock, if there are several.
 func (s *System) makeHosts(cfg Config) {
-	sc := scheduler.Config{Clock: cfg.Clock, StallAfter: cfg.StallAfter, Labels: s.plain}
+	sc := scheduler.Config{Clock: cfg.Clock, StallAfter: cfg.StallAfter, Labels: s.plain, CheckThreads: cfg.Simulation != nil && cfg.Simulation.CheckThreads}
 	if cfg.Schedulers > 1 {
 		sc.Team = new(scheduler.Team)
 	}

@@ -77,7 +77,8 @@
 //
 //   - No task is interrupted: one that never blocks keeps everybody else from running, and Run from returning.
 //   - Tasks of one scheduler don't run in parallel; for that there are several schedulers.
-//   - A task must not block between runtime.LockOSThread and its UnlockOSThread: Go's runtime would end the program.
+//   - A task must not block or return between runtime.LockOSThread and its UnlockOSThread, nor block in Go code that C has called:
+//     Go's runtime would end the program. Config.CheckThreads makes that a panic of the task.
 //   - Nobody looks for deadlocks of what has no holder: a Chan, a Semaphore, an Event, a WaitGroup. Hooks.Quiescent is called
 //     when nothing can go on any more.
 //

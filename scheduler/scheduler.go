@@ -26,6 +26,9 @@ type Config struct {
 	Team *Team
 	// Labels is the context whose labels of the profiler, see runtime/pprof, tasks begin with; nil: they begin with none.
 	Labels context.Context
+	// CheckThreads makes each task look, before it parks and when it returns, whether its goroutine is locked to an OS thread, which
+	// ends the program otherwise. It costs microseconds each time. Builds with the tag tasklet_check always look.
+	CheckThreads bool
 	// Owner is for whoever makes the scheduler, to be found again by [Scheduler.Owner].
 	Owner any
 }
@@ -88,13 +91,14 @@ type Hooks struct {
 // Scheduler runs tasks, one at a time, each until it parks or returns. New makes one, Run is its loop.
 type Scheduler struct {
 	// Set in New, then read-only.
-	clock  Clock
-	hooks  Hooks
-	owner  any
-	labels context.Context // see Config
-	team   *Team           // nil: it works alone
-	member int             // its number in the team
-	draw   *rand.Rand      // nil without a seed; its state is owned by the loop
+	clock   Clock
+	hooks   Hooks
+	owner   any
+	labels  context.Context // see Config
+	threads bool            // Config.CheckThreads
+	team    *Team           // nil: it works alone
+	member  int             // its number in the team
+	draw    *rand.Rand      // nil without a seed; its state is owned by the loop
 
 	// Owned by whoever has control: one of the coroutines, or the driver, which is the goroutine in Run.
 	ready    runQueue
@@ -180,7 +184,7 @@ const (
 
 // New makes a scheduler. Tasks can be made ready before Run is called.
 func New(cfg Config) *Scheduler {
-	s := &Scheduler{clock: cfg.Clock, hooks: cfg.Hooks, owner: cfg.Owner, team: cfg.Team, labels: labelsOf(cfg.Labels)}
+	s := &Scheduler{clock: cfg.Clock, hooks: cfg.Hooks, owner: cfg.Owner, team: cfg.Team, labels: labelsOf(cfg.Labels), threads: cfg.CheckThreads || checking}
 	if s.clock == nil {
 		s.clock = RealClock()
 	}
@@ -397,6 +401,7 @@ func (s *Scheduler) call(t *Task) {
 	} else {
 		t.spell(n)
 	}
+	t.MustBeUnlocked()
 	s.afterCall(t)
 }
 

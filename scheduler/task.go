@@ -212,6 +212,7 @@ func (t *Task) Park(w Wait) error {
 	if t.isAway() && w.Kind != InAwait || t.s.current != t || t.state != Running {
 		t.mayNotBlock()
 	}
+	t.mustNotBeLocked()
 	t.waitSeq++ // also for a wait that ends before it begins: a wake-up for it must not end the next
 	if t.kill.Load() != 0 {
 		t.raisePending(w.In)
@@ -353,6 +354,7 @@ func (t *Task) Yield() {
 	if t.isAway() || t.s.current != t || t.state != Running {
 		t.mayNotBlock()
 	}
+	t.mustNotBeLocked()
 	t.waitSeq++
 	if t.kill.Load() != 0 {
 		t.raisePending(nil)

@@ -39,6 +39,7 @@ func Run(tb testing.TB, f func(t *actor.Tasklet), opts ...Option) {
 		misuse("Run with a nil function")
 	}
 	s := newTrial(tb, newOptions(opts), newPlan(0, [faultKinds]bool{}, nil), 1)
+	s.cfg.Simulation.CheckThreads = true
 	s.run(f)
 	for _, p := range s.problems {
 		tb.Errorf("actortest: %s", p.text)

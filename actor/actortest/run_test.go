@@ -136,6 +136,27 @@ func TestRunFails(t *testing.T) {
 				return 0, nil
 			})
 		}, "goroutines are left when all has stopped: 1 in"},
+		{"parks with a locked thread", func(t *actor.Tasklet) {
+			runtime.LockOSThread()
+			defer runtime.UnlockOSThread()
+			t.Sleep(time.Second)
+		}, "blocks while its goroutine is locked to an OS thread"},
+		{"parks with a locked thread, which stays so", func(t *actor.Tasklet) {
+			actor.Go(t, func(t *actor.Tasklet) error { runtime.LockOSThread(); t.Yield(); return nil })
+		}, "blocks while its goroutine is locked to an OS thread"},
+		{"returns with a locked thread", func(t *actor.Tasklet) {
+			actor.Go(t, func(t *actor.Tasklet) error { runtime.LockOSThread(); runtime.LockOSThread(); return nil })
+		}, "returned with its goroutine locked to an OS thread"},
+		{"panics with a locked thread", func(t *actor.Tasklet) {
+			actor.Go(t, func(t *actor.Tasklet) error { runtime.LockOSThread(); panic("locked") })
+		}, "panic: locked"},
+		{"a handler returns with a locked thread", func(t *actor.Tasklet) {
+			r := actor.Receiver(t, func(*actor.Tasklet, int) error { runtime.LockOSThread(); return nil })
+			_ = r.Send(t, 1)
+		}, "returned with its goroutine locked to an OS thread"},
+		{"a deferred call returns with a locked thread", func(t *actor.Tasklet) {
+			t.Defer(runtime.LockOSThread)
+		}, "returned with its goroutine locked to an OS thread"},
 		{"iter.Pull without its stop", func(t *actor.Tasklet) {
 			pprof.SetGoroutineLabels(context.Background())
 			next, _ := iter.Pull(func(yield func(int) bool) { yield(1) })
