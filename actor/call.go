@@ -148,15 +148,18 @@ func (d delegation) fail(t *Tasklet, err error) {
 	d.c.fail(d.gen, &JoinError{t, err})
 }
 
-// Call sends to a request that carries a [Reply], made by msg, and waits for the answer. It returns the answer's value; or the
-// error given to Reply.Fail; or at once an error when no answer can come: ErrNoReply if the request was handled without one, the
-// handler's error if it failed, a *JoinError if the tasklet ended that had taken the request, mailbox.ErrDropped,
-// mailbox.ErrClosed; or an error of Ref.Send; or ErrTimeout or the cause of ctx; or a *DeadlockError if the callee waits for
-// the caller. What the callee says is no more than an error for the caller: see KindOf. If ctx has ended before, and for a deadlock, nothing was sent; a deadlock over several schedulers is found only when
-// the request has been sent, and takes it back.
+// Call sends to a request that carries a [Reply], made by msg, and waits for the answer. It returns
+// the answer's value; or the error given to Reply.Fail; or at once an error when no answer can
+// come: ErrNoReply if the request was handled without one, the handler's error if it failed, a
+// *JoinError if the tasklet ended that had taken the request, mailbox.ErrDropped,
+// mailbox.ErrClosed; or an error of Ref.Send; or ErrTimeout or the cause of ctx; or a
+// *DeadlockError if the callee waits for the caller. What the callee says is no more than an error
+// for the caller: see KindOf. If ctx has ended before, and for a deadlock, nothing was sent; a
+// deadlock over several schedulers is found only when the request has been sent, and takes it back.
 //
-// ctx says who calls, as in Ref.Send. A request whose caller gives up while it is in the mailbox stays there: a handler that would
-// work for nobody asks [Reply.Awaited] first. From a tasklet the calls after the first allocate nothing.
+// ctx says who calls, as in Ref.Send. A request whose caller gives up while it is in the mailbox
+// stays there: a handler that would work for nobody asks [Reply.Awaited] first. From a tasklet the
+// calls after the first allocate nothing.
 func Call[M, R any](ctx context.Context, to Ref[M], msg func(Reply[R]) M) (R, error) {
 	mustFunc("Call", msg != nil)
 	l := to.must("Call")
@@ -348,9 +351,9 @@ func (r Reply[R]) Send(ctx context.Context, v R) error {
 	return r.end(ctx, v, nil)
 }
 
-// Fail answers with an error, which the caller gets unchanged; but ErrStop, ErrShutdown, ErrKilled and a *PanicError, wrapped or
-// not, in a wrapper, because they would count as the caller's own end if it returned them. Otherwise it is as Send. It panics if
-// err is nil.
+// Fail answers with an error, which the caller gets unchanged; but ErrStop, ErrShutdown, ErrKilled
+// and a *PanicError, wrapped or not, in a wrapper, because they would count as the caller's own end
+// if it returned them. Otherwise it is as Send. It panics if err is nil.
 func (r Reply[R]) Fail(ctx context.Context, err error) error {
 	if err == nil {
 		misuse("Reply.Fail with a nil error")

@@ -32,7 +32,8 @@ var (
 	// ErrNotAwaited is what Reply.Send and Fail return when nobody waits for the reply: there was one already, or the caller
 	// has given up.
 	ErrNotAwaited = errors.New("actor: nobody waits for this reply")
-	// ErrNoTasklet is in the notice of a Watch of a tasklet that is not there: a nil *Tasklet, as Ref.Tasklet gives between two.
+	// ErrNoTasklet is in the notice of a Watch of a tasklet that is not there: a nil *Tasklet, as
+	// Ref.Tasklet gives between two.
 	ErrNoTasklet = errors.New("actor: no such tasklet")
 	// ErrTimeout is scheduler.ErrTimeout.
 	ErrTimeout = scheduler.ErrTimeout

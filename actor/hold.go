@@ -31,8 +31,8 @@ func (r Ref[M]) OnEnd(f func()) (cancel func()) {
 	}
 }
 
-// ended calls the hooks of OnEnd, once, and then tells those in Ref.Join and who watch: they find the names
-// free.
+// ended calls the hooks of OnEnd, once, and then tells those in Ref.Join and who watch: they find
+// the names free.
 func (l *line[M]) ended() {
 	if !l.over.CompareAndSwap(lineLives, lineEnds) {
 		return

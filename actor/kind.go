@@ -21,10 +21,11 @@ func (k ExitKind) String() string {
 // Failure reports whether k counts as a failure.
 func (k ExitKind) Failure() bool { return k >= ExitKilled }
 
-// KindOf returns the exit kind of a tasklet whose result is err. A wrapped error counts as what it is; of several, as errors.Join
-// makes them, the worst counts, so that ErrStop hides no failure. An error that tells of another tasklet is an ExitError, whatever
-// its cause: a *[JoinError], a *[ChildError], and what Call and StartChild return of another's. How that one ended,
-// Tasklet.Exit tells. An error one of whose methods panics is an ExitError.
+// KindOf returns the exit kind of a tasklet whose result is err. A wrapped error counts as what it
+// is; of several, as errors.Join makes them, the worst counts, so that ErrStop hides no failure. An
+// error that tells of another tasklet is an ExitError, whatever its cause: a *[JoinError], a
+// *[ChildError], and what Call and StartChild return of another's. How that one ended, Tasklet.Exit
+// tells. An error one of whose methods panics is an ExitError.
 func KindOf(err error) ExitKind {
 	switch err {
 	case nil:
@@ -64,12 +65,13 @@ type Exit struct {
 	Tasklet *Tasklet
 	Path    string
 	Kind    ExitKind
-	// Err is the result; nil for ExitNormal. It is the tasklet's own: another one that returns it as it is says the same of itself,
-	// and Failure is for that.
+	// Err is the result; nil for ExitNormal. It is the tasklet's own: another one that returns it
+	// as it is says the same of itself, and Failure is for that.
 	Err error
 }
 
-// Failure returns what Join returns for the tasklet: nil if it ended normally or shut down, else a *[JoinError].
+// Failure returns what Join returns for the tasklet: nil if it ended normally or shut down, else a
+// *[JoinError].
 func (e Exit) Failure() error {
 	if !e.Kind.Failure() {
 		return nil

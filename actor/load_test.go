@@ -11,8 +11,8 @@ import (
 	"github.com/gotasklet/tasklet/mailbox"
 )
 
-// Load counts what is queued, in hand, and in line, and nothing that has left the line, however it did: for senders on the same
-// scheduler, on another one, and before the first start.
+// Load counts what is queued, in hand, and in line, and nothing that has left the line, however it
+// did: for senders on the same scheduler, on another one, and before the first start.
 func TestLoadOfARef(t *testing.T) {
 	across(t, 2, func(t *testing.T, t0 *actor.Tasklet) {
 		for at := range 2 {

@@ -23,8 +23,9 @@ func askOf(t *actor.Tasklet, to actor.Ref[askee]) error {
 	return err
 }
 
-// anotherEnds are the ways in which the end of another tasklet, or its word for it, comes to a tasklet as an error. Each returns the
-// error and a value that errors.Is or errors.As must still find in it.
+// anotherEnds are the ways in which the end of another tasklet, or its word for it, comes to a
+// tasklet as an error. Each returns the error and a value that errors.Is or errors.As must still
+// find in it.
 var anotherEnds = map[string]func(t *actor.Tasklet) (err, is error){
 	"callee stopped":     calleeThat(actor.ErrStop),
 	"callee wrapped":     calleeThat(fmt.Errorf("x: %w", actor.ErrStop)),
@@ -145,8 +146,8 @@ func initThat(does func() error, is error) func(*actor.Tasklet) (error, error) {
 	}
 }
 
-// Rule 20: another tasklet's end is an error for whoever hears of it, and no more, as it is, wrapped or joined. It ends nobody
-// normally, and makes nobody one that was killed or has panicked.
+// Rule 20: another tasklet's end is an error for whoever hears of it, and no more, as it is,
+// wrapped or joined. It ends nobody normally, and makes nobody one that was killed or has panicked.
 func TestRule20AnothersEndIsAnError(t *testing.T) {
 	wraps := map[string]func(error) error{
 		"bare":    func(err error) error { return err },
@@ -286,8 +287,8 @@ func (e *endless) Unwrap() []error {
 	return []error{e}
 }
 
-// Rule 20: KindOf agrees with the rule as one would write it down, over random errors: leaves that are none of the tasklet's business,
-// own ends, others' ends, wrapped and joined.
+// Rule 20: KindOf agrees with the rule as one would write it down, over random errors: leaves that
+// are none of the tasklet's business, own ends, others' ends, wrapped and joined.
 func TestKindOfProperty(t *testing.T) {
 	for name, err := range map[string]error{"one": &endless{}, "many": &endless{true}} {
 		require.Equal(t, actor.ExitError, actor.KindOf(fmt.Errorf("x: %w", err)), name)
@@ -353,8 +354,8 @@ func TestKindOfProperty(t *testing.T) {
 	})
 }
 
-// The error of a tasklet that was killed leads to a *TaskletExit that names it, however it was killed and whoever asks; no other
-// error does.
+// The error of a tasklet that was killed leads to a *TaskletExit that names it, however it was
+// killed and whoever asks; no other error does.
 func TestJoinErrorOfAKilledTaskletIsATaskletExit(t *testing.T) {
 	sleep := func(t *actor.Tasklet) error { t.Sleep(time.Hour); return nil }
 	for name, killed := range map[string]func(t *actor.Tasklet) (error, *actor.Tasklet){

@@ -127,9 +127,11 @@ func protect[R any](ctx context.Context, f func(context.Context) (R, error), v *
 	*v, *err = f(ctx)
 }
 
-// Pipe is Await without the wait: f runs on another goroutine, t goes on, and what f returns is sent to to as the message that
-// msg makes of it. The message waits for room if there is none. cancel ends f's context, and reports whether it was in time: then
-// no message comes any more. The end of t does the same, unless the message waits for room already. msg runs on t's scheduler, not inside t, and may not block; cancel is for there too. Only from inside t.
+// Pipe is Await without the wait: f runs on another goroutine, t goes on, and what f returns is
+// sent to to as the message that msg makes of it. The message waits for room if there is none.
+// cancel ends f's context, and reports whether it was in time: then no message comes any more. The
+// end of t does the same, unless the message waits for room already. msg runs on t's scheduler, not
+// inside t, and may not block; cancel is for there too. Only from inside t.
 func Pipe[M, R any](t *Tasklet, f func(context.Context) (R, error), to Ref[M], msg func(R, error) M) (cancel func() (inTime bool)) {
 	mustFunc("Pipe", f != nil && msg != nil)
 	l := to.must("Pipe")

@@ -256,8 +256,9 @@ func (l *line[M]) path() string {
 // Len is the number of queued messages; parked senders do not count. From outside of the scheduler it may lag behind a little.
 func (r Ref[M]) Len() int { return r.must("Len").box.Len() }
 
-// Load is how much r's tasklet has to do: messages that are queued, those of senders and timers that wait for room, and what it has in
-// hand. From outside of the scheduler it may lag behind a little.
+// Load is how much r's tasklet has to do: messages that are queued, those of senders and timers
+// that wait for room, and what it has in hand. From outside of the scheduler it may lag behind a
+// little.
 func (r Ref[M]) Load() int { return r.must("Load").box.Load() }
 
 // Cap is the capacity of the mailbox; 0 for an unbounded one.
@@ -270,8 +271,9 @@ func (r Ref[M]) IsClosed() bool { return r.must("IsClosed").box.Closed() }
 // IsDead reports whether the line of r's tasklets has ended for good: every send gives mailbox.ErrClosed.
 func (r Ref[M]) IsDead() bool { return r.must("IsDead").isDead() }
 
-// HasFinished reports whether r is dead, and its last tasklet has finished: the line has ended for good. Join does not wait for that if
-// a supervisor keeps the tasklet stopped after it has ended by itself.
+// HasFinished reports whether r is dead, and its last tasklet has finished: the line has ended for
+// good. Join does not wait for that if a supervisor keeps the tasklet stopped after it has ended by
+// itself.
 func (r Ref[M]) HasFinished() bool { return r.must("HasFinished").isDead() && r.currentFinished() }
 
 func (r Ref[M]) currentFinished() bool {
@@ -279,11 +281,12 @@ func (r Ref[M]) currentFinished() bool {
 	return t == nil || t.HasFinished()
 }
 
-// Join waits until the tasklet has finished and no restart is to come: over restarts and backoffs, until it has ended by itself and its
-// supervisor keeps it stopped, as a transient child after a normal end; or the supervisor has ended so; or the line has ended for
-// good. A child that supervisor.StopChild has stopped is only interrupted: its joiners wait until it is started again and ends, or is
-// deleted. The result is that of the last tasklet; see Tasklet.Join. The ref of a tasklet that never starts keeps its joiners
-// waiting.
+// Join waits until the tasklet has finished and no restart is to come: over restarts and backoffs,
+// until it has ended by itself and its supervisor keeps it stopped, as a transient child after a
+// normal end; or the supervisor has ended so; or the line has ended for good. A child that
+// supervisor.StopChild has stopped is only interrupted: its joiners wait until it is started again
+// and ends, or is deleted. The result is that of the last tasklet; see Tasklet.Join. The ref of a
+// tasklet that never starts keeps its joiners waiting.
 func (r Ref[M]) Join(ctx context.Context) error {
 	l := r.must("Join")
 	if ctx == nil {
@@ -315,8 +318,8 @@ func (r Ref[M]) Join(ctx context.Context) error {
 	}
 }
 
-// lastForGood returns the tasklet after which none is to come by itself, nil if there never was one; not known: one may come. Under
-// x.mu.
+// lastForGood returns the tasklet after which none is to come by itself, nil if there never was
+// one; not known: one may come. Under x.mu.
 func (l *line[M]) lastForGood(x *lineExtra) (t *Tasklet, known bool) {
 	if t = l.last(); t != nil && !t.supervised { // stays set when it ends
 		return t, true
@@ -573,7 +576,8 @@ func (l *line[M]) tellJoiners() {
 	}
 }
 
-// tellStopped tells those in Ref.Join, and those who watch the ref, that no tasklet is to come by itself.
+// tellStopped tells those in Ref.Join, and those who watch the ref, that no tasklet is to come by
+// itself.
 func (l *line[M]) tellStopped() {
 	x := l.more.Load()
 	if x == nil {
@@ -596,8 +600,8 @@ func (l *line[M]) tellStopped() {
 	}
 }
 
-// close is what a supervisor does with the ref of a child that it may start again. over: that has ended by itself, and nobody has to wait
-// for another.
+// close is what a supervisor does with the ref of a child that it may start again. over: that has
+// ended by itself, and nobody has to wait for another.
 func (l *line[M]) close(over bool) {
 	if l.far() {
 		l.box.Close() // nothing more gets in from now on
@@ -659,12 +663,13 @@ func (l *line[M]) MessagesLost(loss mailbox.Loss) {
 	} // else only ordinary goroutines have used it yet
 }
 
-// CloseRef is for those who write a supervisor: the ref of b, if it has one, takes no more messages, and what is queued becomes
-// dead letters, until b is started again. By the supervisor, on its scheduler; the messages may be reported a little later if the
-// ref's is another.
+// CloseRef is for those who write a supervisor: the ref of b, if it has one, takes no more
+// messages, and what is queued becomes dead letters, until b is started again. By the supervisor,
+// on its scheduler; the messages may be reported a little later if the ref's is another.
 //
-// If the last tasklet of b has ended without a failure, and so by itself, those in Ref.Join of it, and of what it has started, go on, and
-// those who watch are told: no restart is to come. One that was stopped is only interrupted.
+// If the last tasklet of b has ended without a failure, and so by itself, those in Ref.Join of it,
+// and of what it has started, go on, and those who watch are told: no restart is to come. One that
+// was stopped is only interrupted.
 func CloseRef(b Body) {
 	in := b
 	for c, ok := in.(*composed); ok; c, ok = in.(*composed) {

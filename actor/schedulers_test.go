@@ -307,7 +307,8 @@ func TestEndsBetweenSchedulers(t *testing.T) {
 			require.ErrorIs(t, told.Join(t0), errBoom)
 		}
 
-		// SendAfter and Pipe to another scheduler, into a full mailbox; taken back while they wait, but not by the end of the sender.
+		// SendAfter and Pipe to another scheduler, into a full mailbox; taken back while they wait,
+		// but not by the end of the sender.
 		slow := actor.Spawn(t0, func(s *actor.Tasklet, in *mailbox.Mailbox[string]) error {
 			s.Sleep(2 * time.Minute)
 			var got []string

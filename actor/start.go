@@ -276,10 +276,12 @@ func Spawn[M any](p Spawner, f func(*Tasklet, *mailbox.Mailbox[M]) error, opts .
 	return ref
 }
 
-// StartChild is StartTasklet that waits until the tasklet has started: its OnStart functions and its init are done. If one of
-// them fails, StartChild returns its error when all is undone: the same to errors.Is and errors.As, also ErrStop of an init that is
-// not wanted; but an error of another tasklet to KindOf, so that a caller that returns it has failed. If ctx ends first, the error is that of ctx, and the start goes
-// on; should it fail then, that is an end as any other. From inside a tasklet, ctx must be its own; from an ordinary goroutine p is a *System.
+// StartChild is StartTasklet that waits until the tasklet has started: its OnStart functions and
+// its init are done. If one of them fails, StartChild returns its error when all is undone: the
+// same to errors.Is and errors.As, also ErrStop of an init that is not wanted; but an error of
+// another tasklet to KindOf, so that a caller that returns it has failed. If ctx ends first, the
+// error is that of ctx, and the start goes on; should it fail then, that is an end as any other.
+// From inside a tasklet, ctx must be its own; from an ordinary goroutine p is a *System.
 func StartChild(ctx context.Context, p Spawner, b Body, opts ...Option) (*Tasklet, error) {
 	switch {
 	case ctx == nil:

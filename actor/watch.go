@@ -24,8 +24,9 @@ func (l *ownedList) releaseAll() {
 	}
 }
 
-// delivery is a message that nobody waits for, on its way to l. Until it is sent it belongs to t, and is gone with it; one that was
-// sent and waits for room is as any message of a sender that has ended since: it is read, or a dead letter.
+// delivery is a message that nobody waits for, on its way to l. Until it is sent it belongs to t,
+// and is gone with it; one that was sent and waits for room is as any message of a sender that has
+// ended since: it is read, or a dead letter.
 type delivery[M any] struct {
 	t   *Tasklet
 	l   *line[M]
@@ -36,7 +37,8 @@ type delivery[M any] struct {
 	sent bool // it stands in the line of senders, or its fate is decided
 }
 
-// init: release is called when the message is taken back before it was sent: by t's end, or by withdraw.
+// init: release is called when the message is taken back before it was sent: by t's end, or by
+// withdraw.
 func (d *delivery[M]) init(t *Tasklet, l *line[M], release func()) {
 	d.t, d.l = t, l
 	l.use(t.sys)
@@ -118,7 +120,8 @@ func failureEvent(t *Tasklet, fault *guard.Fault, message reflect.Type) Event {
 	return e
 }
 
-// Watchable is what [Watch] can watch: a *[Tasklet], which is one incarnation, or a [Ref], which is a line of them.
+// Watchable is what [Watch] can watch: a *[Tasklet], which is one incarnation, or a [Ref], which is
+// a line of them.
 type Watchable interface {
 	// mayWatch panics if t may not watch it.
 	mayWatch(t *Tasklet)
@@ -128,18 +131,22 @@ type Watchable interface {
 	unwatch(w *watch)
 }
 
-// Watch sends to a message, made by msg, when target has come to its end; at once if it has already. There is one notice, at the
-// moment in which target's Join returns, and of the same end: a tasklet's is that it has finished; a ref's that its tasklet has
-// finished and no restart is to come, as in Ref.Join. Over restarts the watch of a ref goes on, and it may begin between two
-// incarnations, or before the first. In place of a tasklet that is not there, as Ref.Tasklet has none between two, the notice comes at
-// once, with ErrNoTasklet.
+// Watch sends to a message, made by msg, when target has come to its end; at once if it has
+// already. There is one notice, at the moment in which target's Join returns, and of the same end:
+// a tasklet's is that it has finished; a ref's that its tasklet has finished and no restart is to
+// come, as in Ref.Join. Over restarts the watch of a ref goes on, and it may begin between two
+// incarnations, or before the first. In place of a tasklet that is not there, as Ref.Tasklet has
+// none between two, the notice comes at once, with ErrNoTasklet.
 //
-// What target sent to the same ref before its end comes before the notice. The notice waits for room if there is none. If to is t's
-// own ref, a notice that comes when t's body has ended is left out, as nobody there is to read it.
+// What target sent to the same ref before its end comes before the notice. The notice waits for
+// room if there is none. If to is t's own ref, a notice that comes when t's body has ended is left
+// out, as nobody there is to read it.
 //
-// cancel takes the watch back, and reports whether it was in time: then the notice was not sent, or still waited for room, and
-// never comes. The end of t takes back a watch that nothing was sent for. msg runs while t's scheduler waits for it, not
-// inside t, and may not block; if it fails, that is a failure of t, which goes on. Only from inside t, which may watch all of its system but itself; cancel is for the inside of t's scheduler.
+// cancel takes the watch back, and reports whether it was in time: then the notice was not sent, or
+// still waited for room, and never comes. The end of t takes back a watch that nothing was sent
+// for. msg runs while t's scheduler waits for it, not inside t, and may not block; if it fails, that
+// is a failure of t, which goes on. Only from inside t, which may watch all of its system but
+// itself; cancel is for the inside of t's scheduler.
 func Watch[M any](t *Tasklet, target Watchable, to Ref[M], msg func(Exit) M) (cancel func() (inTime bool)) {
 	mustFunc("Watch", msg != nil)
 	if target == nil {
@@ -251,7 +258,8 @@ func (r Ref[M]) unwatch(w *watch) {
 	t.unwatch(w)
 }
 
-// watchLast is watchedBy for the tasklet that is the last of l as far as l knows; nil: there was none.
+// watchLast is watchedBy for the tasklet that is the last of l as far as l knows; nil: there was
+// none.
 func (l *line[M]) watchLast(t *Tasklet, w *watch) (over bool, exit Exit) {
 	switch {
 	case t == nil:

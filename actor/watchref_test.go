@@ -13,8 +13,9 @@ import (
 	"github.com/gotasklet/tasklet/mailbox"
 )
 
-// Rule 1: a watch of a ref lasts as long as its Join: over restarts, from before the first start or between two incarnations on, until
-// the line has ended, or its tasklet has ended without failure and is kept stopped. There is one notice.
+// Rule 1: a watch of a ref lasts as long as its Join: over restarts, from before the first start or
+// between two incarnations on, until the line has ended, or its tasklet has ended without failure
+// and is kept stopped. There is one notice.
 func TestRule1WatchOfRef(t *testing.T) {
 	run(t, func(t0 *actor.Tasklet) error {
 		ref := actor.NewRef[int](actor.Name("r"))
@@ -162,7 +163,8 @@ func TestWatchOfRefMisuse(t *testing.T) {
 	})
 }
 
-// Cancel says whether it was in time: before the end, in its step, while the notice waits for room, and not any more.
+// Cancel says whether it was in time: before the end, in its step, while the notice waits for room,
+// and not any more.
 func TestWatchCancelSaysWhetherItWasInTime(t *testing.T) {
 	across(t, 2, func(t *testing.T, t0 *actor.Tasklet) {
 		for at := range 2 {
@@ -195,8 +197,8 @@ func TestWatchCancelSaysWhetherItWasInTime(t *testing.T) {
 	})
 }
 
-// Rule 7: what was sent and waits for room is read although its sender has ended; it is a dead letter when the reader ends. What was
-// not sent goes with its owner.
+// Rule 7: what was sent and waits for room is read although its sender has ended; it is a dead
+// letter when the reader ends. What was not sent goes with its owner.
 func TestRule7WhatStandsInLineStays(t *testing.T) {
 	for _, ends := range []bool{false, true} {
 		var got []string
@@ -244,8 +246,8 @@ func TestRule7WhatStandsInLineStays(t *testing.T) {
 	}
 }
 
-// A tasklet that watches its own children, or has timers to itself, stops without a dead letter, and its next incarnation
-// has nothing of it.
+// A tasklet that watches its own children, or has timers to itself, stops without a dead letter,
+// and its next incarnation has nothing of it.
 func TestNoticesToOneselfAtTheEnd(t *testing.T) {
 	for _, supervised := range []bool{true, false} {
 		for _, n := range []int{1, 20} {

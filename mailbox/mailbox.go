@@ -346,9 +346,10 @@ func (m *Mailbox[M]) Len() int {
 	return n
 }
 
-// Load is how much there is to do for the reader: the messages that are queued or on their way, those of senders and timers that
-// wait in line for room, and those in hand, which the reader has taken before it last asked for more (255 of a larger batch). From any
-// goroutine, with the same reservation as Len.
+// Load is how much there is to do for the reader: the messages that are queued or on their way,
+// those of senders and timers that wait in line for room, and those in hand, which the reader has
+// taken before it last asked for more (255 of a larger batch). From any goroutine, with the same
+// reservation as Len.
 func (m *Mailbox[M]) Load() int {
 	n := m.Len() + int(scheduler.Peek(&m.taken))
 	if x := m.ext.Load(); x != nil {

@@ -26,8 +26,8 @@ type Group[M any] struct {
 	// hold a lock while it waits for room.
 	now atomic.Pointer[list[M]]
 
-	// ties is where LeastLoaded begins to look: behind the one it returned last. Written and read by every caller; that two of them may
-	// begin at the same place does no harm.
+	// ties is where LeastLoaded begins to look: behind the one it returned last. Written and read
+	// by every caller; that two of them may begin at the same place does no harm.
 	ties atomic.Uint64
 
 	// Registry.mu protects the following.
@@ -75,9 +75,10 @@ func (e *SendError[M]) Error() string {
 // Unwrap gives Err.
 func (e *SendError[M]) Unwrap() error { return e.Err }
 
-// NewGroup gives the group called name, and makes it if there is none: the same for the same name and M. A *TypeError if there is
-// one for other messages; a *NameError for a name that can't be one. Names of groups and of refs are apart. A group stays, also
-// without members, as long as the registry. It panics on a nil registry.
+// NewGroup gives the group called name, and makes it if there is none: the same for the same name
+// and M. A *TypeError if there is one for other messages; a *NameError for a name that can't be
+// one. Names of groups and of refs are apart. A group stays, also without members, as long as the
+// registry. It panics on a nil registry.
 func NewGroup[M any](r *Registry, name string) (*Group[M], error) {
 	if err := check(r, "NewGroup", name); err != nil {
 		return nil, err
@@ -239,8 +240,9 @@ func (g *Group[M]) Next() (actor.Ref[M], error) {
 	return actor.Ref[M]{}, g.none()
 }
 
-// LeastLoaded returns the member with the least to do, without those that are closed: the messages that are queued, those of senders
-// that wait for room, and what it has in hand count; see Ref.Load. Equals have their turns. It looks at all of them. ErrNoMembers.
+// LeastLoaded returns the member with the least to do, without those that are closed: the messages
+// that are queued, those of senders that wait for room, and what it has in hand count; see
+// Ref.Load. Equals have their turns. It looks at all of them. ErrNoMembers.
 func (g *Group[M]) LeastLoaded() (actor.Ref[M], error) {
 	var best actor.Ref[M]
 	least, at := 0, 0

@@ -322,7 +322,8 @@ func TestNextIsFairFromManyGoroutines(t *testing.T) {
 	})
 }
 
-// LeastLoaded: the shortest mailbox, equals in turn, and none that is closed, though nothing is queued there.
+// LeastLoaded: the shortest mailbox, equals in turn, and none that is closed, though nothing is
+// queued there.
 func TestLeastLoaded(t *testing.T) {
 	virtual(t, func(t0 *actor.Tasklet, r *registry.Registry) {
 		g := group[int](t, r, "g")
@@ -352,8 +353,9 @@ func TestLeastLoaded(t *testing.T) {
 	})
 }
 
-// LeastLoaded: what a member has in hand counts, and what waits in line before a full mailbox, so that work is spread evenly: as one
-// sees it who always sends to the member that has the least to do.
+// LeastLoaded: what a member has in hand counts, and what waits in line before a full mailbox, so
+// that work is spread evenly: as one sees it who always sends to the member that has the least to
+// do.
 func TestLeastLoadedSpreads(t *testing.T) {
 	handlers := map[string]func(g *registry.Group[int], t *actor.Tasklet, i int, n []int) actor.Ref[int]{
 		"receivers": func(_ *registry.Group[int], t *actor.Tasklet, i int, n []int) actor.Ref[int] {
@@ -404,7 +406,8 @@ func TestLeastLoadedSpreads(t *testing.T) {
 	}
 }
 
-// LeastLoaded: few jobs go to those who are idle, in turn; nobody gets a second one while another is idle.
+// LeastLoaded: few jobs go to those who are idle, in turn; nobody gets a second one while another
+// is idle.
 func TestLeastLoadedGivesTheIdle(t *testing.T) {
 	virtual(t, func(t0 *actor.Tasklet, r *registry.Registry) {
 		g := group[int](t, r, "g")

@@ -20,7 +20,8 @@ import (
 var (
 	// ErrTaken is returned when a name belongs to somebody else; the error is a *TakenError.
 	ErrTaken = errors.New("registry: name is taken")
-	// ErrName is returned for a string that can't be a name: an empty one, or one with control characters; the error is a *NameError.
+	// ErrName is returned for a string that can't be a name: an empty one, or one with control
+	// characters; the error is a *NameError.
 	ErrName = errors.New("registry: not a name")
 	// ErrNotFound is returned when nobody has the name.
 	ErrNotFound = errors.New("registry: no such name")
@@ -44,7 +45,8 @@ func (e *TakenError) Error() string {
 // Is makes errors.Is(e, ErrTaken) true.
 func (e *TakenError) Is(target error) bool { return target == ErrTaken }
 
-// NameError says that a string can't be the name of a ref or of a group. It is ErrName to errors.Is.
+// NameError says that a string can't be the name of a ref or of a group. It is ErrName to
+// errors.Is.
 type NameError struct {
 	Name string
 	Rule string // that it breaks, as "is empty"
@@ -160,10 +162,11 @@ func checkRef[M any](op, name string, ref actor.Ref[M]) {
 	}
 }
 
-// Register gives name to ref, until its tasklet ends for good. ErrTaken, as a *TakenError that names the owner, if another ref has
-// it; mailbox.ErrClosed if ref's tasklet has ended for good. Registering the same ref again does nothing; a ref may have any number
-// of names. A *NameError for a name that can't be one: an empty one, one that is not UTF-8 or has control characters. It panics on a
-// nil registry and a zero ref.
+// Register gives name to ref, until its tasklet ends for good. ErrTaken, as a *TakenError that
+// names the owner, if another ref has it; mailbox.ErrClosed if ref's tasklet has ended for good.
+// Registering the same ref again does nothing; a ref may have any number of names. A *NameError for
+// a name that can't be one: an empty one, one that is not UTF-8 or has control characters. It
+// panics on a nil registry and a zero ref.
 func Register[M any](r *Registry, name string, ref actor.Ref[M]) error {
 	bad := check(r, "Register", name)
 	checkRef("Register", name, ref)
@@ -191,9 +194,9 @@ func Register[M any](r *Registry, name string, ref actor.Ref[M]) error {
 	return nil
 }
 
-// As is an option for the start of a tasklet: it registers ref under name when the tasklet starts, before its init, so that a child
-// specification can carry the name. A taken name is a failed start whose error names the owner, and so is one that can't be a name. A restart keeps the
-// name.
+// As is an option for the start of a tasklet: it registers ref under name when the tasklet starts,
+// before its init, so that a child specification can carry the name. A taken name is a failed start
+// whose error names the owner, and so is one that can't be a name. A restart keeps the name.
 func As[M any](r *Registry, name string, ref actor.Ref[M]) actor.Option {
 	_ = check(r, "As", name) // the start returns it
 	checkRef("As", name, ref)
@@ -216,7 +219,8 @@ func Lookup[M any](r *Registry, name string) (actor.Ref[M], error) {
 	return actor.Ref[M]{}, &TypeError{name, has.(owner).message(), reflect.TypeFor[M]()}
 }
 
-// Unregister takes name away from whoever has it, and reports whether somebody had; nobody has what can't be a name.
+// Unregister takes name away from whoever has it, and reports whether somebody had; nobody has what
+// can't be a name.
 func (r *Registry) Unregister(name string) bool {
 	if check(r, "Unregister", name) != nil {
 		return false

@@ -268,7 +268,8 @@ func TestNamesAfterTheSystem(t *testing.T) {
 	})
 }
 
-// A name that comes from a program's input is refused with an error, in every call that takes one, and nothing is left of it.
+// A name that comes from a program's input is refused with an error, in every call that takes one,
+// and nothing is left of it.
 func TestMalformedNames(t *testing.T) {
 	virtual(t, func(t0 *actor.Tasklet, r *registry.Registry) {
 		ref := idle(t0)

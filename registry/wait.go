@@ -11,10 +11,10 @@ import (
 	"github.com/gotasklet/tasklet/mailbox"
 )
 
-// WaitFor is Lookup that waits until name is registered: it parks the calling tasklet or blocks the calling goroutine, as long as
-// ctx allows. A *TypeError comes when the name is there with another type; actor.ErrStopped when the system has stopped; a *NameError, at once, if nobody can
-// ever have name. Those who
-// wait for one name are told in the order in which they came.
+// WaitFor is Lookup that waits until name is registered: it parks the calling tasklet or blocks the
+// calling goroutine, as long as ctx allows. A *TypeError comes when the name is there with another
+// type; actor.ErrStopped when the system has stopped; a *NameError, at once, if nobody can ever
+// have name. Those who wait for one name are told in the order in which they came.
 func WaitFor[M any](ctx context.Context, r *Registry, name string) (actor.Ref[M], error) {
 	bad := check(r, "WaitFor", name)
 	if ctx == nil {

@@ -20,8 +20,8 @@ func inquire(t *actor.Tasklet, to actor.Ref[inquiry]) error {
 	return err
 }
 
-// A transient child that fails because its callee stopped is restarted, whatever its body is; and so is one whose error hides behind
-// a joined ErrStop.
+// A transient child that fails because its callee stopped is restarted, whatever its body is; and
+// so is one whose error hides behind a joined ErrStop.
 func TestTransientChildOfAStoppedCallee(t *testing.T) {
 	for _, says := range []error{actor.ErrStop, actor.ErrShutdown, actor.ErrKilled} {
 		fails := func(t *actor.Tasklet) error {
@@ -60,8 +60,8 @@ func denies(t *actor.Tasklet, with error) error {
 	return inquire(t, actor.Receiver(t, func(t *actor.Tasklet, q inquiry) error { return q.reply.Fail(t, with) }))
 }
 
-// An init that returns its callee's end has failed, and is not "not wanted"; so has the start of the supervisor, and whoever returns
-// that has failed, too.
+// An init that returns its callee's end has failed, and is not "not wanted"; so has the start of
+// the supervisor, and whoever returns that has failed, too.
 func TestInitOfAStoppedCallee(t *testing.T) {
 	for _, says := range []error{actor.ErrStop, actor.ErrShutdown} {
 		actortest.Run(t, func(t0 *actor.Tasklet) {

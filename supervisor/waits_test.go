@@ -14,8 +14,8 @@ import (
 	"github.com/gotasklet/tasklet/supervisor"
 )
 
-// Ref.Join of what is supervised returns, and who watches is told, when no restart is to come, whoever has ended: the child, or a
-// supervisor above it.
+// Ref.Join of what is supervised returns, and who watches is told, when no restart is to come,
+// whoever has ended: the child, or a supervisor above it.
 func TestWaitForWhatIsSupervised(t *testing.T) {
 	handle := func(ref actor.Ref[int]) actor.Body {
 		return actor.Handle(ref, func(_ *actor.Tasklet, n int) error {
@@ -114,8 +114,8 @@ func sendAll(t *actor.Tasklet, ref actor.Ref[int], ns ...int) {
 	}
 }
 
-// Each watch of a ref has one notice, of its last end, over crashes, kills, stops and restarts at any moment, and whenever it began;
-// one that was taken back in time has none.
+// Each watch of a ref has one notice, of its last end, over crashes, kills, stops and restarts at
+// any moment, and whenever it began; one that was taken back in time has none.
 func TestExploreWatchOfRef(t *testing.T) {
 	n := 300
 	if testing.Short() {
@@ -181,7 +181,8 @@ func TestExploreWatchOfRef(t *testing.T) {
 	}, actortest.Allow(actor.EventDeadLetter)) // what is queued for a child that is stopped
 }
 
-// What a supervisor sends to itself, and what was asked of it, is no dead letter when it ends; who asked is told.
+// What a supervisor sends to itself, and what was asked of it, is no dead letter when it ends; who
+// asked is told.
 func TestSupervisorHasNoDeadLetters(t *testing.T) {
 	actortest.Explore(t, 50, func(t0 *actor.Tasklet) {
 		tb := actortest.TB(t0)

@@ -1,6 +1,7 @@
-// Package own marks messages that the library sends to itself: a supervisor's requests to its own tasklet, for one. Users don't know
-// their types, and nobody has lost anything when one is not read: whoever waits for an answer is told by other means. So they are
-// never reported as dead letters.
+// Package own marks messages that the library sends to itself: a supervisor's requests to its own
+// tasklet, for one. Users don't know their types, and nobody has lost anything when one is not
+// read: whoever waits for an answer is told by other means. So they are never reported as dead
+// letters.
 package own
 
 import "reflect"
