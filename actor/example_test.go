@@ -455,6 +455,32 @@ func ExampleWatch() {
 	// Output: /tasklet/printer error out of paper
 }
 
+// The watch of a ref goes on over the restarts of its tasklet, and tells of the end after which there
+// is none.
+func ExampleWatch_ref() {
+	simulate(func(t *actor.Tasklet) error {
+		desk := actor.NewRef[string](actor.Name("desk"))
+		body := actor.Handle(desk, func(_ *actor.Tasklet, job string) error { return errors.New(job + " failed") })
+		ends := actor.Receiver(t, func(_ *actor.Tasklet, e actor.Exit) error { fmt.Println(e.Path, e.Kind); return nil })
+		actor.Watch(t, desk, ends, func(e actor.Exit) actor.Exit { return e })
+		for range 2 { // as a supervisor does
+			k, err := actor.StartChild(t, t, body, actor.Supervised(func(actor.Exit) {}))
+			if err != nil {
+				return err
+			}
+			_ = desk.Send(t, "printing")
+			fmt.Println(k.Join(t))
+		}
+		actor.Retire(body)
+		t.Sleep(time.Second)
+		return nil
+	})
+	// Output:
+	// /tasklet/desk: printing failed
+	// /tasklet/desk: printing failed
+	// /tasklet/desk error
+}
+
 func ExampleSendAfter() {
 	simulate(func(t *actor.Tasklet) error {
 		ref := actor.Receiver(t, func(t *actor.Tasklet, m string) error { fmt.Println(since(t), m); return nil })

@@ -406,6 +406,34 @@ func TestLeastLoadedSpreads(t *testing.T) {
 	}
 }
 
+// LeastLoaded: the one with a message less is chosen each time, wherever the others have theirs: in hand, or
+// in line before mailboxes that are equally full.
+func TestLeastLoadedSeesAll(t *testing.T) {
+	for _, each := range []int{1, 2, 3} { // in hand; and one queued; and one in line
+		virtual(t, func(t0 *actor.Tasklet, r *registry.Registry) {
+			g := group[int](t, r, "g")
+			for i := range 4 {
+				ref := actor.Receiver(t0, func(t *actor.Tasklet, _ int) error { t.Sleep(time.Hour); return nil }, actor.MailboxLen(1))
+				require.NoError(t, g.Join(ref))
+				n := each
+				if i == 2 {
+					n--
+				}
+				for range n {
+					actor.Go(t0, func(t *actor.Tasklet) error { return ref.Send(t, 1) })
+				}
+			}
+			t0.Sleep(time.Second)
+			for range 8 {
+				ref, err := g.LeastLoaded()
+				require.NoError(t, err)
+				require.Equal(t, g.Members()[2], ref, each)
+				require.Equal(t, each-1, ref.Load())
+			}
+		})
+	}
+}
+
 // LeastLoaded: few jobs go to those who are idle, in turn; nobody gets a second one while another
 // is idle.
 func TestLeastLoadedGivesTheIdle(t *testing.T) {
