@@ -156,10 +156,14 @@ func (t *Tasklet) wasStopped(err error) bool {
 	return err == ErrKilled && t.marks.Load()&(markStopped|markSystem) != 0
 }
 
+var anyType = reflect.TypeFor[any]()
+
 func exitEvent(t *Tasklet, exit Exit) Event {
 	e := Event{Kind: EventExit, Tasklet: t, Path: exit.Path, Err: exit.Err, Message: messageType(t.inst), stopped: t.wasStopped(exit.Err)}
 	if h := t.InHand(); h != nil {
 		e.Message = h
+	} else if e.Message == anyType {
+		e.Message = nil // it says nothing
 	}
 	if p, ok := exit.Err.(*PanicError); ok {
 		e.Stack = p.Stack

@@ -2,10 +2,11 @@ package actor
 
 import "reflect"
 
-// This file finds the type of the message in hand for reports. Where messages are of an interface type, "any" for one, it is that of
-// the value; the type of the mailbox says nothing.
+// This file finds the type of the message in hand for reports. Where messages are of an interface
+// type, "any" for one, it is that of the value; the type of the mailbox says nothing.
 
-// typeInHand is the type of the message that i handles, or has handled last. Only of an instance that has one in hand.
+// typeInHand is the type of the message that i handles, or has handled last. Only of an instance
+// that has one in hand.
 func typeInHand(i instance) reflect.Type {
 	if h, ok := i.(interface{ typeInHand() reflect.Type }); ok {
 		if t := h.typeInHand(); t != nil {
@@ -18,7 +19,8 @@ func typeInHand(i instance) reflect.Type {
 // isInterface reports whether M is an interface type.
 func isInterface[M any]() bool { return reflect.TypeFor[M]().Kind() == reflect.Interface }
 
-// typed gives an instance that does what h does and, where M is an interface, keeps the type of the message in hand.
+// typed gives an instance that does what h does and, where M is an interface, keeps the type of the
+// message in hand.
 func (h *handling[M]) typed() instance {
 	if !isInterface[M]() {
 		return h
@@ -28,7 +30,8 @@ func (h *handling[M]) typed() instance {
 	return k
 }
 
-// typedHandling is handling of messages each of which has a type of its own. It is apart so that others pay nothing for it.
+// typedHandling is handling of messages each of which has a type of its own. It is apart so that
+// others pay nothing for it.
 type typedHandling[M any] struct {
 	handling[M]
 	given func(*Tasklet, M) error

@@ -24,7 +24,8 @@ import (
 	"github.com/gotasklet/tasklet/scheduler"
 )
 
-// hostile are strings that a user may send to a program, which makes names, labels, errors and panics of them.
+// hostile are strings that a user may send to a program, which makes names, labels, errors and
+// panics of them.
 var hostile = []string{
 	"a\nb", "\r\n2000-01-01T00:00:00.000Z\tERROR\t/bank/vault panicked\t{\"event\": \"exit\"}",
 	"\n{\"level\":\"error\",\"event\":\"exit\",\"path\":\"/bank/vault\"}", "\x1b[2J\x1b[31mred", "\x00\x07\x7f", "\u0085\u009b31m",
@@ -110,7 +111,8 @@ func requirePrintable(t *testing.T, text, what string) {
 	}
 }
 
-// Nothing that comes from a user's input forges an entry, or writes what can't be printed, whatever the log is written with.
+// Nothing that comes from a user's input forges an entry, or writes what can't be printed, whatever
+// the log is written with.
 func TestHostileTextForgesNothing(t *testing.T) {
 	for i, s := range hostile {
 		t.Run(fmt.Sprint(i), func(t *testing.T) { checkHostile(t, s) })

@@ -15,29 +15,33 @@ const (
 	limitKeys = 1024
 )
 
-// limits keep floods out of the log. They go by the kind and the path of events: the first is written at once, those that follow
-// within a second are counted, and when that second is over the last of them is written, with the number of the others. So what
-// is held back is written a second later at most, and the events of each kind and path are its entries and what these say was
-// suppressed, together. If something was held back another second begins, else the window is forgotten.
+// limits keep floods out of the log. They go by the kind and the path of events: the first is
+// written at once, those that follow within a second are counted, and when that second is over the
+// last of them is written, with the number of the others. So what is held back is written a second
+// later at most, and the events of each kind and path are its entries and what these say was
+// suppressed, together. If something was held back another second begins, else the window is
+// forgotten.
 //
-// Limited are events at level warn and above, and exits. Others are for information, and rare, or for debugging.
+// Limited are events at level warn and above, and exits. Others are for information, and rare, or
+// for debugging.
 //
-// Memory is bounded: while limitKeys windows are open, what would need another one goes into one window for its kind, whatever its
-// path; its entries say so by the field "several_paths".
+// Memory is bounded: while limitKeys windows are open, what would need another one goes into one
+// window for its kind, whatever its path; its entries say so by the field "several_paths".
 //
-// With the real clock a timer sees to the end of the windows, and the teller writes: no scheduler has to do anything for it. With a
-// virtual clock it is done before time goes on, without a timer: that would let time go on by itself, and keep a system from being
-// quiescent.
+// With the real clock a timer sees to the end of the windows, and the teller writes: no scheduler
+// has to do anything for it. With a virtual clock it is done before time goes on, without a timer:
+// that would let time go on by itself, and keep a system from being quiescent.
 //
-// All but due and timer is owned by the teller. Rejected: a limit for each kind, under which the second target of a flood is never
-// named.
+// All but due and timer is owned by the teller. Rejected: a limit for each kind, under which the
+// second target of a flood is never named.
 type limits struct {
 	open  map[limitKey]*limit
 	queue []*limit // those of open in the order in which their windows end, which is that of their begin
 	ended bool     // the system has stopped: nothing is held back any more
 
-	// due is when the first window ends that holds something back, in ns since 1970; 0: none does. Atomic: written by the teller,
-	// read before a virtual clock jumps, to see whether there is something to be written.
+	// due is when the first window ends that holds something back, in ns since 1970; 0: none does.
+	// Atomic: written by the teller, read before a virtual clock jumps, to see whether there is
+	// something to be written.
 	due atomic.Int64
 
 	timer *time.Timer // of the real clock; nil: not made yet. Set by the teller; it runs as long as something is held back
@@ -187,7 +191,8 @@ func (v *events) beforeJump(to time.Time) {
 	}
 }
 
-// endLimits writes all that is held back, and lets nothing be held back from then on. On the teller, when the system has stopped.
+// endLimits writes all that is held back, and lets nothing be held back from then on. On the
+// teller, when the system has stopped.
 func (v *events) endLimits() {
 	ls := &v.limits
 	now := v.sys.Now()

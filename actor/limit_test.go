@@ -23,7 +23,8 @@ import (
 // account is what entries come to: how many events they tell of, and about how many messages.
 type account struct{ events, messages int }
 
-// accounts adds up the entries of each kind and path. Entries of windows for several paths count for the path "*".
+// accounts adds up the entries of each kind and path. Entries of windows for several paths count
+// for the path "*".
 func accounts(logs *observer.ObservedLogs) map[string]account {
 	sums := map[string]account{}
 	add := func(key string, events, messages int) {
@@ -46,8 +47,9 @@ func accounts(logs *observer.ObservedLogs) map[string]account {
 	return sums
 }
 
-// Whatever comes when, the entries and what they say was suppressed are the events; of a kind and path there is one entry a second
-// at most, and the last event is written a second after it at most.
+// Whatever comes when, the entries and what they say was suppressed are the events; of a kind and
+// path there is one entry a second at most, and the last event is written a second after it at
+// most.
 func TestEntriesAndSuppressedAreAllEvents(t *testing.T) {
 	for seed := range uint64(20) {
 		r := rand.New(rand.NewPCG(seed, 1))
@@ -90,8 +92,8 @@ func TestEntriesAndSuppressedAreAllEvents(t *testing.T) {
 	}
 }
 
-// Each of many targets is named, at the latest when its second is over, also while a tasklet holds the scheduler, and then
-// nothing is left to be done.
+// Each of many targets is named, at the latest when its second is over, also while a tasklet holds
+// the scheduler, and then nothing is left to be done.
 func TestSuppressedAreToldDuringAStall(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		core, logs := observer.New(zap.WarnLevel)
@@ -121,7 +123,8 @@ func TestSuppressedAreToldDuringAStall(t *testing.T) {
 	})
 }
 
-// A flood of kinds that were not limited once: 10,000 messages that fail, and a rate that is too slow.
+// A flood of kinds that were not limited once: 10,000 messages that fail, and a rate that is too
+// slow.
 func TestFloodsOfFailuresAndTicks(t *testing.T) {
 	logs := observe(t, zap.WarnLevel, func(t0 *actor.Tasklet) error {
 		r := actor.Receiver(t0, func(*actor.Tasklet, int) error { return errors.New("no") }, actor.Name("bad"))
@@ -140,7 +143,8 @@ func TestFloodsOfFailuresAndTicks(t *testing.T) {
 	require.Less(t, len(logs.All()), 70)
 }
 
-// Events about more paths than there are windows share one for their kind, which says so; nothing is lost.
+// Events about more paths than there are windows share one for their kind, which says so; nothing
+// is lost.
 func TestFloodOverManyPaths(t *testing.T) {
 	const paths, each = 5000, 3
 	core, logs := observer.New(zap.WarnLevel)
@@ -173,8 +177,8 @@ func TestFloodOverManyPaths(t *testing.T) {
 	}))
 }
 
-// The end of a window lets no virtual time go on: what is due is written before the clock jumps, with its time, and a system that
-// has nothing more to do is quiescent at once.
+// The end of a window lets no virtual time go on: what is due is written before the clock jumps,
+// with its time, and a system that has nothing more to do is quiescent at once.
 func TestLimitsMakeNoTime(t *testing.T) {
 	core, logs := observer.New(zap.WarnLevel)
 	cfg := actor.Config{Clock: scheduler.NewVirtualClock(time.Time{}), Logger: zap.New(core)}

@@ -10,9 +10,10 @@ import (
 	"github.com/gotasklet/tasklet/internal/fields"
 )
 
-// loggers gives what the tasklets of s log with, and what the library logs events with: given, or standard error if that is nil,
-// with the field system and the time of the system's clock. The library's own has no callers and no stack traces, which would be
-// the library's: the stack of a panic is in the event, once.
+// loggers gives what the tasklets of s log with, and what the library logs events with: given, or
+// standard error if that is nil, with the field system and the time of the system's clock. The
+// library's own has no callers and no stack traces, which would be the library's: the stack of a
+// panic is in the event, once.
 func (s *System) loggers(given *zap.Logger) (tasklets, library *zap.Logger) {
 	if given == nil {
 		enc := zap.NewDevelopmentEncoderConfig()
@@ -34,8 +35,8 @@ type logClock struct{ s *System }
 func (c logClock) Now() time.Time                         { return c.s.Now() }
 func (c logClock) NewTicker(d time.Duration) *time.Ticker { return time.NewTicker(d) }
 
-// clockCore gives entries the time of a virtual clock that do not come from the system's own loggers, which have it: those of a
-// logger of slog that writes to the core of t.Log.
+// clockCore gives entries the time of a virtual clock that do not come from the system's own
+// loggers, which have it: those of a logger of slog that writes to the core of t.Log.
 type clockCore struct {
 	zapcore.Core
 	now func() time.Time

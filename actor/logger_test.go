@@ -17,7 +17,8 @@ import (
 	"github.com/gotasklet/tasklet/scheduler"
 )
 
-// The name of a logger and a stack trace stand outside of a namespace that With has opened, as with zap's own encoders.
+// The name of a logger and a stack trace stand outside of a namespace that With has opened, as with
+// zap's own encoders.
 func TestSlogCoreNamespace(t *testing.T) {
 	var buf bytes.Buffer
 	log := zap.New(actor.SlogCore(slog.NewJSONHandler(&buf, nil))).Named("n")
@@ -65,7 +66,8 @@ func (d dict) MarshalLogObject(enc zapcore.ObjectEncoder) error {
 	return nil
 }
 
-// Whatever writes to the core of a tasklet's logger has the time of the virtual clock, as zapslog's records have their own.
+// Whatever writes to the core of a tasklet's logger has the time of the virtual clock, as zapslog's
+// records have their own.
 func TestTimeOfWhatGoesToTheCore(t *testing.T) {
 	var buf bytes.Buffer
 	enc := zapcore.NewJSONEncoder(zapcore.EncoderConfig{TimeKey: "t", MessageKey: "m", EncodeTime: zapcore.RFC3339TimeEncoder})
@@ -81,8 +83,8 @@ func TestTimeOfWhatGoesToTheCore(t *testing.T) {
 	require.Equal(t, 2, strings.Count(buf.String(), `"t":"2000-01-01T01:00:00Z","m":"foreign"`)+strings.Count(buf.String(), `"t":"2000-01-01T01:00:00Z","m":"own"`), buf.String())
 }
 
-// The library's entries have neither a caller nor a stack trace of its own; those of tasklets have what the logger adds. The stack
-// of a panic is in one entry, once.
+// The library's entries have neither a caller nor a stack trace of its own; those of tasklets have
+// what the logger adds. The stack of a panic is in one entry, once.
 func TestEntriesShowNothingOfTheLibrary(t *testing.T) {
 	var buf bytes.Buffer
 	core := zapcore.NewCore(zapcore.NewJSONEncoder(zap.NewProductionEncoderConfig()), zapcore.AddSync(&buf), zap.DebugLevel)

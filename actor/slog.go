@@ -11,16 +11,18 @@ import (
 	"go.uber.org/zap/zapcore"
 )
 
-// SlogCore lets a program that logs with log/slog have the events of a system, and what its tasklets log, in its own log: it is a
-// core of a zap logger that writes to h. In one line:
+// SlogCore lets a program that logs with log/slog have the events of a system, and what its
+// tasklets log, in its own log: it is a core of a zap logger that writes to h. In one line:
 //
 //	actor.Config{Logger: zap.New(actor.SlogCore(slog.Default().Handler()))}
 //
-// Levels, times and fields are kept; objects become groups, and errors are passed as they are. An empty object, and an array with
-// objects in it, are values that a handler writes as JSON, whether it writes JSON itself or text; an array that has a text of its
-// own, as that of a supervision tree, is that text to a handler that writes text. What h is not enabled for is not made. h is called
-// on the goroutine that logs, which may be the scheduler's: a slow one holds up all tasklets. It panics if h is nil. The other
-// direction, slog in a tasklet to the logger of the system, is go.uber.org/zap/exp/zapslog, and has the system's times too:
+// Levels, times and fields are kept; objects become groups, and errors are passed as they are. An
+// empty object, and an array with objects in it, are values that a handler writes as JSON, whether
+// it writes JSON itself or text; an array that has a text of its own, as that of a supervision
+// tree, is that text to a handler that writes text. What h is not enabled for is not made. h is
+// called on the goroutine that logs, which may be the scheduler's: a slow one holds up all
+// tasklets. It panics if h is nil. The other direction, slog in a tasklet to the logger of the
+// system, is go.uber.org/zap/exp/zapslog, and has the system's times too:
 //
 //	slog.New(zapslog.NewHandler(t.Log().Core()))
 func SlogCore(h slog.Handler) zapcore.Core {
@@ -30,8 +32,9 @@ func SlogCore(h slog.Handler) zapcore.Core {
 	return slogCore{h: h}
 }
 
-// slogCore keeps the namespaces that With has opened, instead of opening groups of the handler: into those also the name of the
-// logger and the stack trace would go, which zap's encoders write outside.
+// slogCore keeps the namespaces that With has opened, instead of opening groups of the handler:
+// into those also the name of the logger and the stack trace would go, which zap's encoders write
+// outside.
 type slogCore struct {
 	h    slog.Handler
 	keys []string        // that h has attributes for, or that a namespace is open for
@@ -140,7 +143,8 @@ type slogEncoder struct {
 	has []string
 }
 
-// HasKey reports whether the entry has an attribute with this key already: for those who add a field only where there is none.
+// HasKey reports whether the entry has an attribute with this key already: for those who add a
+// field only where there is none.
 func (e slogEncoder) HasKey(key string) bool {
 	_, here := e.Fields[key]
 	return here || slices.Contains(e.has, key)
@@ -191,7 +195,8 @@ func slogGroup(key string, attrs []slog.Attr) slog.Attr {
 	return slog.Attr{Key: key, Value: slog.GroupValue(attrs...)}
 }
 
-// slogText is a value that is JSON to a handler that writes JSON, and to one that writes text the text, or JSON again if there is none.
+// slogText is a value that is JSON to a handler that writes JSON, and to one that writes text the
+// text, or JSON again if there is none.
 type slogText struct {
 	value any
 	text  encoding.TextMarshaler // nil: none

@@ -18,7 +18,8 @@ import (
 
 type charge struct{ n int }
 
-// What is told of a message in hand has the type of the value, not the interface that the mailbox takes.
+// What is told of a message in hand has the type of the value, not the interface that the mailbox
+// takes.
 func TestTypeOfTheMessageInHand(t *testing.T) {
 	var got []string
 	told := map[actor.EventKind]bool{

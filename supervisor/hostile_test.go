@@ -24,7 +24,8 @@ var hostileTexts = []string{
 	strings.Repeat("long ", 2000), strings.Repeat("└─", 300), "東京\u0301\u0301",
 }
 
-// Nothing that comes from a user's input adds a row to a tree, a cell to a row, or what can't be printed to either.
+// Nothing that comes from a user's input adds a row to a tree, a cell to a row, or what can't be
+// printed to either.
 func TestHostileTextInTrees(t *testing.T) {
 	for i, s := range hostileTexts {
 		t.Run(fmt.Sprint(i), func(t *testing.T) { checkHostileTree(t, s) })

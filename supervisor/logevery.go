@@ -10,9 +10,10 @@ import (
 	"github.com/gotasklet/tasklet/internal/guard"
 )
 
-// logEvery writes the tree every d until the supervisor's body has ended. With the real clock a goroutine does it, which goes on when
-// a tasklet holds the scheduler: then the tree is wanted most. With a virtual clock no time goes by meanwhile, and the order of
-// what happens must not depend on a goroutine: a timer does it.
+// logEvery writes the tree every d until the supervisor's body has ended. With the real clock a
+// goroutine does it, which goes on when a tasklet holds the scheduler: then the tree is wanted
+// most. With a virtual clock no time goes by meanwhile, and the order of what happens must not
+// depend on a goroutine: a timer does it.
 func (c *core) logEvery(d time.Duration) {
 	t := c.t
 	if !t.Log().Core().Enabled(zap.InfoLevel) {
@@ -39,7 +40,8 @@ func (c *core) logEvery(d time.Duration) {
 	})
 }
 
-// logTrees writes the tree below t every d, on the caller's goroutine, until t's body has ended or the logger fails.
+// logTrees writes the tree below t every d, on the caller's goroutine, until t's body has ended or
+// the logger fails.
 func logTrees(t *actor.Tasklet, d time.Duration) {
 	tick := time.NewTicker(d)
 	defer tick.Stop()

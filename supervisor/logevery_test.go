@@ -19,7 +19,8 @@ import (
 	"github.com/gotasklet/tasklet/supervisor"
 )
 
-// treeEvery runs a supervisor for half a minute that writes its tree every ten seconds, and has a child that holds the scheduler.
+// treeEvery runs a supervisor for half a minute that writes its tree every ten seconds, and has a
+// child that holds the scheduler.
 func treeEvery(t *testing.T, logger *zap.Logger) {
 	synctest.Test(t, func(t *testing.T) {
 		require.NoError(t, actor.Run(context.Background(), actor.Config{Name: "app", Logger: logger}, func(t0 *actor.Tasklet) error {

@@ -16,7 +16,8 @@ import (
 	"github.com/gotasklet/tasklet/internal/text"
 )
 
-// testLog is the log of a test, as long as the test takes any: package testing panics at what comes later.
+// testLog is the log of a test, as long as the test takes any: package testing panics at what comes
+// later.
 type testLog struct {
 	tb testing.TB
 
@@ -44,8 +45,9 @@ func (l *testLog) logger(clock func() time.Time) *zap.Logger {
 	return zap.New(&logCore{LevelEnabler: zap.InfoLevel, log: l, start: clock()})
 }
 
-// failsOnFatal gives logger, or one in its place whose Fatal fails the test, if it is this package's or takes no entries. Otherwise
-// Fatal ends the process, without a word of the test or of the entry.
+// failsOnFatal gives logger, or one in its place whose Fatal fails the test, if it is this
+// package's or takes no entries. Otherwise Fatal ends the process, without a word of the test or of
+// the entry.
 func (l *testLog) failsOnFatal(logger *zap.Logger) *zap.Logger {
 	if logger == nil {
 		return nil
@@ -59,7 +61,8 @@ func (l *testLog) failsOnFatal(logger *zap.Logger) *zap.Logger {
 // fatalHook is called after an entry at level fatal was written.
 type fatalHook struct{ log *testLog }
 
-// OnWrite fails the test, and ends the goroutine as FailNow does: in a tasklet, the tasklet and with it the run.
+// OnWrite fails the test, and ends the goroutine as FailNow does: in a tasklet, the tasklet and
+// with it the run.
 func (h fatalHook) OnWrite(e *zapcore.CheckedEntry, _ []zapcore.Field) {
 	h.log.mu.Lock()
 	over := h.log.over
@@ -124,7 +127,8 @@ func (c *logCore) Write(e zapcore.Entry, fields []zap.Field) error {
 	return nil
 }
 
-// lines is what a tasklet has logged, with all lines but the first indented, so that none of them looks like an entry of its own.
+// lines is what a tasklet has logged, with all lines but the first indented, so that none of them
+// looks like an entry of its own.
 func lines(s string) string {
 	ls := strings.Split(s, "\n")
 	for i := range ls {

@@ -12,7 +12,8 @@ import (
 	"github.com/gotasklet/tasklet/actor/actortest"
 )
 
-// Fatal in a tasklet fails the test with the entry, and ends the tasklet, where it would end the process.
+// Fatal in a tasklet fails the test with the entry, and ends the tasklet, where it would end the
+// process.
 func TestFatalFailsTheTest(t *testing.T) {
 	for name, opts := range map[string][]actortest.Option{
 		"given": nil,

@@ -1,5 +1,6 @@
-// Package fields makes the fields of the library's log entries fit to be read by people and by programs, whatever handler is behind
-// the logger and whatever a user's input has put into them. What is to be written:
+// Package fields makes the fields of the library's log entries fit to be read by people and by
+// programs, whatever handler is behind the logger and whatever a user's input has put into them.
+// What is to be written:
 //
 //   - Keys, strings, byte strings, error texts and what has a String method: as text.Line says, values cut to
 //     text.MaxError.
@@ -22,7 +23,8 @@ import (
 	"github.com/gotasklet/tasklet/internal/text"
 )
 
-// Clean returns f as it is to be written. A method of f's value that panics is left to zap, which writes the panic as the value.
+// Clean returns f as it is to be written. A method of f's value that panics is left to zap, which
+// writes the panic as the value.
 func Clean(f zap.Field) zap.Field {
 	f.Key = Name(f.Key)
 	switch f.Type {
@@ -66,7 +68,8 @@ func Name(s string) string { return cut(s, text.MaxName) }
 
 func cut(s string, n int) string { return text.Cut(text.Line(text.Cut(s, n)), n) }
 
-// Stack is a stack trace as a field. It keeps its line breaks, which every encoder escapes, and which are what makes it readable.
+// Stack is a stack trace as a field. It keeps its line breaks, which every encoder escapes, and
+// which are what makes it readable.
 func Stack(key string, stack []byte) zap.Field {
 	return zap.String(key, stackText(strings.TrimRight(string(stack), "\n")))
 }
@@ -84,7 +87,8 @@ func stackText(stack string) string {
 	return strings.Join(lines, "")
 }
 
-// Error returns err, or an error that wraps it, with a text that is fit to be written, whatever the methods of err do.
+// Error returns err, or an error that wraps it, with a text that is fit to be written, whatever the
+// methods of err do.
 func Error(err error) error {
 	if err = guard.Loggable(err); err == nil {
 		return nil
