@@ -25,32 +25,54 @@ func (h *handling[M]) typed() instance {
 	if !isInterface[M]() {
 		return h
 	}
-	k := &typedHandling[M]{given: h.f}
-	k.handling = handling[M]{h.l, k.handle}
-	return k
+	return &typedHandling[M]{handling: handling[M]{h.l, h.f}}
 }
 
-// typedHandling is handling of messages each of which has a type of its own. It is apart so that
-// others pay nothing for it.
+// typedHandling is handling of messages each of which has a type of its own. It is apart so that others pay nothing for it.
 type typedHandling[M any] struct {
 	handling[M]
-	given func(*Tasklet, M) error
-	hand  reflect.Type // of the last message; nil: it was nil. Owned by the scheduler
+	hand reflect.Type // of the last message of a step that is over or has failed; else nil. Owned by the scheduler
 }
 
-func (k *typedHandling[M]) handle(t *Tasklet, m M) error {
-	k.hand = reflect.TypeOf(m)
-	return k.given(t, m)
+// step is handling.step. It finds the type when the step is over, however that is, and not for each message: that would cost a
+// tenth of a send and its handling.
+func (k *typedHandling[M]) step(t *Tasklet) (bool, error) {
+	box := &k.l.box
+	var m M
+	k.hand = nil
+	defer func() { k.hand = reflect.TypeOf(m) }()
+	for range stepMessages {
+		if pending, _ := t.task.Killed(); pending {
+			t.takeKill()
+			return true, ErrKilled
+		}
+		var ok bool
+		if m, ok = box.Take(); !ok {
+			if box.Await(1) {
+				return false, nil
+			}
+			if box.Drained() {
+				return true, nil
+			}
+			continue
+		}
+		err := k.f(t, m)
+		if err != nil {
+			k.hand = reflect.TypeOf(m)
+			if done, result := t.failed(err); done {
+				return true, result
+			}
+		}
+		box.SettleBy(&t.task, err)
+	}
+	t.task.Wake()
+	return false, nil
 }
 
-func (k *typedHandling[M]) source() any              { return k.given }
 func (k *typedHandling[M]) typeInHand() reflect.Type { return k.hand }
-func (k *typedHandling[M]) withRetry(n int) instance {
-	return (&handling[M]{k.l, k.given}).withRetry(n)
-}
 
 func (k *typedHandling[M]) simulate(before func()) instance {
-	return (&handling[M]{k.l, before2(before, k.given)}).typed()
+	return (&handling[M]{k.l, before2(before, k.f)}).typed()
 }
 
 func (i *initialized[M]) typeInHand() reflect.Type { return i.hand }
