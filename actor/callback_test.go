@@ -15,8 +15,9 @@ import (
 	"github.com/gotasklet/tasklet/scheduler"
 )
 
-// Functions of the user's that the library calls outside of the tasklet's own body. One that panics, or ends its goroutine, is one
-// event of the kind failure, and hurts nobody; one that wants to park a tasklet is refused.
+// Functions of the user's that the library calls outside of the tasklet's own body. One that
+// panics, or ends its goroutine, is one event of the kind failure, and hurts nobody; one that wants
+// to park a tasklet is refused.
 func TestCallbacksThatFail(t *testing.T) {
 	places := map[string]func(t0 *actor.Tasklet, where actor.Option, fails func()){
 		"OnEnd": func(t0 *actor.Tasklet, where actor.Option, fails func()) {
@@ -92,7 +93,8 @@ func TestCallbacksThatFail(t *testing.T) {
 
 func panicsNow() { panic("boom") }
 
-// A supervisor whose callback fails has lost count of its children: that is a crash, also by a Goexit. Run returns, and says why.
+// A supervisor whose callback fails has lost count of its children: that is a crash, also by a
+// Goexit. Run returns, and says why.
 func TestSupervisedThatFails(t *testing.T) {
 	for how, fails := range map[string]func(){"panic": panicsNow, "Goexit": runtime.Goexit} {
 		for _, schedulers := range []int{1, 2} {
@@ -126,7 +128,8 @@ func TestSupervisedThatFails(t *testing.T) {
 	}
 }
 
-// A crash of a scheduler, by what it calls besides tasklets, is an event at once, before anybody stops the system.
+// A crash of a scheduler, by what it calls besides tasklets, is an event at once, before anybody
+// stops the system.
 func TestCrashIsAnEvent(t *testing.T) {
 	for _, schedulers := range []int{1, 2} {
 		crashed := make(chan actor.Event, 10)
@@ -152,7 +155,8 @@ func TestCrashIsAnEvent(t *testing.T) {
 	}
 }
 
-// A function given to WithBodies that fails is misuse, told to whoever ends the refs, also for a Goexit.
+// A function given to WithBodies that fails is misuse, told to whoever ends the refs, also for a
+// Goexit.
 func TestWithBodiesThatFails(t *testing.T) {
 	for how, fails := range map[string]func(){"panicked": panicsNow, "called runtime.Goexit": runtime.Goexit} {
 		b := actor.WithBodies(actor.Func(nop), "club", func() []actor.Body { fails(); return nil })

@@ -48,7 +48,8 @@ func badErrors() map[string]error {
 	}
 }
 
-// An error whose methods fail is the failure of the one tasklet that returns it, wherever it does so.
+// An error whose methods fail is the failure of the one tasklet that returns it, wherever it does
+// so.
 func TestErrorsWhoseMethodsFail(t *testing.T) {
 	for name, bad := range badErrors() {
 		for _, schedulers := range []int{1, 2} {

@@ -17,24 +17,28 @@ import (
 	"github.com/gotasklet/tasklet/scheduler"
 )
 
-// events is the one place through which all events of a system go. Each gets its number in the step that emits it, and is told to
-// the two sinks, the log and Config.OnEvent, by the teller: a goroutine that lives as long as there is something to tell. So a sink
-// that panics, ends its goroutine or blocks hits no tasklet and no scheduler.
+// events is the one place through which all events of a system go. Each gets its number in the step
+// that emits it, and is told to the two sinks, the log and Config.OnEvent, by the teller: a
+// goroutine that lives as long as there is something to tell. So a sink that panics, ends its
+// goroutine or blocks hits no tasklet and no scheduler.
 //
-// An emitter that finds no teller at work makes one, and waits until its event is told: the log has it before the tasklet goes on,
-// and with one scheduler a sink never runs at the same time as a tasklet. An emitter that finds the teller at work leaves its event
-// in the queue and goes on. Of each scheduler, and of all goroutines outside together, at most queueShare events are in the queue:
-// the emitter of a further one waits. So a flood is held up at its source, and nobody waits for more than its own share. What a
-// sink itself emits is never held up, but dropped when maxOwn of that are in the queue. When the system ends, what is not told
-// within twice sinkPatience is dropped. What was dropped is counted in the event "events_dropped".
+// An emitter that finds no teller at work makes one, and waits until its event is told: the log has
+// it before the tasklet goes on, and with one scheduler a sink never runs at the same time as a
+// tasklet. An emitter that finds the teller at work leaves its event in the queue and goes on. Of
+// each scheduler, and of all goroutines outside together, at most queueShare events are in the
+// queue: the emitter of a further one waits. So a flood is held up at its source, and nobody waits
+// for more than its own share. What a sink itself emits is never held up, but dropped when maxOwn
+// of that are in the queue. When the system ends, what is not told within twice sinkPatience is
+// dropped. What was dropped is counted in the event "events_dropped".
 //
-// A sink that panics or ends its goroutine is not called any more: one event, and for the log also one line on standard error. One
-// that does not return within sinkPatience is passed over until it does: another goroutine becomes the teller, and tells the other
-// sink. That is one event as well, and those that the sink has missed are counted when it is back.
+// A sink that panics or ends its goroutine is not called any more: one event, and for the log also
+// one line on standard error. One that does not return within sinkPatience is passed over until it
+// does: another goroutine becomes the teller, and tells the other sink. That is one event as well,
+// and those that the sink has missed are counted when it is back.
 //
-// Rejected: telling on the emitter's stack, as before: a Goexit of a sink ended the scheduler, and the one that found nobody at
-// work wrote for all others. A goroutine that is kept: it would have to be ended with the system, and emitters after that need
-// another one all the same.
+// Rejected: telling on the emitter's stack, as before: a Goexit of a sink ended the scheduler, and
+// the one that found nobody at work wrote for all others. A goroutine that is kept: it would have
+// to be ended with the system, and emitters after that need another one all the same.
 type events struct {
 	// Set in init, then read-only.
 	sys    *System
@@ -43,10 +47,12 @@ type events struct {
 	hook   func(Event)
 	pure   bool // core.Enabled calls no code of the user's
 
-	// The sinks: atomics, written by the teller and by look, read by everybody who asks whether there is somebody to be told.
+	// The sinks: atomics, written by the teller and by look, read by everybody who asks whether
+	// there is somebody to be told.
 	log, on sink
 
-	// busy is teller != nil for those who do not hold mu: an emitter that is about to wait must not be the teller itself.
+	// busy is teller != nil for those who do not hold mu: an emitter that is about to wait must not
+	// be the teller itself.
 	busy atomic.Bool
 
 	// mu protects the following.
@@ -98,8 +104,8 @@ const (
 	maxOwn = 1024
 )
 
-// sinkPatience is how long a sink may take for one event before it is passed over, simPatience the same in a simulation, where the
-// load of the machine should not decide what happens.
+// sinkPatience is how long a sink may take for one event before it is passed over, simPatience the
+// same in a simulation, where the load of the machine should not decide what happens.
 const (
 	sinkPatience = time.Second
 	simPatience  = 20 * time.Second
@@ -123,8 +129,8 @@ func (v *events) init(s *System, cfg Config) {
 // wants reports whether anybody wants to know of events of kind k. Budget: a few nanoseconds.
 func (s *System) wants(k EventKind) bool { return s.events.wants(kinds[k].level) }
 
-// Wants reports whether anybody would see an event of kind k: if not, what is expensive about it need not be made. From any
-// goroutine.
+// Wants reports whether anybody would see an event of kind k: if not, what is expensive about it
+// need not be made. From any goroutine.
 func (s *System) Wants(k EventKind) bool { return s.wants(k) }
 
 func (s *System) wantsExit(t *Tasklet, k ExitKind) bool { return s.events.wants(exitLevel(t, k)) }
@@ -153,7 +159,8 @@ func (v *events) asks(level zapcore.Level) (yes bool) {
 	return yes
 }
 
-// pureLevel reports whether Enabled of the core calls nothing but code of zap and of the standard library.
+// pureLevel reports whether Enabled of the core calls nothing but code of zap and of the standard
+// library.
 func pureLevel(core reflect.Value) bool {
 	for core.Kind() == reflect.Interface {
 		core = core.Elem()
@@ -186,8 +193,9 @@ func pureLevel(core reflect.Value) bool {
 	return false
 }
 
-// Emit puts an event into the system's log and gives it to OnEvent; Seq, Time and an empty Path are filled in. It may hold up the
-// caller for as long as the log or OnEvent takes, up to a second. From any goroutine, OnEvent too.
+// Emit puts an event into the system's log and gives it to OnEvent; Seq, Time and an empty Path are
+// filled in. It may hold up the caller for as long as the log or OnEvent takes, up to a second.
+// From any goroutine, OnEvent too.
 func (s *System) Emit(e Event) { s.emit(e) }
 
 func (s *System) emit(e Event) {
@@ -196,8 +204,9 @@ func (s *System) emit(e Event) {
 	}
 }
 
-// EmitLater gives e its place in the order of events, as Emit does, but does not wait for anything: for those who hold a lock that
-// OnEvent might want. EmitNow is to follow without the lock. From any goroutine.
+// EmitLater gives e its place in the order of events, as Emit does, but does not wait for anything:
+// for those who hold a lock that OnEvent might want. EmitNow is to follow without the lock. From
+// any goroutine.
 func (s *System) EmitLater(e Event) {
 	if v := &s.events; v.wants(e.level()) {
 		e.fillPath()
@@ -336,7 +345,8 @@ func (v *events) turn(me *teller) bool {
 	return v.called(me, it)
 }
 
-// take gives the event that is being told, or else the next; nil if there is none, which is the end of me, or if me was replaced.
+// take gives the event that is being told, or else the next; nil if there is none, which is the end
+// of me, or if me was replaced.
 func (v *events) take(me *teller) *telling {
 	v.mu.Lock()
 	defer v.mu.Unlock()
@@ -408,7 +418,8 @@ func (v *events) called(me *teller, it *telling) bool {
 		v.rest() // before its emitter goes on, which would find the teller at work, and not wait for its next event
 		return false
 	}
-	// With one scheduler the waiter goes on only when what the sinks have emitted is told as well: they run while it waits.
+	// With one scheduler the waiter goes on only when what the sinks have emitted is told as well:
+	// they run while it waits.
 	if w := v.waiter; w != nil && w.told && (v.own == 0 || len(v.sys.hosts) > 1) {
 		v.release()
 	}
@@ -446,7 +457,8 @@ func (v *events) callHook(e Event) {
 	guard.RunAsOnEvent(func() { v.hook(e) })
 }
 
-// died is called when a teller's goroutine ends because of what a sink did: by a panic with value r, or by runtime.Goexit.
+// died is called when a teller's goroutine ends because of what a sink did: by a panic with value
+// r, or by runtime.Goexit.
 func (v *events) died(me *teller, r any) {
 	fault := &guard.Fault{Value: r, Goexit: r == nil}
 	if r != nil {
@@ -552,8 +564,9 @@ func (v *events) look() {
 	}
 }
 
-// do has job done by the teller, after all that is in the queue, and waits. If that takes twice as long as a sink may take for one
-// event, the queue is dropped. The job is not done while the log does not work.
+// do has job done by the teller, after all that is in the queue, and waits. If that takes twice as
+// long as a sink may take for one event, the queue is dropped. The job is not done while the log
+// does not work.
 func (v *events) do(job func()) {
 	it := &telling{job: job, over: make(chan struct{})}
 	v.mu.Lock()
@@ -572,8 +585,8 @@ func (v *events) do(job func()) {
 	}
 }
 
-// later has job done by the teller, after all that is in the queue, and does not wait. The job is not done while the log does not
-// work. From any goroutine.
+// later has job done by the teller, after all that is in the queue, and does not wait. The job is
+// not done while the log does not work. From any goroutine.
 func (v *events) later(job func()) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
@@ -609,7 +622,8 @@ func (v *events) cut() {
 	}
 }
 
-// flush writes what the limits held back, when the system has stopped, after all that is being told.
+// flush writes what the limits held back, when the system has stopped, after all that is being
+// told.
 func (v *events) flush() {
 	v.do(v.endLimits)
 	// A sink that failed amid these is reported behind them.

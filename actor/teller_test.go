@@ -43,8 +43,8 @@ func (c testCore) Write(e zapcore.Entry, fields []zapcore.Field) error {
 }
 func (c testCore) Sync() error { return nil }
 
-// A sink that panics or ends its goroutine hits nobody: the other sink is told, once, and goes on, and so do all tasklets. In
-// whatever event it happens, and on however many schedulers.
+// A sink that panics or ends its goroutine hits nobody: the other sink is told, once, and goes on,
+// and so do all tasklets. In whatever event it happens, and on however many schedulers.
 func TestSinksThatFail(t *testing.T) {
 	ways := map[string]func(){
 		"panic":       func() { panic("boom") },
@@ -140,8 +140,8 @@ func countOf(all []string, one string) (n int) {
 	return n
 }
 
-// A sink that does not return is passed over: the other one is told, tasklets go on, and Run returns. When it is back, it is called
-// again, and what it missed is counted.
+// A sink that does not return is passed over: the other one is told, tasklets go on, and Run
+// returns. When it is back, it is called again, and what it missed is counted.
 func TestSinksThatBlock(t *testing.T) {
 	for _, who := range []string{"hook", "log"} {
 		for _, schedulers := range []int{1, 2} {
@@ -202,8 +202,8 @@ func TestSinksThatBlock(t *testing.T) {
 	}
 }
 
-// OnEvent can't park a tasklet: that is refused, with the name of the tasklet and of OnEvent, and OnEvent is called on. No kill is
-// swallowed.
+// OnEvent can't park a tasklet: that is refused, with the name of the tasklet and of OnEvent, and
+// OnEvent is called on. No kill is swallowed.
 func TestOnEventThatParks(t *testing.T) {
 	for name, park := range map[string]func(*actor.Tasklet){
 		"Sleep": func(t *actor.Tasklet) { t.Sleep(time.Hour) },
@@ -254,8 +254,8 @@ func TestOnEventThatParks(t *testing.T) {
 	}
 }
 
-// A scheduler that makes more events than the log takes is held up; another one, that makes few, goes on; the queue stays small, and
-// Run returns soon.
+// A scheduler that makes more events than the log takes is held up; another one, that makes few,
+// goes on; the queue stays small, and Run returns soon.
 func TestSlowSinkHoldsUpTheFlooderOnly(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var written atomic.Int64

@@ -17,8 +17,9 @@ import (
 
 func sleeps(t *actor.Tasklet) error { t.Sleep(1000 * time.Hour); return nil }
 
-// What is wrong with a child that a caller wants, and can be seen only when it is started, is an error for the caller: a
-// *StartError. The supervisor, or the pool, lives on with its other children, and what belongs to others is left alone.
+// What is wrong with a child that a caller wants, and can be seen only when it is started, is an
+// error for the caller: a *StartError. The supervisor, or the pool, lives on with its other
+// children, and what belongs to others is left alone.
 func TestMisuseOfACaller(t *testing.T) {
 	foreign := actor.NewRef[int]()
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
@@ -96,7 +97,8 @@ func TestMisuseOfACaller(t *testing.T) {
 	}
 }
 
-// A function of OnEnd that fails when its child is deleted, and a logger that fails when the tree is due, end no supervisor.
+// A function of OnEnd that fails when its child is deleted, and a logger that fails when the tree
+// is due, end no supervisor.
 func TestSupervisorOutlivesCallbacks(t *testing.T) {
 	core := zapcore.RegisterHooks(zapcore.NewNopCore())
 	logger := zap.New(core).WithOptions(zap.WrapCore(func(zapcore.Core) zapcore.Core { return badCore{} }))

@@ -11,11 +11,12 @@ import (
 	"syscall"
 )
 
-// The methods of an error are code of the user: a nil pointer in an error's clothes, the usual slip, panics in each of them. So they
-// are called here only, unless the error is of a type whose methods are known to be harmless.
+// The methods of an error are code of the user: a nil pointer in an error's clothes, the usual
+// slip, panics in each of them. So they are called here only, unless the error is of a type whose
+// methods are known to be harmless.
 
-// trusted are types with one of the methods Unwrap, Is and As that neither panic nor call what they wrap. Written by Trust while
-// packages are initialized, then read-only.
+// trusted are types with one of the methods Unwrap, Is and As that neither panic nor call what they
+// wrap. Written by Trust while packages are initialized, then read-only.
 var trusted = map[reflect.Type]bool{
 	reflect.TypeOf(fmt.Errorf("%w", errSample)):                true,
 	reflect.TypeOf(fmt.Errorf("%w, %w", errSample, errSample)): true,
@@ -40,10 +41,12 @@ var errSample = errors.New("")
 // Trust declares that Unwrap, Is and As of T neither panic nor call what they wrap. From init only.
 func Trust[T error]() { trusted[reflect.TypeFor[T]()] = true }
 
-// Plain reports whether package errors may look at err unguarded: no method of it, or of what it wraps, is one of the user's.
+// Plain reports whether package errors may look at err unguarded: no method of it, or of what it
+// wraps, is one of the user's.
 func Plain(err error) bool { return suspect(err) == nil }
 
-// suspect is the first error in err, or err itself, with methods of the user's; nil if there is none.
+// suspect is the first error in err, or err itself, with methods of the user's; nil if there is
+// none.
 func suspect(err error) error {
 	for err != nil {
 		_, one := err.(interface{ Unwrap() error })
@@ -85,8 +88,9 @@ func trusts(err error) bool {
 	return trusted[t] && (t.Kind() != reflect.Pointer || !reflect.ValueOf(err).IsNil())
 }
 
-// Look calls f, which looks at err by package errors, and says what went wrong in one of err's methods; nil if nothing did. f runs on
-// the caller's goroutine if err is plain, else on another while the caller waits.
+// Look calls f, which looks at err by package errors, and says what went wrong in one of err's
+// methods; nil if nothing did. f runs on the caller's goroutine if err is plain, else on another
+// while the caller waits.
 func Look(err error, f func()) *Fault {
 	if Plain(err) {
 		f()
@@ -121,7 +125,8 @@ func As[T error](err error) (e T, ok bool) {
 	return e, ok
 }
 
-// Text is err.Error(). If that fails, it says so with the type of err: "Error of *db.Failure panicked: runtime error: ...".
+// Text is err.Error(). If that fails, it says so with the type of err: "Error of *db.Failure
+// panicked: runtime error: ...".
 func Text(err error) string {
 	if err == nil {
 		return "<nil>"
@@ -145,7 +150,8 @@ func fromRuntime(e runtime.Error) bool {
 	return t.PkgPath() == "runtime" || t.Kind() == reflect.Pointer && t.Elem().PkgPath() == "runtime"
 }
 
-// Complaint says what is wrong with the methods Unwrap, Is and As of err; "" if nothing is. It does not look at Error: see Text.
+// Complaint says what is wrong with the methods Unwrap, Is and As of err; "" if nothing is. It does
+// not look at Error: see Text.
 func Complaint(err error) string {
 	fault := Look(err, func() {
 		var e *never
@@ -163,8 +169,9 @@ type never struct{}
 
 func (*never) Error() string { return "" }
 
-// Loggable is err for a log, which calls Error, and Format and Errors where there are such methods: err itself if all of them work,
-// else an error with a text that names the type and says what its methods do.
+// Loggable is err for a log, which calls Error, and Format and Errors where there are such methods:
+// err itself if all of them work, else an error with a text that names the type and says what its
+// methods do.
 func Loggable(err error) error {
 	if err == nil || written[reflect.TypeOf(err)] && Plain(err) {
 		return err

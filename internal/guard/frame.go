@@ -5,8 +5,9 @@ import (
 	"sync/atomic"
 )
 
-// A Frame is a call by which goroutines that run code of the user's are known: whoever has it below itself on the stack is such
-// code. Go gives goroutines no names, but runtime.Callers shows the addresses to which they will return. See scheduler.Here.
+// A Frame is a call by which goroutines that run code of the user's are known: whoever has it below
+// itself on the stack is such code. Go gives goroutines no names, but runtime.Callers shows the
+// addresses to which they will return. See scheduler.Here.
 type Frame struct {
 	// Name says what is called, for messages.
 	Name string
@@ -23,7 +24,8 @@ func (f *Frame) Enter() {
 	}
 }
 
-// On reports whether the caller runs below such a call. It looks through the whole stack: 0.2 us for a short one.
+// On reports whether the caller runs below such a call. It looks through the whole stack: 0.2 us
+// for a short one.
 func (f *Frame) On() bool { return where(f) != nil }
 
 // where is the first of frames on the stack.
@@ -44,7 +46,8 @@ func where(frames ...*Frame) *Frame {
 	}
 }
 
-// What the library calls on goroutines besides the schedulers' may not park a tasklet, whose coroutine it does not run on.
+// What the library calls on goroutines besides the schedulers' may not park a tasklet, whose
+// coroutine it does not run on.
 var (
 	// Calls are those of Call.
 	Calls = Frame{Name: "a function that is called on behalf of the library"}
@@ -52,8 +55,8 @@ var (
 	OnEvents = Frame{Name: "Config.OnEvent"}
 )
 
-// guests is how many such functions run now. Written by those who call them, read by whoever is about to park a task: as long as it
-// is 0, nobody has to look at a stack.
+// guests is how many such functions run now. Written by those who call them, read by whoever is
+// about to park a task: as long as it is 0, nobody has to look at a stack.
 var guests atomic.Int32
 
 // Begin and End are around such a call.
@@ -85,5 +88,6 @@ func runAsOnEvent(f func()) {
 // Refusal is the panic value for a function that wanted to park a tasklet and may not.
 type Refusal string
 
-// Scheduler is the number of the scheduler on which the caller is a task; 0: it is none. Set by package scheduler.
+// Scheduler is the number of the scheduler on which the caller is a task; 0: it is none. Set by
+// package scheduler.
 var Scheduler = func() uint32 { return 0 }

@@ -1,10 +1,12 @@
-// Package guard calls code of the user where neither a panic nor a runtime.Goexit of it may reach the caller: on a scheduler, or
-// on a goroutine of the library's own.
+// Package guard calls code of the user where neither a panic nor a runtime.Goexit of it may reach
+// the caller: on a scheduler, or on a goroutine of the library's own.
 //
-// A deferred recover stops a panic. It does not stop runtime.Goexit, which t.FailNow of package testing and the Fatal of a logger
-// call: the goroutine ends, and with it the work of all tasklets that it runs. So such code runs on another goroutine, and the
-// caller waits for it. Rejected: helpers that are kept for the next call. They save less than half of that, and they are left
-// over when a system ends: leak checks find them, and a testing/synctest bubble that made one never ends.
+// A deferred recover stops a panic. It does not stop runtime.Goexit, which t.FailNow of package
+// testing and the Fatal of a logger call: the goroutine ends, and with it the work of all tasklets
+// that it runs. So such code runs on another goroutine, and the caller waits for it. Rejected:
+// helpers that are kept for the next call. They save less than half of that, and they are left over
+// when a system ends: leak checks find them, and a testing/synctest bubble that made one never
+// ends.
 package guard
 
 import (
@@ -20,8 +22,8 @@ type Fault struct {
 	Goexit bool   // the function ended its goroutine
 }
 
-// Call calls f on a goroutine of its own, waits, and returns what went wrong; nil if f has returned. What the caller owns, f may
-// use: the two never run at the same time. It costs 0.9 us.
+// Call calls f on a goroutine of its own, waits, and returns what went wrong; nil if f has
+// returned. What the caller owns, f may use: the two never run at the same time. It costs 0.9 us.
 func Call(f func()) *Fault {
 	over := make(chan *Fault, 1)
 	go call(f, over)
@@ -55,7 +57,8 @@ func run(f func()) {
 	f()
 }
 
-// String says what happened, whatever the methods of the panic's value do: "panicked: boom", "called runtime.Goexit".
+// String says what happened, whatever the methods of the panic's value do: "panicked: boom",
+// "called runtime.Goexit".
 func (f *Fault) String() string {
 	if f.Goexit {
 		return "called runtime.Goexit"
