@@ -71,16 +71,27 @@ func (b *endBooks) event(e actor.Event) {
 	}
 }
 
-// endedOnce says of whom there is not just one report.
+// endedOnce returns the tasklets of which there is not just one report. A tasklet below one that was
+// reported as left behind may be reported with that one.
 func (b *endBooks) endedOnce() (wrong []string) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	for _, t := range b.spawned {
-		if len(b.ends[t]) != 1 {
+		if n := len(b.ends[t]); n > 1 || n == 0 && !b.belowReported(t) {
 			wrong = append(wrong, fmt.Sprint(t.Path(), b.ends[t]))
 		}
 	}
 	return wrong
+}
+
+// belowReported reports whether a tasklet above t was reported as left behind.
+func (b *endBooks) belowReported(t *actor.Tasklet) bool {
+	for p := t.Parent(); p != nil; p = p.Parent() {
+		if slices.ContainsFunc(b.ends[p], func(k actor.EventKind) bool { return k != actor.EventExit }) {
+			return true
+		}
+	}
+	return false
 }
 
 func (b *endBooks) account() string {
