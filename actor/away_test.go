@@ -42,7 +42,8 @@ type tools struct {
 	wg    scheduler.WaitGroup
 }
 
-// callsOf are all calls of the three packages that are made in the name of a tasklet: they take a context or are its methods.
+// callsOf are all calls of the three packages that are made in the name of a tasklet: they take a
+// context or are its methods.
 var callsOf = map[string]func(w *world){
 	"actor.Tasklet.Sleep":        func(w *world) { w.t.Sleep(time.Millisecond) },
 	"actor.Tasklet.Yield":        func(w *world) { w.t.Yield() },
@@ -147,8 +148,9 @@ var otherCalls = map[string]string{
 	"actor.WithDeadline":       "it makes a context, on any goroutine",
 }
 
-// A tasklet's own methods and its context, in the function of its own Await: refused by name, each of them, however early or late
-// the function makes the call. The race detector sees doNothing either.
+// A tasklet's own methods and its context, in the function of its own Await: refused by name, each
+// of them, however early or late the function makes the call. The race detector sees nothing
+// either.
 func TestTaskletInsideItsAwait(t *testing.T) {
 	rounds := 20
 	if testing.Short() {
@@ -201,8 +203,8 @@ func insideAwait(t *testing.T, t0 *actor.Tasklet, call func(*world), derived boo
 	return user.Join(t0)
 }
 
-// What takes a context or a tasklet is in the table above, or in the list of those that are not meant. A new one has to be put into
-// one of them.
+// What takes a context or a tasklet is in the table above, or in the list of those that are not
+// meant. A new one has to be put into one of them.
 func TestCallsInTheNameOfATaskletAreAllKnown(t *testing.T) {
 	for _, pkg := range []string{"scheduler", "mailbox", "actor"} {
 		names, err := filepath.Glob(filepath.Join("..", pkg, "*.go"))

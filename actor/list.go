@@ -2,9 +2,10 @@ package actor
 
 import "iter"
 
-// list is a doubly linked list, in the order in which entries were added. Adding an entry and taking one out of the middle cost
-// the same however many there are: a crowd that gives up together must not pay for each other. The zero list is empty. It has no
-// lock: whoever owns the list owns its entries.
+// list is a doubly linked list, in the order in which entries were added. Adding an entry and
+// taking one out of the middle cost the same however many there are: a crowd that gives up together
+// must not pay for each other. The zero list is empty. It has no lock: whoever owns the list owns
+// its entries.
 type list[T any] struct{ first, last *entry[T] }
 
 // entry is a value with its place in a list. The zero entry is in none.
@@ -45,8 +46,8 @@ func (l *list[T]) remove(e *entry[T]) bool {
 	return true
 }
 
-// take empties l and returns the values that were in it. Their entries are out of l when take returns: a remove that comes while
-// the caller goes through the values does nothing.
+// take empties l and returns the values that were in it. Their entries are out of l when take
+// returns: a remove that comes while the caller goes through the values does nothing.
 func (l *list[T]) take() iter.Seq[T] {
 	first := l.first
 	for e := first; e != nil; e = e.next {

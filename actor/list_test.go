@@ -12,7 +12,8 @@ import (
 	"go.uber.org/zap"
 )
 
-// A list against a slice: the same values in the same order, whatever is added, taken out, and taken out twice.
+// A list against a slice: the same values in the same order, whatever is added, taken out, and
+// taken out twice.
 func TestListAgainstASlice(t *testing.T) {
 	for seed := range uint64(200) {
 		draw := rand.New(rand.NewPCG(seed, 0))
@@ -61,7 +62,8 @@ func values(es []*entry[int]) (vs []int) {
 	return vs
 }
 
-// crowds are what many hang onto one thing and take back again, the last first, or all at the same moment.
+// crowds are what many hang onto one thing and take back again, the last first, or all at the same
+// moment.
 var crowds = []struct {
 	name string
 	do   func(t *Tasklet, n int)
@@ -140,7 +142,7 @@ func together(t *Tasklet, n int, wait func(context.Context) error) {
 	}
 }
 
-// What one costs who is taken back from a crowd, by the size of the crowd: it must not grow with it.
+// The cost of taking one back from a crowd, by the size of the crowd. It must not grow with that.
 func BenchmarkTakeBack(b *testing.B) {
 	for _, c := range crowds {
 		for _, n := range []int{100, 1000, 10_000} {

@@ -23,7 +23,8 @@ func Await[R any](t *Tasklet, f func(context.Context) (R, error)) (R, error) {
 	return v, err
 }
 
-// lend runs f on another goroutine and waits for it. Meanwhile the tasklet is away: what f does in its name is refused.
+// lend runs f on another goroutine and waits for it. Meanwhile the tasklet is away: what f does in
+// its name is refused.
 func lend[R any](a *await, f func(context.Context) (R, error)) (v R, err error) {
 	task := &a.t.task
 	task.SetAway(true)

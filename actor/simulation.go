@@ -6,9 +6,10 @@ import (
 	"github.com/gotasklet/tasklet/scheduler"
 )
 
-// Simulation decides what is otherwise left to chance in a system, and makes things go wrong on purpose. It is the seam that
-// package actortest stands on; programs have no use for it. Each function may be nil. All but Lost and Goroutine are called on the scheduler,
-// where they may kill, but not block; what they draw should come from a seed, so that the run can be repeated.
+// Simulation decides what is otherwise left to chance in a system, and makes things go wrong on
+// purpose. It is the seam that package actortest stands on; programs have no use for it. Each
+// function may be nil. All but Lost and Goroutine are called on the scheduler, where they may kill,
+// but not block; what they draw should come from a seed, so that the run can be repeated.
 //
 // A system without one pays nothing: the functions are put in when the system, a tasklet or a mailbox begins.
 type Simulation struct {
@@ -28,8 +29,8 @@ type Simulation struct {
 	Lost func(t *Tasklet) bool
 	// CheckThreads is that of scheduler.Config.
 	CheckThreads bool
-	// Goroutine is called, first, on each goroutine of the system on which code of the user runs: those that tasklets share, and those
-	// of Await and Pipe.
+	// Goroutine is called, first, on each goroutine of the system on which code of the user runs:
+	// those that tasklets share, and those of Await and Pipe.
 	Goroutine func()
 }
 

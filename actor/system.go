@@ -169,6 +169,9 @@ func (l *lockedSource) Uint64() uint64 {
 // When ctx is done the tree is stopped, and main not even called if it is done from the start; if main unwinds because of that, the error is context.Cause(ctx). If tasklets could
 // not be stopped, a *StopError that names them is joined to it. With a virtual clock, a system in which nothing can ever happen
 // again is an error too: main is killed, with a *DeadlockError as the result.
+//
+// Tasklets begin with the labels of the profiler that ctx carries (see runtime/pprof.Do);
+// what a tasklet changes of them, and by debug.SetPanicOnFault, ends with its activation.
 func Run(ctx context.Context, cfg Config, main func(t *Tasklet) error) error {
 	if ctx == nil {
 		misuse("Run with a nil context")

@@ -10,10 +10,12 @@ import (
 	"github.com/gotasklet/tasklet/scheduler"
 )
 
-// owned is something that belongs to a tasklet and goes with it: a timer, a watch, a pipe. Its value releases it.
+// owned is something that belongs to a tasklet and goes with it: a timer, a watch, a pipe. Its
+// value releases it.
 type owned = entry[func()]
 
-// ownedList holds what a tasklet owns, in order, so that it goes in the same order in every run. Owned by the scheduler.
+// ownedList holds what a tasklet owns, in order, so that it goes in the same order in every run.
+// Owned by the scheduler.
 type ownedList struct{ list[func()] }
 
 func (l *ownedList) releaseAll() {

@@ -14,7 +14,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// labelsHere are the labels of the goroutine that calls, as the goroutine profile shows them; "" for none.
+// labelsHere are the labels of the goroutine that calls, as the goroutine profile shows them; ""
+// for none.
 //
 //go:noinline
 func labelsHere() string {
@@ -38,8 +39,9 @@ func panicsOnFault() bool {
 	return v
 }
 
-// What a task does to its goroutine is gone for the next task on it, whether that is on the same worker, on one that was made
-// meanwhile, or on the heir of one that was lost. A task that parks keeps it.
+// What a task does to its goroutine is gone for the next task on it, whether that is on the same
+// worker, on one that was made meanwhile, or on the heir of one that was lost. A task that parks
+// keeps it.
 func TestGoroutineIsCleanForTheNextTask(t *testing.T) {
 	base := pprof.WithLabels(context.Background(), pprof.Labels("service", "shop"))
 	const want = `{"service":"shop"}`
@@ -98,8 +100,8 @@ func TestGoroutineIsCleanForTheNextTask(t *testing.T) {
 	}
 }
 
-// Below so many calls of its own that a profile does not show the scheduler's, and with labels of its own, a task that holds the
-// scheduler is found, and its stack is that of no other scheduler.
+// Below so many calls of its own that a profile does not show the scheduler's, and with labels of
+// its own, a task that holds the scheduler is found, and its stack is that of no other scheduler.
 func TestHogIsKnownByItsFrames(t *testing.T) {
 	const schedulers = 5
 	var ss []*Scheduler
@@ -155,8 +157,9 @@ func hog3() { hold() }
 //go:noinline
 func hog4() { hold() }
 
-// A kill that changes stacks on its way is not recovered: no Recovered, and no second kill is raised, while it is under way. One that
-// somebody recovers is seen at the next blocking point, wherever that is.
+// A kill that changes stacks on its way is not recovered: no Recovered, and no second kill is
+// raised, while it is under way. One that somebody recovers is seen at the next blocking point,
+// wherever that is.
 func TestKillThroughOtherStacks(t *testing.T) {
 	park := func(t *Task) { t.Sleep(time.Hour) }
 	clean := func(t *Task) { t.Sleep(time.Millisecond) }

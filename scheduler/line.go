@@ -1,7 +1,8 @@
 package scheduler
 
-// Line is a line of waiters, first come first served: those that want room in a mailbox, a mutex, somebody's end. The zero
-// Line is empty. Owned by one scheduler; or protected by a mutex, if nobody parks with a place in it.
+// Line is a line of waiters, first come first served: those that want room in a mailbox, a mutex,
+// somebody's end. The zero Line is empty. Owned by one scheduler; or protected by a mutex, if
+// nobody parks with a place in it.
 type Line struct{ first, last *Waiter }
 
 // Waiter is a place in a Line. The zero Waiter stands in none; it may be used again after it has left, and must not be copied

@@ -24,10 +24,12 @@ type Config struct {
 	Hooks      Hooks
 	// Team, if not nil, is that of the schedulers with which this one works together. They are all to be made before one runs.
 	Team *Team
-	// Labels is the context whose labels of the profiler, see runtime/pprof, tasks begin with; nil: they begin with none.
+	// Labels is the context whose labels of the profiler, see runtime/pprof, tasks begin with; nil:
+	// they begin with none.
 	Labels context.Context
-	// CheckThreads makes each task look, before it parks and when it returns, whether its goroutine is locked to an OS thread, which
-	// ends the program otherwise. It costs microseconds each time. Builds with the tag tasklet_check always look.
+	// CheckThreads makes each task look, before it parks and when it returns, whether its goroutine
+	// is locked to an OS thread, which ends the program otherwise. It costs microseconds each time.
+	// Builds with the tag tasklet_check always look.
 	CheckThreads bool
 	// Owner is for whoever makes the scheduler, to be found again by [Scheduler.Owner].
 	Owner any
@@ -67,7 +69,8 @@ type Hooks struct {
 	Stall func(Stall)
 	// Context gives the task's own context, for tasks that are part of a TaskContext.
 	Context func(*Task) TaskContext
-	// Worker is called on the goroutine of each new coroutine that calls tasks, before anything else.
+	// Worker is called on the goroutine of each new coroutine that calls tasks, before anything
+	// else.
 	Worker func()
 	// Jump is called before a virtual clock goes on by d, in a Team of one member. It may make nothing ready.
 	Jump func(d time.Duration)
@@ -91,14 +94,13 @@ type Hooks struct {
 // Scheduler runs tasks, one at a time, each until it parks or returns. New makes one, Run is its loop.
 type Scheduler struct {
 	// Set in New, then read-only.
-	clock   Clock
-	hooks   Hooks
-	owner   any
-	labels  context.Context // see Config
-	threads bool            // Config.CheckThreads
-	team    *Team           // nil: it works alone
-	member  int             // its number in the team
-	draw    *rand.Rand      // nil without a seed; its state is owned by the loop
+	clock  Clock
+	hooks  Hooks
+	owner  any
+	labels context.Context // see Config
+	team   *Team           // nil: it works alone
+	member int             // its number in the team
+	draw   *rand.Rand      // nil without a seed; its state is owned by the loop
 
 	// Owned by whoever has control: one of the coroutines, or the driver, which is the goroutine in Run.
 	ready    runQueue
@@ -106,10 +108,11 @@ type Scheduler struct {
 	now      int64 // ns on the clock at the last look; may be late by 64 activations
 	origin   int64 // ns on the clock when ticks began to be counted
 	tick     uint32
-	outside  int   // waits that somebody outside will end: virtual time stands still
-	current  *Task // the task that has control, nil while the loop itself has it
-	running  *coro // the coroutine that has control
-	target   *coro // who shall get control, see switchTo
+	outside  int    // waits that somebody outside will end: virtual time stands still
+	current  *Task  // the task that has control, nil while the loop itself has it
+	running  *coro  // the coroutine that has control
+	header   []byte // where a goroutine's stack begins, for lockedToThread; nil: nobody looks
+	target   *coro  // who shall get control, see switchTo
 	driver   *coro
 	victim   *coro   // a worker that dies of Goexit, see goexit
 	handed   *Task   // the first task that a free worker shall call
@@ -184,7 +187,10 @@ const (
 
 // New makes a scheduler. Tasks can be made ready before Run is called.
 func New(cfg Config) *Scheduler {
-	s := &Scheduler{clock: cfg.Clock, hooks: cfg.Hooks, owner: cfg.Owner, team: cfg.Team, labels: labelsOf(cfg.Labels), threads: cfg.CheckThreads || checking}
+	s := &Scheduler{clock: cfg.Clock, hooks: cfg.Hooks, owner: cfg.Owner, team: cfg.Team, labels: labelsOf(cfg.Labels)}
+	if cfg.CheckThreads || checking {
+		s.header = make([]byte, 128)
+	}
 	if s.clock == nil {
 		s.clock = RealClock()
 	}
@@ -359,15 +365,16 @@ func (s *Scheduler) loop(me *coro) {
 	s.end(me, s.driver)
 }
 
-// cleanGoroutine takes off what a task may have left on the goroutine, so that the next one on it begins as on a new goroutine. There
-// is no more: what else belongs to a goroutine ends with the call that made it so, and a locked thread ends the program (see
-// docs/blocking.md).
+// cleanGoroutine takes off what a task may have left on the goroutine, so that the next one on it
+// begins as on a new goroutine. There is no more: what else belongs to a goroutine ends with the
+// call that made it so, and a locked thread ends the program (see docs/blocking.md).
 func (s *Scheduler) cleanGoroutine() {
 	pprof.SetGoroutineLabels(s.labels)
 	debug.SetPanicOnFault(false)
 }
 
-// labelsOf returns a context with the labels of ctx and nothing else, for they are looked up at each activation.
+// labelsOf returns a context with the labels of ctx and nothing else, for they are looked up at
+// each activation.
 func labelsOf(ctx context.Context) context.Context {
 	var list []string
 	if ctx != nil {

@@ -23,16 +23,18 @@ func (w *WakeUp) Send() bool { return w.t.s.Inject(w) }
 // MustRun panics unless t is the running task: op names what its context was given to.
 func (t *Task) MustRun(op string) { t.mustRun(op) }
 
-// IsRunning reports whether t has control, and has not lent itself to a function on another goroutine. On its scheduler, or in
-// that function.
+// IsRunning reports whether t has control, and has not lent itself to a function on another
+// goroutine. On its scheduler, or in that function.
 func (t *Task) IsRunning() bool { return !t.isAway() && t.s.current == t }
 
-// SetAway says that from now on, or no longer, t does nothing but wait for a function on another goroutine, which may have t's
-// contexts within reach. The running task calls it before it starts that goroutine, and again when it has control back.
+// SetAway says that from now on, or no longer, t does nothing but wait for a function on another
+// goroutine, which may have t's contexts within reach. The running task calls it before it starts
+// that goroutine, and again when it has control back.
 //
-// The invariant: as long as t is away, no call that belongs to t begins but the Park of kind InAwait in which t waits for the
-// function. All calls look at the mark first, so one that the function makes is refused whether t is parked by then or not; and
-// since the mark was set before the goroutine began, without a data race.
+// The invariant: as long as t is away, no call that belongs to t begins but the Park of kind
+// InAwait in which t waits for the function. All calls look at the mark first, so one that the
+// function makes is refused whether t is parked by then or not; and since the mark was set before
+// the goroutine began, without a data race.
 func (t *Task) SetAway(away bool) {
 	if away {
 		t.kill.Or(killAway)

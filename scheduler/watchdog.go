@@ -162,7 +162,8 @@ func (s *Scheduler) Hog() []byte {
 		}
 	}
 	if found == nil && runtime.NumGoroutine() <= manyGoroutines {
-		// The profile shows the innermost frames only, and those by which a worker is known are the outermost.
+		// The profile shows the innermost frames only, and those by which a worker is known are the
+		// outermost.
 		for group := range bytes.SplitSeq(allStacks(), []byte("\n\n")) {
 			if s.has(group) {
 				found = append(found, bytes.Clone(group))
@@ -175,14 +176,15 @@ func (s *Scheduler) Hog() []byte {
 const (
 	// tooManyGoroutines is from when on nobody looks for one.
 	tooManyGoroutines = 100_000
-	// manyGoroutines is from when on runtime.Stack is not asked for all: it stops the world for as long as it writes.
+	// manyGoroutines is from when on runtime.Stack is not asked for all: it stops the world for as
+	// long as it writes.
 	manyGoroutines = 2_000
 	// maxStacks is how long the text about all goroutines may become, in bytes.
 	maxStacks = 16 << 20
 )
 
-// goroutines goes over the groups of the goroutine profile, in text: goroutines with the same stack are one group. There are none if
-// that would take too long.
+// goroutines goes over the groups of the goroutine profile, in text: goroutines with the same stack
+// are one group. There are none if that would take too long.
 func goroutines() iter.Seq[[]byte] {
 	var buf bytes.Buffer
 	if runtime.NumGoroutine() <= tooManyGoroutines {
@@ -201,8 +203,9 @@ func allStacks() []byte {
 	}
 }
 
-// has reports whether a goroutine with the stack in group has control of s. It is known by the frames that spell the number of s,
-// see Here: unlike a label of the profiler, a program can't take them off.
+// has reports whether a goroutine with the stack in group has control of s. It is known by the
+// frames that spell the number of s, see Here: unlike a label of the profiler, a program can't take
+// them off.
 func (s *Scheduler) has(group []byte) bool {
 	number, called := uint32(1), false
 	for line := range bytes.Lines(group) {
@@ -226,7 +229,8 @@ func (s *Scheduler) has(group []byte) bool {
 	return false
 }
 
-// framesEnd is what follows the name of a function: an offset in a profile, arguments in the text of runtime.Stack.
+// framesEnd is what follows the name of a function: an offset in a profile, arguments in the text
+// of runtime.Stack.
 func framesEnd(frame []byte) string {
 	if i := bytes.IndexAny(frame, "+("); i >= 0 {
 		return string(frame[i : i+1])
@@ -234,7 +238,8 @@ func framesEnd(frame []byte) string {
 	return "\n"
 }
 
-// workerUnwinds reports whether a panic is in flight on the stack of the worker that has control of s. True, too, if it is not found.
+// workerUnwinds reports whether a panic is in flight on the stack of the worker that has control of
+// s. True, too, if it is not found.
 func (s *Scheduler) workerUnwinds() bool {
 	stack := s.Hog()
 	return len(stack) == 0 || bytes.Contains(stack, []byte("\truntime.gopanic+")) || bytes.Contains(stack, []byte("\npanic("))

@@ -14,10 +14,12 @@ import (
 	"time"
 )
 
-// The goroutines of a run are told apart from all others: counting would blame a test for what another one does in parallel. There
-// are two ways, since each misses some. The runtime says of each goroutine which one has created it, and the run knows the numbers of
-// those on which tasklets run: nobody can take that off, but the chain breaks where one in between has ended. And there is a label,
-// which goes from a goroutine to those that it starts; but a program may put others in its place.
+// The goroutines of a run are told apart from all others: counting would blame a test for what
+// another one does in parallel. There are two ways, since each misses some. The runtime says of
+// each goroutine which one has created it, and the run knows the numbers of those on which tasklets
+// run: nobody can take that off, but the chain breaks where one in between has ended. And there is
+// a label, which goes from a goroutine to those that it starts; but a program may put others in its
+// place.
 const labelKey = "actortest"
 
 var labels atomic.Uint64 // those given so far
@@ -126,8 +128,8 @@ func (a *ancestry) labelled() map[string]int {
 // maxStacks is how long the text about all goroutines may become, in bytes.
 const maxStacks = 64 << 20
 
-// descendants gives the stacks of the goroutines on which the run's tasklets and helpers have run, and of those that these have
-// started, and so on.
+// descendants gives the stacks of the goroutines on which the run's tasklets and helpers have run,
+// and of those that these have started, and so on.
 func (a *ancestry) descendants() (stacks []string) {
 	var all []byte
 	for n := 1 << 16; ; n *= 4 {
@@ -185,7 +187,8 @@ func (a *ancestry) descendants() (stacks []string) {
 	return stacks
 }
 
-// frame adds one call to the text about a goroutine. Those of the runtime are left out: the two sources do not agree on them.
+// frame adds one call to the text about a goroutine. Those of the runtime are left out: the two
+// sources do not agree on them.
 func frame(text *strings.Builder, name, place string) {
 	if !strings.HasPrefix(name, "runtime.") {
 		text.WriteString("\n    " + name + " " + place)

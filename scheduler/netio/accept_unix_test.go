@@ -40,8 +40,9 @@ func withoutFiles(tb testing.TB, f func()) {
 	f()
 }
 
-// A server that has too many open files for a while is told so, waits, and goes on; on a virtual clock, too, and on an ordinary
-// goroutine. Closing the listener ends the loop at once, though it waits.
+// A server that has too many open files for a while is told so, waits, and goes on; on a virtual
+// clock, too, and on an ordinary goroutine. Closing the listener ends the loop at once, though it
+// waits.
 func TestAllSurvivesTooManyFiles(tb *testing.T) {
 	run(tb, func(b *bench, t *scheduler.Task) {
 		for _, goroutine := range []bool{false, true} {

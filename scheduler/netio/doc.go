@@ -13,8 +13,8 @@
 //   - [Conn.Read], [Conn.Write], [PacketConn.ReadFrom], [PacketConn.WriteTo], [Listener.Accept] and [Listener.All];
 //   - [Dial], [Listen] and [ListenPacket].
 //
-// A server accepts in a loop over [Listener.All], which goes on after errors that pass. A loop that ends at the first error of Accept
-// ends when the process has too many open files for a moment.
+// A server accepts in a loop over [Listener.All], which goes on after errors that pass. A loop that
+// ends at the first error of Accept ends when the process has too many open files for a moment.
 //
 // Close, CloseRead, CloseWrite and the SetDeadlines don't, and may be called from any goroutine. Two tasks may use one connection at the
 // same time, one to read and one to write; calls of one direction are made one after the other, so that no Write has another in it.

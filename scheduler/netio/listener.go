@@ -53,14 +53,17 @@ func (l *Listener) Accept() (net.Conn, error) {
 	return l.h.wrap(conn), nil
 }
 
-// All returns an iterator over the connections: the loop of a server. It accepts one after the other, and ends when the listener is
-// closed. No other error of Accept ends it, since most of them pass: the process may have too many open files (EMFILE) until some
-// client leaves, or a client may be gone before it was accepted. Such an error is yielded in place of a connection, which is nil
-// then; after it the iterator waits for 5 ms of real time, and twice as long after each further error in a row, up to a second.
-// Only os.ErrDeadlineExceeded, if there is a deadline, is yielded once and ends the loop.
+// All returns an iterator over the connections: the loop of a server. It accepts one after the
+// other, and ends when the listener is closed. No other error of Accept ends it, since most of them
+// pass: the process may have too many open files (EMFILE) until some client leaves, or a client may
+// be gone before it was accepted. Such an error is yielded in place of a connection, which is nil
+// then; after it the iterator waits for 5 ms of real time, and twice as long after each further
+// error in a row, up to a second. Only os.ErrDeadlineExceeded, if there is a deadline, is yielded
+// once and ends the loop.
 //
-// The body of the loop runs in the caller, and should start a tasklet for each connection. A break leaves the listener open. All
-// parks as Accept does, and a kill is raised at the same places, and in the wait after an error.
+// The body of the loop runs in the caller, and should start a tasklet for each connection. A break
+// leaves the listener open. All parks as Accept does, and a kill is raised at the same places, and
+// in the wait after an error.
 func (l *Listener) All() iter.Seq2[net.Conn, error] {
 	return func(yield func(net.Conn, error) bool) {
 		for pause := firstPause; ; {
@@ -112,7 +115,7 @@ var errRested = errors.New("netio: the rest is over") // so that there is nothin
 // Close is net.Listener's. An Accept that is under way returns with net.ErrClosed. From any goroutine; it does not park.
 func (l *Listener) Close() error {
 	err := l.listener.Close()
-	l.closing.Do(func() { close(l.gone) }) // after it: the loop of All that this wakes is to find it closed
+	l.closing.Do(func() { close(l.gone) }) // after it, so that the loop of All finds it closed
 	return err
 }
 
