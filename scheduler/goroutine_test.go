@@ -229,6 +229,18 @@ func TestKillThroughOtherStacks(t *testing.T) {
 			}()
 			panic("older")
 		}},
+		{"iter.Pull, in a deferred call of an older panic inside", false, func(t *Task) {
+			next, stop := pull(func() {
+				defer func() {
+					_ = recover()
+					park(t)
+				}()
+				panic("older")
+			})
+			defer stop()
+			defer clean(t)
+			next()
+		}},
 		{"recovered", true, func(t *Task) {
 			func() {
 				defer func() { _ = recover() }()
