@@ -309,45 +309,45 @@ func TestKindOfProperty(t *testing.T) {
 			{isError{actor.ErrKilled}, actor.ExitKilled}, {asPanic{}, actor.ExitPanic}, {&actor.DeadlockError{}, actor.ExitError},
 		}
 		// make draws an error of at most the depth, and says its kind.
-		var grow func(depth int) (error, actor.ExitKind)
-		grow = func(depth int) (error, actor.ExitKind) {
+		var grow func(depth int) (actor.ExitKind, error)
+		grow = func(depth int) (actor.ExitKind, error) {
 			if depth == 0 || draw.IntN(4) == 0 {
 				l := leaves[draw.IntN(len(leaves))]
-				return l.err, l.kind
+				return l.kind, l.err
 			}
-			in, kind := grow(depth - 1)
+			kind, in := grow(depth - 1)
 			switch draw.IntN(9) {
 			case 0:
-				return fmt.Errorf("w: %w", in), kind
+				return kind, fmt.Errorf("w: %w", in)
 			case 1:
-				return &fs.PathError{Op: "open", Path: "x", Err: in}, kind
+				return kind, &fs.PathError{Op: "open", Path: "x", Err: in}
 			case 2:
-				return &actor.JoinError{Tasklet: other, Cause: in}, actor.ExitError
+				return actor.ExitError, &actor.JoinError{Tasklet: other, Cause: in}
 			case 3:
-				return &actor.ChildError{Tasklet: other, Cause: in}, actor.ExitError
+				return actor.ExitError, &actor.ChildError{Tasklet: other, Cause: in}
 			case 4:
-				return myJoinError{&actor.JoinError{Tasklet: other, Cause: in}}, actor.ExitError
+				return actor.ExitError, myJoinError{&actor.JoinError{Tasklet: other, Cause: in}}
 			case 5:
-				return &actor.PanicError{Value: in}, actor.ExitPanic
+				return actor.ExitPanic, &actor.PanicError{Value: in}
 			case 6:
 				err, _ := answerOf(in)(t0)
-				return err, actor.ExitError
+				return actor.ExitError, err
 			}
 			all, worst := []error{in}, kind
 			for range draw.IntN(3) {
-				more, k := grow(depth - 1)
+				k, more := grow(depth - 1)
 				all, worst = append(all, more), max(worst, k)
 			}
 			if draw.IntN(2) == 0 {
-				return errors.Join(all...), worst
+				return worst, errors.Join(all...)
 			}
 			if len(all) == 1 {
-				return fmt.Errorf("m: %w, %w", all[0], actor.ErrStop), worst
+				return worst, fmt.Errorf("m: %w, %w", all[0], actor.ErrStop)
 			}
-			return fmt.Errorf("m: %w, %w, %w", nil, all[0], errors.Join(all[1:]...)), worst
+			return worst, fmt.Errorf("m: %w, %w, %w", nil, all[0], errors.Join(all[1:]...))
 		}
 		for range 3000 {
-			err, want := grow(5)
+			want, err := grow(5)
 			require.Equal(t, want, actor.KindOf(err), "%#v", err)
 		}
 		return nil
@@ -358,51 +358,52 @@ func TestKindOfProperty(t *testing.T) {
 // killed and whoever asks; no other error does.
 func TestJoinErrorOfAKilledTaskletIsATaskletExit(t *testing.T) {
 	sleep := func(t *actor.Tasklet) error { t.Sleep(time.Hour); return nil }
-	for name, killed := range map[string]func(t *actor.Tasklet) (error, *actor.Tasklet){
-		"joined": func(t *actor.Tasklet) (error, *actor.Tasklet) {
+	for name, killed := range map[string]func(t *actor.Tasklet) (*actor.Tasklet, error){
+		"joined": func(t *actor.Tasklet) (*actor.Tasklet, error) {
 			k := actor.Go(t, sleep)
 			k.Kill()
-			return k.Join(t), k
+			return k, k.Join(t)
 		},
-		"before it began": func(t *actor.Tasklet) (error, *actor.Tasklet) {
+		"before it began": func(t *actor.Tasklet) (*actor.Tasklet, error) {
 			k := actor.Receiver(t, func(*actor.Tasklet, int) error { return nil })
 			it := k.Tasklet()
 			k.Kill()
-			return k.Join(t), it
+			return it, k.Join(t)
 		},
-		"wrapped by its body": func(t *actor.Tasklet) (error, *actor.Tasklet) {
+		"wrapped by its body": func(t *actor.Tasklet) (*actor.Tasklet, error) {
 			k := actor.Go(t, func(t *actor.Tasklet) (err error) {
 				defer func() { err = fmt.Errorf("cleaned up: %w", recover().(error)) }()
 				return sleep(t)
 			})
 			t.Yield()
 			k.Kill()
-			return k.Join(t), k
+			return k, k.Join(t)
 		},
-		"said by its body": func(t *actor.Tasklet) (error, *actor.Tasklet) {
+		"said by its body": func(t *actor.Tasklet) (*actor.Tasklet, error) {
 			k := actor.Go(t, func(*actor.Tasklet) error { return fmt.Errorf("x: %w", actor.ErrKilled) })
-			return k.Join(t), k
+			return k, k.Join(t)
 		},
-		"with a cause": func(t *actor.Tasklet) (error, *actor.Tasklet) {
+		"with a cause": func(t *actor.Tasklet) (*actor.Tasklet, error) {
 			k := actor.Go(t, func(t *actor.Tasklet) error {
 				actor.Go(t, func(*actor.Tasklet) error { return errBoom }, actor.OnFailure(actor.Escalate))
 				return sleep(t)
 			})
-			return k.Join(t), k
+			return k, k.Join(t)
 		},
-		"with its parent": func(t *actor.Tasklet) (error, *actor.Tasklet) {
+		"with its parent": func(t *actor.Tasklet) (*actor.Tasklet, error) {
 			var k *actor.Tasklet
 			p := actor.Go(t, func(t *actor.Tasklet) error { k = actor.Go(t, sleep); t.Yield(); return nil })
 			_ = p.Join(t)
-			return k.Join(t), k
+			return k, k.Join(t)
 		},
-		"called": func(t *actor.Tasklet) (error, *actor.Tasklet) {
+		"called": func(t *actor.Tasklet) (*actor.Tasklet, error) {
 			ref := actor.Receiver(t, func(t *actor.Tasklet, _ askee) error { return sleep(t) })
 			k := ref.Tasklet()
 			actor.Later(t, time.Second, func(*actor.Tasklet) error { k.Kill(); return nil })
-			return askOf(t, ref), k
+			err := askOf(t, ref)
+			return k, err
 		},
-		"delegate": func(t *actor.Tasklet) (error, *actor.Tasklet) {
+		"delegate": func(t *actor.Tasklet) (*actor.Tasklet, error) {
 			var k *actor.Tasklet
 			ref := actor.Receiver(t, func(t *actor.Tasklet, m askee) error {
 				k = actor.Go(t, sleep)
@@ -410,17 +411,18 @@ func TestJoinErrorOfAKilledTaskletIsATaskletExit(t *testing.T) {
 				return nil
 			})
 			actor.Later(t, time.Second, func(*actor.Tasklet) error { k.Kill(); return nil })
-			return askOf(t, ref), k
+			err := askOf(t, ref)
+			return k, err
 		},
-		"passed on": func(t *actor.Tasklet) (error, *actor.Tasklet) {
+		"passed on": func(t *actor.Tasklet) (*actor.Tasklet, error) {
 			k := actor.Go(t, sleep)
 			k.Kill()
-			return actor.Go(t, func(t *actor.Tasklet) error { return fmt.Errorf("x: %w", k.Join(t)) }).Join(t), k
+			return k, actor.Go(t, func(t *actor.Tasklet) error { return fmt.Errorf("x: %w", k.Join(t)) }).Join(t)
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			run(t, func(t0 *actor.Tasklet) error {
-				err, k := killed(t0)
+				k, err := killed(t0)
 				var exit *actor.TaskletExit
 				require.ErrorAs(t, err, &exit)
 				require.Same(t, k, exit.Tasklet)

@@ -11,8 +11,7 @@ import (
 func TestTeamEndsTogether(t *testing.T) {
 	release := make(chan struct{})
 	done := false // owned by the first
-	var ss []*Scheduler
-	ss = newTeam(2, RealClock(), Hooks{})
+	ss := newTeam(2, RealClock(), Hooks{})
 	holds := make(chan struct{})
 	spawn(ss[1], 1, func(*Task) {
 		close(holds)

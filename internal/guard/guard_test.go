@@ -111,12 +111,12 @@ func TestPlainErrors(t *testing.T) {
 	if e, ok := As[*fs.PathError](fmt.Errorf("x: %w", &fs.PathError{Op: "open"})); !ok || e.Op != "open" {
 		t.Error("As:", e, ok)
 	}
-	if n := testing.AllocsPerRun(100, func() { Plain(wrap2) }); n != 0 {
+	if n := testing.AllocsPerRun(100, func() { Plain(errWrapped) }); n != 0 {
 		t.Errorf("Plain allocates %v", n)
 	}
 }
 
-var wrap2 = fmt.Errorf("a: %w", errSample)
+var errWrapped = fmt.Errorf("a: %w", errSample)
 
 func TestSprint(t *testing.T) {
 	for _, c := range []struct {
@@ -148,6 +148,6 @@ func BenchmarkCall(b *testing.B) {
 
 func BenchmarkPlain(b *testing.B) {
 	for b.Loop() {
-		Plain(wrap2)
+		Plain(errWrapped)
 	}
 }
