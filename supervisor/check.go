@@ -89,7 +89,10 @@ func (s *Supervisor) check() error {
 		}
 		_, state := actor.RefOf(ch.spec.Body)
 		runs := ch.task != nil && ch.task.Err() == nil // else it waits for its own children
-		if state != actor.NoRef && (state == actor.RefRunning) != runs || state == actor.RefDead {
+		// A body of a stopped child may be started elsewhere: misuse of its author, which the next
+		// start here finds. See core.ours.
+		elsewhere := ch.state == Stopped && !ch.held && state == actor.RefRunning
+		if state != actor.NoRef && (state == actor.RefRunning) != runs && !elsewhere || state == actor.RefDead {
 			return bad("ref of %s, which is %v: %v", ch.spec.ID, ch.state, state)
 		}
 	}

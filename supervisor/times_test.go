@@ -415,7 +415,7 @@ var takesNanos = map[string]func(t *actor.Tasklet, ns int64, done func()){
 		forever(t, nil)
 	},
 	"scheduler.Wait.Until": func(t *actor.Tasklet, ns int64, done func()) {
-		_ = t.Task().Park(scheduler.Wait{Kind: scheduler.InSleep, Until: ns})
+		_ = t.Task().Park(scheduler.Wait{Kind: scheduler.InEvent, Until: ns})
 		done()
 	},
 	"scheduler.Task.WakeAt": func(t *actor.Tasklet, ns int64, done func()) {
