@@ -210,10 +210,18 @@ func (s *System) emit(e Event) {
 func (s *System) EmitLater(e Event) {
 	if v := &s.events; v.wants(e.level()) {
 		e.fillPath()
+		own := v.busy.Load() && tellers.On() // a sink emits it: see called
 		v.mu.Lock()
+		defer v.mu.Unlock()
+		if own && v.own >= maxOwn {
+			v.lost++
+			return
+		}
 		v.place(&e)
-		v.queue = append(v.queue, &telling{Event: e})
-		v.mu.Unlock()
+		v.queue = append(v.queue, &telling{Event: e, own: own})
+		if own {
+			v.own++
+		}
 	}
 }
 
