@@ -203,19 +203,24 @@ func (s *System) unfinished() (left []*Tasklet, stacks map[*Tasklet][]byte) {
 // stopErrorFor names those that are left, the ones that hold a scheduler first, and those that were
 // taken out of the tree before.
 func (s *System) stopErrorFor(left []*Tasklet, stacks map[*Tasklet][]byte) error {
+	paths := make([]string, len(left))
+	for i, t := range left {
+		paths[i] = t.Path()
+	}
 	var leaked []Leak
-	for _, t := range left {
-		if t.marks.Load()&markLeaked == 0 { // else it is among the others
-			leaked = append(leaked, Leak{Path: t.Path(), Stack: stacks[t]})
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for i, t := range left {
+		// A tasklet is marked as leaked before it is among the others: in between it is named here.
+		among := func(l Leak) bool { return l.Path == paths[i] }
+		if t.marks.Load()&markLeaked == 0 || !slices.ContainsFunc(s.leaked, among) {
+			leaked = append(leaked, Leak{Path: paths[i], Stack: stacks[t]})
 		}
 	}
 	slices.SortStableFunc(leaked, func(a, b Leak) int { // who holds the scheduler comes first
 		return boolInt(a.Stack == nil) - boolInt(b.Stack == nil)
 	})
-	s.mu.Lock()
-	leaked = append(leaked, s.leaked...)
-	s.mu.Unlock()
-	return &StopError{leaked}
+	return &StopError{append(leaked, s.leaked...)}
 }
 
 func boolInt(b bool) int {
