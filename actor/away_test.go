@@ -17,6 +17,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/gotasklet/tasklet/actor"
+	"github.com/gotasklet/tasklet/internal/core"
 	"github.com/gotasklet/tasklet/mailbox"
 	"github.com/gotasklet/tasklet/scheduler"
 )
@@ -100,7 +101,7 @@ var callsOf = map[string]func(w *world){
 	"scheduler.WaitGroup.Wait":    func(w *world) { _ = w.tools.wg.Wait(w.ctx) },
 	"scheduler.Task.Sleep":        func(w *world) { w.t.Task().Sleep(1) },
 	"scheduler.Task.Yield":        func(w *world) { w.t.Task().Yield() },
-	"scheduler.Task.Park":         func(w *world) { _ = w.t.Task().Park(scheduler.Wait{Kind: scheduler.InSleep}) },
+	"scheduler.Task.Park":         func(w *world) { _ = w.t.Task().Park(core.Wait{Kind: core.InSleep}) },
 	"mailbox.Mailbox.Receive": func(w *world) {
 		for range w.inbox.Receive() {
 			break

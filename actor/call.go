@@ -8,7 +8,7 @@ import (
 
 	"go.uber.org/zap"
 
-	"github.com/gotasklet/tasklet/scheduler"
+	"github.com/gotasklet/tasklet/internal/core"
 )
 
 // A Reply is where the answer to one Call goes: part of the request, and like it a small value that can be passed on. It is
@@ -110,7 +110,7 @@ func (c *callBase) Settled(err error) {
 }
 
 // ReadBy is called by the mailbox, which has the request queued, for a new reader.
-func (c *callBase) ReadBy(t *scheduler.Task) {
+func (c *callBase) ReadBy(t *core.Task) {
 	s := c.state.Load()
 	if c.caller == nil || s&callPhase != callOpen {
 		return
@@ -168,7 +168,7 @@ func Call[M, R any](ctx context.Context, to Ref[M], msg func(Reply[R]) M) (R, er
 	}
 	by, limit := callerOf(ctx)
 	if limit != nil { // before the request is sent: nobody would wait for its reply
-		if err := scheduler.ContextError(limit); err != nil {
+		if err := core.ContextError(limit); err != nil {
 			var zero R
 			return zero, err
 		}
@@ -180,7 +180,7 @@ func Call[M, R any](ctx context.Context, to Ref[M], msg func(Reply[R]) M) (R, er
 	} else {
 		by.mustRun("Call")
 		if limit == nil && l.box.Home() == by.task.Scheduler() {
-			if err := by.task.MayWait(scheduler.Wait{Kind: scheduler.InCall, On: l.reader()}); err != nil {
+			if err := by.task.MayWait(core.Wait{Kind: core.InCall, On: l.reader()}); err != nil {
 				var zero R
 				return zero, err
 			}
@@ -219,7 +219,7 @@ func callerOf(ctx context.Context) (*Tasklet, context.Context) {
 	if t, ok := ctx.(*Tasklet); ok {
 		return t, nil
 	}
-	task, limit := scheduler.From(ctx)
+	task, limit := core.From(ctx)
 	if task == nil {
 		return nil, ctx
 	}
@@ -265,7 +265,7 @@ func (c *cell[R]) wait(by *Tasklet, limit context.Context, gen uint32, l refLine
 			on = nil // the callee has done its duty
 		}
 		c.parked = true
-		err := by.task.Park(scheduler.Wait{Kind: scheduler.InCall, On: on, Ctx: limit})
+		err := by.task.Park(core.Wait{Kind: core.InCall, On: on, Ctx: limit})
 		c.parked = false
 		if woken = err == nil; woken {
 			continue
@@ -305,7 +305,7 @@ func (c *cell[R]) waitOutside(ctx context.Context, gen uint32, l refLine) (v R, 
 		case <-c.done:
 			return c.v, fromOther(c.err)
 		case <-ctx.Done():
-			err = scheduler.ContextError(ctx)
+			err = core.ContextError(ctx)
 		case <-change:
 			continue
 		case <-gone:
@@ -338,7 +338,7 @@ func (c *callBase) leftBehind(l refLine) error {
 
 // answerer is the scheduler of the tasklet that shall answer; nil as long as the ref of the callee
 // was never read.
-func (c *callBase) answerer(l refLine) *scheduler.Scheduler {
+func (c *callBase) answerer(l refLine) *core.Scheduler {
 	if c.state.Load()&callDelegated != 0 {
 		return c.delegate.Load().task.Scheduler()
 	}
@@ -460,7 +460,7 @@ func (d delegation) enter(to *Tasklet) (over bool, err error) {
 // redirect tells the caller, on its scheduler, that it waits for another tasklet now; on nil: not for a certain one.
 type redirect struct {
 	d  delegation
-	on *scheduler.Resource
+	on *core.Resource
 }
 
 func (r *redirect) Do() {

@@ -4,7 +4,7 @@ import (
 	"errors"
 	"fmt"
 
-	"github.com/gotasklet/tasklet/scheduler"
+	"github.com/gotasklet/tasklet/internal/core"
 )
 
 // Check looks whether all that must hold between two steps of s does, and says what does not; nil: all is well. It is for tests, of
@@ -47,7 +47,7 @@ func (h *host) check() (size int, err error) {
 			c.family(top, nil)
 		}
 	}
-	c.problem(h.sched.Check(func(yield func(*scheduler.Task, bool) bool) {
+	c.problem(h.sched.Check(func(yield func(*core.Task, bool) bool) {
 		for _, t := range c.all {
 			if !yield(&t.task, t.phase <= living) {
 				return
@@ -116,7 +116,7 @@ func (c *checker) tasklet(t, parent *Tasklet, children int) {
 	switch {
 	case t.parent != parent:
 		c.bad(t, "its parent is %v", t.parent)
-	case t.phase == finished || marks&markFinished != 0 || state == scheduler.Finished:
+	case t.phase == finished || marks&markFinished != 0 || state == core.Finished:
 		c.bad(t, "has finished and is in the tree")
 	case t.phase >= stopping && marks&markOver == 0:
 		c.bad(t, "its body has ended and its context has not")
@@ -128,10 +128,10 @@ func (c *checker) tasklet(t, parent *Tasklet, children int) {
 		c.bad(t, "has children and is not marked so")
 	case marks&markLeaked != 0:
 		c.bad(t, "was given up and is in the tree")
-	case state == scheduler.Idle && (t.phase == starting || t.phase == deferring || t.phase == stopping && children == 0 && len(c.s.hosts) == 1):
+	case state == core.Idle && (t.phase == starting || t.phase == deferring || t.phase == stopping && children == 0 && len(c.s.hosts) == 1):
 		c.bad(t, "is idle in phase %d with %d children: nobody will call it", t.phase, children)
 	}
-	if kind, on, _ := t.task.Waits(); (kind == scheduler.InJoin || kind == scheduler.InStop) && on != nil && on.Holder != nil {
+	if kind, on, _ := t.task.Waits(); (kind == core.InJoin || kind == core.InStop) && on != nil && on.Holder != nil {
 		c.joins(t, taskletOf(on.Holder))
 	}
 	if x := t.ex.Load(); x != nil {
@@ -177,7 +177,7 @@ func (l *line[M]) check(t *Tasklet) error {
 		return fmt.Errorf("its ref is %v's", l.current())
 	case t.phase >= stopping && l.current() == t && !l.isDead():
 		return errors.New("its body has ended and its ref has not")
-	case t.phase == living && waits && t.task.State() == scheduler.Idle && !l.box.Awaited():
+	case t.phase == living && waits && t.task.State() == core.Idle && !l.box.Awaited():
 		return fmt.Errorf("is idle with %d messages, and no message will wake it", l.box.Len())
 	}
 	return l.box.Check()

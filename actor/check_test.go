@@ -10,6 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"go.uber.org/zap"
 
+	"github.com/gotasklet/tasklet/internal/core"
 	"github.com/gotasklet/tasklet/scheduler"
 )
 
@@ -32,7 +33,7 @@ func TestCheckFindsFaults(t *testing.T) {
 		require.NoError(t, s.Check())
 		require.Equal(t, stopping, parent.phase)
 		child := parent.first
-		require.Equal(t, scheduler.Parked, child.task.State())
+		require.Equal(t, core.Parked, child.task.State())
 		for _, f := range []struct {
 			name, want string
 			do, undo   func()

@@ -3,7 +3,7 @@ package actor
 import (
 	"sync"
 
-	"github.com/gotasklet/tasklet/scheduler"
+	"github.com/gotasklet/tasklet/internal/core"
 )
 
 // What tasklets of different schedulers have to do with each other goes through the door of the one that owns what is touched.
@@ -14,10 +14,10 @@ func (t *Tasklet) near(other *Tasklet) bool { return t.task.Scheduler() == other
 
 // bells wake tasklets of other schedulers that wait for one thing, in the order in which they came. The mutex beside them protects
 // them.
-type bells struct{ list[*scheduler.Bell] }
+type bells struct{ list[*core.Bell] }
 
 // bell is one wait among bells.
-type bell = entry[*scheduler.Bell]
+type bell = entry[*core.Bell]
 
 // hang lets b be rung, unless it is too late: over says so.
 func (bs *bells) hang(b *bell, mu *sync.Mutex, over func() bool) bool {

@@ -3,8 +3,8 @@ package actor
 import (
 	"context"
 
+	"github.com/gotasklet/tasklet/internal/core"
 	"github.com/gotasklet/tasklet/mailbox"
-	"github.com/gotasklet/tasklet/scheduler"
 )
 
 // This file is the end of a system. What must hold then, whatever happened before:
@@ -229,7 +229,7 @@ func (t *Tasklet) gone() <-chan struct{} { return t.task.Scheduler().Gone().Done
 
 // whenGone rings bell when nobody needs to wait for s any more, for a task of another system: those
 // of its own are ended with it.
-func whenGone(by *scheduler.Task, s *scheduler.Scheduler, bell scheduler.Work) (stop func() bool) {
+func whenGone(by *core.Task, s *core.Scheduler, bell core.Work) (stop func() bool) {
 	if s == nil || by.Scheduler().Kin(s) {
 		return func() bool { return false }
 	}

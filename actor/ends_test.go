@@ -17,6 +17,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/gotasklet/tasklet/actor"
+	"github.com/gotasklet/tasklet/internal/core"
 	"github.com/gotasklet/tasklet/scheduler"
 )
 
@@ -102,7 +103,7 @@ func (b *endBooks) account() string {
 
 // tree starts, below p, on each scheduler one of each kind of tasklet that waits in its own way,
 // and the stuck one.
-func (c endTrial) tree(p *actor.Tasklet, b *endBooks, began, release chan struct{}, ran *atomic.Int32) (stuck actor.Ref[endMsg], asked actor.Ref[endAsk], scheds []*scheduler.Scheduler) {
+func (c endTrial) tree(p *actor.Tasklet, b *endBooks, began, release chan struct{}, ran *atomic.Int32) (stuck actor.Ref[endMsg], asked actor.Ref[endAsk], scheds []*core.Scheduler) {
 	deferred := actor.OnStart(func(t *actor.Tasklet) error {
 		ran.Add(-1)
 		t.Defer(func() { ran.Add(1) })
@@ -236,7 +237,7 @@ func (c endTrial) run(t *testing.T) {
 	var ran atomic.Int32 // deferred calls, less those that are to be
 	var stuck actor.Ref[endMsg]
 	var asked actor.Ref[endAsk]
-	var scheds []*scheduler.Scheduler
+	var scheds []*core.Scheduler
 	ready := make(chan *actor.Tasklet, 1)
 	body := func(p *actor.Tasklet) error {
 		stuck, asked, scheds = c.tree(p, b, began, release, &ran)

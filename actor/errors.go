@@ -5,9 +5,9 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/gotasklet/tasklet/internal/core"
 	"github.com/gotasklet/tasklet/internal/guard"
 	"github.com/gotasklet/tasklet/internal/text"
-	"github.com/gotasklet/tasklet/scheduler"
 )
 
 // Values that a body may return to end its tasklet without a failure.
@@ -36,15 +36,15 @@ var (
 	// Ref.Tasklet gives between two.
 	ErrNoTasklet = errors.New("actor: no such tasklet")
 	// ErrTimeout is scheduler.ErrTimeout.
-	ErrTimeout = scheduler.ErrTimeout
+	ErrTimeout = core.ErrTimeout
 )
 
 // Errors that other packages define and this one returns.
 type (
 	// DeadlockError is scheduler.DeadlockError.
-	DeadlockError = scheduler.DeadlockError
+	DeadlockError = core.DeadlockError
 	// PanicError is scheduler.PanicError.
-	PanicError = scheduler.PanicError
+	PanicError = core.PanicError
 )
 
 // The methods of these look at nothing but the error itself.

@@ -5,20 +5,20 @@ import (
 
 	"go.uber.org/zap"
 
-	"github.com/gotasklet/tasklet/scheduler"
+	"github.com/gotasklet/tasklet/internal/core"
 )
 
 // hooks are what the scheduler of h tells the system.
-func (s *System) hooks(h *host) scheduler.Hooks {
-	hooks := scheduler.Hooks{
-		Name:      func(t *scheduler.Task) string { return taskletOf(t).Path() },
-		ExitValue: func(t *scheduler.Task) any { return &TaskletExit{taskletOf(t)} },
-		Context:   func(t *scheduler.Task) scheduler.TaskContext { return taskletOf(t) },
-		Recovered: func(t *scheduler.Task) { taskletOf(t).recovered() },
+func (s *System) hooks(h *host) core.Hooks {
+	hooks := core.Hooks{
+		Name:      func(t *core.Task) string { return taskletOf(t).Path() },
+		ExitValue: func(t *core.Task) any { return &TaskletExit{taskletOf(t)} },
+		Context:   func(t *core.Task) core.TaskContext { return taskletOf(t) },
+		Recovered: func(t *core.Task) { taskletOf(t).recovered() },
 		Deadlock:  s.deadlock,
 		Quiescent: s.quiescent,
 		Stall:     h.stalled,
-		Lost:      func(t *scheduler.Task) { (*leaving)(taskletOf(t)).Do() },
+		Lost:      func(t *core.Task) { (*leaving)(taskletOf(t)).Do() },
 		Left:      s.endRound,
 		Crashed:   h.crashed,
 		Check:     h.check,
@@ -39,7 +39,7 @@ func (h *host) crashed(e *PanicError) {
 }
 
 // deadlock tells that t is about to wait in a ring.
-func (s *System) deadlock(t *scheduler.Task, e *DeadlockError, soft bool) {
+func (s *System) deadlock(t *core.Task, e *DeadlockError, soft bool) {
 	s.emit(Event{
 		Kind: EventDeadlock, Tasklet: taskletOf(t), Err: e, Soft: soft,
 		Fields: []zap.Field{zap.String("chain", e.String()), zap.Bool("soft", soft)},
@@ -47,9 +47,9 @@ func (s *System) deadlock(t *scheduler.Task, e *DeadlockError, soft bool) {
 }
 
 // taskletOf gives the tasklet whose part a task is.
-func taskletOf(t *scheduler.Task) *Tasklet { return (*Tasklet)(t.Runner().(*runner)) }
+func taskletOf(t *core.Task) *Tasklet { return (*Tasklet)(t.Runner().(*runner)) }
 
-func (h *host) stalled(st scheduler.Stall) {
+func (h *host) stalled(st core.Stall) {
 	kind := EventStallOver
 	if !st.Over {
 		kind = EventStall
@@ -68,13 +68,13 @@ func (s *System) quiescent() {
 	waiting := s.root.marks.Load()&markOver != 0 // for something else than messages
 	for _, top := range []*Tasklet{s.root, s.daemons} {
 		for t := range top.Tree() {
-			if kind, on, _ := t.task.Waits(); kind != scheduler.NotParked {
-				l := scheduler.Link{Task: t.Path(), Kind: kind}
+			if kind, on, _ := t.task.Waits(); kind != core.NotParked {
+				l := core.Link{Task: t.Path(), Kind: kind}
 				if on != nil && on.Holder != nil {
 					l.On = taskletOf(on.Holder).Path()
 				}
 				e.Chain = append(e.Chain, l)
-				waiting = waiting || kind != scheduler.InReceive || t == s.root
+				waiting = waiting || kind != core.InReceive || t == s.root
 			}
 		}
 	}

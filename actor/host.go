@@ -3,7 +3,7 @@ package actor
 import (
 	"time"
 
-	"github.com/gotasklet/tasklet/scheduler"
+	"github.com/gotasklet/tasklet/internal/core"
 )
 
 // host is one scheduler of a system, with what the system keeps for it. It is the scheduler's owner. Tasklets of one host share
@@ -12,7 +12,7 @@ type host struct {
 	// Set in newSystem, then read-only.
 	sys   *System
 	n     int // as OnScheduler counts
-	sched *scheduler.Scheduler
+	sched *core.Scheduler
 	done  chan struct{} // closed when the scheduler's goroutine has ended
 
 	tasklets int      // that are in the tree and run here; System.mu protects
@@ -21,7 +21,7 @@ type host struct {
 }
 
 // hostOf gives the host whose scheduler is s.
-func hostOf(s *scheduler.Scheduler) *host { return s.Owner().(*host) }
+func hostOf(s *core.Scheduler) *host { return s.Owner().(*host) }
 
 // host is where t runs.
 func (t *Tasklet) host() *host { return hostOf(t.task.Scheduler()) }

@@ -4,8 +4,8 @@ import (
 	"reflect"
 	"time"
 
+	"github.com/gotasklet/tasklet/internal/core"
 	"github.com/gotasklet/tasklet/mailbox"
-	"github.com/gotasklet/tasklet/scheduler"
 )
 
 // Info is what a tree shows of a tasklet.
@@ -21,7 +21,7 @@ type Info struct {
 // Glance is the part of Info that costs next to nothing, for those who look at a great many tasklets.
 type Glance struct {
 	State     string         // new, idle, ready, running, parked, stopping, finished
-	Wait      scheduler.Kind // in which call it is parked
+	Wait      core.Kind      // in which call it is parked
 	On        *Tasklet       // for whom, if that is a tasklet
 	For       time.Duration  // how long it is idle or parked; of one that keeps its scheduler for too long, how long it does
 	Until     time.Duration  // how long until its timer wakes it, or ends its wait; 0: no timer runs
@@ -66,7 +66,7 @@ func (t *Tasklet) Glance() Glance {
 	default:
 		i.State = g.State.String()
 	}
-	if g.State == scheduler.Parked {
+	if g.State == core.Parked {
 		i.Wait = g.Kind
 	}
 	if g.On != nil {
@@ -78,7 +78,7 @@ func (t *Tasklet) Glance() Glance {
 	if g.Until != 0 {
 		i.Until = max(1, time.Duration(g.Until-now))
 	}
-	if g.State == scheduler.Running {
+	if g.State == core.Running {
 		if id, d := s.Stalled(); id == t.task.ID() && d > 0 {
 			i.Stalled, i.For = true, d
 		}
@@ -135,14 +135,14 @@ func (t *Tasklet) MessageType() reflect.Type { return messageType(t.inst) }
 
 // Kinds of wait, as in Info.Wait: scheduler.Kind, for those who build on this package only.
 const (
-	NotParked = scheduler.NotParked
-	InYield   = scheduler.InYield
-	InSleep   = scheduler.InSleep
-	InReceive = scheduler.InReceive
-	InSend    = scheduler.InSend
-	InJoin    = scheduler.InJoin
-	InCall    = scheduler.InCall
-	InStop    = scheduler.InStop
-	InAwait   = scheduler.InAwait
-	InMutex   = scheduler.InMutex
+	NotParked = core.NotParked
+	InYield   = core.InYield
+	InSleep   = core.InSleep
+	InReceive = core.InReceive
+	InSend    = core.InSend
+	InJoin    = core.InJoin
+	InCall    = core.InCall
+	InStop    = core.InStop
+	InAwait   = core.InAwait
+	InMutex   = core.InMutex
 )

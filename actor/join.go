@@ -4,7 +4,7 @@ import (
 	"context"
 	"slices"
 
-	"github.com/gotasklet/tasklet/scheduler"
+	"github.com/gotasklet/tasklet/internal/core"
 )
 
 // Join waits until t has finished: its body, its children and its deferred calls. It returns nil if t ended normally or shut
@@ -15,13 +15,13 @@ func (t *Tasklet) Join(ctx context.Context) error {
 	if ctx == nil {
 		misuse("Join with a nil context")
 	}
-	if by, limit := scheduler.From(ctx); by != nil {
+	if by, limit := core.From(ctx); by != nil {
 		by.MustRun("Join")
 		if !t.HasFinished() {
 			if err := t.mayJoin(by, limit); err != nil {
 				return err
 			}
-			err := t.parkUntilEnd(by, scheduler.Wait{Kind: scheduler.InJoin, On: t.task.Resource(), Ctx: limit})
+			err := t.parkUntilEnd(by, core.Wait{Kind: core.InJoin, On: t.task.Resource(), Ctx: limit})
 			if err != nil && !t.HasFinished() {
 				return err
 			}
@@ -52,12 +52,12 @@ func (t *Tasklet) Join(ctx context.Context) error {
 		if t.HasFinished() {
 			return t.joined()
 		}
-		return scheduler.ContextError(ctx)
+		return core.ContextError(ctx)
 	}
 }
 
 // parkUntilEnd parks by until t has finished, or w ends.
-func (t *Tasklet) parkUntilEnd(by *scheduler.Task, w scheduler.Wait) error {
+func (t *Tasklet) parkUntilEnd(by *core.Task, w core.Wait) error {
 	if by.Scheduler() == t.task.Scheduler() {
 		return by.ParkIn(&t.joiners, w)
 	}
@@ -73,7 +73,7 @@ func (t *Tasklet) parkUntilEnd(by *scheduler.Task, w scheduler.Wait) error {
 
 // mayJoin refuses a join of an ancestor, which can't finish before its children do: there is no ring of parked tasklets as
 // long as the ancestor runs.
-func (t *Tasklet) mayJoin(by *scheduler.Task, limit context.Context) error {
+func (t *Tasklet) mayJoin(by *core.Task, limit context.Context) error {
 	if limit != nil || by == &t.task {
 		return nil // the search for rings finds it, or the wait has an end
 	}
@@ -88,9 +88,9 @@ func (t *Tasklet) mayJoin(by *scheduler.Task, limit context.Context) error {
 		}
 		p = p.parent
 	}
-	chain := []scheduler.Link{{Task: me.Path(), Kind: scheduler.InJoin}, {Task: t.Path(), Kind: scheduler.InStop}}
+	chain := []core.Link{{Task: me.Path(), Kind: core.InJoin}, {Task: t.Path(), Kind: core.InStop}}
 	for p = me.parent; p != t; p = p.parent {
-		chain = slices.Insert(chain, 2, scheduler.Link{Task: p.Path(), Kind: scheduler.InStop})
+		chain = slices.Insert(chain, 2, core.Link{Task: p.Path(), Kind: core.InStop})
 	}
 	e := &DeadlockError{Chain: chain}
 	t.sys.deadlock(by, e, false)

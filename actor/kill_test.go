@@ -12,6 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/gotasklet/tasklet/actor"
+	"github.com/gotasklet/tasklet/internal/core"
 	"github.com/gotasklet/tasklet/mailbox"
 	"github.com/gotasklet/tasklet/scheduler"
 )
@@ -382,14 +383,14 @@ func TestKillBeforeAnInterruptibleWait(t *testing.T) {
 	run(t, func(t0 *actor.Tasklet) error {
 		var told, raised bool
 		k := actor.Go(t0, func(t *actor.Tasklet) error {
-			var place scheduler.Waiter
+			var place core.Waiter
 			place.Item = interrupted(func() {
 				told = true
 				t.Task().Scheduler().InjectFunc(place.Release)
 			})
 			t.Kill()
 			raised = true
-			_ = t.Task().Park(scheduler.Wait{Kind: scheduler.InAwait, In: &place})
+			_ = t.Task().Park(core.Wait{Kind: core.InAwait, In: &place})
 			raised = false
 			t.Yield()
 			return nil

@@ -1,8 +1,8 @@
 package actor
 
 import (
+	"github.com/gotasklet/tasklet/internal/core"
 	"github.com/gotasklet/tasklet/internal/guard"
-	"github.com/gotasklet/tasklet/scheduler"
 )
 
 // phase is where a tasklet is in its life. It only grows. This file and stop.go make all transitions:
@@ -26,7 +26,7 @@ const (
 type runner Tasklet
 
 // Run is called by the scheduler on each activation.
-func (r *runner) Run(*scheduler.Task) {
+func (r *runner) Run(*core.Task) {
 	t := (*Tasklet)(r)
 	if t.phase <= living {
 		t.live()
@@ -102,10 +102,10 @@ func (t *Tasklet) caught(v any) {
 	case *TaskletExit:
 		err = ErrKilled
 		if e.Tasklet != t {
-			err = scheduler.NewPanicError(v)
+			err = core.NewPanicError(v)
 		}
 	default:
-		err = scheduler.NewPanicError(v)
+		err = core.NewPanicError(v)
 	}
 	if err != ErrKilled && t.phase == living && t.resumes() {
 		t.reportFailure(err)
@@ -241,7 +241,7 @@ func (t *Tasklet) callDeferred(f func()) (goesOn bool) {
 			goesOn = true
 		default:
 			goesOn = true
-			err := scheduler.NewPanicError(v)
+			err := core.NewPanicError(v)
 			t.deferredFailed(err, err.Stack)
 		}
 	}()
@@ -327,7 +327,7 @@ func (t *Tasklet) finish() {
 
 // tellEnd tells those who wait for the end of t from elsewhere, watch it, or wait for an answer of it. After markFinished was set.
 // from is the scheduler that the caller runs on; nil: it may be any.
-func (t *Tasklet) tellEnd(x *extra, exit Exit, from *scheduler.Scheduler) {
+func (t *Tasklet) tellEnd(x *extra, exit Exit, from *core.Scheduler) {
 	x.mu.Lock()
 	if x.fin != nil {
 		close(x.fin)

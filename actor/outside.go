@@ -3,7 +3,7 @@ package actor
 import (
 	"context"
 
-	"github.com/gotasklet/tasklet/scheduler"
+	"github.com/gotasklet/tasklet/internal/core"
 )
 
 // Await runs f on another goroutine and parks t until f has returned: for what blocks in a way that the scheduler can't see, a
@@ -35,7 +35,7 @@ func lend[R any](a *await, f func(context.Context) (R, error)) (v R, err error) 
 		protect(a.ctx, f, &v, &err)
 	}()
 	for !a.done {
-		_ = task.Park(scheduler.Wait{Kind: scheduler.InAwait, In: &a.place})
+		_ = task.Park(core.Wait{Kind: core.InAwait, In: &a.place})
 	}
 	return v, err
 }
@@ -45,8 +45,8 @@ type await struct {
 	t      *Tasklet
 	ctx    context.Context
 	cancel context.CancelCauseFunc
-	place  scheduler.Waiter
-	wake   scheduler.WakeUp
+	place  core.Waiter
+	wake   core.WakeUp
 	lost   chan struct{} // of a simulation: nobody is told but by Interrupt; closed when f has returned. Else nil
 
 	// Owned by the scheduler.
@@ -58,7 +58,7 @@ type await struct {
 func newAwait(t *Tasklet) *await {
 	a := &await{t: t}
 	ctx, cancel := context.WithCancelCause(t.sys.plain)
-	a.ctx, a.cancel = scheduler.Outside(ctx), cancel
+	a.ctx, a.cancel = core.Outside(ctx), cancel
 	if sim := t.sys.sim; sim != nil && sim.Lost != nil && sim.Lost(t) {
 		a.lost = make(chan struct{})
 	} else if t.sys.rand != nil {
@@ -122,7 +122,7 @@ func protect[R any](ctx context.Context, f func(context.Context) (R, error), v *
 	*err = ErrGoexit
 	defer func() {
 		if p := recover(); p != nil {
-			*err = scheduler.NewPanicError(p)
+			*err = core.NewPanicError(p)
 		}
 	}()
 	*v, *err = f(ctx)

@@ -9,9 +9,9 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/gotasklet/tasklet/internal/core"
 	"github.com/gotasklet/tasklet/internal/own"
 	"github.com/gotasklet/tasklet/mailbox"
-	"github.com/gotasklet/tasklet/scheduler"
 )
 
 // A Ref is the address of a tasklet that takes messages of type M: a small value that can be compared, copied and sent. It
@@ -83,8 +83,8 @@ type refLine interface {
 	open(t *Tasklet)
 	home() *host
 	idle() bool
-	reader() *scheduler.Resource
-	waitedOn(by *Tasklet) *scheduler.Resource
+	reader() *core.Resource
+	waitedOn(by *Tasklet) *core.Resource
 	bodyEnded(t *Tasklet, err error)
 	abandon(t *Tasklet)
 	giveUp()
@@ -100,7 +100,7 @@ type refLine interface {
 	current() *Tasklet
 	last() *Tasklet
 	change() <-chan struct{}
-	scheduler() *scheduler.Scheduler
+	scheduler() *core.Scheduler
 	path() string
 	ended()
 	pretendFull(full func() bool)
@@ -334,7 +334,7 @@ func (l *line[M]) lastForGood(x *lineExtra) (t *Tasklet, known bool) {
 func (l *line[M]) waitStopped(ctx context.Context, begun uint32) error {
 	x := l.extra()
 	over := func() bool { return x.stops != begun || l.over.Load() == lineOver } // under mu
-	if t, limit := scheduler.From(ctx); t != nil {
+	if t, limit := core.From(ctx); t != nil {
 		t.MustRun("Join")
 		b := &bell{v: t.NewBell()}
 		if !x.bells.hang(b, &x.mu, over) {
@@ -343,7 +343,7 @@ func (l *line[M]) waitStopped(ctx context.Context, begun uint32) error {
 		defer x.bells.takeDown(b, &x.mu) // a kill may be raised
 		home := l.scheduler()
 		defer whenGone(t, home, b.v)()
-		w := scheduler.Wait{Kind: scheduler.InJoin, On: l.ReaderResource(), Ctx: limit}
+		w := core.Wait{Kind: core.InJoin, On: l.ReaderResource(), Ctx: limit}
 		if err := b.v.Park(w); err != nil {
 			x.mu.Lock()
 			defer x.mu.Unlock()
@@ -366,7 +366,7 @@ func (l *line[M]) waitStopped(ctx context.Context, begun uint32) error {
 		}
 		return l.last().leftBehind()
 	case <-ctx.Done():
-		return scheduler.ContextError(ctx)
+		return core.ContextError(ctx)
 	}
 }
 
@@ -401,7 +401,7 @@ func (l *line[M]) gone() <-chan struct{} {
 
 // scheduler is where the mailbox is read, or will be when the first tasklet has arrived there; nil
 // before that was started.
-func (l *line[M]) scheduler() *scheduler.Scheduler {
+func (l *line[M]) scheduler() *core.Scheduler {
 	if home := l.box.Home(); home != nil {
 		return home
 	}
@@ -444,7 +444,7 @@ func (l *line[M]) home() *host {
 }
 
 // ReaderResource is called by the mailbox: see mailbox.ReaderTeller.
-func (l *line[M]) ReaderResource() *scheduler.Resource {
+func (l *line[M]) ReaderResource() *core.Resource {
 	if t := l.current(); t != nil {
 		return t.task.Resource()
 	}
@@ -500,10 +500,10 @@ func (l *line[M]) open(t *Tasklet) {
 
 func (l *line[M]) idle() bool { return l.box.Await(1) }
 
-func (l *line[M]) reader() *scheduler.Resource { return l.box.Reader() }
+func (l *line[M]) reader() *core.Resource { return l.box.Reader() }
 
 // waitedOn is what by waits on that waits for the reader. A mailbox's own resource is for its scheduler only.
-func (l *line[M]) waitedOn(by *Tasklet) *scheduler.Resource {
+func (l *line[M]) waitedOn(by *Tasklet) *core.Resource {
 	if l.box.Home() == by.task.Scheduler() {
 		return l.reader()
 	}

@@ -16,6 +16,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/gotasklet/tasklet/actor"
+	"github.com/gotasklet/tasklet/internal/core"
 	"github.com/gotasklet/tasklet/scheduler"
 )
 
@@ -566,8 +567,8 @@ func TestQuiescence(t *testing.T) {
 			return a.Join(t0)
 		})
 		e := deadlock(t, err)
-		require.Equal(t, []scheduler.Link{
-			{Task: "/tasklet", Kind: scheduler.InJoin, On: "/tasklet/a"}, {Task: "/tasklet/a", Kind: scheduler.InChan},
+		require.Equal(t, []core.Link{
+			{Task: "/tasklet", Kind: core.InJoin, On: "/tasklet/a"}, {Task: "/tasklet/a", Kind: core.InChan},
 		}, e.Chain)
 	})
 	t.Run("main may recover and go on", func(t *testing.T) {

@@ -5,7 +5,7 @@ import (
 	"slices"
 	"time"
 
-	"github.com/gotasklet/tasklet/scheduler"
+	"github.com/gotasklet/tasklet/internal/core"
 )
 
 // This file ends a system from outside: Stop, and what a Run or Stop does when somebody does not end.
@@ -20,7 +20,7 @@ func (s *System) Stop(ctx context.Context) error {
 	if ctx == nil {
 		misuse("Stop with a nil context")
 	}
-	if t, _ := scheduler.From(ctx); t != nil {
+	if t, _ := core.From(ctx); t != nil {
 		misuse("System.Stop from inside the tasklet %v: it would wait for itself; kill the root instead", t)
 	}
 	s.stopRoot()
@@ -150,7 +150,7 @@ func (s *System) giveUp(ctx context.Context) error {
 	if !s.unwound(func(h *host) bool { _, word := h.sched.Busy(); return word != 0 && word == words[h.n] }) {
 		s.giveUpHeld(left, stacks)
 	}
-	return joinErrors(scheduler.ContextError(ctx), err)
+	return joinErrors(core.ContextError(ctx), err)
 }
 
 // harden makes everybody's kill hard. From any goroutine.

@@ -3,7 +3,7 @@ package actor
 import (
 	"time"
 
-	"github.com/gotasklet/tasklet/scheduler"
+	"github.com/gotasklet/tasklet/internal/core"
 )
 
 // Simulation decides what is otherwise left to chance in a system, and makes things go wrong on
@@ -35,7 +35,7 @@ type Simulation struct {
 }
 
 // hooks adds what concerns the scheduler.
-func (m *Simulation) hooks(h *scheduler.Hooks) {
+func (m *Simulation) hooks(h *core.Hooks) {
 	if m != nil {
 		h.Order, h.Settled, h.Late, h.Worker = m.Order, m.Settled, m.Late, m.Goroutine
 	}

@@ -4,8 +4,8 @@ import (
 	"context"
 	"time"
 
+	"github.com/gotasklet/tasklet/internal/core"
 	"github.com/gotasklet/tasklet/mailbox"
-	"github.com/gotasklet/tasklet/scheduler"
 )
 
 // A Spawner is what a tasklet can be started under: a *Tasklet, whose child the new one becomes, only from inside it; or a
@@ -293,7 +293,7 @@ func StartChild(ctx context.Context, p Spawner, b Body, opts ...Option) (*Taskle
 	}
 	t := &Tasklet{inst: b.instance()}
 	w := &startWait{}
-	by, limit := scheduler.From(ctx)
+	by, limit := core.From(ctx)
 	if by == nil {
 		w.done = make(chan struct{})
 	} else {
@@ -305,7 +305,7 @@ func StartChild(ctx context.Context, p Spawner, b Body, opts ...Option) (*Taskle
 		return t, t.awaitStart(ctx, w)
 	}
 	defer w.decide(startLeft) // a kill may end the wait too
-	wait := scheduler.Wait{Kind: scheduler.InJoin, On: t.task.Resource(), Ctx: limit}
+	wait := core.Wait{Kind: core.InJoin, On: t.task.Resource(), Ctx: limit}
 	for w.state.Load() != startTold {
 		if err := w.bell.Park(wait); err != nil {
 			if w.decide(startLeft) {
@@ -327,7 +327,7 @@ func StopChild(ctx context.Context, c *Tasklet, d time.Duration) error {
 	if d < Infinity {
 		misuse("StopChild with %v: negative", d)
 	}
-	by, limit := scheduler.Caller(ctx, "StopChild")
+	by, limit := core.Caller(ctx, "StopChild")
 	if d == 0 {
 		d = c.shutdown()
 	}
@@ -337,13 +337,13 @@ func StopChild(ctx context.Context, c *Tasklet, d time.Duration) error {
 	var st stopState
 	st.begin(c, d)
 	for !st.check(by.Scheduler().Nanotime()) {
-		err := c.parkUntilEnd(by, scheduler.Wait{Kind: scheduler.InStop, On: c.task.Resource(), Ctx: limit, Until: st.deadline})
+		err := c.parkUntilEnd(by, core.Wait{Kind: core.InStop, On: c.task.Resource(), Ctx: limit, Until: st.deadline})
 		if err != nil && err != ErrTimeout || limit != nil && limit.Err() != nil {
 			if c.HasFinished() {
 				return nil
 			}
 			if err == nil || err == ErrTimeout {
-				err = scheduler.ContextError(limit)
+				err = core.ContextError(limit)
 			}
 			return err
 		}

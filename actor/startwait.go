@@ -4,7 +4,7 @@ import (
 	"context"
 	"sync/atomic"
 
-	"github.com/gotasklet/tasklet/scheduler"
+	"github.com/gotasklet/tasklet/internal/core"
 )
 
 // announce tells the one that waits for the start of t how it went.
@@ -18,9 +18,9 @@ func (t *Tasklet) announce(err error) {
 type startWait struct {
 	// state is written by the scheduler, or the starter, whoever is first: what the start came to, or that nobody waits for it.
 	state atomic.Uint32
-	err   error          // written before state
-	bell  scheduler.Bell // for a tasklet
-	done  chan struct{}  // for an ordinary goroutine; else nil
+	err   error         // written before state
+	bell  core.Bell     // for a tasklet
+	done  chan struct{} // for an ordinary goroutine; else nil
 }
 
 const (
@@ -44,7 +44,7 @@ func (w *startWait) settle(err error) bool {
 }
 
 // tell is the second half. on is the scheduler of the tasklet that was started.
-func (w *startWait) tell(on *scheduler.Scheduler) {
+func (w *startWait) tell(on *core.Scheduler) {
 	w.state.Store(startTold)
 	if w.done != nil {
 		close(w.done)
@@ -60,7 +60,7 @@ func (t *Tasklet) awaitStart(ctx context.Context, w *startWait) error {
 	case <-w.done:
 		return fromOther(w.err)
 	case <-ctx.Done():
-		err = scheduler.ContextError(ctx)
+		err = core.ContextError(ctx)
 	case <-t.gone():
 		err = ErrStopped
 	}

@@ -4,7 +4,7 @@ import (
 	"math"
 	"time"
 
-	"github.com/gotasklet/tasklet/scheduler"
+	"github.com/gotasklet/tasklet/internal/core"
 )
 
 // stopChildren stops the children one by one, the newest first, and waits for each without a stack: the end of the child and a
@@ -131,7 +131,7 @@ func (t *Tasklet) awaitStop(c *Tasklet, now int64) {
 	if at != 0 {
 		t.task.WakeAt(at)
 	}
-	t.task.IdleOn(scheduler.InStop, c.task.Resource(), at != 0)
+	t.task.IdleOn(core.InStop, c.task.Resource(), at != 0)
 }
 
 // childrenGone ends the phase in which children are stopped.
@@ -151,8 +151,8 @@ func (t *Tasklet) childrenGone() {
 
 // endIdle ends a child at once, on the stack of its parent, which runs on on, if none of its code has to be run for that: how a
 // million idle receivers can be stopped in less than half a second. False: it is not so simple.
-func (t *Tasklet) endIdle(on *scheduler.Scheduler) bool {
-	if t.task.Scheduler() != on || t.task.State() != scheduler.Idle || t.phase != living {
+func (t *Tasklet) endIdle(on *core.Scheduler) bool {
+	if t.task.Scheduler() != on || t.task.State() != core.Idle || t.phase != living {
 		return false
 	}
 	if x := t.ex.Load(); x != nil && (len(x.deferred) > 0 || x.owned.first != nil) {

@@ -11,7 +11,7 @@ import (
 	"github.com/google/uuid"
 	"go.uber.org/zap"
 
-	"github.com/gotasklet/tasklet/scheduler"
+	"github.com/gotasklet/tasklet/internal/core"
 )
 
 // Config is for Run and Start. The zero value works.
@@ -31,7 +31,7 @@ type Config struct {
 	// that it has never seen, and says nothing of it. Config.Sampling = nil takes it out. Floods are limited by the system.
 	Logger *zap.Logger
 	// Clock is what sleeps, timeouts and log times go by; nil: real time. See scheduler.NewVirtualClock.
-	Clock scheduler.Clock
+	Clock core.Clock
 	// Seed, if not 0, is what the order among ready tasklets and the ids are drawn from. With one scheduler and a virtual clock the
 	// same seed gives the same run; several schedulers run side by side as the machine lets them.
 	Seed uint64
@@ -126,12 +126,12 @@ const maxSchedulers = 1024
 
 // makeHosts makes the schedulers. They form a team, with one clock, if there are several.
 func (s *System) makeHosts(cfg Config) {
-	sc := scheduler.Config{Clock: cfg.Clock, StallAfter: cfg.StallAfter, Labels: s.plain, CheckThreads: cfg.Simulation != nil && cfg.Simulation.CheckThreads}
+	sc := core.Config{Clock: cfg.Clock, StallAfter: cfg.StallAfter, Labels: s.plain, CheckThreads: cfg.Simulation != nil && cfg.Simulation.CheckThreads}
 	if cfg.Schedulers > 1 {
-		sc.Team = new(scheduler.Team)
+		sc.Team = new(core.Team)
 	}
 	if sc.Clock == nil {
-		sc.Clock = scheduler.RealClock()
+		sc.Clock = core.RealClock()
 	}
 	for n := range max(1, cfg.Schedulers) {
 		h := &host{sys: s, n: n, done: make(chan struct{})}
@@ -139,7 +139,7 @@ func (s *System) makeHosts(cfg Config) {
 		if cfg.Seed != 0 {
 			sc.Seed = cfg.Seed + uint64(n)
 		}
-		h.sched = scheduler.New(sc)
+		h.sched = core.New(sc)
 		s.hosts = append(s.hosts, h)
 	}
 }

@@ -11,7 +11,7 @@ import (
 	"github.com/google/uuid"
 	"go.uber.org/zap"
 
-	"github.com/gotasklet/tasklet/scheduler"
+	"github.com/gotasklet/tasklet/internal/core"
 )
 
 // A Tasklet is one activity: it has a name, a place in the tree, a body that runs on a scheduler of its system together with the
@@ -25,7 +25,7 @@ import (
 type Tasklet struct {
 	// The order of the fields leaves no gaps: see TestSizeOfReceiver.
 
-	task scheduler.Task
+	task core.Task
 
 	// Set at the start, then read-only.
 	sys        *System
@@ -46,7 +46,7 @@ type Tasklet struct {
 
 	first, last, next, prev *Tasklet
 
-	joiners scheduler.Line // owned by the scheduler: those parked in Join
+	joiners core.Line // owned by the scheduler: those parked in Join
 
 	// ex holds what most tasklets never need. Allocated by whoever needs it first.
 	ex atomic.Pointer[extra]
@@ -166,7 +166,7 @@ func (t *Tasklet) extra() *extra {
 }
 
 // Task is the scheduler's half of t, for code that is built on package scheduler.
-func (t *Tasklet) Task() *scheduler.Task { return &t.task }
+func (t *Tasklet) Task() *core.Task { return &t.task }
 
 // System is the one that t belongs to.
 func (t *Tasklet) System() *System { return t.sys }
@@ -390,10 +390,10 @@ func (t *Tasklet) closeDone() {
 // WithTimeout is context.WithTimeout on the clock of the tasklet that ctx belongs to, a virtual one too, without a goroutine. See
 // scheduler.WithTimeout.
 func WithTimeout(ctx context.Context, d time.Duration) (context.Context, context.CancelFunc) {
-	return scheduler.WithTimeout(ctx, d)
+	return core.WithTimeout(ctx, d)
 }
 
 // WithDeadline is WithTimeout for a time of that clock.
 func WithDeadline(ctx context.Context, at time.Time) (context.Context, context.CancelFunc) {
-	return scheduler.WithDeadline(ctx, at)
+	return core.WithDeadline(ctx, at)
 }

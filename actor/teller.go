@@ -13,8 +13,8 @@ import (
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
 
+	"github.com/gotasklet/tasklet/internal/core"
 	"github.com/gotasklet/tasklet/internal/guard"
-	"github.com/gotasklet/tasklet/scheduler"
 )
 
 // events is the one place through which all events of a system go. Each gets its number in the step
@@ -457,7 +457,7 @@ func (v *events) callHook(e Event) {
 		switch r := recover().(type) {
 		case nil:
 		case guard.Refusal: // it wanted to park a tasklet, and has not
-			v.problem(Event{Kind: EventHookPanic, Err: scheduler.NewPanicError(r)})
+			v.problem(Event{Kind: EventHookPanic, Err: core.NewPanicError(r)})
 		default:
 			panic(r)
 		}

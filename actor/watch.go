@@ -5,9 +5,9 @@ import (
 	"reflect"
 	"time"
 
+	"github.com/gotasklet/tasklet/internal/core"
 	"github.com/gotasklet/tasklet/internal/guard"
 	"github.com/gotasklet/tasklet/mailbox"
-	"github.com/gotasklet/tasklet/scheduler"
 )
 
 // owned is something that belongs to a tasklet and goes with it: a timer, a watch, a pipe. Its
@@ -57,7 +57,7 @@ func (d *delivery[M]) init(t *Tasklet, l *line[M], release func()) {
 func (d *delivery[M]) over() { d.t.extra().owned.remove(&d.own) }
 
 // decided is called by the mailbox when the message is no longer in its line.
-func (d *delivery[M]) decided(on *scheduler.Scheduler) {
+func (d *delivery[M]) decided(on *core.Scheduler) {
 	if s := d.t.task.Scheduler(); s == on {
 		d.over()
 	} else {
@@ -180,7 +180,7 @@ type watch struct {
 }
 
 // end tells, from the scheduler of the one that has ended; nil: the caller may be anywhere.
-func (w *watch) end(e Exit, from *scheduler.Scheduler) {
+func (w *watch) end(e Exit, from *core.Scheduler) {
 	if s := w.t.task.Scheduler(); s == from {
 		w.tell(e)
 	} else {
@@ -274,7 +274,7 @@ func (l *line[M]) watchLast(t *Tasklet, w *watch) (over bool, exit Exit) {
 
 // A Timer is a message that will be sent later; see [SendAfter].
 type Timer struct {
-	timer scheduler.Timer
+	timer core.Timer
 	fire  func()
 	stop  func() bool
 	own   *owned

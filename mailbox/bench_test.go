@@ -5,7 +5,7 @@ import (
 	"sync"
 	"testing"
 
-	"github.com/gotasklet/tasklet/scheduler"
+	"github.com/gotasklet/tasklet/internal/core"
 )
 
 // Each benchmark of the package stands beside one of a Go channel that does the same; what counts is the ratio of the two in
@@ -21,7 +21,7 @@ func perMessage(b *testing.B, messages int) {
 	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(messages), "ns/msg")
 }
 
-func run(b *testing.B, s *scheduler.Scheduler, messages int) {
+func run(b *testing.B, s *core.Scheduler, messages int) {
 	b.ReportAllocs()
 	b.ResetTimer()
 	mustEnd(b, s)
@@ -33,14 +33,14 @@ func BenchmarkOneWayChannel(b *testing.B) { streamChannel(b, 1) }
 
 // Budget: 0.30 of OneWayChannel.
 func BenchmarkOneWay(b *testing.B) {
-	s := scheduler.New(scheduler.Config{})
+	s := core.New(core.Config{})
 	got := 0
 	r := newReceiver(s, Config{}, func(message) {
 		if got++; got == b.N {
 			s.Stop()
 		}
 	})
-	spawn(s, func(t *scheduler.Task) {
+	spawn(s, func(t *core.Task) {
 		for i := range b.N {
 			if err := r.box.Send(t, message{n: i}); err != nil {
 				fail("%v", err)
@@ -52,14 +52,14 @@ func BenchmarkOneWay(b *testing.B) {
 
 // The same through Put, as package actor sends.
 func BenchmarkOneWayPut(b *testing.B) {
-	s := scheduler.New(scheduler.Config{})
+	s := core.New(core.Config{})
 	got := 0
 	r := newReceiver(s, Config{}, func(message) {
 		if got++; got == b.N {
 			s.Stop()
 		}
 	})
-	spawn(s, func(t *scheduler.Task) {
+	spawn(s, func(t *core.Task) {
 		for i := range b.N {
 			if m := (message{n: i}); !r.box.Put(t, m) {
 				if err := r.box.SendTask(t, nil, m, nil, false); err != nil {
@@ -90,7 +90,7 @@ func BenchmarkPingPongChannel(b *testing.B) {
 
 // Two receivers that send to each other. Budget: 0.15 of PingPongChannel.
 func BenchmarkPingPongReceivers(b *testing.B) {
-	s := scheduler.New(scheduler.Config{})
+	s := core.New(core.Config{})
 	var x, y *receiver[message]
 	put := func(from, to *receiver[message], m message) {
 		if !to.box.Put(&from.Task, m) {
@@ -106,7 +106,7 @@ func BenchmarkPingPongReceivers(b *testing.B) {
 		put(x, y, m)
 	})
 	y = newReceiver(s, Config{}, func(m message) { put(y, x, m) })
-	spawn(s, func(t *scheduler.Task) { x.box.Put(t, message{}) })
+	spawn(s, func(t *core.Task) { x.box.Put(t, message{}) })
 	run(b, s, 2*b.N)
 }
 
@@ -117,11 +117,11 @@ func BenchmarkPingPongParked(b *testing.B) { ringOfTasks(b, 2) }
 func BenchmarkRing100(b *testing.B) { ringOfTasks(b, 100) }
 
 func ringOfTasks(b *testing.B, size int) {
-	s := scheduler.New(scheduler.Config{})
+	s := core.New(core.Config{})
 	boxes := make([]*Mailbox[message], size)
 	for i := range boxes {
 		boxes[i] = New[message](Config{})
-		spawn(s, func(t *scheduler.Task) {
+		spawn(s, func(t *core.Task) {
 			boxes[i].Open(t)
 			defer boxes[i].Discard()
 			for m := range boxes[i].Receive() {
@@ -136,7 +136,7 @@ func ringOfTasks(b *testing.B, size int) {
 			}
 		})
 	}
-	spawn(s, func(t *scheduler.Task) { boxes[0].Send(t, message{}) })
+	spawn(s, func(t *core.Task) { boxes[0].Send(t, message{}) })
 	run(b, s, b.N)
 }
 
@@ -165,7 +165,7 @@ func BenchmarkStream1(b *testing.B) { stream(b, 1) }
 func BenchmarkStream4(b *testing.B) { stream(b, 4) }
 
 func stream(b *testing.B, senders int) {
-	s := scheduler.New(scheduler.Config{})
+	s := core.New(core.Config{})
 	got := 0
 	r := newReceiver(s, Config{}, func(message) {
 		if got++; got == b.N {
@@ -188,9 +188,9 @@ func stream(b *testing.B, senders int) {
 
 // A sender that parks for each message: the mailbox holds one.
 func BenchmarkCapacityOne(b *testing.B) {
-	s := scheduler.New(scheduler.Config{})
+	s := core.New(core.Config{})
 	box := New[message](Config{Cap: 1})
-	spawn(s, func(t *scheduler.Task) {
+	spawn(s, func(t *core.Task) {
 		box.Open(t)
 		defer box.Discard()
 		got := 0
@@ -201,7 +201,7 @@ func BenchmarkCapacityOne(b *testing.B) {
 			}
 		}
 	})
-	spawn(s, func(t *scheduler.Task) {
+	spawn(s, func(t *core.Task) {
 		for i := range b.N {
 			if err := box.Send(t, message{n: i}); err != nil {
 				fail("%v", err)

@@ -6,7 +6,7 @@ import (
 	"math"
 	"reflect"
 
-	"github.com/gotasklet/tasklet/scheduler"
+	"github.com/gotasklet/tasklet/internal/core"
 )
 
 // Check looks whether all that must hold of m between two steps does, and says what does not; nil: all is well. It is for tests:
@@ -112,7 +112,7 @@ func checkEnvelopes[M any](c *check, m *Mailbox[M], x *ext[M]) {
 		if t == nil {
 			continue
 		}
-		if kind, on, _ := t.Waits(); kind != scheduler.InSend || on != &m.reader || e.err != errUndecided {
+		if kind, on, _ := t.Waits(); kind != core.InSend || on != &m.reader || e.err != errUndecided {
 			c.bad("%v stands in the line of senders, and is parked in %v, or its message was decided on (%v)", t, kind, e.err)
 		}
 	}

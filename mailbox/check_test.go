@@ -5,12 +5,12 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/gotasklet/tasklet/scheduler"
+	"github.com/gotasklet/tasklet/internal/core"
 )
 
 // Check finds what was broken on purpose: each fault is made in a mailbox that is well, found, and undone.
 func TestCheckFindsFaults(t *testing.T) {
-	home(t, func(d *scheduler.Task) {
+	home(t, func(d *core.Task) {
 		s := d.Scheduler()
 		full := opened[int](d, Config{Cap: 2})
 		half := opened[int](d, Config{Cap: 8})
@@ -21,7 +21,7 @@ func TestCheckFindsFaults(t *testing.T) {
 		wantErr("send from elsewhere", half.Send(context.Background(), 8), nil)
 		wantErr("with a ticket", half.SendTicket(d, 9, new(ticketCount)), nil)
 		wantErr("one", one.Send(d, 1), nil)
-		waits := spawn(s, func(t *scheduler.Task) { _ = full.Send(t, 3) })
+		waits := spawn(s, func(t *core.Task) { _ = full.Send(t, 3) })
 		d.Yield()
 		x, hx := full.ext.Load(), half.ext.Load()
 		e := x.line.First().Item.(*Envelope[int])

@@ -5,7 +5,7 @@ import (
 	"sync"
 	"sync/atomic"
 
-	"github.com/gotasklet/tasklet/scheduler"
+	"github.com/gotasklet/tasklet/internal/core"
 )
 
 // Senders from elsewhere, that is from ordinary goroutines and from tasks of other schedulers, may not touch the queue. They
@@ -32,7 +32,7 @@ import (
 // from elsewhere has asked (TrySend finds an empty mailbox full).
 type ext[M any] struct {
 	// Owned by home.
-	line    scheduler.Line // of senders that wait for room; an Item is an *Envelope[M]
+	line    core.Line // of senders that wait for room; an Item is an *Envelope[M]
 	free    *Envelope[M]
 	low     uint32   // when the reader has left fewer, letIn has something to do
 	spare   ring[M]  // what in becomes next
@@ -46,13 +46,13 @@ type ext[M any] struct {
 
 	// mu protects the following. Before the first Open, all of the mailbox.
 	mu      sync.Mutex
-	in      ring[M]        // messages on their way
-	queue   scheduler.Line // of senders from elsewhere that wait for room and are not in line yet
-	credits uint32         // room promised and not yet spent
-	over    uint32         // how many messages of in were sent without a credit, under DropOldest
-	early   bool           // not opened yet, and all of the capacity was promised
-	knocked bool           // home was told that there is something to be done
-	dropped uint64         // messages lost to the overflow policy here
+	in      ring[M]   // messages on their way
+	queue   core.Line // of senders from elsewhere that wait for room and are not in line yet
+	credits uint32    // room promised and not yet spent
+	over    uint32    // how many messages of in were sent without a credit, under DropOldest
+	early   bool      // not opened yet, and all of the capacity was promised
+	knocked bool      // home was told that there is something to be done
+	dropped uint64    // messages lost to the overflow policy here
 }
 
 // extra gives ext, and makes it if need be.
@@ -65,7 +65,7 @@ func (m *Mailbox[M]) extra() *ext[M] {
 }
 
 // sendFromElsewhere is Send and TrySend for a goroutine (t is nil) or a task of another scheduler, or before the first Open.
-func (m *Mailbox[M]) sendFromElsewhere(t *scheduler.Task, ctx context.Context, v M, ticket Ticket, try bool) error {
+func (m *Mailbox[M]) sendFromElsewhere(t *core.Task, ctx context.Context, v M, ticket Ticket, try bool) error {
 	if ticket == nil && m.enterQuickly(v) {
 		return nil
 	}
@@ -99,7 +99,7 @@ func (m *Mailbox[M]) sendFromElsewhere(t *scheduler.Task, ctx context.Context, v
 
 // waitOutside blocks a goroutine until e is decided, or the wait ends otherwise. home is nil before
 // the first Open.
-func (m *Mailbox[M]) waitOutside(ctx context.Context, e *Envelope[M], home *scheduler.Scheduler) error {
+func (m *Mailbox[M]) waitOutside(ctx context.Context, e *Envelope[M], home *core.Scheduler) error {
 	for {
 		var err error
 		select {
@@ -110,7 +110,7 @@ func (m *Mailbox[M]) waitOutside(ctx context.Context, e *Envelope[M], home *sche
 			home = m.home.Load() // there is one now
 			continue
 		case <-ctx.Done():
-			err = scheduler.ContextError(ctx)
+			err = core.ContextError(ctx)
 		case <-gone(home):
 			err = ErrClosed
 		}
@@ -122,7 +122,7 @@ func (m *Mailbox[M]) waitOutside(ctx context.Context, e *Envelope[M], home *sche
 }
 
 // gone is closed when nobody needs to wait for home any more, which may be nil.
-func gone(home *scheduler.Scheduler) <-chan struct{} {
+func gone(home *core.Scheduler) <-chan struct{} {
 	if home == nil {
 		return nil
 	}
@@ -204,7 +204,7 @@ func (m *Mailbox[M]) enter(v M, ticket Ticket, onFull Policy) (wait *ext[M], err
 }
 
 // enqueue lets e wait for room; mu is held on entry. It gives home, or why e can't wait.
-func (m *Mailbox[M]) enqueue(x *ext[M], e *Envelope[M]) (*scheduler.Scheduler, error) {
+func (m *Mailbox[M]) enqueue(x *ext[M], e *Envelope[M]) (*core.Scheduler, error) {
 	defer x.mu.Unlock()
 	home := m.home.Load()
 	if !m.knock(x, home) {
@@ -218,7 +218,7 @@ func (m *Mailbox[M]) enqueue(x *ext[M], e *Envelope[M]) (*scheduler.Scheduler, e
 
 // knock sees to it that home will look; false: home's scheduler has stopped, so m is closed. Before the first Open there is
 // nobody to be told: Open looks. mu held.
-func (m *Mailbox[M]) knock(x *ext[M], home *scheduler.Scheduler) bool {
+func (m *Mailbox[M]) knock(x *ext[M], home *core.Scheduler) bool {
 	if home == nil || x.knocked {
 		return true
 	}
@@ -230,9 +230,9 @@ func (m *Mailbox[M]) knock(x *ext[M], home *scheduler.Scheduler) bool {
 }
 
 // parkElsewhere parks a task that is not at home. A virtual clock stands still while home, a scheduler with another, works.
-func (m *Mailbox[M]) parkElsewhere(e *Envelope[M], limit context.Context, home *scheduler.Scheduler) error {
+func (m *Mailbox[M]) parkElsewhere(e *Envelope[M], limit context.Context, home *core.Scheduler) error {
 	t := e.away.task
-	w := scheduler.Wait{Kind: scheduler.InSend, Ctx: limit}
+	w := core.Wait{Kind: core.InSend, Ctx: limit}
 	if s := t.Scheduler(); home != nil && !s.Kin(home) {
 		s.AwaitOutside(1)
 		defer s.AwaitOutside(-1)
@@ -267,7 +267,7 @@ type killed[M any] struct {
 
 // Interrupt is called on the scheduler of the sender.
 func (k *killed[M]) Interrupt() {
-	if a := k.e.away; (k.m.leave(k.e) || a.phase.Load() == phaseLeft) && a.task.State() == scheduler.Parked {
+	if a := k.e.away; (k.m.leave(k.e) || a.phase.Load() == phaseLeft) && a.task.State() == core.Parked {
 		a.task.Wake()
 	}
 }
@@ -422,12 +422,12 @@ func (m *Mailbox[M]) reclaim() bool {
 type away struct {
 	// phase goes from waiting to one of the others, once, by compare and swap: home decides, or the sender leaves.
 	phase atomic.Uint32
-	done  chan struct{}   // for a goroutine: holds one, which says that it is worth a look; see ring
-	task  *scheduler.Task // the sender, if it is a task; with neither, nobody waits: see Deliver
+	done  chan struct{} // for a goroutine: holds one, which says that it is worth a look; see ring
+	task  *core.Task    // the sender, if it is a task; with neither, nobody waits: see Deliver
 
 	// Owned by task's scheduler.
-	parked bool             // it is parked for this; else the wake-up comes late and would end another wait
-	place  scheduler.Waiter // in no line; for a kill, see killed
+	parked bool        // it is parked for this; else the wake-up comes late and would end another wait
+	place  core.Waiter // in no line; for a kill, see killed
 }
 
 const (

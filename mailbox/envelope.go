@@ -5,13 +5,13 @@ import (
 	"errors"
 	"sync/atomic"
 
-	"github.com/gotasklet/tasklet/scheduler"
+	"github.com/gotasklet/tasklet/internal/core"
 )
 
 // Envelope is a message that waits for room: a place in the line of senders. It belongs to a parked sender or, with Deliver,
 // to something that nobody waits for (a timer, a watch), which keeps it. The zero Envelope is ready for use.
 type Envelope[M any] struct {
-	place  scheduler.Waiter // in ext.line or ext.queue; its Item is the envelope. Owned by who owns that
+	place  core.Waiter // in ext.line or ext.queue; its Item is the envelope. Owned by who owns that
 	msg    M
 	ticket Ticket
 	err    error         // what became of it: nil, the message is in the queue
@@ -22,7 +22,7 @@ type Envelope[M any] struct {
 	// Decided is called when a message given to Deliver that had to wait is moved in, or refused, unless it was withdrawn before. It
 	// may not use m. It is called on home, which it is given; but if m is closed before the first Open, on the goroutine that closes,
 	// and is given nil. May be nil.
-	Decided func(on *scheduler.Scheduler)
+	Decided func(on *core.Scheduler)
 }
 
 // errUndecided is the err of an envelope that waits.
@@ -53,7 +53,7 @@ func (e *Envelope[M]) uncount() {
 }
 
 // wait parks t in the line of senders until its message has been moved in for it.
-func (m *Mailbox[M]) wait(t *scheduler.Task, limit context.Context, v M, ticket Ticket) error {
+func (m *Mailbox[M]) wait(t *core.Task, limit context.Context, v M, ticket Ticket) error {
 	x := m.extra()
 	e := x.envelope()
 	e.msg, e.ticket, e.err = v, ticket, errUndecided
@@ -65,7 +65,7 @@ func (m *Mailbox[M]) wait(t *scheduler.Task, limit context.Context, v M, ticket 
 		}
 	}()
 	// A kill that is raised here takes the envelope out of the line, and it is left to the garbage collector.
-	err := t.Park(scheduler.Wait{Kind: scheduler.InSend, On: &m.reader, Ctx: limit, In: &e.place})
+	err := t.Park(core.Wait{Kind: core.InSend, On: &m.reader, Ctx: limit, In: &e.place})
 	raised = false
 	if err == nil {
 		err = e.err
@@ -96,7 +96,7 @@ func (e *Envelope[M]) clear() {
 
 // decide takes e, with err as its fate, out of the line, and lets its sender go on if it has one. False: the sender has left
 // already. On home, which is given as on.
-func (e *Envelope[M]) decide(on *scheduler.Scheduler, err error) bool {
+func (e *Envelope[M]) decide(on *core.Scheduler, err error) bool {
 	e.clear()
 	e.uncount()
 	e.err = err
@@ -115,7 +115,7 @@ func (e *Envelope[M]) decide(on *scheduler.Scheduler, err error) bool {
 }
 
 // refuse gives ErrClosed to everybody in l, and what is lost with it: the messages that nobody waits for.
-func (m *Mailbox[M]) refuse(on *scheduler.Scheduler, l *scheduler.Line) Loss {
+func (m *Mailbox[M]) refuse(on *core.Scheduler, l *core.Line) Loss {
 	lost := Loss{Reason: ErrClosed}
 	for !l.Empty() {
 		e := l.First().Item.(*Envelope[M])
@@ -143,7 +143,7 @@ func (e *Envelope[M]) alone() bool {
 //
 // on is the scheduler that the caller runs on: one and the same for all uses of e. If it is not home, that the message waits may be
 // over by the time Deliver returns.
-func (m *Mailbox[M]) Deliver(on *scheduler.Scheduler, e *Envelope[M], v M, mustWait bool) (waits bool) {
+func (m *Mailbox[M]) Deliver(on *core.Scheduler, e *Envelope[M], v M, mustWait bool) (waits bool) {
 	onFull := m.policy
 	if mustWait && (onFull == Fail || onFull == DropNewest) {
 		onFull = Block
@@ -171,7 +171,7 @@ func (m *Mailbox[M]) Deliver(on *scheduler.Scheduler, e *Envelope[M], v M, mustW
 
 // Withdraw takes e, which was given to Deliver on the same scheduler, out of the line, if it stands there; false: too late, it was
 // decided already, as Decided will tell. If it went to another scheduler, e can't be used again.
-func (m *Mailbox[M]) Withdraw(on *scheduler.Scheduler, e *Envelope[M]) (inTime bool) {
+func (m *Mailbox[M]) Withdraw(on *core.Scheduler, e *Envelope[M]) (inTime bool) {
 	switch {
 	case e.away == nil:
 		e.place.Leave()
@@ -190,7 +190,7 @@ func (m *Mailbox[M]) Withdraw(on *scheduler.Scheduler, e *Envelope[M]) (inTime b
 // tellWaiters tells those elsewhere who wait for the reader that it is t now: for the search for
 // deadlocks. If it is the first reader, goroutines are told that there is a scheduler now whose end
 // would end their wait. On home.
-func (m *Mailbox[M]) tellWaiters(t *scheduler.Task, first bool) {
+func (m *Mailbox[M]) tellWaiters(t *core.Task, first bool) {
 	on := t.Resource()
 	for w := m.ext.Load().line.First(); w != nil; w = w.Next() {
 		if a := w.Item.(*Envelope[M]).away; first && a != nil && a.done != nil {

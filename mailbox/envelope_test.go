@@ -4,13 +4,13 @@ import (
 	"errors"
 	"testing"
 
-	"github.com/gotasklet/tasklet/scheduler"
+	"github.com/gotasklet/tasklet/internal/core"
 )
 
 // Rule 7: without room, a message that nobody waits for takes its place among the parked senders, in order, and isn't counted.
 func TestDeliver(t *testing.T) {
 	for _, early := range []bool{false, true} {
-		bubble(t, func(d *scheduler.Task, other *scheduler.Scheduler, rest func()) {
+		bubble(t, func(d *core.Task, other *core.Scheduler, rest func()) {
 			m := New[int](Config{Cap: 2})
 			if !early {
 				m.Open(d)
@@ -20,7 +20,7 @@ func TestDeliver(t *testing.T) {
 			want("it waits", e.Waits(), false)
 			m.Send(d, 1)
 			want("Deliver waits", m.Deliver(d.Scheduler(), &e, 2, false), true)
-			spawn(d.Scheduler(), func(t *scheduler.Task) { m.Send(t, 3) })
+			spawn(d.Scheduler(), func(t *core.Task) { m.Send(t, 3) })
 			rest()
 			want("Deliver waits", m.Deliver(d.Scheduler(), &f, 4, false), true)
 			go m.Send(background, 5)
@@ -49,10 +49,10 @@ func TestDeliver(t *testing.T) {
 
 // Decided is called once, for a message that had to wait: not if there was room, not if it was taken back.
 func TestDecided(t *testing.T) {
-	home(t, func(d *scheduler.Task) {
+	home(t, func(d *core.Task) {
 		m := opened[int](d, Config{Cap: 1})
 		decided := 0
-		e := Envelope[int]{Decided: func(on *scheduler.Scheduler) {
+		e := Envelope[int]{Decided: func(on *core.Scheduler) {
 			want("on", on, d.Scheduler())
 			decided++
 		}}
@@ -90,7 +90,7 @@ func TestDeliverPolicies(t *testing.T) {
 			{DropOldest, true, false, ErrDropped},
 			{Unbounded, true, false, nil},
 		} {
-			home(t, func(d *scheduler.Task) {
+			home(t, func(d *core.Task) {
 				lost := &losses{}
 				cfg := Config{Cap: 1, Overflow: c.policy, Losses: lost}
 				if c.policy == Unbounded {
@@ -139,7 +139,7 @@ func (l ticketLog) Settled(err error) {
 // A ticket is settled once: when the reader turns to the next message, or fails, or when the message is lost.
 func TestTickets(t *testing.T) {
 	for _, elsewhere := range []bool{false, true} {
-		home(t, func(d *scheduler.Task) {
+		home(t, func(d *core.Task) {
 			var log []string
 			m := opened[string](d, Config{Cap: 8})
 			send := func(v string) {
@@ -194,7 +194,7 @@ func TestTickets(t *testing.T) {
 
 // A batch of which only some have tickets goes back as it was.
 func TestPutBackFindsTheTicket(t *testing.T) {
-	home(t, func(d *scheduler.Task) {
+	home(t, func(d *core.Task) {
 		var log []string
 		m := opened[string](d, Config{})
 		m.SendTicket(d, "a", ticketLog{&log, "a"})
@@ -211,7 +211,7 @@ func TestPutBackFindsTheTicket(t *testing.T) {
 
 // Dropped messages' tickets, and those of messages that were never sent.
 func TestTicketsOfTheDropped(t *testing.T) {
-	home(t, func(d *scheduler.Task) {
+	home(t, func(d *core.Task) {
 		for _, ctx := range []interface {
 			sendTo(m *Mailbox[string], v string, k Ticket) error
 		}{fromHome{d}, fromElsewhere{d}} {
@@ -234,13 +234,13 @@ func TestTicketsOfTheDropped(t *testing.T) {
 	})
 }
 
-type fromHome struct{ t *scheduler.Task }
+type fromHome struct{ t *core.Task }
 
 func (f fromHome) sendTo(m *Mailbox[string], v string, k Ticket) error {
 	return m.SendTask(f.t, nil, v, k, false)
 }
 
-type fromElsewhere struct{ t *scheduler.Task }
+type fromElsewhere struct{ t *core.Task }
 
 func (f fromElsewhere) sendTo(m *Mailbox[string], v string, k Ticket) error {
 	err := m.SendTicket(background, v, k)

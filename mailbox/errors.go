@@ -4,7 +4,7 @@ import (
 	"errors"
 	"fmt"
 
-	"github.com/gotasklet/tasklet/scheduler"
+	"github.com/gotasklet/tasklet/internal/core"
 )
 
 var (
@@ -16,7 +16,7 @@ var (
 	// ErrDropped is the fate of a message that was accepted and then gave way to the overflow policy.
 	ErrDropped = errors.New("mailbox: dropped by the overflow policy")
 	// ErrTimeout is scheduler.ErrTimeout.
-	ErrTimeout = scheduler.ErrTimeout
+	ErrTimeout = core.ErrTimeout
 )
 
 // misuse panics at the caller with the rule that it broke.

@@ -4,17 +4,18 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/gotasklet/tasklet/internal/core"
 	"github.com/gotasklet/tasklet/mailbox"
 	"github.com/gotasklet/tasklet/scheduler"
 )
 
 // once is a Runner that runs once.
-type once func(t *scheduler.Task)
+type once func(t *core.Task)
 
-func (f once) Run(t *scheduler.Task) {
+func (f once) Run(t *core.Task) {
 	defer func() {
 		if v := recover(); v != nil {
-			if _, killed := v.(*scheduler.Exit); !killed {
+			if _, killed := v.(*core.Exit); !killed {
 				panic(v)
 			}
 		}
@@ -25,13 +26,13 @@ func (f once) Run(t *scheduler.Task) {
 
 // run runs the tasks on a virtual clock until nobody can go on.
 func run(tasks ...once) {
-	var s *scheduler.Scheduler
-	s = scheduler.New(scheduler.Config{
+	var s *core.Scheduler
+	s = core.New(core.Config{
 		Clock: scheduler.NewVirtualClock(time.Time{}),
-		Hooks: scheduler.Hooks{Quiescent: func() { s.Stop() }},
+		Hooks: core.Hooks{Quiescent: func() { s.Stop() }},
 	})
 	for i, f := range tasks {
-		t := new(scheduler.Task)
+		t := new(core.Task)
 		t.Init(s, uint64(i+1), f)
 		t.Wake()
 	}
@@ -43,17 +44,17 @@ func run(tasks ...once) {
 // The program of the package's documentation.
 func Example() {
 	m := mailbox.New[string](mailbox.Config{Cap: 2})
-	run(func(t *scheduler.Task) {
+	run(func(t *core.Task) {
 		m.Open(t)
 		defer m.Discard()
 		for s := range m.Receive() {
 			fmt.Println(s)
 		}
-	}, func(t *scheduler.Task) {
+	}, func(t *core.Task) {
 		for i := range 3 {
 			m.Send(t, fmt.Sprint("first ", i))
 		}
-	}, func(t *scheduler.Task) {
+	}, func(t *core.Task) {
 		for i := range 3 {
 			m.Send(t, fmt.Sprint("second ", i))
 		}
@@ -69,7 +70,7 @@ func Example() {
 
 func ExampleNew() {
 	m := mailbox.New[string](mailbox.Config{Cap: 1, Overflow: mailbox.Fail})
-	run(func(t *scheduler.Task) {
+	run(func(t *core.Task) {
 		fmt.Println(m.Send(t, "a")) // nobody has opened it yet: it queues up to its capacity
 		fmt.Println(m.Send(t, "b"))
 		fmt.Println(m.Len(), "of", m.Cap())
@@ -82,7 +83,7 @@ func ExampleNew() {
 
 func ExampleMailbox_Receive() {
 	m := mailbox.New[int](mailbox.Config{})
-	run(func(t *scheduler.Task) {
+	run(func(t *core.Task) {
 		m.Open(t)
 		defer m.Discard()
 		sum := 0
@@ -90,7 +91,7 @@ func ExampleMailbox_Receive() {
 			sum += n
 		}
 		fmt.Println("closed, the sum is", sum)
-	}, func(t *scheduler.Task) {
+	}, func(t *core.Task) {
 		for n := range 5 {
 			m.Send(t, n)
 		}
@@ -101,7 +102,7 @@ func ExampleMailbox_Receive() {
 
 func ExampleMailbox_ReceiveTimeout() {
 	m := mailbox.New[string](mailbox.Config{})
-	run(func(t *scheduler.Task) {
+	run(func(t *core.Task) {
 		m.Open(t)
 		defer m.Discard()
 		for s, err := range m.ReceiveTimeout(time.Minute) {
@@ -111,7 +112,7 @@ func ExampleMailbox_ReceiveTimeout() {
 			}
 			fmt.Println(s)
 		}
-	}, func(t *scheduler.Task) {
+	}, func(t *core.Task) {
 		m.Send(t, "one")
 		t.Sleep(50 * time.Second)
 		m.Send(t, "two, 50 s later")
@@ -126,13 +127,13 @@ func ExampleMailbox_ReceiveTimeout() {
 
 func ExampleMailbox_ReceiveBatch() {
 	m := mailbox.New[int](mailbox.Config{})
-	run(func(t *scheduler.Task) {
+	run(func(t *core.Task) {
 		m.Open(t)
 		defer m.Discard()
 		for batch := range m.ReceiveBatch(4, time.Second) {
 			fmt.Println(t.Scheduler().Now().Second(), "s:", batch)
 		}
-	}, func(t *scheduler.Task) {
+	}, func(t *core.Task) {
 		for n := range 6 {
 			m.Send(t, n)
 		}
@@ -144,7 +145,7 @@ func ExampleMailbox_ReceiveBatch() {
 
 func ExampleMailbox_Match() {
 	m := mailbox.New[string](mailbox.Config{})
-	run(func(t *scheduler.Task) {
+	run(func(t *core.Task) {
 		m.Open(t)
 		defer m.Discard()
 		urgent, err := m.Match(t, func(s string) bool { return s == "fire" })
@@ -152,7 +153,7 @@ func ExampleMailbox_Match() {
 		for s := range m.Receive() {
 			fmt.Println(s)
 		}
-	}, func(t *scheduler.Task) {
+	}, func(t *core.Task) {
 		for _, s := range []string{"letter", "fire", "parcel"} {
 			m.Send(t, s)
 		}
@@ -168,14 +169,14 @@ func fill(policy mailbox.Policy) {
 	m := mailbox.New[int](mailbox.Config{Cap: 2, Overflow: policy, Losses: mailbox.LossFunc(func(l mailbox.Loss) {
 		fmt.Println("lost", l.Count, l.Type)
 	})})
-	run(func(t *scheduler.Task) {
+	run(func(t *core.Task) {
 		m.Open(t)
 		defer m.Discard()
 		t.Sleep(time.Second)
 		for n := range m.Receive() {
 			fmt.Println("read", n)
 		}
-	}, func(t *scheduler.Task) {
+	}, func(t *core.Task) {
 		for n := range 5 {
 			if err := m.Send(t, n); err != nil {
 				fmt.Println(n, err)
@@ -231,7 +232,7 @@ func ExamplePolicy_dropOldest() {
 
 func ExamplePolicy_unbounded() {
 	m := mailbox.New[int](mailbox.Config{Overflow: mailbox.Unbounded})
-	run(func(t *scheduler.Task) {
+	run(func(t *core.Task) {
 		for n := range 10_000 {
 			m.Send(t, n)
 		}

@@ -6,21 +6,21 @@ import (
 	"testing"
 	"testing/synctest"
 
+	"github.com/gotasklet/tasklet/internal/core"
 	"github.com/gotasklet/tasklet/mailbox"
-	"github.com/gotasklet/tasklet/scheduler"
 )
 
 // opener is a task that opens a mailbox and never reads it.
 type opener struct{ box *mailbox.Mailbox[int] }
 
-func (o *opener) Run(t *scheduler.Task) { o.box.Open(t) }
+func (o *opener) Run(t *core.Task) { o.box.Open(t) }
 
 // A send that waits for room, from a goroutine or from a task of a scheduler that is no kin, ends
 // when the scheduler of the mailbox was given up; also if the mailbox had none when the wait began.
 func TestSendWhenGone(t *testing.T) {
 	for _, early := range []bool{true, false} {
 		synctest.Test(t, func(t *testing.T) {
-			home, other := scheduler.New(scheduler.Config{}), scheduler.New(scheduler.Config{})
+			home, other := core.New(core.Config{}), core.New(core.Config{})
 			box := mailbox.New[int](mailbox.Config{Cap: 1})
 			for box.TrySend(context.Background(), 1) == nil {
 			}
@@ -33,7 +33,7 @@ func TestSendWhenGone(t *testing.T) {
 				send()
 			}
 			go func() { _ = home.Run() }()
-			reader := new(scheduler.Task)
+			reader := new(core.Task)
 			reader.Init(home, 1, &opener{box})
 			home.InjectFunc(reader.Wake)
 			synctest.Wait()
@@ -41,8 +41,8 @@ func TestSendWhenGone(t *testing.T) {
 				send()
 			}
 			go func() { _ = other.Run() }()
-			sender := new(scheduler.Task)
-			sender.Init(other, 1, runFunc(func(t *scheduler.Task) {
+			sender := new(core.Task)
+			sender.Init(other, 1, runFunc(func(t *core.Task) {
 				errs <- box.Send(t, 3)
 				t.Finish()
 			}))
@@ -63,6 +63,6 @@ func TestSendWhenGone(t *testing.T) {
 	}
 }
 
-type runFunc func(*scheduler.Task)
+type runFunc func(*core.Task)
 
-func (f runFunc) Run(t *scheduler.Task) { f(t) }
+func (f runFunc) Run(t *core.Task) { f(t) }

@@ -11,24 +11,25 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/gotasklet/tasklet/internal/core"
 	"github.com/gotasklet/tasklet/scheduler"
 )
 
 // runFunc is a Runner that is called each time.
-type runFunc func(*scheduler.Task)
+type runFunc func(*core.Task)
 
-func (f runFunc) Run(t *scheduler.Task) { f(t) }
+func (f runFunc) Run(t *core.Task) { f(t) }
 
 var lastID atomic.Uint64
 
 // spawn makes a ready task of s that runs f once. It is finished when f is over, by a kill too; other panics end the scheduler.
-func spawn(s *scheduler.Scheduler, f func(*scheduler.Task)) *scheduler.Task {
-	t := new(scheduler.Task)
-	t.Init(s, lastID.Add(1), runFunc(func(t *scheduler.Task) {
+func spawn(s *core.Scheduler, f func(*core.Task)) *core.Task {
+	t := new(core.Task)
+	t.Init(s, lastID.Add(1), runFunc(func(t *core.Task) {
 		defer func() {
 			v := recover()
 			t.Finish()
-			if _, ok := v.(*scheduler.Exit); v != nil && !ok {
+			if _, ok := v.(*core.Exit); v != nil && !ok {
 				panic(v)
 			}
 		}()
@@ -47,7 +48,7 @@ func (f testFailure) Error() string { return string(f) }
 func fail(format string, args ...any) { panic(testFailure(fmt.Sprintf(format, args...))) }
 
 // mustEnd runs s to its end, which must be a good one.
-func mustEnd(t testing.TB, s *scheduler.Scheduler) {
+func mustEnd(t testing.TB, s *core.Scheduler) {
 	t.Helper()
 	err := s.Run()
 	var f testFailure
@@ -68,12 +69,12 @@ func mustEnd(t testing.TB, s *scheduler.Scheduler) {
 
 // receiver is a stackless reader, as package actor has them: called with one message after the other, at most 64 in a row.
 type receiver[M any] struct {
-	scheduler.Task
+	core.Task
 	box    Mailbox[M]
 	handle func(M)
 }
 
-func newReceiver[M any](s *scheduler.Scheduler, cfg Config, handle func(M)) *receiver[M] {
+func newReceiver[M any](s *core.Scheduler, cfg Config, handle func(M)) *receiver[M] {
 	r := &receiver[M]{handle: handle}
 	r.Init(s, lastID.Add(1), r)
 	r.box.Init(cfg)
@@ -82,7 +83,7 @@ func newReceiver[M any](s *scheduler.Scheduler, cfg Config, handle func(M)) *rec
 	return r
 }
 
-func (r *receiver[M]) Run(t *scheduler.Task) {
+func (r *receiver[M]) Run(t *core.Task) {
 	for range 64 {
 		v, ok := r.box.Take()
 		switch {
@@ -101,10 +102,10 @@ func (r *receiver[M]) Run(t *scheduler.Task) {
 }
 
 // home runs f as a task of a scheduler that stops when f is over.
-func home(t *testing.T, f func(d *scheduler.Task)) {
+func home(t *testing.T, f func(d *core.Task)) {
 	t.Helper()
-	s := scheduler.New(scheduler.Config{Clock: scheduler.NewVirtualClock(time.Time{})})
-	spawn(s, func(d *scheduler.Task) {
+	s := core.New(core.Config{Clock: scheduler.NewVirtualClock(time.Time{})})
+	spawn(s, func(d *core.Task) {
 		defer s.Stop()
 		f(d)
 	})
@@ -112,11 +113,11 @@ func home(t *testing.T, f func(d *scheduler.Task)) {
 }
 
 // bubble is home in a bubble of synctest, with a second scheduler, for tests with goroutines: rest lets everybody come to rest.
-func bubble(t *testing.T, f func(d *scheduler.Task, other *scheduler.Scheduler, rest func())) {
+func bubble(t *testing.T, f func(d *core.Task, other *core.Scheduler, rest func())) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
-		s, other := scheduler.New(scheduler.Config{}), scheduler.New(scheduler.Config{})
-		spawn(s, func(d *scheduler.Task) {
+		s, other := core.New(core.Config{}), core.New(core.Config{})
+		spawn(s, func(d *core.Task) {
 			defer s.Stop()
 			defer other.Stop()
 			f(d, other, func() {
@@ -136,7 +137,7 @@ func bubble(t *testing.T, f func(d *scheduler.Task, other *scheduler.Scheduler, 
 }
 
 // opened makes a mailbox that d reads.
-func opened[M any](d *scheduler.Task, cfg Config) *Mailbox[M] {
+func opened[M any](d *core.Task, cfg Config) *Mailbox[M] {
 	m := New[M](cfg)
 	m.Open(d)
 	return m

@@ -5,7 +5,7 @@ import (
 	"reflect"
 	"sync/atomic"
 
-	"github.com/gotasklet/tasklet/scheduler"
+	"github.com/gotasklet/tasklet/internal/core"
 )
 
 // DefaultCap is the capacity of a mailbox that is not told otherwise.
@@ -63,7 +63,7 @@ type LossReporter interface{ MessagesLost(Loss) }
 // known.
 type ReaderTeller interface {
 	LossReporter
-	ReaderResource() *scheduler.Resource
+	ReaderResource() *core.Resource
 }
 
 // LossFunc makes a function a LossReporter.
@@ -92,12 +92,12 @@ type Mailbox[M any] struct {
 
 	// home is the scheduler that owns the queue: nil until the first Open. Written once, read by every send to tell the
 	// local ones.
-	home atomic.Pointer[scheduler.Scheduler]
+	home atomic.Pointer[core.Scheduler]
 	// ext is allocated by the first that needs it: a sender that finds no room, or one from outside.
 	ext atomic.Pointer[ext[M]]
 
 	// Owned by home.
-	reader  scheduler.Resource // its holder is the reader; nil between two readers
+	reader  core.Resource // its holder is the reader; nil between two readers
 	queue   ring[M]
 	granted uint32 // room promised to senders from elsewhere: unspent credits and messages on their way
 	need    uint32 // the reader wants to be woken when so many are queued; never: it is not waiting
@@ -165,7 +165,7 @@ func (c Config) check() string {
 }
 
 // Open makes t the reader. A mailbox has one reader at a time; all of them are tasks of one scheduler. On that scheduler.
-func (m *Mailbox[M]) Open(t *scheduler.Task) {
+func (m *Mailbox[M]) Open(t *core.Task) {
 	if m.reader.Holder != nil {
 		misuse("opened by %v while %v reads it", t, m.reader.Holder)
 	}
@@ -302,7 +302,7 @@ func typeOf[M any](v *M) reflect.Type {
 }
 
 // Home is the scheduler of m's readers; nil before the first Open.
-func (m *Mailbox[M]) Home() *scheduler.Scheduler { return m.home.Load() }
+func (m *Mailbox[M]) Home() *core.Scheduler { return m.home.Load() }
 
 // evicted is the number of messages that home has dropped.
 func (m *Mailbox[M]) evicted() uint64 {
@@ -334,7 +334,7 @@ func (m *Mailbox[M]) Overflow() Policy { return m.policy }
 // Len is the number of queued messages, those on their way included; parked senders do not count. From any goroutine: from
 // another than home's it may lag behind by what happens at the moment.
 func (m *Mailbox[M]) Len() int {
-	n := int(scheduler.Peek(&m.queue.n))
+	n := int(core.Peek(&m.queue.n))
 	if x := m.ext.Load(); x != nil {
 		x.mu.Lock()
 		in := int(x.in.n)
@@ -351,7 +351,7 @@ func (m *Mailbox[M]) Len() int {
 // taken before it last asked for more (255 of a larger batch). From any goroutine, with the same
 // reservation as Len.
 func (m *Mailbox[M]) Load() int {
-	n := m.Len() + int(scheduler.Peek(&m.taken))
+	n := m.Len() + int(core.Peek(&m.taken))
 	if x := m.ext.Load(); x != nil {
 		n += int(x.waiting.Load())
 	}
@@ -370,14 +370,14 @@ func (m *Mailbox[M]) Stats() Stats {
 	var dropped uint64
 	if x := m.ext.Load(); x != nil {
 		x.mu.Lock()
-		dropped = x.dropped + scheduler.Peek(&x.evicted)
+		dropped = x.dropped + core.Peek(&x.evicted)
 		x.mu.Unlock()
 	}
 	return Stats{
-		Len: m.Len(), Cap: m.Cap(), Peak: int(max(scheduler.Peek(&m.peak), scheduler.Peek(&m.queue.n))),
-		Handled: scheduler.Peek(&m.handled), Dropped: dropped, Closed: m.Closed(),
+		Len: m.Len(), Cap: m.Cap(), Peak: int(max(core.Peek(&m.peak), core.Peek(&m.queue.n))),
+		Handled: core.Peek(&m.handled), Dropped: dropped, Closed: m.Closed(),
 	}
 }
 
 // Reader is what a task waits on that waits for m's reader to make room.
-func (m *Mailbox[M]) Reader() *scheduler.Resource { return &m.reader }
+func (m *Mailbox[M]) Reader() *core.Resource { return &m.reader }

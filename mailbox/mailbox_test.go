@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/gotasklet/tasklet/internal/core"
 	"github.com/gotasklet/tasklet/scheduler"
 )
 
@@ -39,7 +40,7 @@ func TestConfig(t *testing.T) {
 // Close: what is queued, or on its way, is still read; whoever waits gets ErrClosed, from everywhere; twice does nothing.
 func TestClose(t *testing.T) {
 	for _, from := range []string{"reader", "goroutine"} {
-		bubble(t, func(d *scheduler.Task, other *scheduler.Scheduler, rest func()) {
+		bubble(t, func(d *core.Task, other *core.Scheduler, rest func()) {
 			lost := &losses{}
 			m := opened[int](d, Config{Cap: 4, Losses: lost})
 			m.Send(d, 0)
@@ -53,9 +54,9 @@ func TestClose(t *testing.T) {
 				d.Scheduler().InjectFunc(func() { refused++ })
 			}
 			for range 2 {
-				spawn(d.Scheduler(), func(t *scheduler.Task) { waiting(m.Send(t, -1)) })
+				spawn(d.Scheduler(), func(t *core.Task) { waiting(m.Send(t, -1)) })
 				go func() { waiting(m.Send(background, -1)) }()
-				other.InjectFunc(func() { spawn(other, func(t *scheduler.Task) { waiting(m.Send(t, -1)) }) })
+				other.InjectFunc(func() { spawn(other, func(t *core.Task) { waiting(m.Send(t, -1)) }) })
 				rest()
 			}
 			e := new(Envelope[int])
@@ -89,7 +90,7 @@ func TestClose(t *testing.T) {
 
 // The reader learns of the close itself, before home has looked: what was on its way is still read.
 func TestDrainedWithMessagesOnTheirWay(t *testing.T) {
-	home(t, func(d *scheduler.Task) {
+	home(t, func(d *core.Task) {
 		m := opened[int](d, Config{})
 		m.Send(background, 1)
 		m.Close()
@@ -105,10 +106,10 @@ func TestDrainedWithMessagesOnTheirWay(t *testing.T) {
 
 // Close wakes a waiting reader, with messages on their way first.
 func TestCloseWakesTheReader(t *testing.T) {
-	bubble(t, func(d *scheduler.Task, other *scheduler.Scheduler, rest func()) {
+	bubble(t, func(d *core.Task, other *core.Scheduler, rest func()) {
 		m := New[int](Config{})
 		var read []int
-		r := spawn(d.Scheduler(), func(t *scheduler.Task) {
+		r := spawn(d.Scheduler(), func(t *core.Task) {
 			m.Open(t)
 			defer m.Discard()
 			for v := range m.Receive() {
@@ -120,13 +121,13 @@ func TestCloseWakesTheReader(t *testing.T) {
 		m.Close()
 		rest()
 		want("read", read, []int{1})
-		want("state", r.State(), scheduler.Finished)
+		want("state", r.State(), core.Finished)
 	})
 }
 
 // Closed before it was opened: whoever waits is told at once.
 func TestCloseNeverOpened(t *testing.T) {
-	bubble(t, func(d *scheduler.Task, other *scheduler.Scheduler, rest func()) {
+	bubble(t, func(d *core.Task, other *core.Scheduler, rest func()) {
 		m := New[int](Config{Cap: 1})
 		m.Send(background, 1)
 		refused := 0
@@ -134,7 +135,7 @@ func TestCloseNeverOpened(t *testing.T) {
 			wantErr("Send", m.Send(background, 2), ErrClosed)
 			d.Scheduler().InjectFunc(func() { refused++ })
 		}()
-		spawn(d.Scheduler(), func(t *scheduler.Task) { wantErr("Send", m.Send(t, 3), ErrClosed); refused++ })
+		spawn(d.Scheduler(), func(t *core.Task) { wantErr("Send", m.Send(t, 3), ErrClosed); refused++ })
 		rest()
 		m.Close()
 		rest()
@@ -148,7 +149,7 @@ func TestCloseNeverOpened(t *testing.T) {
 
 // Discard of one that was never opened, from a goroutine.
 func TestDiscardNeverOpened(t *testing.T) {
-	bubble(t, func(d *scheduler.Task, other *scheduler.Scheduler, rest func()) {
+	bubble(t, func(d *core.Task, other *core.Scheduler, rest func()) {
 		lost := &losses{}
 		m := New[any](Config{Cap: 2, Losses: lost})
 		m.Send(background, "a")
@@ -166,7 +167,7 @@ func TestDiscardNeverOpened(t *testing.T) {
 
 // Rule 2: held, it queues up to its bound, and parked senders keep their places for the next reader.
 func TestHold(t *testing.T) {
-	bubble(t, func(d *scheduler.Task, other *scheduler.Scheduler, rest func()) {
+	bubble(t, func(d *core.Task, other *core.Scheduler, rest func()) {
 		m := opened[int](d, Config{Cap: 2})
 		m.Send(d, 0)
 		m.Hold()
@@ -175,7 +176,7 @@ func TestHold(t *testing.T) {
 			if v == 3 {
 				go m.Send(background, v)
 			} else {
-				spawn(d.Scheduler(), func(t *scheduler.Task) { m.Send(t, v) })
+				spawn(d.Scheduler(), func(t *core.Task) { m.Send(t, v) })
 			}
 			rest()
 		}
@@ -195,7 +196,7 @@ func TestHold(t *testing.T) {
 // Reopen after Close goes on with what is queued; after CloseEmpty and Discard it begins anew.
 func TestReopen(t *testing.T) {
 	for _, policy := range []Policy{Block, Fail} {
-		bubble(t, func(d *scheduler.Task, other *scheduler.Scheduler, rest func()) {
+		bubble(t, func(d *core.Task, other *core.Scheduler, rest func()) {
 			lost := &losses{}
 			m := opened[int](d, Config{Cap: 2, Overflow: policy, Losses: lost})
 			m.Send(d, 1)
@@ -225,10 +226,10 @@ func TestReopen(t *testing.T) {
 
 // Closed and opened again before home has seen it: nothing happens to those who wait.
 func TestReopenAtOnce(t *testing.T) {
-	bubble(t, func(d *scheduler.Task, other *scheduler.Scheduler, rest func()) {
+	bubble(t, func(d *core.Task, other *core.Scheduler, rest func()) {
 		m := opened[int](d, Config{Cap: 1})
 		m.Send(d, 1)
-		spawn(d.Scheduler(), func(t *scheduler.Task) { wantErr("Send", m.Send(t, 2), nil) })
+		spawn(d.Scheduler(), func(t *core.Task) { wantErr("Send", m.Send(t, 2), nil) })
 		d.Yield()
 		m.Close()
 		m.Reopen()
@@ -242,11 +243,11 @@ func TestReopenAtOnce(t *testing.T) {
 
 // The scheduler at home stops: the reader is killed and discards, senders from elsewhere get ErrClosed, nobody is left waiting.
 func TestSchedulerStops(t *testing.T) {
-	bubble(t, func(d *scheduler.Task, other *scheduler.Scheduler, rest func()) {
+	bubble(t, func(d *core.Task, other *core.Scheduler, rest func()) {
 		lost := &losses{}
 		m := New[int](Config{Cap: 2, Losses: lost})
-		stopping := scheduler.New(scheduler.Config{})
-		spawn(stopping, func(t *scheduler.Task) {
+		stopping := core.New(core.Config{})
+		spawn(stopping, func(t *core.Task) {
 			m.Open(t)
 			defer m.Discard()
 			t.Sleep(1000 * time.Hour)
@@ -262,7 +263,7 @@ func TestSchedulerStops(t *testing.T) {
 		wantErr("Send", m.Send(background, 1), nil)
 		wantErr("Send", m.Send(d, 2), nil)
 		go func() { waiting(m.Send(background, 3)) }()
-		other.InjectFunc(func() { spawn(other, func(t *scheduler.Task) { waiting(m.Send(t, 4)) }) })
+		other.InjectFunc(func() { spawn(other, func(t *core.Task) { waiting(m.Send(t, 4)) }) })
 		rest()
 		want("Len", m.Len(), 2)
 		stopping.Stop()
@@ -276,11 +277,11 @@ func TestSchedulerStops(t *testing.T) {
 
 // A mailbox whose reader has left it as it is, on a scheduler that has stopped: the first sender finds out.
 func TestSenderFindsTheSchedulerStopped(t *testing.T) {
-	bubble(t, func(d *scheduler.Task, other *scheduler.Scheduler, rest func()) {
+	bubble(t, func(d *core.Task, other *core.Scheduler, rest func()) {
 		lost := &losses{}
 		m := New[int](Config{Cap: 8, Losses: lost})
-		stopped := scheduler.New(scheduler.Config{})
-		spawn(stopped, func(t *scheduler.Task) { m.Open(t); stopped.Stop() })
+		stopped := core.New(core.Config{})
+		spawn(stopped, func(t *core.Task) { m.Open(t); stopped.Stop() })
 		wantErr("Run", stopped.Run(), nil)
 		wantErr("TrySend", m.TrySend(background, 1), ErrClosed)
 		wantErr("Send", m.Send(d, 1), ErrClosed)
@@ -293,7 +294,7 @@ func TestSenderFindsTheSchedulerStopped(t *testing.T) {
 
 // Stats and Len from everywhere.
 func TestStats(t *testing.T) {
-	home(t, func(d *scheduler.Task) {
+	home(t, func(d *core.Task) {
 		m := opened[int](d, Config{Cap: 3, Overflow: DropNewest})
 		for i := range 5 {
 			m.Send(d, i)

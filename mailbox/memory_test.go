@@ -6,12 +6,12 @@ import (
 	"time"
 	"unsafe"
 
-	"github.com/gotasklet/tasklet/scheduler"
+	"github.com/gotasklet/tasklet/internal/core"
 )
 
 // A mailbox owns no memory before it is used, and little later.
 func TestMemoryGrowsWithUse(t *testing.T) {
-	home(t, func(d *scheduler.Task) {
+	home(t, func(d *core.Task) {
 		m := opened[int](d, Config{Cap: MaxCap})
 		want("buffer", cap(m.queue.buf), 0)
 		want("the part for others", m.ext.Load() == nil, true)
@@ -27,7 +27,7 @@ func TestMemoryGrowsWithUse(t *testing.T) {
 
 // What a burst took is given back a second later if the mailbox is empty then: the buffers, and the places of parked senders.
 func TestMemoryIsGivenBack(t *testing.T) {
-	bubble(t, func(d *scheduler.Task, other *scheduler.Scheduler, rest func()) {
+	bubble(t, func(d *core.Task, other *core.Scheduler, rest func()) {
 		m := opened[int](d, Config{Cap: 300})
 		soon := func() { m.ReceiveTimeout(time.Millisecond)(func(int, error) bool { return false }) }
 		fill := func() {
@@ -38,7 +38,7 @@ func TestMemoryIsGivenBack(t *testing.T) {
 				d.Yield()
 			}
 			for range 400 {
-				spawn(d.Scheduler(), func(t *scheduler.Task) { m.Send(t, 1) })
+				spawn(d.Scheduler(), func(t *core.Task) { m.Send(t, 1) })
 			}
 			d.Yield()
 			for range m.ReceiveTimeout(time.Millisecond) {
@@ -79,24 +79,24 @@ func TestMemoryIsGivenBack(t *testing.T) {
 
 // A message that was taken, or let in, or has left, is not held on to.
 func TestMessagesAreNotHeld(t *testing.T) {
-	bubble(t, func(d *scheduler.Task, other *scheduler.Scheduler, rest func()) {
+	bubble(t, func(d *core.Task, other *core.Scheduler, rest func()) {
 		freed := 0
 		message := func() *[64]byte {
 			v := new([64]byte)
 			v[0] = 1
-			runtime.AddCleanup(v, func(*scheduler.Scheduler) { d.Scheduler().InjectFunc(func() { freed++ }) }, nil)
+			runtime.AddCleanup(v, func(*core.Scheduler) { d.Scheduler().InjectFunc(func() { freed++ }) }, nil)
 			return v
 		}
 		m := opened[*[64]byte](d, Config{Cap: 1})
 		for range 3 {
-			spawn(d.Scheduler(), func(t *scheduler.Task) { m.Send(t, message()) })
+			spawn(d.Scheduler(), func(t *core.Task) { m.Send(t, message()) })
 			go m.Send(background, message())
 			rest()
 		}
-		soon, cancel := scheduler.WithTimeout(d, time.Second)
+		soon, cancel := core.WithTimeout(d, time.Second)
 		m.Send(soon, message())
 		cancel()
-		gone := spawn(d.Scheduler(), func(t *scheduler.Task) { m.Send(t, message()) })
+		gone := spawn(d.Scheduler(), func(t *core.Task) { m.Send(t, message()) })
 		rest()
 		gone.Kill(false)
 		rest()
@@ -116,10 +116,10 @@ func TestMessagesAreNotHeld(t *testing.T) {
 }
 
 // allocations runs f, a task's body that does warm-up rounds until it calls begin, then n rounds, and gives what a round allocated.
-func allocations(t *testing.T, n int, start func(s *scheduler.Scheduler, begin, end func())) float64 {
+func allocations(t *testing.T, n int, start func(s *core.Scheduler, begin, end func())) float64 {
 	t.Helper()
 	var before, after runtime.MemStats
-	s := scheduler.New(scheduler.Config{})
+	s := core.New(core.Config{})
 	start(s, func() { runtime.ReadMemStats(&before) }, func() { runtime.ReadMemStats(&after); s.Stop() })
 	mustEnd(t, s)
 	return float64(after.Mallocs-before.Mallocs) / float64(n)
@@ -129,8 +129,8 @@ func TestNoAllocations(t *testing.T) {
 	const rounds = 20_000
 	// A collection in between may empty pools of the runtime: a few in total are none per message.
 	const none = 0.01
-	for name, start := range map[string]func(s *scheduler.Scheduler, begin, end func()){
-		"at home": func(s *scheduler.Scheduler, begin, end func()) {
+	for name, start := range map[string]func(s *core.Scheduler, begin, end func()){
+		"at home": func(s *core.Scheduler, begin, end func()) {
 			got := 0
 			r := newReceiver(s, Config{}, func(message) {
 				switch got++; got {
@@ -140,13 +140,13 @@ func TestNoAllocations(t *testing.T) {
 					end()
 				}
 			})
-			spawn(s, func(t *scheduler.Task) {
+			spawn(s, func(t *core.Task) {
 				for i := range 2 * rounds {
 					r.box.Send(t, message{n: i})
 				}
 			})
 		},
-		"from a goroutine": func(s *scheduler.Scheduler, begin, end func()) {
+		"from a goroutine": func(s *core.Scheduler, begin, end func()) {
 			got := 0
 			room := make(chan struct{}, 1)
 			r := newReceiver(s, Config{}, func(message) {
@@ -169,9 +169,9 @@ func TestNoAllocations(t *testing.T) {
 				}
 			}()
 		},
-		"parked senders": func(s *scheduler.Scheduler, begin, end func()) {
+		"parked senders": func(s *core.Scheduler, begin, end func()) {
 			m := New[message](Config{Cap: 1})
-			spawn(s, func(t *scheduler.Task) {
+			spawn(s, func(t *core.Task) {
 				m.Open(t)
 				defer m.Discard()
 				for i := range 2 * rounds {
@@ -183,16 +183,16 @@ func TestNoAllocations(t *testing.T) {
 				end()
 			})
 			for range 4 {
-				spawn(s, func(t *scheduler.Task) {
+				spawn(s, func(t *core.Task) {
 					for m.Send(t, message{}) == nil {
 					}
 				})
 			}
 		},
-		"with tickets": func(s *scheduler.Scheduler, begin, end func()) {
+		"with tickets": func(s *core.Scheduler, begin, end func()) {
 			m := New[message](Config{Cap: 10})
 			k := new(ticketCount)
-			spawn(s, func(t *scheduler.Task) {
+			spawn(s, func(t *core.Task) {
 				m.Open(t)
 				defer m.Discard()
 				for i := range 2 * rounds {
@@ -203,14 +203,14 @@ func TestNoAllocations(t *testing.T) {
 				}
 				end()
 			})
-			spawn(s, func(t *scheduler.Task) {
+			spawn(s, func(t *core.Task) {
 				for m.SendTicket(t, message{}, k) == nil {
 				}
 			})
 		},
-		"batches": func(s *scheduler.Scheduler, begin, end func()) {
+		"batches": func(s *core.Scheduler, begin, end func()) {
 			m := New[message](Config{Cap: 64})
-			spawn(s, func(t *scheduler.Task) {
+			spawn(s, func(t *core.Task) {
 				m.Open(t)
 				defer m.Discard()
 				got := 0
@@ -224,7 +224,7 @@ func TestNoAllocations(t *testing.T) {
 				}
 				end()
 			})
-			spawn(s, func(t *scheduler.Task) {
+			spawn(s, func(t *core.Task) {
 				for m.Send(t, message{}) == nil {
 				}
 			})

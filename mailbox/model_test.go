@@ -10,7 +10,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/gotasklet/tasklet/scheduler"
+	"github.com/gotasklet/tasklet/internal/core"
 )
 
 // The model is the obvious mailbox: slices, and a list of what home has still to do. A seed draws commands; after each the mailbox and
@@ -270,7 +270,7 @@ func (m *model) wait(id int, till int64) {
 // twin is a mailbox at work beside its model.
 type twin struct {
 	model
-	d       *scheduler.Task
+	d       *core.Task
 	box     *Mailbox[int]
 	draw    func(n int) int
 	id      int
@@ -279,7 +279,7 @@ type twin struct {
 	got     map[int]error
 	gotLost map[error]int
 	gotFate map[int]error
-	local   map[int]*scheduler.Task
+	local   map[int]*core.Task
 	foreign map[int]*Envelope[int]
 	lone    [2]Envelope[int]
 	loneID  [2]int
@@ -317,7 +317,7 @@ func (w *twin) until(at int64) time.Duration {
 
 // spawn starts a task that sends, perhaps later, perhaps with a limit.
 func (w *twin) spawn(id int, ticket Ticket, at, till int64) {
-	w.local[id] = spawn(w.d.Scheduler(), func(t *scheduler.Task) {
+	w.local[id] = spawn(w.d.Scheduler(), func(t *core.Task) {
 		err := errKilled // it stays so if a kill is raised
 		defer func() { w.got[id] = err; delete(w.local, id) }()
 		if at > 0 {
@@ -326,7 +326,7 @@ func (w *twin) spawn(id int, ticket Ticket, at, till int64) {
 		ctx := context.Context(t)
 		if till > 0 {
 			var cancel context.CancelFunc
-			ctx, cancel = scheduler.WithTimeout(t, w.until(till))
+			ctx, cancel = core.WithTimeout(t, w.until(till))
 			defer cancel()
 		}
 		if ticket == nil {
@@ -385,7 +385,7 @@ func (w *twin) rest() {
 	}
 }
 
-func ids(l *scheduler.Line) (all []int) {
+func ids(l *core.Line) (all []int) {
 	for x := l.First(); x != nil; x = x.Next() {
 		all = append(all, x.Item.(*Envelope[int]).msg)
 	}
@@ -523,7 +523,7 @@ func (w *twin) step() {
 		}
 	case 9: // Next
 		at := w.odd(w.draw(6))
-		ctx, cancel := scheduler.WithTimeout(d, w.until(at))
+		ctx, cancel := core.WithTimeout(d, w.until(at))
 		defer cancel()
 		w.settle(nil)
 		v, err := m.Next(ctx)
@@ -571,7 +571,7 @@ func (w *twin) step() {
 	case 12: // Match
 		k, at := w.draw(3), w.odd(w.draw(6))
 		fits := func(id int) bool { return id%3 == k }
-		ctx, cancel := scheduler.WithTimeout(d, w.until(at))
+		ctx, cancel := core.WithTimeout(d, w.until(at))
 		defer cancel()
 		w.settle(nil)
 		v, err := m.Match(ctx, fits)
@@ -677,12 +677,12 @@ func (w *twin) closeEmpty(f func()) {
 }
 
 // playModel plays the commands that draw gives, at most n, in the task d.
-func playModel(d *scheduler.Task, draw func(int) int, n int) {
+func playModel(d *core.Task, draw func(int) int, n int) {
 	policy := Policy(draw(5))
 	capacity := []int{1, 2, 3, 8}[draw(4)]
 	w := &twin{d: d, draw: draw, origin: d.Scheduler().Now(),
 		got: map[int]error{}, gotLost: map[error]int{}, gotFate: map[int]error{},
-		local: map[int]*scheduler.Task{}, foreign: map[int]*Envelope[int]{},
+		local: map[int]*core.Task{}, foreign: map[int]*Envelope[int]{},
 		model: model{cap: capacity, policy: policy,
 			lost: map[error]int{}, results: map[int]error{}, tickets: map[int]bool{}, fates: map[int]error{}},
 	}
@@ -711,7 +711,7 @@ func playModel(d *scheduler.Task, draw func(int) int, n int) {
 	}
 }
 
-func modelSeed(d *scheduler.Task, seed uint64) {
+func modelSeed(d *core.Task, seed uint64) {
 	r := rand.New(rand.NewPCG(seed, 9))
 	playModel(d, r.IntN, 5+r.IntN(40))
 }
@@ -728,7 +728,7 @@ func TestModel(t *testing.T) {
 			t.Logf("seed %d", seed)
 		}
 	}()
-	home(t, func(d *scheduler.Task) {
+	home(t, func(d *core.Task) {
 		for seed = range seeds {
 			modelSeed(d, seed)
 		}
@@ -745,7 +745,7 @@ func FuzzModel(f *testing.F) {
 		f.Add(data)
 	}
 	f.Fuzz(func(t *testing.T, data []byte) {
-		home(t, func(d *scheduler.Task) {
+		home(t, func(d *core.Task) {
 			playModel(d, func(n int) int {
 				if len(data) == 0 {
 					return 0

@@ -1,6 +1,6 @@
 package mailbox
 
-import "github.com/gotasklet/tasklet/scheduler"
+import "github.com/gotasklet/tasklet/internal/core"
 
 // PretendFull lets local sends find m full although there is room, whenever full says so: for simulations that look for senders
 // that can't bear it, as package actortest does. What such a send does is up to the policy. Under Block its sender parks, and its
@@ -22,7 +22,7 @@ type pretence struct {
 	full func() bool // nil: nobody pretends
 	// line is where those stand who have met a pretended fullness, until home looks: not in the line of senders, which is empty as long as
 	// there is room. Whoever comes meanwhile stands behind them.
-	line scheduler.Line
+	line core.Line
 	next bool // the one that is about to stand somewhere stands there
 }
 
@@ -40,7 +40,7 @@ func (m *Mailbox[M]) seemsFull(onFull Policy) bool {
 }
 
 // stand reports whether w stands in the line of the pretence.
-func (p *pretence) stand(w *scheduler.Waiter) bool {
+func (p *pretence) stand(w *core.Waiter) bool {
 	if !p.next {
 		return false
 	}

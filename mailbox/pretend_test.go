@@ -6,7 +6,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/gotasklet/tasklet/scheduler"
+	"github.com/gotasklet/tasklet/internal/core"
 )
 
 // answers gives a function that says what is in turns, then false.
@@ -23,23 +23,23 @@ func answers(in ...bool) func() bool {
 
 // Under Block a sender that is told that the mailbox is full parks until the next task runs, and nobody overtakes it.
 func TestPretendFullBlock(t *testing.T) {
-	home(t, func(d *scheduler.Task) {
+	home(t, func(d *core.Task) {
 		var got []int
 		r := newReceiver(d.Scheduler(), Config{}, func(n int) { got = append(got, n) })
 		r.box.PretendFull(answers(false, true))
 		var log []string
-		send := func(t *scheduler.Task, n int, who string) {
+		send := func(t *core.Task, n int, who string) {
 			if err := r.box.Send(t, n); err != nil {
 				fail("%s: %v", who, err)
 			}
 			log = append(log, who)
 		}
-		spawn(d.Scheduler(), func(t *scheduler.Task) {
+		spawn(d.Scheduler(), func(t *core.Task) {
 			send(t, 1, "a1")
 			send(t, 2, "a2") // parks
 			send(t, 3, "a3")
 		})
-		spawn(d.Scheduler(), func(t *scheduler.Task) {
+		spawn(d.Scheduler(), func(t *core.Task) {
 			if r.box.Closed() {
 				fail("it is closed")
 			}
@@ -57,7 +57,7 @@ func TestPretendFullBlock(t *testing.T) {
 		if err := r.box.Send(d, 5); err != ErrClosed {
 			fail("a send after Close: %v", err)
 		}
-		if r.State() != scheduler.Finished {
+		if r.State() != core.Finished {
 			fail("the reader did not end")
 		}
 	})
@@ -65,7 +65,7 @@ func TestPretendFullBlock(t *testing.T) {
 
 // As long as somebody stands in line though there is room, others have to stand there too.
 func TestPretendFullNobodyOvertakes(t *testing.T) {
-	home(t, func(d *scheduler.Task) {
+	home(t, func(d *core.Task) {
 		m := New[int](Config{Cap: 10})
 		m.Open(d)
 		m.PretendFull(answers(true))
@@ -100,7 +100,7 @@ func TestPretendFullNobodyOvertakes(t *testing.T) {
 
 // The other policies do what they do at a full mailbox; Unbounded is never asked; a mailbox that is opened again is still asked.
 func TestPretendFullPolicies(t *testing.T) {
-	home(t, func(d *scheduler.Task) {
+	home(t, func(d *core.Task) {
 		for _, c := range []struct {
 			policy Policy
 			err    error
@@ -143,7 +143,7 @@ func TestPretendFullPolicies(t *testing.T) {
 
 // Who comes while somebody stands in front of the line stands behind him, also if the mailbox is full by then.
 func TestPretendFullThenFull(t *testing.T) {
-	home(t, func(d *scheduler.Task) {
+	home(t, func(d *core.Task) {
 		m := New[int](Config{Cap: 2})
 		m.Open(d)
 		m.PretendFull(answers(true))
@@ -171,18 +171,18 @@ func TestPretendFullThenFull(t *testing.T) {
 
 // A mailbox that is closed, or discarded, sends those away who stand in front of the line; one that is killed there leaves it.
 func TestPretendFullEnds(t *testing.T) {
-	home(t, func(d *scheduler.Task) {
-		for _, end := range []func(m *Mailbox[int], sender *scheduler.Task){
-			func(m *Mailbox[int], _ *scheduler.Task) { m.Close() },
-			func(m *Mailbox[int], _ *scheduler.Task) { m.Discard() },
-			func(m *Mailbox[int], sender *scheduler.Task) { sender.Kill(false) },
+	home(t, func(d *core.Task) {
+		for _, end := range []func(m *Mailbox[int], sender *core.Task){
+			func(m *Mailbox[int], _ *core.Task) { m.Close() },
+			func(m *Mailbox[int], _ *core.Task) { m.Discard() },
+			func(m *Mailbox[int], sender *core.Task) { sender.Kill(false) },
 		} {
 			m := New[int](Config{})
 			m.Open(d)
 			m.PretendFull(answers(true))
 			err := errors.New("it was killed")
-			var sender *scheduler.Task
-			sender = spawn(d.Scheduler(), func(t *scheduler.Task) {
+			var sender *core.Task
+			sender = spawn(d.Scheduler(), func(t *core.Task) {
 				end(m, sender) // takes effect when it has parked, or it is too late
 				err = m.Send(t, 1)
 			})

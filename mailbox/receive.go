@@ -6,11 +6,11 @@ import (
 	"math"
 	"time"
 
-	"github.com/gotasklet/tasklet/scheduler"
+	"github.com/gotasklet/tasklet/internal/core"
 )
 
 // mustRead panics unless the reader is running, and gives it.
-func (m *Mailbox[M]) mustRead(op string) *scheduler.Task {
+func (m *Mailbox[M]) mustRead(op string) *core.Task {
 	t := m.reader.Holder
 	if t == nil || !t.IsRunning() {
 		misread(op, t)
@@ -18,7 +18,7 @@ func (m *Mailbox[M]) mustRead(op string) *scheduler.Task {
 	return t
 }
 
-func misread(op string, reader *scheduler.Task) {
+func misread(op string, reader *core.Task) {
 	if reader == nil {
 		misuse("%s of a mailbox that has no reader", op)
 	}
@@ -66,7 +66,7 @@ func (m *Mailbox[M]) Settle(err error) {
 func (m *Mailbox[M]) InHand() bool { return m.queue.tickets != nil && len(m.queue.tickets.taken) > 0 }
 
 // SettleBy is Settle for the reader t, and does nothing if another task reads m by now.
-func (m *Mailbox[M]) SettleBy(t *scheduler.Task, err error) {
+func (m *Mailbox[M]) SettleBy(t *core.Task, err error) {
 	if k := m.queue.tickets; k != nil && m.reader.Holder == t {
 		k.settle(err)
 	}
@@ -105,11 +105,11 @@ func (m *Mailbox[M]) Take() (v M, ok bool) {
 // context.
 func (m *Mailbox[M]) Next(ctx context.Context) (M, error) {
 	t := m.mustRead("Next")
-	_, limit := scheduler.Caller(ctx, "Next")
-	return m.next(t, scheduler.Wait{Kind: scheduler.InReceive, Ctx: limit})
+	_, limit := core.Caller(ctx, "Next")
+	return m.next(t, core.Wait{Kind: core.InReceive, Ctx: limit})
 }
 
-func (m *Mailbox[M]) next(t *scheduler.Task, w scheduler.Wait) (v M, err error) {
+func (m *Mailbox[M]) next(t *core.Task, w core.Wait) (v M, err error) {
 	m.Settle(nil)
 	t.Checkpoint()
 	if m.queue.n == 0 {
@@ -124,7 +124,7 @@ func (m *Mailbox[M]) next(t *scheduler.Task, w scheduler.Wait) (v M, err error) 
 //
 // Between a read and Park is this one call: after a switch the processor predicts no return rightly, so each costs as much as
 // taking a message (measured).
-func (m *Mailbox[M]) some(t *scheduler.Task, w scheduler.Wait) error {
+func (m *Mailbox[M]) some(t *core.Task, w core.Wait) error {
 	m.taken = 0
 	defer m.rested()
 	for m.queue.n == 0 {
@@ -144,7 +144,7 @@ func (m *Mailbox[M]) some(t *scheduler.Task, w scheduler.Wait) error {
 }
 
 // await parks the reader until need messages are queued, m is closed, or the wait ends.
-func (m *Mailbox[M]) await(t *scheduler.Task, w scheduler.Wait, need uint32) error {
+func (m *Mailbox[M]) await(t *core.Task, w core.Wait, need uint32) error {
 	defer m.rested()
 	m.need, m.taken = need, 0
 	m.calm()
@@ -181,7 +181,7 @@ func (m *Mailbox[M]) Receive() iter.Seq[M] {
 			t := m.mustRead("Receive")
 			m.Settle(nil)
 			t.Checkpoint()
-			if m.queue.n == 0 && m.some(t, scheduler.Wait{Kind: scheduler.InReceive}) != nil || !yield(m.pop()) {
+			if m.queue.n == 0 && m.some(t, core.Wait{Kind: core.InReceive}) != nil || !yield(m.pop()) {
 				return
 			}
 		}
@@ -202,8 +202,8 @@ func (m *Mailbox[M]) ReceiveTimeout(d time.Duration) iter.Seq2[M, error] {
 	}
 }
 
-func (m *Mailbox[M]) nextWithin(t *scheduler.Task, d time.Duration) (v M, err error) {
-	w := scheduler.Wait{Kind: scheduler.InReceive}
+func (m *Mailbox[M]) nextWithin(t *core.Task, d time.Duration) (v M, err error) {
+	w := core.Wait{Kind: core.InReceive}
 	m.Settle(nil)
 	switch {
 	case m.queue.n > 0:
@@ -230,7 +230,7 @@ func (m *Mailbox[M]) ReceiveBatch(max int, wait time.Duration) iter.Seq[[]M] {
 		var batch []M
 		for {
 			t := m.mustRead("ReceiveBatch")
-			w := scheduler.Wait{Kind: scheduler.InReceive}
+			w := core.Wait{Kind: core.InReceive}
 			need := m.BatchSize(max)
 			m.Settle(nil)
 			t.Checkpoint()
@@ -276,7 +276,7 @@ func (m *Mailbox[M]) TakeBatch(batch []M, max int) []M {
 // own context; want may not park.
 func (m *Mailbox[M]) Match(ctx context.Context, want func(M) bool) (v M, err error) {
 	t := m.mustRead("Match")
-	_, limit := scheduler.Caller(ctx, "Match")
+	_, limit := core.Caller(ctx, "Match")
 	m.Settle(nil)
 	t.Checkpoint()
 	var seen uint32
@@ -308,7 +308,7 @@ func (m *Mailbox[M]) Match(ctx context.Context, want func(M) bool) (v M, err err
 			return v, ErrFull
 		}
 		m.any = true
-		ended = m.await(t, scheduler.Wait{Kind: scheduler.InReceive, Ctx: limit}, 1)
+		ended = m.await(t, core.Wait{Kind: core.InReceive, Ctx: limit}, 1)
 	}
 }
 

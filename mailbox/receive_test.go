@@ -6,13 +6,13 @@ import (
 	"testing"
 	"time"
 
-	"github.com/gotasklet/tasklet/scheduler"
+	"github.com/gotasklet/tasklet/internal/core"
 )
 
 func TestNext(t *testing.T) {
-	bubble(t, func(d *scheduler.Task, other *scheduler.Scheduler, rest func()) {
+	bubble(t, func(d *core.Task, other *core.Scheduler, rest func()) {
 		m := opened[int](d, Config{})
-		soon, cancel := scheduler.WithTimeout(d, time.Second)
+		soon, cancel := core.WithTimeout(d, time.Second)
 		defer cancel()
 		_, err := m.Next(soon)
 		wantErr("Next of an empty one", err, ErrTimeout)
@@ -40,9 +40,9 @@ func TestNext(t *testing.T) {
 
 // Receive ends when the mailbox is closed and nothing is left.
 func TestReceive(t *testing.T) {
-	home(t, func(d *scheduler.Task) {
+	home(t, func(d *core.Task) {
 		m := opened[int](d, Config{Cap: 2})
-		spawn(d.Scheduler(), func(t *scheduler.Task) {
+		spawn(d.Scheduler(), func(t *core.Task) {
 			for i := range 7 {
 				m.Send(t, i)
 			}
@@ -61,9 +61,9 @@ func TestReceive(t *testing.T) {
 
 // Rule 10: d counts anew for each message; the last pair is (zero, ErrTimeout); closing ends it without a pair.
 func TestReceiveTimeout(t *testing.T) {
-	home(t, func(d *scheduler.Task) {
+	home(t, func(d *core.Task) {
 		m := opened[int](d, Config{})
-		spawn(d.Scheduler(), func(t *scheduler.Task) {
+		spawn(d.Scheduler(), func(t *core.Task) {
 			for i := 1; i <= 4; i++ {
 				t.Sleep(900 * time.Millisecond)
 				m.Send(t, i)
@@ -81,7 +81,7 @@ func TestReceiveTimeout(t *testing.T) {
 		want("messages", got, []int{1, 2, 3, 4, 0})
 		want("time", d.Scheduler().Now().Sub(begin), 4600*time.Millisecond)
 
-		spawn(d.Scheduler(), func(*scheduler.Task) { m.Close() })
+		spawn(d.Scheduler(), func(*core.Task) { m.Close() })
 		for v, err := range m.ReceiveTimeout(time.Second) {
 			fail("a pair (%v, %v) of a closed mailbox", v, err)
 		}
@@ -90,11 +90,11 @@ func TestReceiveTimeout(t *testing.T) {
 
 // With d <= 0 nothing is waited for, but the others have their turn.
 func TestReceiveTimeoutZero(t *testing.T) {
-	home(t, func(d *scheduler.Task) {
+	home(t, func(d *core.Task) {
 		m := opened[int](d, Config{})
 		m.Send(d, 1)
 		m.Send(background, 2)
-		spawn(d.Scheduler(), func(t *scheduler.Task) { m.Send(t, 3) })
+		spawn(d.Scheduler(), func(t *core.Task) { m.Send(t, 3) })
 		begin := d.Scheduler().Now()
 		for _, limit := range []time.Duration{0, -1} {
 			var got []int
@@ -139,11 +139,11 @@ func TestReceiveBatch(t *testing.T) {
 		{"cut to the capacity", 1000, 4, -1, []step{{0, 9}}, []int{4, 4}, []time.Duration{0, 0}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			home(t, func(d *scheduler.Task) {
+			home(t, func(d *core.Task) {
 				m := opened[int](d, Config{Cap: c.cap})
 				begin := d.Scheduler().Now()
 				sent := 0
-				spawn(d.Scheduler(), func(t *scheduler.Task) {
+				spawn(d.Scheduler(), func(t *core.Task) {
 					for _, s := range c.steps {
 						t.Sleep(s.after)
 						for range s.sent {
@@ -175,10 +175,10 @@ func TestReceiveBatch(t *testing.T) {
 
 // Rule 8: while a batch is collected its messages count, and a kill leaves them; Close hands over what is there.
 func TestReceiveBatchStaysQueued(t *testing.T) {
-	home(t, func(d *scheduler.Task) {
+	home(t, func(d *core.Task) {
 		m := New[int](Config{Cap: 4})
 		var batches [][]int
-		read := func(t *scheduler.Task) {
+		read := func(t *core.Task) {
 			m.Open(t)
 			defer m.Hold()
 			for batch := range m.ReceiveBatch(4, -1) {
@@ -194,7 +194,7 @@ func TestReceiveBatchStaysQueued(t *testing.T) {
 		want("Len", m.Len(), 3)
 		r.Kill(false)
 		d.Sleep(time.Second)
-		want("state", r.State(), scheduler.Finished)
+		want("state", r.State(), core.Finished)
 		want("Len after the kill", m.Len(), 3)
 		want("batches", batches, [][]int(nil))
 
@@ -207,7 +207,7 @@ func TestReceiveBatchStaysQueued(t *testing.T) {
 }
 
 func TestReceiveBatchMisuse(t *testing.T) {
-	home(t, func(d *scheduler.Task) {
+	home(t, func(d *core.Task) {
 		m := opened[int](d, Config{})
 		wantPanic(func() { m.ReceiveBatch(0, 0) }, "mailbox: ", "max 0", "positive")
 	})
@@ -215,7 +215,7 @@ func TestReceiveBatchMisuse(t *testing.T) {
 
 // Rule 9: the first that matches; the others keep their order.
 func TestMatch(t *testing.T) {
-	bubble(t, func(d *scheduler.Task, other *scheduler.Scheduler, rest func()) {
+	bubble(t, func(d *core.Task, other *core.Scheduler, rest func()) {
 		m := opened[int](d, Config{Cap: 6})
 		is := func(n int) func(int) bool { return func(v int) bool { return v == n } }
 		for i := range 5 {
@@ -237,7 +237,7 @@ func TestMatch(t *testing.T) {
 		want("match", v, 7)
 		want("each was looked at once", looked, 5)
 
-		soon, cancel := scheduler.WithTimeout(d, time.Second)
+		soon, cancel := core.WithTimeout(d, time.Second)
 		defer cancel()
 		_, err = m.Match(soon, is(100))
 		wantErr("Match of what does not come", err, ErrTimeout)
@@ -250,7 +250,7 @@ func TestMatch(t *testing.T) {
 
 // A message that was on its way when the mailbox was closed is still found.
 func TestMatchOnTheWay(t *testing.T) {
-	home(t, func(d *scheduler.Task) {
+	home(t, func(d *core.Task) {
 		m := opened[int](d, Config{Cap: 6})
 		m.Send(d, 1)
 		m.Send(background, 2)
@@ -264,18 +264,18 @@ func TestMatchOnTheWay(t *testing.T) {
 // Rule 9: nothing matches and the mailbox is full: it could never end.
 func TestMatchFull(t *testing.T) {
 	for _, policy := range []Policy{Block, Fail, DropNewest} {
-		home(t, func(d *scheduler.Task) {
+		home(t, func(d *core.Task) {
 			m := opened[int](d, Config{Cap: 2, Overflow: policy})
 			m.Send(d, 1)
-			spawn(d.Scheduler(), func(t *scheduler.Task) { m.Send(t, 2); m.Send(t, 3) })
+			spawn(d.Scheduler(), func(t *core.Task) { m.Send(t, 2); m.Send(t, 3) })
 			_, err := m.Match(d, func(v int) bool { return v == 3 })
 			wantErr("Match", err, ErrFull)
 			want("left", m.Len(), 2)
 		})
 	}
-	home(t, func(d *scheduler.Task) {
+	home(t, func(d *core.Task) {
 		m := opened[int](d, Config{Cap: 2, Overflow: DropOldest})
-		spawn(d.Scheduler(), func(t *scheduler.Task) {
+		spawn(d.Scheduler(), func(t *core.Task) {
 			for i := range 20 {
 				m.Send(t, i)
 				if i%3 == 0 {
@@ -291,10 +291,10 @@ func TestMatchFull(t *testing.T) {
 
 // Only the reader may read; the text names both.
 func TestReadMisuse(t *testing.T) {
-	home(t, func(d *scheduler.Task) {
+	home(t, func(d *core.Task) {
 		m := New[int](Config{})
 		wantPanic(func() { m.TryNext() }, "mailbox: TryNext", "no reader")
-		reader := spawn(d.Scheduler(), func(t *scheduler.Task) { m.Open(t); t.Sleep(time.Hour) })
+		reader := spawn(d.Scheduler(), func(t *core.Task) { m.Open(t); t.Sleep(time.Hour) })
 		d.Yield()
 		for op, f := range map[string]func(){
 			"TryNext":        func() { m.TryNext() },
@@ -309,27 +309,27 @@ func TestReadMisuse(t *testing.T) {
 		}
 		wantPanic(func() { m.Open(d) }, "mailbox: opened by "+d.String(), reader.String())
 	})
-	bubble(t, func(d *scheduler.Task, other *scheduler.Scheduler, rest func()) {
+	bubble(t, func(d *core.Task, other *core.Scheduler, rest func()) {
 		m := opened[int](d, Config{})
 		m.Hold()
-		stranger := new(scheduler.Task)
-		stranger.Init(other, lastID.Add(1), runFunc(func(*scheduler.Task) {}))
+		stranger := new(core.Task)
+		stranger.Init(other, lastID.Add(1), runFunc(func(*core.Task) {}))
 		wantPanic(func() { m.Open(stranger) }, "another scheduler")
 	})
 }
 
 // Rule 17 and the glossary: a read is a blocking point, whether it has to wait or not; the message stays.
 func TestKillOfABusyReader(t *testing.T) {
-	home(t, func(d *scheduler.Task) {
-		for _, read := range []func(*Mailbox[int], *scheduler.Task){
-			func(m *Mailbox[int], t *scheduler.Task) { m.Next(t) },
-			func(m *Mailbox[int], t *scheduler.Task) { m.Match(t, func(int) bool { return true }) },
-			func(m *Mailbox[int], t *scheduler.Task) { m.ReceiveBatch(1, 0)(func([]int) bool { return false }) },
-			func(m *Mailbox[int], t *scheduler.Task) { m.ReceiveTimeout(1)(func(int, error) bool { return false }) },
+	home(t, func(d *core.Task) {
+		for _, read := range []func(*Mailbox[int], *core.Task){
+			func(m *Mailbox[int], t *core.Task) { m.Next(t) },
+			func(m *Mailbox[int], t *core.Task) { m.Match(t, func(int) bool { return true }) },
+			func(m *Mailbox[int], t *core.Task) { m.ReceiveBatch(1, 0)(func([]int) bool { return false }) },
+			func(m *Mailbox[int], t *core.Task) { m.ReceiveTimeout(1)(func(int, error) bool { return false }) },
 		} {
 			m := New[int](Config{})
 			m.Send(d, 1)
-			spawn(d.Scheduler(), func(t *scheduler.Task) {
+			spawn(d.Scheduler(), func(t *core.Task) {
 				m.Open(t)
 				defer m.Hold()
 				t.Kill(false)
@@ -344,10 +344,10 @@ func TestKillOfABusyReader(t *testing.T) {
 
 // A reader that was killed while it waited is not woken from another wait by a message.
 func TestNoWakeUpAfterAKill(t *testing.T) {
-	home(t, func(d *scheduler.Task) {
+	home(t, func(d *core.Task) {
 		m := New[int](Config{})
 		slept := time.Duration(0)
-		r := spawn(d.Scheduler(), func(t *scheduler.Task) {
+		r := spawn(d.Scheduler(), func(t *core.Task) {
 			m.Open(t)
 			defer func() {
 				begin := t.Scheduler().Now()
@@ -367,11 +367,11 @@ func TestNoWakeUpAfterAKill(t *testing.T) {
 
 // A stackless reader is called when there is something, and only then.
 func TestAwait(t *testing.T) {
-	bubble(t, func(d *scheduler.Task, other *scheduler.Scheduler, rest func()) {
+	bubble(t, func(d *core.Task, other *core.Scheduler, rest func()) {
 		calls, sum := 0, 0
 		m := New[int](Config{Cap: 8})
-		r := new(scheduler.Task)
-		r.Init(d.Scheduler(), lastID.Add(1), runFunc(func(t *scheduler.Task) {
+		r := new(core.Task)
+		r.Init(d.Scheduler(), lastID.Add(1), runFunc(func(t *core.Task) {
 			calls++
 			m.StopAwait()
 			for range 8 {
@@ -409,6 +409,6 @@ func TestAwait(t *testing.T) {
 		m.Close()
 		rest()
 		want("sum", sum, 16)
-		want("state", r.State(), scheduler.Finished)
+		want("state", r.State(), core.Finished)
 	})
 }

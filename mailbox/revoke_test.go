@@ -3,18 +3,18 @@ package mailbox
 import (
 	"testing"
 
-	"github.com/gotasklet/tasklet/scheduler"
+	"github.com/gotasklet/tasklet/internal/core"
 )
 
 // A message that is revoked is not read, wherever it is by then; the others keep their order, and who waits for room gets it.
 func TestRevoke(t *testing.T) {
-	home(t, func(d *scheduler.Task) {
+	home(t, func(d *core.Task) {
 		m := opened[int](d, Config{Cap: 3})
 		tickets := [4]ticketCount{}
 		for i := range 3 {
 			wantErr("SendTicket", m.SendTicket(d, i, &tickets[i]), nil)
 		}
-		spawn(d.Scheduler(), func(t *scheduler.Task) { wantErr("SendTicket", m.SendTicket(t, 3, &tickets[3]), nil) })
+		spawn(d.Scheduler(), func(t *core.Task) { wantErr("SendTicket", m.SendTicket(t, 3, &tickets[3]), nil) })
 		d.Yield()
 		m.Revoke(&tickets[1])
 		m.Revoke(&tickets[1])
@@ -28,7 +28,7 @@ func TestRevoke(t *testing.T) {
 		want("settled", tickets, [4]ticketCount{0, 1, 0, 0})
 		want("queued", queued(m), []int{2, 3})
 	})
-	home(t, func(d *scheduler.Task) {
+	home(t, func(d *core.Task) {
 		m := opened[int](d, Config{})
 		ticket := new(ticketCount)
 		d.Scheduler().AwaitOutside(1)
@@ -45,11 +45,11 @@ func TestRevoke(t *testing.T) {
 
 // A reader that looks for one message and has seen those before it misses none when one of them is revoked.
 func TestRevokeUnderMatch(t *testing.T) {
-	home(t, func(d *scheduler.Task) {
+	home(t, func(d *core.Task) {
 		m := New[int](Config{})
 		ticket := new(ticketCount)
 		got := 0
-		spawn(d.Scheduler(), func(t *scheduler.Task) {
+		spawn(d.Scheduler(), func(t *core.Task) {
 			m.Open(t)
 			got, _ = m.Match(t, func(v int) bool { return v == 7 })
 		})

@@ -1,6 +1,6 @@
 package mailbox
 
-import "github.com/gotasklet/tasklet/scheduler"
+import "github.com/gotasklet/tasklet/internal/core"
 
 // A Ticket travels with a message whose sender waits to learn what becomes of it: the caller that expects a reply.
 type Ticket interface {
@@ -15,7 +15,7 @@ type Ticket interface {
 // mailbox's scheduler when t has become the reader; it may not park.
 type ReaderWaiter interface {
 	Ticket
-	ReadBy(t *scheduler.Task)
+	ReadBy(t *core.Task)
 }
 
 // ticketing is what a ring has if its messages have tickets.

@@ -9,7 +9,7 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/gotasklet/tasklet/scheduler"
+	"github.com/gotasklet/tasklet/internal/core"
 )
 
 // A script drives one mailbox from everywhere: the director is a task at home, and reads; others send from there, from
@@ -33,8 +33,8 @@ func (c *ticketCount) Settled(error) { *c++ }
 
 type script struct {
 	t           *testing.T
-	home, other *scheduler.Scheduler
-	director    *scheduler.Task
+	home, other *core.Scheduler
+	director    *core.Task
 	box         *Mailbox[letter]
 	log         []string
 	failed      bool
@@ -44,7 +44,7 @@ type script struct {
 	backs                        int // messages put back that may be above the capacity
 	envelopes                    [3]Envelope[letter]
 	tickets                      []*ticketCount // of accepted messages
-	parked                       []*scheduler.Task
+	parked                       []*core.Task
 	inHand                       []letter
 	read                         map[letter]bool
 	opened                       bool
@@ -147,7 +147,7 @@ func (s *script) rest() {
 }
 
 // sendFrom sends one message from task t of a scheduler or, without one, from a goroutine.
-func (s *script) sendFrom(sched *scheduler.Scheduler, limit time.Duration) {
+func (s *script) sendFrom(sched *core.Scheduler, limit time.Duration) {
 	s.waiting++
 	class := classElsewhere
 	if sched == s.home && s.opened {
@@ -177,13 +177,13 @@ func (s *script) sendFrom(sched *scheduler.Scheduler, limit time.Duration) {
 		return
 	}
 	f := func() {
-		t := spawn(sched, func(t *scheduler.Task) {
+		t := spawn(sched, func(t *core.Task) {
 			err := errKilled // it stays so if a kill is raised
 			defer func() { s.home.InjectFunc(func() { over(err) }) }()
 			ctx := context.Context(t)
 			if limit > 0 {
 				var cancel context.CancelFunc
-				ctx, cancel = scheduler.WithTimeout(t, limit)
+				ctx, cancel = core.WithTimeout(t, limit)
 				defer cancel()
 			}
 			err = s.box.Send(ctx, v)
@@ -216,7 +216,7 @@ func (s *script) step(b byte) {
 	op, arg := b&31, int(b>>5)
 	d, m := s.director, s.box
 	limit := time.Duration(arg%4) * time.Millisecond
-	soon, cancel := scheduler.WithTimeout(d, time.Millisecond)
+	soon, cancel := core.WithTimeout(d, time.Millisecond)
 	defer cancel()
 	if !s.opened && op >= 12 && op <= 26 {
 		op %= 12
@@ -312,7 +312,7 @@ func (s *script) step(b byte) {
 		m.Open(d)
 	case 24: // a reader that is killed while it waits
 		m.Hold()
-		r := spawn(s.home, func(t *scheduler.Task) {
+		r := spawn(s.home, func(t *core.Task) {
 			m.Open(t)
 			defer m.Hold()
 			v, err := m.Next(t)
@@ -322,7 +322,7 @@ func (s *script) step(b byte) {
 		})
 		d.Yield()
 		r.Kill(false)
-		for r.State() != scheduler.Finished {
+		for r.State() != core.Finished {
 			d.Yield()
 		}
 		m.Open(d)
@@ -386,13 +386,13 @@ func (s *script) open() {
 
 func runScript(t *testing.T, policy Policy, capacity int, code []byte) {
 	synctest.Test(t, func(t *testing.T) {
-		s := &script{t: t, home: scheduler.New(scheduler.Config{}), other: scheduler.New(scheduler.Config{}), read: map[letter]bool{}}
+		s := &script{t: t, home: core.New(core.Config{}), other: core.New(core.Config{}), read: map[letter]bool{}}
 		if policy == Unbounded {
 			capacity = 0
 		}
 		s.box = New[letter](Config{Cap: capacity, Overflow: policy, Losses: LossFunc(func(l Loss) { s.lost += l.Count })})
 		s.log = append(s.log, fmt.Sprintf("%v %d:", policy, capacity))
-		spawn(s.home, func(d *scheduler.Task) {
+		spawn(s.home, func(d *core.Task) {
 			s.director = d
 			for _, b := range code {
 				if s.step(b); s.failed {

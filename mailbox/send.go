@@ -3,7 +3,7 @@ package mailbox
 import (
 	"context"
 
-	"github.com/gotasklet/tasklet/scheduler"
+	"github.com/gotasklet/tasklet/internal/core"
 )
 
 // Send puts v into m. Under Block it parks the calling task, or blocks the calling goroutine, while m is full: until there is
@@ -14,7 +14,7 @@ import (
 // ctx says who calls: a context that belongs to a task may be used only inside that task; any other is an ordinary
 // goroutine's. From any goroutine.
 func (m *Mailbox[M]) Send(ctx context.Context, v M) error {
-	if t, ok := ctx.(*scheduler.Task); ok && t.IsRunning() && m.Put(t, v) {
+	if t, ok := ctx.(*core.Task); ok && t.IsRunning() && m.Put(t, v) {
 		return nil
 	}
 	return m.send(ctx, v, nil, false)
@@ -34,7 +34,7 @@ func (m *Mailbox[M]) send(ctx context.Context, v M, ticket Ticket, try bool) err
 	if ctx == nil {
 		misuse("send with a nil context")
 	}
-	t, limit := scheduler.From(ctx)
+	t, limit := core.From(ctx)
 	if t != nil {
 		t.MustRun("a send")
 		return m.SendTask(t, limit, v, ticket, try)
@@ -45,7 +45,7 @@ func (m *Mailbox[M]) send(ctx context.Context, v M, ticket Ticket, try bool) err
 // Put is the fast path of a send by t, the running task: it reports whether v is in. If not, SendTask knows why.
 //
 // Budget with the reader's side: 15 ns a message, no allocation, no locked instruction.
-func (m *Mailbox[M]) Put(t *scheduler.Task, v M) bool {
+func (m *Mailbox[M]) Put(t *core.Task, v M) bool {
 	if m.home.Load() != t.Scheduler() || m.state.Load() != stateOpen || m.full() {
 		return false
 	}
@@ -63,7 +63,7 @@ func (m *Mailbox[M]) Put(t *scheduler.Task, v M) bool {
 }
 
 // SendTask is Send, or TrySend, for the running task t; limit is nil or a context that can end the wait.
-func (m *Mailbox[M]) SendTask(t *scheduler.Task, limit context.Context, v M, ticket Ticket, try bool) error {
+func (m *Mailbox[M]) SendTask(t *core.Task, limit context.Context, v M, ticket Ticket, try bool) error {
 	if m.home.Load() != t.Scheduler() {
 		return m.sendFromElsewhere(t, limit, v, ticket, try)
 	}

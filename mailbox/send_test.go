@@ -9,6 +9,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/gotasklet/tasklet/internal/core"
 	"github.com/gotasklet/tasklet/scheduler"
 )
 
@@ -17,12 +18,12 @@ var background = context.Background()
 // Rule 5: when room appears, the first parked sender's message is moved in on its behalf, before it runs; neither TrySend nor a
 // new sender overtakes.
 func TestFirstParkedSenderIsMovedIn(t *testing.T) {
-	home(t, func(d *scheduler.Task) {
+	home(t, func(d *core.Task) {
 		m := opened[string](d, Config{Cap: 1})
 		m.Send(d, "a")
 		returned := ""
 		for _, v := range []string{"b", "c"} {
-			spawn(d.Scheduler(), func(t *scheduler.Task) {
+			spawn(d.Scheduler(), func(t *core.Task) {
 				wantErr("Send", m.Send(t, v), nil)
 				returned += v
 			})
@@ -36,7 +37,7 @@ func TestFirstParkedSenderIsMovedIn(t *testing.T) {
 		want("returned", returned, "")
 		wantErr("TrySend", m.TrySend(d, "x"), ErrFull)
 		wantErr("TrySend of a goroutine", m.TrySend(background, "y"), ErrFull)
-		spawn(d.Scheduler(), func(t *scheduler.Task) { wantErr("Send", m.Send(t, "d"), nil) })
+		spawn(d.Scheduler(), func(t *core.Task) { wantErr("Send", m.Send(t, "d"), nil) })
 		d.Yield()
 		want("returned", returned, "b")
 		want("the rest", queued(m), []string{"b", "c", "d"})
@@ -45,12 +46,12 @@ func TestFirstParkedSenderIsMovedIn(t *testing.T) {
 
 // Rule 5 across both ways in: whoever has come into the line first is served first, from wherever.
 func TestOneLineForSendersFromEverywhere(t *testing.T) {
-	bubble(t, func(d *scheduler.Task, other *scheduler.Scheduler, rest func()) {
+	bubble(t, func(d *core.Task, other *core.Scheduler, rest func()) {
 		m := opened[int](d, Config{Cap: 1})
 		m.Send(d, 0)
 		for i := range 9 {
 			v := i + 1
-			send := func(t *scheduler.Task) { wantErr("Send", m.Send(t, v), nil) }
+			send := func(t *core.Task) { wantErr("Send", m.Send(t, v), nil) }
 			switch i % 3 {
 			case 0:
 				spawn(d.Scheduler(), send)
@@ -77,11 +78,11 @@ func TestOneLineForSendersFromEverywhere(t *testing.T) {
 
 // The order is that of each sender, and of arrival among those at home: parked ones, and one that sends when there is room.
 func TestOrderAtHome(t *testing.T) {
-	home(t, func(d *scheduler.Task) {
+	home(t, func(d *core.Task) {
 		m := opened[[2]int](d, Config{Cap: 3})
 		var arrived, read [][2]int
 		for k := range 5 {
-			spawn(d.Scheduler(), func(t *scheduler.Task) {
+			spawn(d.Scheduler(), func(t *core.Task) {
 				for i := range 20 {
 					arrived = append(arrived, [2]int{k, i})
 					m.Send(t, [2]int{k, i})
@@ -110,21 +111,21 @@ func TestSenderLeavesTheLine(t *testing.T) {
 				continue
 			}
 			t.Run(how+" "+where, func(t *testing.T) {
-				bubble(t, func(d *scheduler.Task, other *scheduler.Scheduler, rest func()) {
+				bubble(t, func(d *core.Task, other *core.Scheduler, rest func()) {
 					m := opened[string](d, Config{Cap: 1})
 					m.Send(d, "first")
-					spawn(d.Scheduler(), func(t *scheduler.Task) { m.Send(t, "second") })
+					spawn(d.Scheduler(), func(t *core.Task) { m.Send(t, "second") })
 					d.Yield()
 
 					why := errors.New("why")
-					var task *scheduler.Task
+					var task *core.Task
 					var got error
 					stop := func() {}
 					send := func(ctx context.Context) {
 						switch how {
 						case "timeout":
 							var cancel context.CancelFunc
-							ctx, cancel = scheduler.WithTimeout(ctx, time.Second)
+							ctx, cancel = core.WithTimeout(ctx, time.Second)
 							defer cancel()
 						case "cancel":
 							c, cancel := context.WithCancelCause(ctx)
@@ -135,11 +136,11 @@ func TestSenderLeavesTheLine(t *testing.T) {
 					}
 					switch where {
 					case "home":
-						task = spawn(d.Scheduler(), func(t *scheduler.Task) { send(t) })
+						task = spawn(d.Scheduler(), func(t *core.Task) { send(t) })
 					case "goroutine":
 						go send(background)
 					case "other":
-						other.InjectFunc(func() { task = spawn(other, func(t *scheduler.Task) { send(t) }) })
+						other.InjectFunc(func() { task = spawn(other, func(t *core.Task) { send(t) }) })
 					}
 					rest()
 					go m.Send(background, "third")
@@ -162,7 +163,7 @@ func TestSenderLeavesTheLine(t *testing.T) {
 						wantErr("Send", got, why)
 					case "kill":
 						want("Send", got.Error(), "killed")
-						want("state", task.State(), scheduler.Finished)
+						want("state", task.State(), core.Finished)
 					}
 					want("read", queued(m), []string{"first", "second", "third"})
 					rest()
@@ -174,7 +175,7 @@ func TestSenderLeavesTheLine(t *testing.T) {
 
 // The first in line has left, but home hasn't heard of it: the next one is let in, and the first has not sent.
 func TestWhoHasLeftIsNotLetIn(t *testing.T) {
-	bubble(t, func(d *scheduler.Task, other *scheduler.Scheduler, rest func()) {
+	bubble(t, func(d *core.Task, other *core.Scheduler, rest func()) {
 		m := opened[int](d, Config{Cap: 1})
 		m.Send(d, 0)
 		ctx, cancel := context.WithCancel(background)
@@ -195,14 +196,14 @@ func TestWhoHasLeftIsNotLetIn(t *testing.T) {
 
 // The virtual clock of a sender stands still while it waits for a mailbox on another scheduler.
 func TestVirtualClockWaitsForElsewhere(t *testing.T) {
-	bubble(t, func(d *scheduler.Task, other *scheduler.Scheduler, rest func()) {
+	bubble(t, func(d *core.Task, other *core.Scheduler, rest func()) {
 		m := opened[int](d, Config{Cap: 1})
 		m.Send(d, 0)
-		virtual := scheduler.New(scheduler.Config{Clock: scheduler.NewVirtualClock(time.Time{})})
+		virtual := core.New(core.Config{Clock: scheduler.NewVirtualClock(time.Time{})})
 		begin := virtual.Now()
-		spawn(virtual, func(t *scheduler.Task) {
+		spawn(virtual, func(t *core.Task) {
 			defer virtual.Stop()
-			soon, cancel := scheduler.WithTimeout(t, time.Second)
+			soon, cancel := core.WithTimeout(t, time.Second)
 			defer cancel()
 			wantErr("Send", m.Send(soon, 1), nil)
 		})
@@ -218,7 +219,7 @@ func TestVirtualClockWaitsForElsewhere(t *testing.T) {
 
 // A done context doesn't hinder a send that needs not wait; rule 13: if the result is there too, it wins.
 func TestSendWithADoneContext(t *testing.T) {
-	bubble(t, func(d *scheduler.Task, other *scheduler.Scheduler, rest func()) {
+	bubble(t, func(d *core.Task, other *core.Scheduler, rest func()) {
 		m := opened[int](d, Config{Cap: 2})
 		for _, parent := range []context.Context{background, d} {
 			ctx, cancel := context.WithCancel(parent)
@@ -242,13 +243,13 @@ func TestSendWithADoneContext(t *testing.T) {
 
 // A sender on another scheduler whose message was let in before it had parked must not be woken from its next wait.
 func TestLateWakeUp(t *testing.T) {
-	bubble(t, func(d *scheduler.Task, other *scheduler.Scheduler, rest func()) {
+	bubble(t, func(d *core.Task, other *core.Scheduler, rest func()) {
 		m := opened[int](d, Config{Cap: 1})
 		m.Send(d, 0)
 		var slept time.Duration
 		var got error
 		other.InjectFunc(func() {
-			spawn(other, func(t *scheduler.Task) {
+			spawn(other, func(t *core.Task) {
 				ctx := &endsWhenAsked{Task: t, asked: func() {
 					// The task has queued up and is about to park: home lets its message in now.
 					rest := make(chan struct{})
@@ -270,7 +271,7 @@ func TestLateWakeUp(t *testing.T) {
 
 // endsWhenAsked is a context that is done as soon as somebody asks whether it is.
 type endsWhenAsked struct {
-	*scheduler.Task
+	*core.Task
 	asked func()
 }
 
@@ -288,7 +289,7 @@ func TestPolicies(t *testing.T) {
 		for _, policy := range []Policy{Fail, DropNewest, DropOldest, Unbounded} {
 			for _, capacity := range []int{1, 2, 5} {
 				t.Run(fmt.Sprint(from, " ", policy, " ", capacity), func(t *testing.T) {
-					home(t, func(d *scheduler.Task) {
+					home(t, func(d *core.Task) {
 						lost := &losses{}
 						cfg := Config{Cap: capacity, Overflow: policy, Losses: lost}
 						if policy == Unbounded {
@@ -349,7 +350,7 @@ func TestPolicies(t *testing.T) {
 
 // Under DropOldest the newest are kept, also of those that are on their way, and the bound holds when home looks.
 func TestDropOldestOnTheWay(t *testing.T) {
-	home(t, func(d *scheduler.Task) {
+	home(t, func(d *core.Task) {
 		lost := &losses{}
 		m := opened[int](d, Config{Cap: 3, Overflow: DropOldest, Losses: lost})
 		for i := range 10 {
@@ -367,7 +368,7 @@ func TestDropOldestOnTheWay(t *testing.T) {
 
 // Rule 4: a mailbox that was never opened queues up to its bound; further senders park; then it is opened.
 func TestNeverOpened(t *testing.T) {
-	bubble(t, func(d *scheduler.Task, other *scheduler.Scheduler, rest func()) {
+	bubble(t, func(d *core.Task, other *core.Scheduler, rest func()) {
 		m := New[int](Config{Cap: 4})
 		for i := range 4 {
 			ctx := background
@@ -380,18 +381,18 @@ func TestNeverOpened(t *testing.T) {
 		wantErr("TrySend", m.TrySend(d, -1), ErrFull)
 		wantErr("TrySend", m.TrySend(background, -1), ErrFull)
 		returned := 0
-		spawn(d.Scheduler(), func(t *scheduler.Task) { m.Send(t, 4); returned++ })
+		spawn(d.Scheduler(), func(t *core.Task) { m.Send(t, 4); returned++ })
 		rest()
 		go func() { m.Send(background, 5); d.Scheduler().InjectFunc(func() { returned++ }) }()
 		rest()
 		other.InjectFunc(func() {
-			spawn(other, func(t *scheduler.Task) { m.Send(t, 6); d.Scheduler().InjectFunc(func() { returned++ }) })
+			spawn(other, func(t *core.Task) { m.Send(t, 6); d.Scheduler().InjectFunc(func() { returned++ }) })
 		})
 		rest()
-		soon, cancel := scheduler.WithTimeout(d, time.Second)
+		soon, cancel := core.WithTimeout(d, time.Second)
 		defer cancel()
 		wantErr("Send", m.Send(soon, -1), ErrTimeout)
-		gone := spawn(d.Scheduler(), func(t *scheduler.Task) { m.Send(t, -1) })
+		gone := spawn(d.Scheduler(), func(t *core.Task) { m.Send(t, -1) })
 		rest()
 		gone.Kill(false)
 		rest()
@@ -413,14 +414,14 @@ func TestNeverOpened(t *testing.T) {
 
 // Rule 29: who waits for room in a mailbox that only he could empty is told.
 func TestDeadlockOwnMailbox(t *testing.T) {
-	home(t, func(d *scheduler.Task) {
+	home(t, func(d *core.Task) {
 		m := opened[int](d, Config{Cap: 1})
 		m.Send(d, 1)
 		var e *scheduler.DeadlockError
 		if err := m.Send(d, 2); !errors.As(err, &e) {
 			fail("Send gave %v", err)
 		}
-		soon, cancel := scheduler.WithTimeout(d, time.Second)
+		soon, cancel := core.WithTimeout(d, time.Second)
 		defer cancel()
 		wantErr("Send with a timeout", m.Send(soon, 2), ErrTimeout)
 		want("read", queued(m), []int{1})
@@ -430,11 +431,11 @@ func TestDeadlockOwnMailbox(t *testing.T) {
 
 // Rule 29: two readers that wait for room in each other's mailbox.
 func TestDeadlockRing(t *testing.T) {
-	home(t, func(d *scheduler.Task) {
+	home(t, func(d *core.Task) {
 		x, y := New[int](Config{Cap: 1}), New[int](Config{Cap: 1})
 		var refused []error
 		reader := func(own, to *Mailbox[int]) {
-			spawn(d.Scheduler(), func(t *scheduler.Task) {
+			spawn(d.Scheduler(), func(t *core.Task) {
 				own.Open(t)
 				defer own.Discard()
 				t.Yield()
@@ -459,7 +460,7 @@ func TestDeadlockRing(t *testing.T) {
 // Credits: an empty mailbox takes a message from elsewhere, whatever happened before at home.
 func TestElsewhereFindsRoom(t *testing.T) {
 	for _, capacity := range []int{1, 2, 3, 7, 64} {
-		home(t, func(d *scheduler.Task) {
+		home(t, func(d *core.Task) {
 			m := opened[int](d, Config{Cap: capacity, Overflow: Fail})
 			for range capacity {
 				wantErr("Send", m.Send(d, 0), nil)
@@ -482,11 +483,11 @@ func TestElsewhereFindsRoom(t *testing.T) {
 }
 
 func TestSendMisuse(t *testing.T) {
-	home(t, func(d *scheduler.Task) {
+	home(t, func(d *core.Task) {
 		m := opened[int](d, Config{})
 		var none context.Context
 		wantPanic(func() { m.Send(none, 1) }, "mailbox: ", "nil context")
-		other := spawn(d.Scheduler(), func(t *scheduler.Task) { t.Yield() })
+		other := spawn(d.Scheduler(), func(t *core.Task) { t.Yield() })
 		wantPanic(func() { m.Send(other, 1) }, "only inside its own task")
 	})
 }

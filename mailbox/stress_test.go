@@ -8,7 +8,7 @@ import (
 	"sync/atomic"
 	"testing"
 
-	"github.com/gotasklet/tasklet/scheduler"
+	"github.com/gotasklet/tasklet/internal/core"
 )
 
 // Tasks at home, goroutines and tasks of a second scheduler send at once, as fast as they can; others look. The bound is never
@@ -40,7 +40,7 @@ func stress(t *testing.T, policy Policy, capacity, each int, stackless bool) {
 	if policy == Unbounded {
 		cfg.Cap = 0
 	}
-	s, other := scheduler.New(scheduler.Config{}), scheduler.New(scheduler.Config{})
+	s, other := core.New(core.Config{}), core.New(core.Config{})
 	handled := 0
 	last := make([]int, 3*perKind)
 	var m *Mailbox[message]
@@ -61,7 +61,7 @@ func stress(t *testing.T, policy Policy, capacity, each int, stackless bool) {
 		m = &newReceiver(s, cfg, handle).box
 	} else {
 		m = New[message](cfg)
-		spawn(s, func(t *scheduler.Task) {
+		spawn(s, func(t *core.Task) {
 			m.Open(t)
 			defer m.Discard()
 			for v := range m.Receive() {
@@ -99,9 +99,9 @@ func stress(t *testing.T, policy Policy, capacity, each int, stackless bool) {
 		senders.Add(1)
 		switch k % 3 {
 		case 0:
-			spawn(s, func(t *scheduler.Task) { send(t, k) })
+			spawn(s, func(t *core.Task) { send(t, k) })
 		case 1:
-			spawn(other, func(t *scheduler.Task) { send(t, k) })
+			spawn(other, func(t *core.Task) { send(t, k) })
 		case 2:
 			go send(context.Background(), k)
 		}
@@ -160,7 +160,7 @@ func TestComingAndGoing(t *testing.T) {
 	}
 	for _, policy := range []Policy{Block, DropOldest} {
 		var sent, lost atomic.Int64
-		s, other := scheduler.New(scheduler.Config{}), scheduler.New(scheduler.Config{})
+		s, other := core.New(core.Config{}), core.New(core.Config{})
 		m := New[int](Config{Cap: 3, Overflow: policy, Losses: LossFunc(func(l Loss) { lost.Add(int64(l.Count)) })})
 		handled := 0
 		stop := make(chan struct{})
@@ -191,7 +191,7 @@ func TestComingAndGoing(t *testing.T) {
 		}
 		for range 2 {
 			senders.Add(1)
-			spawn(other, func(t *scheduler.Task) {
+			spawn(other, func(t *core.Task) {
 				defer senders.Done()
 				for i := 0; !stopped(); i++ {
 					ctx, cancel := context.WithCancel(t)
@@ -206,7 +206,7 @@ func TestComingAndGoing(t *testing.T) {
 				}
 			})
 		}
-		spawn(s, func(d *scheduler.Task) {
+		spawn(s, func(d *core.Task) {
 			defer s.Stop()
 			for i := range rounds {
 				m.Open(d)
@@ -264,10 +264,10 @@ func TestComingAndGoing(t *testing.T) {
 // is collected behind one knock.
 func TestBatchFromElsewhereWakesOnce(t *testing.T) {
 	const batch = 100
-	bubble(t, func(d *scheduler.Task, other *scheduler.Scheduler, rest func()) {
+	bubble(t, func(d *core.Task, other *core.Scheduler, rest func()) {
 		m := New[int](Config{})
 		wakes, got := 0, 0
-		spawn(d.Scheduler(), func(t *scheduler.Task) {
+		spawn(d.Scheduler(), func(t *core.Task) {
 			m.Open(t)
 			for got < batch {
 				if _, err := m.Next(t); err != nil {
@@ -283,7 +283,7 @@ func TestBatchFromElsewhereWakesOnce(t *testing.T) {
 		rest() // the reader waits
 		sent := make(chan struct{})
 		other.InjectFunc(func() {
-			spawn(other, func(t *scheduler.Task) {
+			spawn(other, func(t *core.Task) {
 				for i := range batch {
 					wantErr("Send", m.Send(t, i), nil)
 				}

@@ -3,6 +3,8 @@ package scheduler
 import (
 	"context"
 	"iter"
+
+	"github.com/gotasklet/tasklet/internal/core"
 )
 
 // Chan is a channel between the tasks of one scheduler; a channel of Go would block all of them. Without a capacity it is a
@@ -21,8 +23,8 @@ type Chan[T any] struct {
 	// Owned by the scheduler. While receivers are parked, nothing is buffered and no sender is parked; while senders are, the
 	// buffer is full.
 	head, n   int
-	senders   Line // their places hold what they send
-	receivers Line // their places will hold what they get
+	senders   core.Line // their places hold what they send
+	receivers core.Line // their places will hold what they get
 	spare     places[T]
 	closed    bool
 }
@@ -52,7 +54,7 @@ func (c *Chan[T]) Send(ctx context.Context, v T) error {
 		}
 		p := c.spare.get(v)
 		c.senders.Add(&p.Waiter)
-		err := t.Park(Wait{Kind: InChan, Ctx: limit, In: &p.Waiter})
+		err := t.Park(core.Wait{Kind: core.InChan, Ctx: limit, In: &p.Waiter})
 		if _, done := c.spare.put(p); done || err != nil {
 			return err
 		}
@@ -77,7 +79,7 @@ func (c *Chan[T]) Receive(ctx context.Context) (T, error) {
 		}
 		p := c.spare.get(v)
 		c.receivers.Add(&p.Waiter)
-		err := t.Park(Wait{Kind: InChan, Ctx: limit, In: &p.Waiter})
+		err := t.Park(core.Wait{Kind: core.InChan, Ctx: limit, In: &p.Waiter})
 		if v, ok = c.spare.put(p); ok || err != nil {
 			return v, err
 		}

@@ -12,26 +12,27 @@ import (
 	"time"
 	"weak"
 
+	"github.com/gotasklet/tasklet/internal/core"
 	"github.com/gotasklet/tasklet/scheduler"
 )
 
 // A play is a scheduler on a virtual clock with named tasks, and a log of what they do. It ends when nobody can go on.
 type play struct {
 	t     *testing.T
-	s     *scheduler.Scheduler
-	names map[*scheduler.Task]string
+	s     *core.Scheduler
+	names map[*core.Task]string
 	log   []string
 	dead  []string // what the hook Deadlock was told
 }
 
 func newPlay(t *testing.T, seed uint64) *play {
-	p := &play{t: t, names: map[*scheduler.Task]string{}}
-	p.s = scheduler.New(scheduler.Config{
+	p := &play{t: t, names: map[*core.Task]string{}}
+	p.s = core.New(core.Config{
 		Clock: scheduler.NewVirtualClock(time.Time{}),
 		Seed:  seed,
-		Hooks: scheduler.Hooks{
-			Name: func(t *scheduler.Task) string { return p.names[t] },
-			Deadlock: func(_ *scheduler.Task, e *scheduler.DeadlockError, soft bool) {
+		Hooks: core.Hooks{
+			Name: func(t *core.Task) string { return p.names[t] },
+			Deadlock: func(_ *core.Task, e *scheduler.DeadlockError, soft bool) {
 				p.dead = append(p.dead, fmt.Sprintf("%v soft=%v", e, soft))
 			},
 			Quiescent: func() { p.s.Stop() },
@@ -43,13 +44,13 @@ func newPlay(t *testing.T, seed uint64) *play {
 // actor is the Runner of a play's tasks: it runs once, and a kill ends it.
 type actor struct {
 	p *play
-	f func(t *scheduler.Task)
+	f func(t *core.Task)
 }
 
-func (a actor) Run(t *scheduler.Task) {
+func (a actor) Run(t *core.Task) {
 	defer func() {
 		if v := recover(); v != nil {
-			if _, ok := v.(*scheduler.Exit); !ok {
+			if _, ok := v.(*core.Exit); !ok {
 				panic(v)
 			}
 			a.p.note(t, "killed")
@@ -60,8 +61,8 @@ func (a actor) Run(t *scheduler.Task) {
 }
 
 // task starts a task; they run in the order of their start, unless there is a seed.
-func (p *play) task(name string, f func(t *scheduler.Task)) *scheduler.Task {
-	t := new(scheduler.Task)
+func (p *play) task(name string, f func(t *core.Task)) *core.Task {
+	t := new(core.Task)
 	p.names[t] = name
 	t.Init(p.s, uint64(len(p.names)), actor{p, f})
 	t.Wake()
@@ -69,7 +70,7 @@ func (p *play) task(name string, f func(t *scheduler.Task)) *scheduler.Task {
 }
 
 // note adds a line to the log: "name: what happened".
-func (p *play) note(t *scheduler.Task, format string, args ...any) {
+func (p *play) note(t *core.Task, format string, args ...any) {
 	p.log = append(p.log, p.names[t]+": "+fmt.Sprintf(format, args...))
 }
 
@@ -100,7 +101,7 @@ func panics(f func()) (text string) {
 func TestChanRendezvous(t *testing.T) {
 	p := newPlay(t, 0)
 	var c scheduler.Chan[int] // zero
-	p.task("a", func(t *scheduler.Task) {
+	p.task("a", func(t *core.Task) {
 		for i := range 3 {
 			p.note(t, "sends %d", i)
 			_ = c.Send(t, i)
@@ -108,7 +109,7 @@ func TestChanRendezvous(t *testing.T) {
 		p.note(t, "len %d cap %d", c.Len(), c.Cap())
 		c.Close()
 	})
-	p.task("b", func(t *scheduler.Task) {
+	p.task("b", func(t *core.Task) {
 		for v := range c.All(t) {
 			p.note(t, "has %d", v)
 		}
@@ -122,13 +123,13 @@ func TestChanRendezvous(t *testing.T) {
 func TestChanBuffered(t *testing.T) {
 	p := newPlay(t, 0)
 	c := scheduler.NewChan[int](2)
-	p.task("a", func(t *scheduler.Task) {
+	p.task("a", func(t *core.Task) {
 		for i := range 5 {
 			_ = c.Send(t, i)
 			p.note(t, "sent %d, len %d", i, c.Len())
 		}
 	})
-	p.task("b", func(t *scheduler.Task) {
+	p.task("b", func(t *core.Task) {
 		for range 5 {
 			v, _ := c.Receive(t)
 			p.note(t, "has %d, len %d", v, c.Len())
@@ -146,12 +147,12 @@ func TestChanNobodyOvertakes(t *testing.T) {
 	p := newPlay(t, 0)
 	c := scheduler.NewChan[string](1)
 	d := scheduler.NewChan[string](1)
-	p.task("a", func(t *scheduler.Task) {
+	p.task("a", func(t *core.Task) {
 		c.TrySend("first")
 		_ = c.Send(t, "second")
 	})
-	p.task("b", func(t *scheduler.Task) { v, _ := d.Receive(t); p.note(t, "has %s", v) })
-	p.task("c", func(t *scheduler.Task) {
+	p.task("b", func(t *core.Task) { v, _ := d.Receive(t); p.note(t, "has %s", v) })
+	p.task("c", func(t *core.Task) {
 		p.note(t, "%v", c.TrySend("third"))
 		v, _ := c.TryReceive()
 		p.note(t, "has %s", v)
@@ -191,9 +192,9 @@ func TestChanCloseWithParkedSenders(t *testing.T) {
 	p := newPlay(t, 0)
 	c := scheduler.NewChan[int](1)
 	for i, name := range []string{"a", "b", "c"} {
-		p.task(name, func(t *scheduler.Task) { p.note(t, "%v", c.Send(t, i)) })
+		p.task(name, func(t *core.Task) { p.note(t, "%v", c.Send(t, i)) })
 	}
-	p.task("d", func(t *scheduler.Task) {
+	p.task("d", func(t *core.Task) {
 		c.Close()
 		c.Close()
 		p.note(t, "%v", c.Send(t, 9))
@@ -210,12 +211,12 @@ func TestChanCloseWithParkedReceivers(t *testing.T) {
 	p := newPlay(t, 0)
 	c := scheduler.NewChan[int](1)
 	for _, name := range []string{"a", "b", "c"} {
-		p.task(name, func(t *scheduler.Task) {
+		p.task(name, func(t *core.Task) {
 			v, err := c.Receive(t)
 			p.note(t, "%d %v", v, err)
 		})
 	}
-	p.task("d", func(t *scheduler.Task) {
+	p.task("d", func(t *core.Task) {
 		_ = c.Send(t, 1)
 		c.Close()
 	})
@@ -226,15 +227,15 @@ func TestChanCloseWithParkedReceivers(t *testing.T) {
 func TestChanAllUnderTimeout(t *testing.T) {
 	p := newPlay(t, 0)
 	c := scheduler.NewChan[int](5)
-	p.task("a", func(t *scheduler.Task) {
+	p.task("a", func(t *core.Task) {
 		c.TrySend(1)
 		c.TrySend(2)
-		ctx, cancel := scheduler.WithTimeout(t, time.Second)
+		ctx, cancel := core.WithTimeout(t, time.Second)
 		defer cancel()
 		for v := range c.All(ctx) {
 			p.note(t, "%d", v)
 		}
-		p.note(t, "%v at %v", scheduler.ContextError(ctx), time.Duration(p.s.Nanotime()))
+		p.note(t, "%v at %v", core.ContextError(ctx), time.Duration(p.s.Nanotime()))
 		c.TrySend(3)
 		c.TrySend(4)
 		for range c.All(t) {
@@ -250,14 +251,14 @@ func TestChanKeepsNothing(t *testing.T) {
 	p := newPlay(t, 0)
 	c := scheduler.NewChan[*[1024]byte](1)
 	var sent []weak.Pointer[[1024]byte]
-	p.task("a", func(t *scheduler.Task) {
+	p.task("a", func(t *core.Task) {
 		for range 5 { // one is handed over, one buffered, the others wait
 			v := new([1024]byte)
 			sent = append(sent, weak.Make(v))
 			_ = c.Send(t, v)
 		}
 	})
-	p.task("b", func(t *scheduler.Task) {
+	p.task("b", func(t *core.Task) {
 		for range 5 {
 			_, _ = c.Receive(t)
 		}
@@ -396,7 +397,7 @@ func playModel(t *testing.T, seed uint64, ends map[string]int) {
 	c := scheduler.NewChan[int](m.cap)
 
 	const nTasks = 8
-	var tasks [nTasks]*scheduler.Task
+	var tasks [nTasks]*core.Task
 	var calls [nTasks]*call // the blocking call that each is in, nil if none
 	var pending [nTasks]bool
 	next := 0
@@ -441,7 +442,7 @@ func playModel(t *testing.T, seed uint64, ends map[string]int) {
 	}
 
 	for i := range nTasks {
-		tasks[i] = p.task(fmt.Sprint(i), func(t *scheduler.Task) {
+		tasks[i] = p.task(fmt.Sprint(i), func(t *core.Task) {
 			for range 20 {
 				if c.Len() != len(m.buf) {
 					fail("Len() = %d, want %d", c.Len(), len(m.buf))
@@ -452,7 +453,7 @@ func playModel(t *testing.T, seed uint64, ends map[string]int) {
 				if r.IntN(2) == 0 {
 					d := time.Duration(r.IntN(5)) * time.Millisecond
 					var cancel func()
-					ctx, cancel = scheduler.WithTimeout(t, d)
+					ctx, cancel = core.WithTimeout(t, d)
 					defer cancel()
 					k.deadline = max(now()+d, 1)
 					if d == 0 {
@@ -502,16 +503,16 @@ func playModel(t *testing.T, seed uint64, ends map[string]int) {
 			}
 		})
 	}
-	p.task("killer", func(t *scheduler.Task) {
+	p.task("killer", func(t *core.Task) {
 		for range 10 {
 			t.Sleep(time.Duration(r.IntN(4)) * time.Millisecond)
 			i := r.IntN(nTasks)
-			if tasks[i].State() == scheduler.Finished || !tasks[i].Kill(false) {
+			if tasks[i].State() == core.Finished || !tasks[i].Kill(false) {
 				continue
 			}
 			m.expire()
 			switch k := calls[i]; {
-			case k != nil && k.sleeps && tasks[i].State() == scheduler.Parked:
+			case k != nil && k.sleeps && tasks[i].State() == core.Parked:
 				k.end = "killed"
 			case k != nil && k.end == "":
 				m.kill(k)
@@ -521,14 +522,14 @@ func playModel(t *testing.T, seed uint64, ends map[string]int) {
 			t.Yield() // the kill is done before any other task runs
 		}
 	})
-	p.task("closer", func(t *scheduler.Task) { // so that nobody waits for ever
+	p.task("closer", func(t *core.Task) { // so that nobody waits for ever
 		t.Sleep(time.Hour)
 		m.close()
 		c.Close()
 	})
 	p.run()
 	for i, task := range tasks {
-		if task.State() != scheduler.Finished {
+		if task.State() != core.Finished {
 			fail("task %d is %v at the end", i, task.State())
 		}
 	}

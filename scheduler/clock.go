@@ -1,127 +1,26 @@
 package scheduler
 
 import (
-	"math"
-	"sync"
-	"sync/atomic"
 	"time"
+
+	"github.com/gotasklet/tasklet/internal/core"
 )
 
-// A Clock tells a scheduler the time. There are two: [RealClock], the default, and the one that [NewVirtualClock] makes. It
-// has unexported methods: how time moves and how a scheduler sleeps belong together, so no third can be written elsewhere.
-type Clock interface {
-	// Now returns the current time. It may be called from any goroutine.
-	Now() time.Time
+// A Clock tells the schedulers of a system the time. There are two: [RealClock], the default, and
+// the one that [NewVirtualClock] returns. Clock has unexported methods, since how time moves and how
+// a scheduler sleeps belong together; so no third clock can be written elsewhere.
+type Clock = core.Clock
 
-	// since returns the nanoseconds since the clock's origin; it never goes back. Only differences mean something: a
-	// scheduler takes its own zero from it when it starts.
-	since() int64
+// RealClock returns a clock that runs by itself. Inside a bubble of [testing/synctest] it shows the
+// bubble's time.
+func RealClock() Clock { return core.RealClock() }
 
-	// virtual reports whether time moves only by jump.
-	virtual() bool
+// A VirtualClock stands still while tasklets run. It jumps to the next deadline when no tasklet is
+// ready and nothing outside the system is awaited. Work takes no time on a virtual clock, and a wait
+// takes no real time. Its method Now returns the virtual time, from any goroutine. Use
+// [NewVirtualClock] to make one.
+type VirtualClock = core.VirtualClock
 
-	// jump moves a virtual clock forward to ns after its origin, or does nothing if that has passed. Only a scheduler
-	// calls it, when nothing is ready and nothing outside is awaited.
-	jump(ns int64)
-
-	// claim makes the clock that of user, a *Scheduler or a *Team, once more; it reports false if
-	// it is another's. Each claim ends by a release. Only a virtual clock has one user: two would
-	// jump over each other's deadlines.
-	claim(user any) bool
-	release()
-}
-
-// addNS is a sum of times, in nanoseconds, that stays at the largest or the smallest number instead
-// of leaving the range.
-func addNS(a, b int64) int64 {
-	switch sum := a + b; {
-	case b > 0 && sum < a:
-		return math.MaxInt64
-	case b < 0 && sum > a:
-		return math.MinInt64
-	default:
-		return sum
-	}
-}
-
-// RealClock returns a clock that runs by itself. Inside a bubble of [testing/synctest] it shows the bubble's time.
-func RealClock() Clock { return &realClock{origin: time.Now()} }
-
-type realClock struct {
-	// Set in RealClock, then read-only. It is not a variable of the package: that would be set before any synctest bubble
-	// begins, whose monotonic time is another.
-	origin time.Time // with its monotonic reading, so a step of the wall clock moves no deadline
-}
-
-func (*realClock) Now() time.Time { return time.Now() }
-func (c *realClock) since() int64 { return int64(time.Since(c.origin)) }
-func (*realClock) virtual() bool  { return false }
-func (*realClock) jump(int64)     { panic("scheduler: internal error: jump of the real clock") }
-func (*realClock) claim(any) bool { return true }
-func (*realClock) release()       {}
-
-// A VirtualClock stands still while tasks run and jumps to the next deadline when none is ready and nothing outside is
-// awaited. Work takes no time on it, and a wait takes none of the real time. It belongs to one
-// scheduler or [Team] at a time, from [New] until Run has returned; New panics with a clock that
-// another has. Use [NewVirtualClock] to make one.
-//
-// Its time ends 146 years after the start: a wait that would end later ends there, and one that
-// begins there ends at the next tick.
-type VirtualClock struct {
-	start time.Time // set in NewVirtualClock, then read-only; without a monotonic reading
-
-	// Atomic: nanoseconds since start; written by jump on a scheduler, read by Now and since on any goroutine, because
-	// loggers and goroutines outside ask for the time. It publishes nothing but itself; a plain one would be a data
-	// race, and torn on 32-bit machines.
-	offset atomic.Int64
-
-	mu    sync.Mutex // protects the following
-	user  any        // the *Scheduler or *Team that it belongs to; nil: nobody
-	users int        // how many schedulers of user have not ended
-}
-
-// NewVirtualClock returns a virtual clock that shows start until it first jumps. If start is the zero time, it is
-// 2000-01-01 00:00:00 UTC, as in [testing/synctest].
-func NewVirtualClock(start time.Time) *VirtualClock {
-	if start.IsZero() {
-		start = time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC)
-	}
-	// Round(0) strips the monotonic reading: it would make Sub of this clock's times and of real ones use a time that
-	// has nothing to do with either.
-	return &VirtualClock{start: start.Round(0)}
-}
-
-// Now returns the start plus all jumps. It may be called from any goroutine.
-func (c *VirtualClock) Now() time.Time { return c.start.Add(time.Duration(c.offset.Load())) }
-
-func (c *VirtualClock) since() int64 { return c.offset.Load() }
-func (*VirtualClock) virtual() bool  { return true }
-
-func (c *VirtualClock) jump(ns int64) {
-	// A loop, since several schedulers may share the clock: the furthest jump wins and none goes back.
-	for {
-		now := c.offset.Load()
-		if ns <= now || c.offset.CompareAndSwap(now, ns) {
-			return
-		}
-	}
-}
-
-func (c *VirtualClock) claim(user any) bool {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.users > 0 && c.user != user {
-		return false
-	}
-	c.user = user
-	c.users++
-	return true
-}
-
-func (c *VirtualClock) release() {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.users--; c.users == 0 {
-		c.user = nil
-	}
-}
+// NewVirtualClock returns a virtual clock that shows start until it first jumps. If start is the zero
+// time, the clock starts at 2000-01-01 00:00:00 UTC, as in [testing/synctest].
+func NewVirtualClock(start time.Time) *VirtualClock { return core.NewVirtualClock(start) }

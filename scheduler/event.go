@@ -1,6 +1,10 @@
 package scheduler
 
-import "context"
+import (
+	"context"
+
+	"github.com/gotasklet/tasklet/internal/core"
+)
 
 // Event is something that has happened or not: set, until it is cleared. Any number of tasks of one scheduler may wait for it.
 //
@@ -10,7 +14,7 @@ type Event struct {
 	home home
 
 	// Owned by the scheduler.
-	line Line
+	line core.Line
 	set  bool
 }
 
@@ -18,7 +22,7 @@ type Event struct {
 // never parks.
 func (e *Event) Set() {
 	e.set = true
-	e.line.handAll()
+	e.line.HandAll()
 }
 
 // Clear makes e not set: who waits from now on parks until the next Set. It never parks.
@@ -32,7 +36,7 @@ func (e *Event) IsSet() bool { return e.set }
 func (e *Event) Wait(ctx context.Context) error {
 	t, limit := e.home.enter(ctx, "Event.Wait")
 	for !e.set {
-		ok, err := t.stand(&e.line, Wait{Kind: InEvent, Ctx: limit})
+		ok, err := t.Stand(&e.line, core.Wait{Kind: core.InEvent, Ctx: limit})
 		if ok || err != nil {
 			return err
 		}

@@ -6,17 +6,18 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/gotasklet/tasklet/internal/core"
 	"github.com/gotasklet/tasklet/scheduler"
 )
 
 // once is a Runner that runs once.
-type once func(t *scheduler.Task)
+type once func(t *core.Task)
 
-func (f once) Run(t *scheduler.Task) {
+func (f once) Run(t *core.Task) {
 	defer func() {
 		switch v := recover(); v.(type) {
 		case nil:
-		case *scheduler.Exit:
+		case *core.Exit:
 			fmt.Println(t, "was killed")
 		default:
 			panic(v)
@@ -28,13 +29,13 @@ func (f once) Run(t *scheduler.Task) {
 
 // simulate runs the tasks, numbered from 1, on a virtual clock until nobody can go on. Then it kills who is left.
 func simulate(tasks ...once) {
-	var s *scheduler.Scheduler
-	s = scheduler.New(scheduler.Config{
+	var s *core.Scheduler
+	s = core.New(core.Config{
 		Clock: scheduler.NewVirtualClock(time.Time{}),
-		Hooks: scheduler.Hooks{Quiescent: func() { s.Stop() }},
+		Hooks: core.Hooks{Quiescent: func() { s.Stop() }},
 	})
 	for i, f := range tasks {
-		t := new(scheduler.Task)
+		t := new(core.Task)
 		t.Init(s, uint64(i+1), f)
 		t.Wake()
 	}
@@ -45,19 +46,19 @@ func simulate(tasks ...once) {
 
 // The program of the package's documentation.
 func Example() {
-	s := scheduler.New(scheduler.Config{Clock: scheduler.NewVirtualClock(time.Time{})})
+	s := core.New(core.Config{Clock: scheduler.NewVirtualClock(time.Time{})})
 	start := func(id uint64, f once) {
-		t := new(scheduler.Task)
+		t := new(core.Task)
 		t.Init(s, id, f)
 		t.Wake()
 	}
 	var hours scheduler.Chan[int]
-	start(1, func(t *scheduler.Task) {
+	start(1, func(t *core.Task) {
 		for h := range hours.All(t) {
 			fmt.Println("it is", h)
 		}
 	})
-	start(2, func(t *scheduler.Task) {
+	start(2, func(t *core.Task) {
 		for h := 6; h <= 24; h += 6 {
 			t.Sleep(6 * time.Hour)
 			_ = hours.Send(t, h) // nobody closes it
@@ -75,21 +76,21 @@ func Example() {
 
 // counter is stackless: it never blocks, so it owns no stack while it waits to be woken.
 type counter struct {
-	scheduler.Task
+	core.Task
 	n int
 }
 
-func (c *counter) Run(t *scheduler.Task) {
+func (c *counter) Run(t *core.Task) {
 	c.n++
 	fmt.Println("called", c.n)
 }
 
 func ExampleTask() {
-	s := scheduler.New(scheduler.Config{})
+	s := core.New(core.Config{})
 	var c counter
 	c.Init(s, 1, &c)
-	var d scheduler.Task
-	d.Init(s, 2, once(func(t *scheduler.Task) {
+	var d core.Task
+	d.Init(s, 2, once(func(t *core.Task) {
 		for range 2 {
 			c.Wake()
 			t.Yield()
@@ -107,13 +108,13 @@ func ExampleTask() {
 }
 
 func ExampleTask_Kill() {
-	var victim *scheduler.Task
-	simulate(func(t *scheduler.Task) {
+	var victim *core.Task
+	simulate(func(t *core.Task) {
 		victim = t
 		defer fmt.Println("cleaned up")
 		t.Sleep(time.Hour)
 		fmt.Println("never printed")
-	}, func(t *scheduler.Task) {
+	}, func(t *core.Task) {
 		t.Sleep(time.Minute)
 		victim.Kill(false)
 	})
@@ -123,9 +124,9 @@ func ExampleTask_Kill() {
 }
 
 func ExampleWithTimeout() {
-	simulate(func(t *scheduler.Task) {
+	simulate(func(t *core.Task) {
 		begin := t.Scheduler().Now()
-		ctx, cancel := scheduler.WithTimeout(t, 3*time.Second)
+		ctx, cancel := core.WithTimeout(t, 3*time.Second)
 		defer cancel()
 		var never scheduler.Event
 		err := never.Wait(ctx)
@@ -136,9 +137,9 @@ func ExampleWithTimeout() {
 
 func ExampleVirtualClock() {
 	clock := scheduler.NewVirtualClock(time.Date(1999, 12, 31, 23, 59, 59, 0, time.UTC))
-	s := scheduler.New(scheduler.Config{Clock: clock})
-	var t scheduler.Task
-	t.Init(s, 1, once(func(t *scheduler.Task) {
+	s := core.New(core.Config{Clock: clock})
+	var t core.Task
+	t.Init(s, 1, once(func(t *core.Task) {
 		t.Sleep(time.Second)
 		fmt.Println(clock.Now())
 		s.Stop()
@@ -150,10 +151,10 @@ func ExampleVirtualClock() {
 
 // Ordinary goroutines reach a scheduler through its door.
 func ExampleScheduler_InjectFunc() {
-	s := scheduler.New(scheduler.Config{})
+	s := core.New(core.Config{})
 	var ready scheduler.Event
-	var t scheduler.Task
-	t.Init(s, 1, once(func(t *scheduler.Task) {
+	var t core.Task
+	t.Init(s, 1, once(func(t *core.Task) {
 		_ = ready.Wait(t)
 		fmt.Println("ready")
 		s.Stop()
@@ -166,14 +167,14 @@ func ExampleScheduler_InjectFunc() {
 
 func ExampleChan() {
 	c := scheduler.NewChan[string](1)
-	simulate(func(t *scheduler.Task) {
+	simulate(func(t *core.Task) {
 		for _, word := range []string{"so", "it", "goes"} {
 			if err := c.Send(t, word); err != nil {
 				fmt.Println(err)
 			}
 		}
 		c.Close()
-	}, func(t *scheduler.Task) {
+	}, func(t *core.Task) {
 		for word := range c.All(t) {
 			fmt.Println(word)
 		}
@@ -191,7 +192,7 @@ func ExampleChan() {
 func ExampleMutex() {
 	var a, b scheduler.Mutex
 	both := func(first, second *scheduler.Mutex) once {
-		return func(t *scheduler.Task) {
+		return func(t *core.Task) {
 			_ = first.Lock(t)
 			defer first.Unlock()
 			t.Yield()
@@ -212,7 +213,7 @@ func ExampleMutex() {
 // Three pieces of work, two at a time.
 func ExampleSemaphore() {
 	slots := scheduler.NewSemaphore(2)
-	work := func(t *scheduler.Task) {
+	work := func(t *core.Task) {
 		if err := slots.Acquire(t, 1); err != nil {
 			fmt.Println(err)
 			return
@@ -230,12 +231,12 @@ func ExampleSemaphore() {
 
 func ExampleEvent() {
 	var open scheduler.Event
-	guest := func(t *scheduler.Task) {
+	guest := func(t *core.Task) {
 		if err := open.Wait(t); err == nil {
 			fmt.Println(t, "comes in")
 		}
 	}
-	simulate(guest, guest, func(t *scheduler.Task) {
+	simulate(guest, guest, func(t *core.Task) {
 		t.Sleep(time.Hour)
 		fmt.Println("open")
 		open.Set()
@@ -250,12 +251,12 @@ func ExampleEvent() {
 func ExampleWaitGroup() {
 	var running scheduler.WaitGroup
 	running.Add(2)
-	step := func(t *scheduler.Task) {
+	step := func(t *core.Task) {
 		defer running.Done()
 		t.Sleep(time.Duration(t.ID()) * time.Second)
 		fmt.Println(t, "is done")
 	}
-	simulate(step, step, func(t *scheduler.Task) {
+	simulate(step, step, func(t *core.Task) {
 		if err := running.Wait(t); err == nil {
 			fmt.Println("all are")
 		}

@@ -1,6 +1,10 @@
 package scheduler
 
-import "context"
+import (
+	"context"
+
+	"github.com/gotasklet/tasklet/internal/core"
+)
 
 // Mutex is a lock between the tasks of one scheduler; a sync.Mutex would block all of them. A task needs it only for what must
 // stay as it is while the task parks: between two blocking calls nobody else runs anyway.
@@ -17,8 +21,8 @@ type Mutex struct {
 	home home
 
 	// Owned by the scheduler.
-	lock Resource // its holder is that of the Mutex
-	line Line
+	lock core.Resource // its holder is that of the Mutex
+	line core.Line
 }
 
 // Lock locks m. While another task holds it, Lock parks.
@@ -30,7 +34,7 @@ type Mutex struct {
 func (m *Mutex) Lock(ctx context.Context) error {
 	t, limit := m.home.enter(ctx, "Mutex.Lock")
 	for m.lock.Holder != nil {
-		ok, err := t.stand(&m.line, Wait{Kind: InMutex, On: &m.lock, Ctx: limit})
+		ok, err := t.Stand(&m.line, core.Wait{Kind: core.InMutex, On: &m.lock, Ctx: limit})
 		if ok || err != nil {
 			return err
 		}
@@ -42,7 +46,7 @@ func (m *Mutex) Lock(ctx context.Context) error {
 // TryLock locks m if nobody holds it, and reports whether it did. It never parks; it needs the context, which must belong to
 // the running task, to know the holder.
 func (m *Mutex) TryLock(ctx context.Context) bool {
-	t, _ := Caller(ctx, "Mutex.TryLock")
+	t, _ := core.Caller(ctx, "Mutex.TryLock")
 	m.home.check(t, "Mutex.TryLock")
 	if m.lock.Holder != nil {
 		return false
@@ -57,13 +61,13 @@ func (m *Mutex) Unlock() {
 	if t == nil {
 		misuse("Mutex.Unlock of a Mutex that nobody holds")
 	}
-	if t.s.current != t {
-		misuse("Mutex.Unlock while %s runs, but %s holds the Mutex", t.s.name(t.s.current), t.s.name(t))
+	if t.Scheduler().Current() != t {
+		misuse("Mutex.Unlock while %s runs, but %s holds the Mutex", t.Scheduler().Current(), t)
 	}
 	if m.line.Empty() {
 		m.lock.Holder = nil
 		return
 	}
 	m.lock.Holder = m.line.First().Task()
-	m.line.hand()
+	m.line.Hand()
 }

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+
+	"github.com/gotasklet/tasklet/internal/core"
 )
 
 // ErrTooMany is returned by Semaphore.Acquire for more units than there are: no wait could ever help.
@@ -22,7 +24,7 @@ type Semaphore struct {
 
 	// Owned by the scheduler.
 	free  int64
-	line  Line // their places hold how many they want
+	line  core.Line // their places hold how many they want
 	spare places[int64]
 }
 
@@ -54,12 +56,12 @@ func (s *Semaphore) Acquire(ctx context.Context, k int64) error {
 	return nil
 }
 
-func (s *Semaphore) stand(t *Task, limit context.Context, k int64) (ok bool, err error) {
+func (s *Semaphore) stand(t *core.Task, limit context.Context, k int64) (ok bool, err error) {
 	// One that leaves the line, by a kill too, may have been in the way of others who want less.
 	defer s.serve()
 	p := s.spare.get(k)
 	s.line.Add(&p.Waiter)
-	err = t.Park(Wait{Kind: InSemaphore, Ctx: limit, In: &p.Waiter})
+	err = t.Park(core.Wait{Kind: core.InSemaphore, Ctx: limit, In: &p.Waiter})
 	_, ok = s.spare.put(p)
 	return ok, err
 }

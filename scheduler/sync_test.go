@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/gotasklet/tasklet/internal/core"
 	"github.com/gotasklet/tasklet/scheduler"
 )
 
@@ -34,33 +35,33 @@ func firstOnly(f func()) func() {
 
 var gates = []struct {
 	name string
-	kind scheduler.Kind
-	make func(keeper *scheduler.Task) gate
+	kind core.Kind
+	make func(keeper *core.Task) gate
 }{
-	{name: "Chan.Send", kind: scheduler.InChan, make: func(*scheduler.Task) gate {
+	{name: "Chan.Send", kind: core.InChan, make: func(*core.Task) gate {
 		c := scheduler.NewChan[int](1)
 		c.TrySend(1)
 		return gate{func(ctx context.Context) error { return c.Send(ctx, 1) }, func() { c.TryReceive() }, nothing}
 	}},
-	{name: "Chan.Receive", kind: scheduler.InChan, make: func(*scheduler.Task) gate {
+	{name: "Chan.Receive", kind: core.InChan, make: func(*core.Task) gate {
 		c := scheduler.NewChan[int](10)
 		return gate{func(ctx context.Context) error { _, err := c.Receive(ctx); return err }, func() { c.TrySend(1) }, nothing}
 	}},
-	{name: "Mutex", kind: scheduler.InMutex, make: func(keeper *scheduler.Task) gate {
+	{name: "Mutex", kind: core.InMutex, make: func(keeper *core.Task) gate {
 		var m scheduler.Mutex
 		m.TryLock(keeper)
 		return gate{m.Lock, firstOnly(m.Unlock), m.Unlock}
 	}},
-	{name: "Semaphore", kind: scheduler.InSemaphore, make: func(*scheduler.Task) gate {
+	{name: "Semaphore", kind: core.InSemaphore, make: func(*core.Task) gate {
 		s := scheduler.NewSemaphore(3)
 		s.TryAcquire(3)
 		return gate{func(ctx context.Context) error { return s.Acquire(ctx, 2) }, firstOnly(func() { s.Release(2) }), func() { s.Release(2) }}
 	}},
-	{name: "Event", kind: scheduler.InEvent, make: func(*scheduler.Task) gate {
+	{name: "Event", kind: core.InEvent, make: func(*core.Task) gate {
 		var e scheduler.Event
 		return gate{e.Wait, firstOnly(e.Set), nothing}
 	}},
-	{name: "WaitGroup", kind: scheduler.InWaitGroup, make: func(*scheduler.Task) gate {
+	{name: "WaitGroup", kind: core.InWaitGroup, make: func(*core.Task) gate {
 		var g scheduler.WaitGroup
 		g.Add(1)
 		return gate{g.Wait, firstOnly(g.Done), nothing}
@@ -68,11 +69,11 @@ var gates = []struct {
 }
 
 // forEachGate plays f, which is the keeper of the gate, for each of them, and compares the log. %s in want is the kind.
-func forEachGate(t *testing.T, f func(p *play, g gate, keeper *scheduler.Task), want ...string) {
+func forEachGate(t *testing.T, f func(p *play, g gate, keeper *core.Task), want ...string) {
 	for _, c := range gates {
 		t.Run(c.name, func(t *testing.T) {
 			p := newPlay(t, 0)
-			p.task("keeper", func(keeper *scheduler.Task) { f(p, c.make(keeper), keeper) })
+			p.task("keeper", func(keeper *core.Task) { f(p, c.make(keeper), keeper) })
 			p.expect(want...)
 			if n := len(p.s.Leaked()); n != 0 {
 				t.Errorf("%d tasks leaked", n)
@@ -82,11 +83,11 @@ func forEachGate(t *testing.T, f func(p *play, g gate, keeper *scheduler.Task), 
 }
 
 // passer starts a task that passes g once, then yields, which is a blocking call too.
-func (p *play) passer(name string, g gate) *scheduler.Task {
-	return p.task(name, func(t *scheduler.Task) { p.pass(t, g, t) })
+func (p *play) passer(name string, g gate) *core.Task {
+	return p.task(name, func(t *core.Task) { p.pass(t, g, t) })
 }
 
-func (p *play) pass(t *scheduler.Task, g gate, ctx context.Context) {
+func (p *play) pass(t *core.Task, g gate, ctx context.Context) {
 	if err := g.pass(ctx); err != nil {
 		p.note(t, "%v at %v", err, time.Duration(p.s.Nanotime()))
 		return
@@ -100,11 +101,11 @@ func TestGateParksUntilOpen(t *testing.T) {
 	for _, c := range gates {
 		t.Run(c.name, func(t *testing.T) {
 			p := newPlay(t, 0)
-			p.task("keeper", func(keeper *scheduler.Task) {
+			p.task("keeper", func(keeper *core.Task) {
 				g := c.make(keeper)
 				a := p.passer("a", g)
 				keeper.Sleep(time.Second)
-				if kind, _, _ := a.Waits(); a.State() != scheduler.Parked || kind != c.kind {
+				if kind, _, _ := a.Waits(); a.State() != core.Parked || kind != c.kind {
 					t.Errorf("a is %v in %v, want parked in %v", a.State(), kind, c.kind)
 				}
 				p.note(keeper, "opens")
@@ -117,7 +118,7 @@ func TestGateParksUntilOpen(t *testing.T) {
 
 // Rule 5: first come first served.
 func TestGateServesInOrder(t *testing.T) {
-	forEachGate(t, func(p *play, g gate, keeper *scheduler.Task) {
+	forEachGate(t, func(p *play, g gate, keeper *core.Task) {
 		for _, name := range []string{"a", "b", "c", "d"} {
 			p.passer(name, g)
 		}
@@ -133,7 +134,7 @@ func TestGateServesInOrder(t *testing.T) {
 func TestGateKillWhileParked(t *testing.T) {
 	for _, has := range []string{"not yet", "already"} {
 		t.Run("killed task has run "+has, func(t *testing.T) {
-			forEachGate(t, func(p *play, g gate, keeper *scheduler.Task) {
+			forEachGate(t, func(p *play, g gate, keeper *core.Task) {
 				a, _, c, _ := p.passer("a", g), p.passer("b", g), p.passer("c", g), p.passer("d", g)
 				keeper.Yield()
 				a.Kill(false)
@@ -151,7 +152,7 @@ func TestGateKillWhileParked(t *testing.T) {
 
 // Rule 17: what was handed over when the kill comes is the task's, and the kill is raised at its next blocking call.
 func TestGateHandOverBeforeKill(t *testing.T) {
-	forEachGate(t, func(p *play, g gate, keeper *scheduler.Task) {
+	forEachGate(t, func(p *play, g gate, keeper *core.Task) {
 		a := p.passer("a", g)
 		keeper.Yield()
 		g.open()
@@ -164,11 +165,11 @@ func TestGateHandOverBeforeKill(t *testing.T) {
 
 // Rule 13: what was handed over when the context ends is the task's.
 func TestGateHandOverBeforeCancel(t *testing.T) {
-	forEachGate(t, func(p *play, g gate, keeper *scheduler.Task) {
+	forEachGate(t, func(p *play, g gate, keeper *core.Task) {
 		var cancel func()
-		p.task("a", func(t *scheduler.Task) {
+		p.task("a", func(t *core.Task) {
 			var ctx context.Context
-			ctx, cancel = scheduler.WithTimeout(t, time.Second)
+			ctx, cancel = core.WithTimeout(t, time.Second)
 			p.pass(t, g, ctx)
 		})
 		keeper.Yield()
@@ -179,9 +180,9 @@ func TestGateHandOverBeforeCancel(t *testing.T) {
 
 // Rule 13: ErrTimeout, at the deadline; nothing was taken, and the place in line is gone.
 func TestGateTimeout(t *testing.T) {
-	forEachGate(t, func(p *play, g gate, keeper *scheduler.Task) {
-		p.task("a", func(t *scheduler.Task) {
-			ctx, cancel := scheduler.WithTimeout(t, 5*time.Millisecond)
+	forEachGate(t, func(p *play, g gate, keeper *core.Task) {
+		p.task("a", func(t *core.Task) {
+			ctx, cancel := core.WithTimeout(t, 5*time.Millisecond)
 			defer cancel()
 			p.pass(t, g, ctx)
 		})
@@ -193,9 +194,9 @@ func TestGateTimeout(t *testing.T) {
 
 // Rule 13: the cause of a context that ends while the task is parked, or before.
 func TestGateCancelled(t *testing.T) {
-	forEachGate(t, func(p *play, g gate, keeper *scheduler.Task) {
+	forEachGate(t, func(p *play, g gate, keeper *core.Task) {
 		var cancel context.CancelCauseFunc
-		p.task("a", func(t *scheduler.Task) {
+		p.task("a", func(t *core.Task) {
 			var ctx context.Context
 			ctx, cancel = context.WithCancelCause(t)
 			p.pass(t, g, ctx)
@@ -204,7 +205,7 @@ func TestGateCancelled(t *testing.T) {
 		b := p.passer("b", g)
 		keeper.Yield()
 		cancel(errors.New("changed my mind"))
-		for b.State() == scheduler.Parked && len(p.log) < 2 {
+		for b.State() == core.Parked && len(p.log) < 2 {
 			keeper.Yield() // until the context's goroutine has told the scheduler
 		}
 		g.open()
@@ -213,9 +214,9 @@ func TestGateCancelled(t *testing.T) {
 
 // Rule 13: if the way is free, the result wins over a context that has ended.
 func TestGateOpenAndContextDone(t *testing.T) {
-	forEachGate(t, func(p *play, g gate, keeper *scheduler.Task) {
+	forEachGate(t, func(p *play, g gate, keeper *core.Task) {
 		g.open()
-		p.task("a", func(t *scheduler.Task) {
+		p.task("a", func(t *core.Task) {
 			ctx, cancel := context.WithCancel(t)
 			cancel()
 			p.pass(t, g, ctx)
@@ -225,9 +226,9 @@ func TestGateOpenAndContextDone(t *testing.T) {
 
 // Rule 17: a kill that is pending is raised at the entry, though the way is free, and nothing is taken.
 func TestGateRaisesPendingKill(t *testing.T) {
-	forEachGate(t, func(p *play, g gate, keeper *scheduler.Task) {
+	forEachGate(t, func(p *play, g gate, keeper *core.Task) {
 		g.open()
-		p.task("a", func(t *scheduler.Task) {
+		p.task("a", func(t *core.Task) {
 			t.Kill(false)
 			p.pass(t, g, t)
 		})
@@ -237,8 +238,8 @@ func TestGateRaisesPendingKill(t *testing.T) {
 
 // Rule 17: who recovers a soft kill lives on, a hard one is raised at every blocking call.
 func TestGateAfterRecoveredKill(t *testing.T) {
-	forEachGate(t, func(p *play, g gate, keeper *scheduler.Task) {
-		again := func(t *scheduler.Task) {
+	forEachGate(t, func(p *play, g gate, keeper *core.Task) {
+		again := func(t *core.Task) {
 			p.note(t, "recovers %v", panics(func() { p.pass(t, g, t) }))
 			p.pass(t, g, t)
 		}
@@ -254,7 +255,7 @@ func TestGateAfterRecoveredKill(t *testing.T) {
 
 // A task that is woken by something else goes on waiting.
 func TestGateWokenBySomethingElse(t *testing.T) {
-	forEachGate(t, func(p *play, g gate, keeper *scheduler.Task) {
+	forEachGate(t, func(p *play, g gate, keeper *core.Task) {
 		a := p.passer("a", g)
 		keeper.Yield()
 		a.Wake()
@@ -270,7 +271,7 @@ func TestGateWokenBySomethingElse(t *testing.T) {
 
 // The same, and the way becomes free before it runs: it has no place in the line then, but looks.
 func TestGateWokenAndOpened(t *testing.T) {
-	forEachGate(t, func(p *play, g gate, keeper *scheduler.Task) {
+	forEachGate(t, func(p *play, g gate, keeper *core.Task) {
 		a := p.passer("a", g)
 		keeper.Yield()
 		a.Wake()
@@ -283,7 +284,7 @@ func TestGateWrongContext(t *testing.T) {
 	for _, c := range gates {
 		t.Run(c.name, func(t *testing.T) {
 			p := newPlay(t, 0)
-			p.task("keeper", func(keeper *scheduler.Task) {
+			p.task("keeper", func(keeper *core.Task) {
 				g := c.make(keeper)
 				op := map[string]string{"Mutex": ".Lock", "Semaphore": ".Acquire", "Event": ".Wait", "WaitGroup": ".Wait"}[c.name]
 				op = c.name + op
@@ -298,9 +299,9 @@ func TestGateWrongContext(t *testing.T) {
 					}
 				}
 				g.open()
-				p.task("b", func(b *scheduler.Task) {
+				p.task("b", func(b *core.Task) {
 					q := newPlay(t, 0)
-					q.task("stranger", func(s *scheduler.Task) {
+					q.task("stranger", func(s *core.Task) {
 						want := "scheduler: " + op + " by stranger of another scheduler: " +
 							"what tasks wait for with each other belongs to one scheduler"
 						if got := panics(func() { _ = g.pass(s) }); got != want {
@@ -317,7 +318,7 @@ func TestGateWrongContext(t *testing.T) {
 
 // When the scheduler stops, who is parked unwinds.
 func TestGateStop(t *testing.T) {
-	forEachGate(t, func(p *play, g gate, keeper *scheduler.Task) {
+	forEachGate(t, func(p *play, g gate, keeper *core.Task) {
 		p.passer("a", g)
 		p.passer("b", g)
 	}, "a: killed", "b: killed")
@@ -327,7 +328,7 @@ func TestMutexExcludes(t *testing.T) {
 	p := newPlay(t, 0)
 	var m scheduler.Mutex
 	for _, name := range []string{"a", "b", "c"} {
-		p.task(name, func(t *scheduler.Task) {
+		p.task(name, func(t *core.Task) {
 			for range 2 {
 				if err := m.Lock(t); err != nil {
 					panic(err)
@@ -354,13 +355,13 @@ func TestMutexExcludes(t *testing.T) {
 func TestMutexTryLock(t *testing.T) {
 	p := newPlay(t, 0)
 	var m scheduler.Mutex
-	p.task("a", func(t *scheduler.Task) {
+	p.task("a", func(t *core.Task) {
 		p.note(t, "%v %v", m.TryLock(t), m.TryLock(t))
 		t.Sleep(time.Second)
 		p.note(t, "unlocks")
 		m.Unlock()
 	})
-	p.task("b", func(t *scheduler.Task) {
+	p.task("b", func(t *core.Task) {
 		p.note(t, "%v", m.TryLock(t))
 		_ = m.Lock(t)
 		p.note(t, "has it")
@@ -373,17 +374,17 @@ func TestMutexTryLock(t *testing.T) {
 func TestMutexMisuse(t *testing.T) {
 	p := newPlay(t, 0)
 	var m scheduler.Mutex
-	a := p.task("a", func(t *scheduler.Task) {
+	a := p.task("a", func(t *core.Task) {
 		p.note(t, "%s", panics(m.Unlock))
 		_ = m.Lock(t)
 		t.Sleep(time.Second)
 		m.Unlock()
 	})
-	p.task("b", func(t *scheduler.Task) {
+	p.task("b", func(t *core.Task) {
 		p.note(t, "%s", panics(m.Unlock))
 		p.note(t, "%s", panics(func() { m.TryLock(a) }))
 		q := newPlay(p.t, 0)
-		q.task("stranger", func(s *scheduler.Task) { p.note(t, "%s", panics(func() { m.TryLock(s) })) })
+		q.task("stranger", func(s *core.Task) { p.note(t, "%s", panics(func() { m.TryLock(s) })) })
 		q.run()
 	})
 	p.expect("a: scheduler: Mutex.Unlock of a Mutex that nobody holds",
@@ -396,9 +397,9 @@ func TestMutexMisuse(t *testing.T) {
 func TestMutexHolderEnds(t *testing.T) {
 	p := newPlay(t, 0)
 	var m scheduler.Mutex
-	p.task("a", func(t *scheduler.Task) { _ = m.Lock(t) })
-	b := p.task("b", func(t *scheduler.Task) { _ = m.Lock(t) })
-	p.task("c", func(t *scheduler.Task) {
+	p.task("a", func(t *core.Task) { _ = m.Lock(t) })
+	b := p.task("b", func(t *core.Task) { _ = m.Lock(t) })
+	p.task("c", func(t *core.Task) {
 		t.Sleep(time.Hour)
 		kind, on, _ := b.Waits()
 		p.note(t, "b is %v in %v %v, which is %v", b.State(), kind, on.Holder, on.Holder.State())
@@ -410,12 +411,12 @@ func TestMutexHolderEnds(t *testing.T) {
 func TestMutexHolderKilled(t *testing.T) {
 	p := newPlay(t, 0)
 	var m scheduler.Mutex
-	a := p.task("a", func(t *scheduler.Task) {
+	a := p.task("a", func(t *core.Task) {
 		_ = m.Lock(t)
 		defer m.Unlock()
 		t.Sleep(time.Hour)
 	})
-	p.task("b", func(t *scheduler.Task) {
+	p.task("b", func(t *core.Task) {
 		a.Kill(false)
 		p.note(t, "%v", m.Lock(t))
 		m.Unlock()
@@ -427,8 +428,8 @@ func TestMutexHolderKilled(t *testing.T) {
 func TestDeadlockOfTwoMutexes(t *testing.T) {
 	p := newPlay(t, 0)
 	var m, n scheduler.Mutex
-	both := func(first, second *scheduler.Mutex) func(t *scheduler.Task) {
-		return func(t *scheduler.Task) {
+	both := func(first, second *scheduler.Mutex) func(t *core.Task) {
+		return func(t *core.Task) {
 			_ = first.Lock(t)
 			defer first.Unlock()
 			t.Yield()
@@ -451,10 +452,10 @@ func TestDeadlockOfTwoMutexes(t *testing.T) {
 func TestDeadlockWithOneself(t *testing.T) {
 	p := newPlay(t, 0)
 	var m scheduler.Mutex
-	p.task("a", func(t *scheduler.Task) {
+	p.task("a", func(t *core.Task) {
 		_ = m.Lock(t)
 		p.note(t, "%v", m.Lock(t))
-		ctx, cancel := scheduler.WithTimeout(t, time.Second)
+		ctx, cancel := core.WithTimeout(t, time.Second)
 		defer cancel()
 		p.note(t, "%v", m.Lock(ctx))
 		m.Unlock()
@@ -468,14 +469,14 @@ func ring(t *testing.T, limit [3]time.Duration) (*play, *[3]scheduler.Mutex) {
 	p := newPlay(t, 0)
 	ms := new([3]scheduler.Mutex)
 	for i, name := range []string{"a", "b", "c"} {
-		p.task(name, func(t *scheduler.Task) {
+		p.task(name, func(t *core.Task) {
 			_ = ms[i].Lock(t)
 			defer ms[i].Unlock()
 			t.Sleep(time.Duration(i+1) * time.Millisecond)
 			var ctx context.Context = t
 			if limit[i] != 0 {
 				var cancel func()
-				ctx, cancel = scheduler.WithTimeout(t, limit[i])
+				ctx, cancel = core.WithTimeout(t, limit[i])
 				defer cancel()
 			}
 			next := &ms[(i+1)%3]
@@ -520,7 +521,7 @@ func TestDeadlockSoftRing(t *testing.T) {
 // Rule 29: who waits for a ring without being part of it is not refused.
 func TestDeadlockRingOfOthers(t *testing.T) {
 	p, ms := ring(t, [3]time.Duration{time.Second, 0, 0})
-	p.task("d", func(t *scheduler.Task) {
+	p.task("d", func(t *core.Task) {
 		t.Sleep(10 * time.Millisecond) // the ring has formed
 		p.note(t, "waits")
 		p.note(t, "%v", ms[1].Lock(t))
@@ -530,14 +531,14 @@ func TestDeadlockRingOfOthers(t *testing.T) {
 
 // Rule 29: a Chan ends the chain, and so do Semaphore, Event and WaitGroup: a long wait is no deadlock.
 func TestDeadlockChainEnds(t *testing.T) {
-	forEachGate(t, func(p *play, g gate, keeper *scheduler.Task) {
+	forEachGate(t, func(p *play, g gate, keeper *core.Task) {
 		var m scheduler.Mutex
-		p.task("a", func(t *scheduler.Task) {
+		p.task("a", func(t *core.Task) {
 			_ = m.Lock(t)
 			defer m.Unlock()
 			p.pass(t, g, t)
 		})
-		p.task("b", func(t *scheduler.Task) {
+		p.task("b", func(t *core.Task) {
 			p.note(t, "%v", m.Lock(t))
 		})
 		keeper.Sleep(time.Second)
@@ -549,9 +550,9 @@ func TestSemaphoreOrder(t *testing.T) {
 	p := newPlay(t, 0)
 	s := scheduler.NewSemaphore(3)
 	acquire := func(name string, k int64) {
-		p.task(name, func(t *scheduler.Task) { p.note(t, "%v", s.Acquire(t, k)) })
+		p.task(name, func(t *core.Task) { p.note(t, "%v", s.Acquire(t, k)) })
 	}
-	p.task("a", func(t *scheduler.Task) {
+	p.task("a", func(t *core.Task) {
 		_ = s.Acquire(t, 2)
 		acquire("big", 3)
 		acquire("small", 1)
@@ -578,22 +579,22 @@ func TestSemaphoreFirstLeaves(t *testing.T) {
 	p := newPlay(t, 0)
 	s := scheduler.NewSemaphore(3)
 	s.TryAcquire(1)
-	big := p.task("big", func(t *scheduler.Task) { p.note(t, "%v", s.Acquire(t, 3)) })
-	p.task("slow", func(t *scheduler.Task) {
-		ctx, cancel := scheduler.WithTimeout(t, time.Second)
+	big := p.task("big", func(t *core.Task) { p.note(t, "%v", s.Acquire(t, 3)) })
+	p.task("slow", func(t *core.Task) {
+		ctx, cancel := core.WithTimeout(t, time.Second)
 		defer cancel()
 		p.note(t, "%v", s.Acquire(ctx, 3))
 	})
-	p.task("small", func(t *scheduler.Task) {
+	p.task("small", func(t *core.Task) {
 		p.note(t, "%v", s.Acquire(t, 2))
 	})
-	p.task("killer", func(*scheduler.Task) { big.Kill(false) })
+	p.task("killer", func(*core.Task) { big.Kill(false) })
 	p.expect("big: killed", "slow: timeout", "small: <nil>")
 }
 
 func TestSemaphoreMisuse(t *testing.T) {
 	p := newPlay(t, 0)
-	p.task("a", func(a *scheduler.Task) {
+	p.task("a", func(a *core.Task) {
 		s := scheduler.NewSemaphore(3)
 		err := s.Acquire(a, 4)
 		if !errors.Is(err, scheduler.ErrTooMany) || err.Error() != "scheduler: more units than the semaphore has: 4 of 3" {
@@ -635,12 +636,12 @@ func TestSemaphoreRandom(t *testing.T) {
 		size := 1 + r.Int64N(5)
 		s := scheduler.NewSemaphore(size)
 		var out int64
-		var tasks []*scheduler.Task
+		var tasks []*core.Task
 		for i := range 8 {
-			tasks = append(tasks, p.task(fmt.Sprint(i), func(a *scheduler.Task) {
+			tasks = append(tasks, p.task(fmt.Sprint(i), func(a *core.Task) {
 				for range 10 {
 					k := r.Int64N(size + 1)
-					ctx, cancel := scheduler.WithTimeout(a, time.Duration(r.IntN(8))*time.Millisecond)
+					ctx, cancel := core.WithTimeout(a, time.Duration(r.IntN(8))*time.Millisecond)
 					if r.IntN(2) == 0 {
 						ctx = a
 					}
@@ -658,7 +659,7 @@ func TestSemaphoreRandom(t *testing.T) {
 				}
 			}))
 		}
-		p.task("killer", func(k *scheduler.Task) {
+		p.task("killer", func(k *core.Task) {
 			for range 3 {
 				k.Sleep(time.Duration(r.IntN(10)) * time.Millisecond)
 				tasks[r.IntN(len(tasks))].Kill(false)
@@ -666,7 +667,7 @@ func TestSemaphoreRandom(t *testing.T) {
 		})
 		p.run()
 		for _, a := range tasks {
-			if kind, _, _ := a.Waits(); a.State() != scheduler.Finished || kind != scheduler.NotParked {
+			if kind, _, _ := a.Waits(); a.State() != core.Finished || kind != core.NotParked {
 				t.Fatalf("seed %d: task %v is %v in %v", seed, a, a.State(), kind)
 			}
 		}
@@ -682,10 +683,10 @@ func TestSemaphoreRandom(t *testing.T) {
 func TestEvent(t *testing.T) {
 	p := newPlay(t, 0)
 	var e scheduler.Event
-	wait := func(t *scheduler.Task) { p.note(t, "%v", e.Wait(t)) }
+	wait := func(t *core.Task) { p.note(t, "%v", e.Wait(t)) }
 	p.task("a", wait)
 	p.task("b", wait)
-	p.task("c", func(t *scheduler.Task) {
+	p.task("c", func(t *core.Task) {
 		p.note(t, "%v", e.IsSet())
 		e.Set()
 		e.Set()
@@ -705,7 +706,7 @@ func TestEventFromOutside(t *testing.T) {
 	p := newPlay(t, 0)
 	var e scheduler.Event
 	p.s.AwaitOutside(1)
-	p.task("a", func(t *scheduler.Task) {
+	p.task("a", func(t *core.Task) {
 		p.note(t, "%v", e.Wait(t))
 		p.s.AwaitOutside(-1)
 	})
@@ -716,11 +717,11 @@ func TestEventFromOutside(t *testing.T) {
 func TestWaitGroup(t *testing.T) {
 	p := newPlay(t, 0)
 	var g scheduler.WaitGroup
-	p.task("a", func(t *scheduler.Task) {
+	p.task("a", func(t *core.Task) {
 		p.note(t, "%v", g.Wait(t)) // nothing was added
 		for i := range 3 {
 			g.Add(1)
-			p.task(fmt.Sprint(i), func(t *scheduler.Task) {
+			p.task(fmt.Sprint(i), func(t *core.Task) {
 				defer g.Done()
 				t.Sleep(time.Duration(3-i) * time.Second)
 				p.note(t, "done")
@@ -728,7 +729,7 @@ func TestWaitGroup(t *testing.T) {
 		}
 		p.note(t, "%v", g.Wait(t))
 		g.Add(5)
-		p.task("b", func(t *scheduler.Task) { p.note(t, "%v", g.Wait(t)) })
+		p.task("b", func(t *core.Task) { p.note(t, "%v", g.Wait(t)) })
 		t.Yield()
 		g.Add(-5)
 		g.Add(1) // b goes on all the same
@@ -745,14 +746,14 @@ func TestWaitGroup(t *testing.T) {
 // Waiting allocates nothing, once the first has waited.
 func TestToolsDoNotAllocate(t *testing.T) {
 	p := newPlay(t, 0)
-	p.task("a", func(a *scheduler.Task) {
+	p.task("a", func(a *core.Task) {
 		var m scheduler.Mutex
 		s := scheduler.NewSemaphore(2)
 		var e scheduler.Event
 		var g scheduler.WaitGroup
 		rendezvous, buffered := scheduler.NewChan[[4]int](0), scheduler.NewChan[string](2)
 		// Each makes the other park in every tool.
-		p.task("b", func(b *scheduler.Task) {
+		p.task("b", func(b *core.Task) {
 			for range rendezvous.All(b) {
 				check(m.Lock(b))
 				check(s.Acquire(b, 2))

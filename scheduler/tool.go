@@ -2,11 +2,10 @@ package scheduler
 
 import (
 	"context"
-	"errors"
-)
+	"fmt"
 
-// ErrClosed is returned by Chan.Send on a closed Chan, and by Chan.Receive on one that is closed and empty.
-var ErrClosed = errors.New("scheduler: closed channel")
+	"github.com/gotasklet/tasklet/internal/core"
+)
 
 // What the blocking tools for tasks have in common: Chan, Mutex, Semaphore, Event, WaitGroup.
 //
@@ -18,65 +17,33 @@ var ErrClosed = errors.New("scheduler: closed channel")
 // home is the one scheduler whose tasks use a tool: that of the first that blocks. Everything in a tool is owned by it.
 type home struct {
 	_ noCopy
-	s *Scheduler
+	s *core.Scheduler
 }
 
 // enter begins a call that can park: it finds the running task, and raises a kill that is pending.
-func (h *home) enter(ctx context.Context, op string) (t *Task, limit context.Context) {
-	t, limit = Caller(ctx, op)
+func (h *home) enter(ctx context.Context, op string) (t *core.Task, limit context.Context) {
+	t, limit = core.Caller(ctx, op)
 	h.check(t, op)
 	t.Checkpoint()
 	return t, limit
 }
 
-func (h *home) check(t *Task, op string) {
-	if h.s == t.s {
+func (h *home) check(t *core.Task, op string) {
+	if h.s == t.Scheduler() {
 		return
 	}
 	if h.s != nil {
-		misuse("%s by %s of another scheduler: what tasks wait for with each other belongs to one scheduler", op, t.s.name(t))
+		misuse("%s by %s of another scheduler: what tasks wait for with each other belongs to one scheduler", op, t)
 	}
-	h.s = t.s
-}
-
-// handed is the Item of a place in line whose task has been given what it stands for.
-type handed struct{}
-
-// stand parks t at the end of l and reports whether it was handed over what it waits for. A kill goes through as a panic: t has
-// left the line by then, and the place is left to the garbage collector.
-func (t *Task) stand(l *Line, w Wait) (ok bool, err error) {
-	w.In = t.s.waiter()
-	l.Add(w.In)
-	err = t.Park(w)
-	ok = w.In.Item != nil
-	t.s.putWaiter(w.In)
-	return ok, err
-}
-
-// ParkIn is Park at the end of l, in a place that the scheduler lends: waiting allocates nothing.
-func (t *Task) ParkIn(l *Line, w Wait) error {
-	_, err := t.stand(l, w)
-	return err
-}
-
-// hand ends the wait of the first in l, who stands in it by stand.
-func (l *Line) hand() {
-	l.first.Item = handed{}
-	l.first.Release()
-}
-
-func (l *Line) handAll() {
-	for !l.Empty() {
-		l.hand()
-	}
+	h.s = t.Scheduler()
 }
 
 // place is a place in line with a value: what a sender brings, what a receiver gets, how many units of a semaphore.
 type place[T any] struct {
-	Waiter // its Item is the place
-	v      T
-	done   bool      // handed over
-	next   *place[T] // in places
+	core.Waiter // its Item is the place
+	v           T
+	done        bool      // handed over
+	next        *place[T] // in places
 }
 
 // hand ends the wait: what was waited for has happened.
@@ -123,3 +90,8 @@ type noCopy struct{}
 
 func (*noCopy) Lock()   {}
 func (*noCopy) Unlock() {}
+
+// misuse panics at the caller with the rule that the caller broke.
+func misuse(format string, args ...any) {
+	panic("scheduler: " + fmt.Sprintf(format, args...))
+}

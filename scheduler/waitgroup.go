@@ -1,6 +1,10 @@
 package scheduler
 
-import "context"
+import (
+	"context"
+
+	"github.com/gotasklet/tasklet/internal/core"
+)
 
 // WaitGroup is a counter whose coming to 0 tasks of one scheduler can wait for: of pieces of work that are not finished.
 //
@@ -10,7 +14,7 @@ type WaitGroup struct {
 	home home
 
 	// Owned by the scheduler.
-	line Line
+	line core.Line
 	n    int
 }
 
@@ -22,7 +26,7 @@ func (g *WaitGroup) Add(n int) {
 	}
 	g.n += n
 	if g.n == 0 {
-		g.line.handAll()
+		g.line.HandAll()
 	}
 }
 
@@ -34,7 +38,7 @@ func (g *WaitGroup) Done() { g.Add(-1) }
 func (g *WaitGroup) Wait(ctx context.Context) error {
 	t, limit := g.home.enter(ctx, "WaitGroup.Wait")
 	for g.n > 0 {
-		ok, err := t.stand(&g.line, Wait{Kind: InWaitGroup, Ctx: limit})
+		ok, err := t.Stand(&g.line, core.Wait{Kind: core.InWaitGroup, Ctx: limit})
 		if ok || err != nil {
 			return err
 		}

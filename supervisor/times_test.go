@@ -22,6 +22,7 @@ import (
 	"go.uber.org/zap/zapcore"
 
 	"github.com/gotasklet/tasklet/actor"
+	"github.com/gotasklet/tasklet/internal/core"
 	"github.com/gotasklet/tasklet/mailbox"
 	"github.com/gotasklet/tasklet/scheduler"
 	"github.com/gotasklet/tasklet/supervisor"
@@ -173,7 +174,7 @@ var takesTime = map[string]timed[time.Duration]{
 	"scheduler.Task.Sleep": {func(t *actor.Tasklet, d time.Duration, done func()) error { t.Task().Sleep(d); done(); return nil }, tick},
 	"actor.Tasklet.Sleep":  {func(t *actor.Tasklet, d time.Duration, done func()) error { t.Sleep(d); done(); return nil }, tick},
 	"scheduler.WithTimeout": {func(t *actor.Tasklet, d time.Duration, done func()) error {
-		ctx, cancel := scheduler.WithTimeout(t, d)
+		ctx, cancel := core.WithTimeout(t, d)
 		return ends(ctx, cancel, done)
 	}, tick},
 	"actor.WithTimeout": {func(t *actor.Tasklet, d time.Duration, done func()) error {
@@ -193,7 +194,7 @@ var takesTime = map[string]timed[time.Duration]{
 		return nil
 	}, atOnce},
 	"scheduler.Config.StallAfter": {func(_ *actor.Tasklet, d time.Duration, done func()) error {
-		s := scheduler.New(scheduler.Config{StallAfter: d, Hooks: scheduler.Hooks{Stall: func(scheduler.Stall) {}}})
+		s := core.New(core.Config{StallAfter: d, Hooks: core.Hooks{Stall: func(core.Stall) {}}})
 		s.InjectFunc(s.Stop)
 		defer done()
 		return s.Run()
@@ -205,11 +206,11 @@ var takesTime = map[string]timed[time.Duration]{
 	}, atOnce},
 	"scheduler.Hooks.Late": {func(_ *actor.Tasklet, d time.Duration, done func()) error {
 		clock := scheduler.NewVirtualClock(time.Time{})
-		hooks := scheduler.Hooks{Late: func() time.Duration { return d }}
-		s := scheduler.New(scheduler.Config{Clock: clock, Hooks: hooks})
+		hooks := core.Hooks{Late: func() time.Duration { return d }}
+		s := core.New(core.Config{Clock: clock, Hooks: hooks})
 		waits := 0
-		var task scheduler.Task
-		task.Init(s, 1, runnerFunc(func(t *scheduler.Task) {
+		var task core.Task
+		task.Init(s, 1, runnerFunc(func(t *core.Task) {
 			for ; waits < 5; waits++ {
 				t.Sleep(time.Millisecond)
 			}
@@ -390,14 +391,14 @@ func ends(ctx context.Context, cancel func(), done func()) error {
 	return nil
 }
 
-type runnerFunc func(t *scheduler.Task)
+type runnerFunc func(t *core.Task)
 
-func (f runnerFunc) Run(t *scheduler.Task) { f(t) }
+func (f runnerFunc) Run(t *core.Task) { f(t) }
 
 // takesDeadline are those that take a time of day, given by its distance from now.
 var takesDeadline = map[string]func(t *actor.Tasklet, at time.Time, done func()) error{
 	"scheduler.WithDeadline": func(t *actor.Tasklet, at time.Time, done func()) error {
-		ctx, cancel := scheduler.WithDeadline(t, at)
+		ctx, cancel := core.WithDeadline(t, at)
 		return ends(ctx, cancel, done)
 	},
 	"actor.WithDeadline": func(t *actor.Tasklet, at time.Time, done func()) error {
@@ -409,20 +410,20 @@ var takesDeadline = map[string]func(t *actor.Tasklet, at time.Time, done func())
 // takesNanos are those that take a time as a number: that of the scheduler's clock.
 var takesNanos = map[string]func(t *actor.Tasklet, ns int64, done func()){
 	"scheduler.Scheduler.StartTimer": func(t *actor.Tasklet, ns int64, done func()) {
-		var timer scheduler.Timer
+		var timer core.Timer
 		t.Task().Scheduler().StartTimer(&timer, ns, expirer(done))
 		defer t.Task().Scheduler().StopTimer(&timer)
 		forever(t, nil)
 	},
 	"scheduler.Wait.Until": func(t *actor.Tasklet, ns int64, done func()) {
-		_ = t.Task().Park(scheduler.Wait{Kind: scheduler.InEvent, Until: ns})
+		_ = t.Task().Park(core.Wait{Kind: core.InEvent, Until: ns})
 		done()
 	},
 	"scheduler.Task.WakeAt": func(t *actor.Tasklet, ns int64, done func()) {
-		var task scheduler.Task
+		var task core.Task
 		called := false
 		s := t.Task().Scheduler()
-		task.Init(s, 1<<30, runnerFunc(func(task *scheduler.Task) {
+		task.Init(s, 1<<30, runnerFunc(func(task *core.Task) {
 			if called {
 				done()
 			} else {
@@ -561,7 +562,7 @@ func mustComeAt(t *testing.T, old, want time.Duration, do func(t *actor.Tasklet,
 						if _, killed := v.(*actor.TaskletExit); killed {
 							panic(v)
 						}
-						err = scheduler.NewPanicError(v)
+						err = core.NewPanicError(v)
 					}
 					if err != nil && !finished {
 						got = err

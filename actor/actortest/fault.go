@@ -5,7 +5,7 @@ import (
 	"time"
 
 	"github.com/gotasklet/tasklet/actor"
-	"github.com/gotasklet/tasklet/scheduler"
+	"github.com/gotasklet/tasklet/internal/core"
 )
 
 // A Fault is something that goes wrong on purpose in a run of Explore, at moments drawn from the seed. Which kinds do is said by
@@ -162,13 +162,13 @@ func (s *trial) mayKill() {
 	t.Kill()
 }
 
-func waits(t *scheduler.Task) bool {
+func waits(t *core.Task) bool {
 	pending, _ := t.Killed()
-	return !pending && (t.State() == scheduler.Parked || t.State() == scheduler.Idle)
+	return !pending && (t.State() == core.Parked || t.State() == core.Idle)
 }
 
 func where(t *actor.Tasklet) string {
-	if kind, _, _ := t.Task().Waits(); kind != scheduler.NotParked {
+	if kind, _, _ := t.Task().Waits(); kind != core.NotParked {
 		return "parked in " + kind.String()
 	}
 	return "idle"
@@ -191,7 +191,7 @@ func (s *trial) isVictim(t *actor.Tasklet) bool {
 func (s *trial) callVictims(t *actor.Tasklet) (yes bool) {
 	defer func() {
 		if v := recover(); v != nil {
-			s.problem("panic", scheduler.NewPanicError(v).Error()+", in the function of Victims")
+			s.problem("panic", core.NewPanicError(v).Error()+", in the function of Victims")
 		}
 	}()
 	return s.o.victims(t)

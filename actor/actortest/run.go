@@ -10,9 +10,9 @@ import (
 	"time"
 
 	"github.com/gotasklet/tasklet/actor"
+	"github.com/gotasklet/tasklet/internal/core"
 	"github.com/gotasklet/tasklet/internal/guard"
 	"github.com/gotasklet/tasklet/mailbox"
-	"github.com/gotasklet/tasklet/scheduler"
 )
 
 // Run runs f as the root tasklet, named "test", of a system on a virtual clock. When f has returned it lets happen what can happen
@@ -67,9 +67,9 @@ func TB(t *actor.Tasklet) testing.TB { return trialOf(t, "TB").tb }
 func Settle(t *actor.Tasklet) {
 	s := trialOf(t, "Settle")
 	t.Task().MustRun("Settle")
-	var place scheduler.Waiter
+	var place core.Waiter
 	s.settling.Add(&place)
-	_ = t.Task().Park(scheduler.Wait{Kind: scheduler.InEvent, In: &place})
+	_ = t.Task().Park(core.Wait{Kind: core.InEvent, In: &place})
 }
 
 // trial is one run of a system.
@@ -89,7 +89,7 @@ type trial struct {
 
 	// Owned by the scheduler.
 	plan     *plan
-	settling scheduler.Line // those in Settle
+	settling core.Line // those in Settle
 	probes   map[*actor.Tasklet]bool
 	calm     bool // no more faults
 	told     bool // the last events were printed; read by others when the run is over
@@ -120,7 +120,7 @@ func newTrial(tb testing.TB, o *options, p *plan, seed uint64) *trial {
 		s.trace = new(Trace)
 	}
 	s.trace.Reset()
-	clock := scheduler.NewVirtualClock(time.Time{})
+	clock := core.NewVirtualClock(time.Time{})
 	s.cfg = actor.Config{Name: "test", Clock: clock, Seed: seed, StallAfter: stallAfter}
 	s.cfg.Logger = s.log.logger(clock.Now)
 	for _, f := range o.configure {
@@ -244,7 +244,7 @@ func (s *trial) tree() string {
 func stateOf(t *actor.Tasklet) string {
 	i := t.Info()
 	text := i.State
-	if i.Wait != scheduler.NotParked {
+	if i.Wait != core.NotParked {
 		text += " in " + i.Wait.String()
 	}
 	if i.On != "" {
@@ -358,7 +358,7 @@ func (s *trial) callHook(e actor.Event) {
 	defer func() {
 		if v := recover(); v != nil {
 			s.hook = nil
-			s.problem("panic", scheduler.NewPanicError(v).Error()+", in the OnEvent of Configure")
+			s.problem("panic", core.NewPanicError(v).Error()+", in the OnEvent of Configure")
 		}
 	}()
 	s.hook(e)

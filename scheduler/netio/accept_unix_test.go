@@ -12,7 +12,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/gotasklet/tasklet/scheduler"
+	"github.com/gotasklet/tasklet/internal/core"
 	"github.com/gotasklet/tasklet/scheduler/netio"
 )
 
@@ -44,7 +44,7 @@ func withoutFiles(tb testing.TB, f func()) {
 // clock, too, and on an ordinary goroutine. Closing the listener ends the loop at once, though it
 // waits.
 func TestAllSurvivesTooManyFiles(tb *testing.T) {
-	run(tb, func(b *bench, t *scheduler.Task) {
+	run(tb, func(b *bench, t *core.Task) {
 		for _, goroutine := range []bool{false, true} {
 			l, err := netio.Listen(t, "tcp", "127.0.0.1:0")
 			require.NoError(tb, err)
@@ -66,7 +66,7 @@ func TestAllSurvivesTooManyFiles(tb *testing.T) {
 				if goroutine {
 					go loop()
 				} else {
-					b.start(func(*scheduler.Task) { loop() })
+					b.start(func(*core.Task) { loop() })
 				}
 				connect()
 				for range 3 {
@@ -94,7 +94,7 @@ func TestAllSurvivesTooManyFiles(tb *testing.T) {
 }
 
 // wait receives from c while other tasks run.
-func wait[T any](t *scheduler.Task, c chan T) T {
+func wait[T any](t *core.Task, c chan T) T {
 	for {
 		select {
 		case v := <-c:
@@ -107,7 +107,7 @@ func wait[T any](t *scheduler.Task, c chan T) T {
 
 // A break leaves the listener open; a deadline ends the loop; a kill ends the wait after an error.
 func TestAllEnds(tb *testing.T) {
-	run(tb, func(b *bench, t *scheduler.Task) {
+	run(tb, func(b *bench, t *core.Task) {
 		l, err := netio.Listen(t, "tcp", "127.0.0.1:0")
 		require.NoError(tb, err)
 		defer l.Close()
@@ -134,7 +134,7 @@ func TestAllEnds(tb *testing.T) {
 		told := make(chan error, 100)
 		withoutFiles(tb, func() {
 			connect()
-			k := b.start(func(*scheduler.Task) {
+			k := b.start(func(*core.Task) {
 				for _, err := range l.All() {
 					told <- err
 				}

@@ -15,6 +15,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/gotasklet/tasklet/internal/core"
 	"github.com/gotasklet/tasklet/scheduler"
 	"github.com/gotasklet/tasklet/scheduler/netio"
 )
@@ -121,13 +122,13 @@ func BenchmarkEcho(b *testing.B) {
 	for _, schedulers := range []int{1, 2} {
 		b.Run(fmt.Sprintf("netio-on-%d", schedulers), func(b *testing.B) {
 			s := &server{b: b, begin: make(chan struct{}), end: make(chan struct{})}
-			clock, team := scheduler.RealClock(), new(scheduler.Team)
+			clock, team := scheduler.RealClock(), new(core.Team)
 			var bns []*bench
 			for range schedulers {
-				bns = append(bns, newBench(b, scheduler.Config{Clock: clock, Team: team}))
+				bns = append(bns, newBench(b, core.Config{Clock: clock, Team: team}))
 			}
 			addr := make(chan net.Addr)
-			bns[0].start(func(t *scheduler.Task) {
+			bns[0].start(func(t *core.Task) {
 				l, err := netio.Listen(t, "tcp", "127.0.0.1:0")
 				require.NoError(b, err)
 				defer l.Close()
@@ -137,7 +138,7 @@ func BenchmarkEcho(b *testing.B) {
 					require.NoError(b, err)
 					bn := bns[n%schedulers]
 					bn.InjectFunc(func() {
-						bn.start(func(t *scheduler.Task) {
+						bn.start(func(t *core.Task) {
 							c := netio.Wrap(t, c) // on the scheduler that is to serve it
 							defer c.Close()
 							s.echo(c)

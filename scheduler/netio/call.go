@@ -4,7 +4,7 @@ import (
 	"net"
 	"sync"
 
-	"github.com/gotasklet/tasklet/scheduler"
+	"github.com/gotasklet/tasklet/internal/core"
 )
 
 // op is what is to be done with a connection or a listener.
@@ -39,8 +39,8 @@ type call struct {
 	returned sync.WaitGroup // the helper lets go of the call
 
 	// Owned by the scheduler.
-	t     *scheduler.Task // nil when nobody waits any more
-	place scheduler.Waiter
+	t     *core.Task // nil when nobody waits any more
+	place core.Waiter
 	done  bool
 	cut   bool // it was interrupted, and nothing came of it
 }
@@ -51,7 +51,7 @@ func (c *call) run() {
 	defer c.returned.Done()
 	defer func() {
 		if v := recover(); v != nil {
-			c.err = scheduler.NewPanicError(v)
+			c.err = core.NewPanicError(v)
 		}
 	}()
 	c.make()
@@ -87,7 +87,7 @@ func (c *call) Interrupt() { c.sd.interrupt() }
 
 // help has a helper make the call, and parks t until that has returned. A kill interrupts it: then cut is set, unless something has
 // come of the call all the same. Only when the scheduler ends a kill is raised at once.
-func (c *call) help(t *scheduler.Task) {
+func (c *call) help(t *core.Task) {
 	sd := c.sd
 	c.n, c.conn, c.err = 0, nil, nil
 	c.t, c.done, c.cut = t, false, false
@@ -106,7 +106,7 @@ func (c *call) help(t *scheduler.Task) {
 		}
 	}()
 	for !c.done {
-		_ = t.Park(scheduler.Wait{Kind: scheduler.InIO, In: &c.place})
+		_ = t.Park(core.Wait{Kind: core.InIO, In: &c.place})
 	}
 }
 

@@ -13,16 +13,17 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/gotasklet/tasklet/internal/core"
 	"github.com/gotasklet/tasklet/scheduler"
 	"github.com/gotasklet/tasklet/scheduler/netio"
 )
 
 // A reader parks, and reads what a writer writes later; others run meanwhile.
 func TestReadParks(t *testing.T) {
-	each(t, func(tb testing.TB, b *bench, t *scheduler.Task, kind string) {
+	each(t, func(tb testing.TB, b *bench, t *core.Task, kind string) {
 		x, y := pair(tb, t, kind)
 		var got []byte
-		reader := b.start(func(t *scheduler.Task) {
+		reader := b.start(func(t *core.Task) {
 			var err error
 			got, err = io.ReadAll(x)
 			require.NoError(tb, err)
@@ -61,7 +62,7 @@ func stuff(c *netio.Conn) error {
 }
 
 func TestDeadlines(t *testing.T) {
-	each(t, func(tb testing.TB, b *bench, t *scheduler.Task, kind string) {
+	each(t, func(tb testing.TB, b *bench, t *core.Task, kind string) {
 		x, y := pair(tb, t, kind)
 		buf := make([]byte, 10)
 
@@ -92,8 +93,8 @@ func TestDeadlines(t *testing.T) {
 			}
 			var errs [2]error
 			do(func() { require.NoError(tb, x.SetDeadline(time.Now().Add(time.Hour))) })
-			r := b.start(func(*scheduler.Task) { _, errs[0] = x.Read(buf) })
-			w := b.start(func(*scheduler.Task) { errs[1] = stuff(x) })
+			r := b.start(func(*core.Task) { _, errs[0] = x.Read(buf) })
+			w := b.start(func(*core.Task) { errs[1] = stuff(x) })
 			parked(t, r)
 			parked(t, w)
 			do(func() { require.NoError(tb, x.SetDeadline(time.Time{})) })
@@ -113,7 +114,7 @@ func TestDeadlines(t *testing.T) {
 		}
 
 		// What was written can be read.
-		b.start(func(*scheduler.Task) {
+		b.start(func(*core.Task) {
 			_, err := y.Write([]byte("abc"))
 			require.NoError(tb, err)
 		})
@@ -135,15 +136,15 @@ func isClosed(tb testing.TB, kind string, err error) {
 
 // Close wakes all who wait: for data, for room, and for their turn.
 func TestClose(t *testing.T) {
-	each(t, func(tb testing.TB, b *bench, t *scheduler.Task, kind string) {
+	each(t, func(tb testing.TB, b *bench, t *core.Task, kind string) {
 		for _, outside := range []bool{false, true} {
 			x, _ := pair(tb, t, kind)
 			var all []*task
 			for range 3 {
-				all = append(all, b.start(func(*scheduler.Task) {
+				all = append(all, b.start(func(*core.Task) {
 					_, err := x.Read(make([]byte, 10))
 					isClosed(tb, kind, err)
-				}), b.start(func(*scheduler.Task) {
+				}), b.start(func(*core.Task) {
 					isClosed(tb, kind, stuff(x))
 				}))
 			}
@@ -173,7 +174,7 @@ func TestClose(t *testing.T) {
 }
 
 func TestHalfClose(t *testing.T) {
-	each(t, func(tb testing.TB, b *bench, t *scheduler.Task, kind string) {
+	each(t, func(tb testing.TB, b *bench, t *core.Task, kind string) {
 		x, y := pair(tb, t, kind)
 		if kind == "pipe" {
 			require.ErrorIs(tb, x.CloseWrite(), errors.ErrUnsupported)
@@ -181,7 +182,7 @@ func TestHalfClose(t *testing.T) {
 			return
 		}
 		var got []byte
-		r := b.start(func(*scheduler.Task) {
+		r := b.start(func(*core.Task) {
 			var err error
 			got, err = io.ReadAll(y)
 			require.NoError(tb, err)
@@ -198,7 +199,7 @@ func TestHalfClose(t *testing.T) {
 		require.Equal(tb, "question, answer", string(got)+", "+string(answer))
 
 		x, _ = pair(tb, t, kind)
-		r = b.start(func(*scheduler.Task) {
+		r = b.start(func(*core.Task) {
 			n, err := x.Read(make([]byte, 1))
 			require.Zero(tb, n)
 			require.Equal(tb, io.EOF, err)
@@ -213,11 +214,11 @@ func TestHalfClose(t *testing.T) {
 func TestDataAndEnd(t *testing.T) {
 	for _, kind := range []string{"tcp", "unix"} {
 		t.Run(kind, func(tb *testing.T) {
-			run(tb, func(b *bench, t *scheduler.Task) {
+			run(tb, func(b *bench, t *core.Task) {
 				for i := range 300 {
 					x, y := plainPair(tb, kind)
 					c := netio.Wrap(t, x)
-					r := b.start(func(*scheduler.Task) {
+					r := b.start(func(*core.Task) {
 						got, err := io.ReadAll(c)
 						require.NoError(tb, err)
 						require.Equal(tb, "abcdef", string(got))
@@ -245,7 +246,7 @@ func TestDataAndEnd(t *testing.T) {
 // the connection is closed.
 func TestReadAfterLittle(t *testing.T) {
 	for _, kind := range []string{"tcp", "unix"} {
-		run(t, func(b *bench, task *scheduler.Task) {
+		run(t, func(b *bench, task *core.Task) {
 			x, y := pair(t, task, kind)
 			other, itsOther := pair(t, task, kind)
 			buf := make([]byte, 100)
@@ -263,7 +264,7 @@ func TestReadAfterLittle(t *testing.T) {
 				if c == itsOther {
 					first = other
 				}
-				k := b.start(func(*scheduler.Task) { little(first) })
+				k := b.start(func(*core.Task) { little(first) })
 				parked(task, k)
 				write(c)
 				k.join(task)
@@ -282,10 +283,10 @@ func TestReadAfterLittle(t *testing.T) {
 }
 
 func TestReset(t *testing.T) {
-	run(t, func(b *bench, task *scheduler.Task) {
+	run(t, func(b *bench, task *core.Task) {
 		x, y := plainPair(t, "tcp")
 		c := netio.Wrap(task, x)
-		r := b.start(func(*scheduler.Task) {
+		r := b.start(func(*core.Task) {
 			_, err := c.Read(make([]byte, 1))
 			require.ErrorIs(t, err, syscall.ECONNRESET)
 			var op *net.OpError
@@ -302,10 +303,10 @@ func TestReset(t *testing.T) {
 }
 
 func TestNothing(t *testing.T) {
-	each(t, func(tb testing.TB, b *bench, t *scheduler.Task, kind string) {
+	each(t, func(tb testing.TB, b *bench, t *core.Task, kind string) {
 		x, y := pair(tb, t, kind)
 		if kind == "pipe" { // waits for a reader
-			r := b.start(func(*scheduler.Task) {
+			r := b.start(func(*core.Task) {
 				n, err := y.Read(make([]byte, 5))
 				require.Zero(tb, n)
 				require.NoError(tb, err)
@@ -324,7 +325,7 @@ func TestNothing(t *testing.T) {
 
 // Writers of much data, and a reader that takes a little at a time: nothing is lost, and no Write has another in it.
 func TestWritesAreWhole(t *testing.T) {
-	each(t, func(tb testing.TB, b *bench, t *scheduler.Task, kind string) {
+	each(t, func(tb testing.TB, b *bench, t *core.Task, kind string) {
 		const size, writers, times = 1 << 20, 4, 3
 		x, y := pair(tb, t, kind)
 		left := writers
@@ -341,7 +342,7 @@ func TestWritesAreWhole(t *testing.T) {
 				go func() { write(); close(done); b.InjectFunc(func() { left-- }) }()
 				continue
 			}
-			b.start(func(*scheduler.Task) { write(); left-- })
+			b.start(func(*core.Task) { write(); left-- })
 		}
 		buf := make([]byte, 50_000)
 		counts := map[byte]int{}
@@ -369,18 +370,18 @@ func TestWritesAreWhole(t *testing.T) {
 
 // One who never has to wait does not keep the others from running.
 func TestFair(t *testing.T) {
-	each(t, func(tb testing.TB, b *bench, t *scheduler.Task, kind string) {
+	each(t, func(tb testing.TB, b *bench, t *core.Task, kind string) {
 		if kind == "pipe" {
 			return // always waits
 		}
 		x, y := pair(tb, t, kind)
-		filler := b.start(func(*scheduler.Task) { _ = stuff(y) })
+		filler := b.start(func(*core.Task) { _ = stuff(y) })
 		parked(t, filler)
 		filler.Kill(false)
 		filler.join(t)
 		rounds := 0
 		over := false
-		b.start(func(t *scheduler.Task) {
+		b.start(func(t *core.Task) {
 			for !over {
 				rounds++
 				t.Yield()
@@ -397,7 +398,7 @@ func TestFair(t *testing.T) {
 
 // Ordinary goroutines may use a connection as well: their calls block only them.
 func TestOrdinaryGoroutines(t *testing.T) {
-	each(t, func(tb testing.TB, b *bench, t *scheduler.Task, kind string) {
+	each(t, func(tb testing.TB, b *bench, t *core.Task, kind string) {
 		x, y := pair(tb, t, kind)
 		echoed := make(chan error)
 		go func() {
@@ -418,11 +419,11 @@ func TestOrdinaryGoroutines(t *testing.T) {
 			_, err := io.ReadFull(x, make([]byte, 1))
 			reading <- err
 		}()
-		second := b.start(func(*scheduler.Task) {
+		second := b.start(func(*core.Task) {
 			_, err := x.Read(buf)
 			isClosed(tb, kind, err)
 		})
-		third := b.start(func(*scheduler.Task) { _, _ = x.Read(buf) })
+		third := b.start(func(*core.Task) { _, _ = x.Read(buf) })
 		parked(t, third)
 		third.Kill(false)
 		third.join(t)
@@ -436,12 +437,12 @@ func TestOrdinaryGoroutines(t *testing.T) {
 
 // A connection belongs to a scheduler. On another, a call that has to wait is misuse; Wrap makes it that one's.
 func TestOtherScheduler(t *testing.T) {
-	run(t, func(b *bench, task *scheduler.Task) {
+	run(t, func(b *bench, task *core.Task) {
 		x, y := pair(t, task, "tcp")
 		done := make(chan bool)
 		go func() {
 			defer close(done)
-			run(t, func(_ *bench, there *scheduler.Task) {
+			run(t, func(_ *bench, there *core.Task) {
 				require.PanicsWithValue(t, "netio: Read has to wait, on another scheduler than the connection's or in injected work: see Wrap",
 					func() { _, _ = x.Read(make([]byte, 1)) })
 				moved := netio.Wrap(there, x)
@@ -462,7 +463,7 @@ func TestOtherScheduler(t *testing.T) {
 }
 
 func TestMisuse(t *testing.T) {
-	run(t, func(b *bench, task *scheduler.Task) {
+	run(t, func(b *bench, task *core.Task) {
 		require.PanicsWithValue(t, "netio: Wrap of a nil connection", func() { netio.Wrap(task, nil) })
 		require.PanicsWithValue(t, "scheduler: netio.Dial called outside a task: its context belongs to none",
 			func() { _, _ = netio.Dial(t.Context(), "tcp", "127.0.0.1:1") })
@@ -473,10 +474,10 @@ func TestMisuse(t *testing.T) {
 func TestVirtualClock(t *testing.T) {
 	for _, kind := range kinds {
 		clock := scheduler.NewVirtualClock(time.Time{})
-		runWith(t, scheduler.Config{Clock: clock}, func(b *bench, task *scheduler.Task) {
+		runWith(t, core.Config{Clock: clock}, func(b *bench, task *core.Task) {
 			begin := clock.Now()
 			x, y := pair(t, task, kind)
-			slept := b.start(func(t *scheduler.Task) { t.Sleep(time.Hour) })
+			slept := b.start(func(t *core.Task) { t.Sleep(time.Hour) })
 			go func() {
 				for range 100 {
 					runtime.Gosched()
@@ -499,11 +500,11 @@ func TestVirtualClock(t *testing.T) {
 
 // A connection that is forgotten without Close is closed by the garbage collector, as those of package net are.
 func TestForgotten(t *testing.T) {
-	run(t, func(b *bench, task *scheduler.Task) {
+	run(t, func(b *bench, task *core.Task) {
 		l, err := net.Listen("tcp", "127.0.0.1:0")
 		require.NoError(t, err)
 		defer l.Close()
-		dialled := b.start(func(t *scheduler.Task) {
+		dialled := b.start(func(t *core.Task) {
 			c, _ := netio.Dial(t, "tcp", l.Addr().String())
 			_, _ = c.Read(make([]byte, 1))
 		})
@@ -534,9 +535,9 @@ func TestForgotten(t *testing.T) {
 
 // A read that waits and the write that ends it allocate nothing.
 func TestAllocations(t *testing.T) {
-	each(t, func(tb testing.TB, b *bench, t *scheduler.Task, kind string) {
+	each(t, func(tb testing.TB, b *bench, t *core.Task, kind string) {
 		x, y := pair(tb, t, kind)
-		b.start(func(*scheduler.Task) {
+		b.start(func(*core.Task) {
 			_, _ = io.CopyBuffer(struct{ io.Writer }{y}, struct{ io.Reader }{y}, make([]byte, 100))
 		})
 		buf := make([]byte, 10)

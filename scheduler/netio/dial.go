@@ -6,7 +6,7 @@ import (
 	"net"
 	"sync"
 
-	"github.com/gotasklet/tasklet/scheduler"
+	"github.com/gotasklet/tasklet/internal/core"
 )
 
 // Dial is net.Dial for the tasks of the scheduler that ctx belongs to. It parks until the connection is there, and returns the errors of
@@ -25,7 +25,7 @@ func Dial(ctx context.Context, network, addr string) (*Conn, error) {
 
 // outside parks t while a helper runs f. What f has made is closed if nobody takes it. The context of f ends with limit, and by a
 // kill; the wait ends only when f has returned.
-func outside[R io.Closer](h *home, t *scheduler.Task, limit context.Context, f func(context.Context) (R, error)) (v R, err error) {
+func outside[R io.Closer](h *home, t *core.Task, limit context.Context, f func(context.Context) (R, error)) (v R, err error) {
 	t.Checkpoint()
 	a := &errand[R]{h: h, t: t, f: f}
 	a.ctx, a.cancel = context.WithCancel(context.Background())
@@ -45,7 +45,7 @@ func outside[R io.Closer](h *home, t *scheduler.Task, limit context.Context, f f
 	}()
 	var ended error
 	for !a.done {
-		if err := t.Park(scheduler.Wait{Kind: scheduler.InIO, Ctx: limit, In: &a.place}); err != nil {
+		if err := t.Park(core.Wait{Kind: core.InIO, Ctx: limit, In: &a.place}); err != nil {
 			ended, limit = err, nil
 			a.cancel()
 		}
@@ -75,8 +75,8 @@ type errand[R any] struct {
 	returned sync.WaitGroup
 
 	// Owned by the scheduler.
-	t     *scheduler.Task // nil when nobody waits any more
-	place scheduler.Waiter
+	t     *core.Task // nil when nobody waits any more
+	place core.Waiter
 	done  bool
 }
 

@@ -10,29 +10,30 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/gotasklet/tasklet/internal/core"
 	"github.com/gotasklet/tasklet/scheduler"
 	"github.com/gotasklet/tasklet/scheduler/netio"
 )
 
 // bench is a scheduler with tasks for a test. Its tasks end by themselves or by a kill; any other panic ends the test.
 type bench struct {
-	*scheduler.Scheduler
+	*core.Scheduler
 	tb    testing.TB
 	count uint64
 }
 
 // task is a task that runs once, and can be joined.
 type task struct {
-	scheduler.Task
-	f     func(*scheduler.Task)
+	core.Task
+	f     func(*core.Task)
 	ended scheduler.Event
-	exit  *scheduler.Exit // it was killed
+	exit  *core.Exit // it was killed
 }
 
-func (k *task) Run(t *scheduler.Task) {
+func (k *task) Run(t *core.Task) {
 	defer func() {
 		v := recover()
-		k.exit, _ = v.(*scheduler.Exit)
+		k.exit, _ = v.(*core.Exit)
 		k.ended.Set()
 		t.Finish()
 		if v != nil && k.exit == nil {
@@ -43,7 +44,7 @@ func (k *task) Run(t *scheduler.Task) {
 }
 
 // start makes a task that calls f. On the scheduler, or before it runs.
-func (b *bench) start(f func(t *scheduler.Task)) *task {
+func (b *bench) start(f func(t *core.Task)) *task {
 	b.count++
 	k := &task{f: f}
 	k.Init(b.Scheduler, b.count, k)
@@ -52,24 +53,24 @@ func (b *bench) start(f func(t *scheduler.Task)) *task {
 }
 
 // join waits for the end of k.
-func (k *task) join(t *scheduler.Task) { _ = k.ended.Wait(t) }
+func (k *task) join(t *core.Task) { _ = k.ended.Wait(t) }
 
-func newBench(tb testing.TB, cfg scheduler.Config) *bench {
-	return &bench{Scheduler: scheduler.New(cfg), tb: tb}
+func newBench(tb testing.TB, cfg core.Config) *bench {
+	return &bench{Scheduler: core.New(cfg), tb: tb}
 }
 
 // run calls f in a task of a scheduler, which is stopped when f returns, and sees to it that nothing is left behind.
-func run(tb testing.TB, f func(b *bench, t *scheduler.Task)) {
+func run(tb testing.TB, f func(b *bench, t *core.Task)) {
 	tb.Helper()
-	runWith(tb, scheduler.Config{StallAfter: 10 * time.Second}, f)
+	runWith(tb, core.Config{StallAfter: 10 * time.Second}, f)
 }
 
-func runWith(tb testing.TB, cfg scheduler.Config, f func(b *bench, t *scheduler.Task)) {
+func runWith(tb testing.TB, cfg core.Config, f func(b *bench, t *core.Task)) {
 	tb.Helper()
 	before := runtime.NumGoroutine()
 	b := newBench(tb, cfg)
 	over := false
-	b.start(func(t *scheduler.Task) {
+	b.start(func(t *core.Task) {
 		defer b.Stop() // for FailNow too
 		f(b, t)
 		over = true
@@ -103,7 +104,7 @@ func noMoreGoroutines(tb testing.TB, before int) {
 var kinds = []string{"tcp", "unix", "pipe"}
 
 // pair gives the two ends of a connection, closed at the end of the test. Inside t.
-func pair(tb testing.TB, t *scheduler.Task, kind string) (a, b *netio.Conn) {
+func pair(tb testing.TB, t *core.Task, kind string) (a, b *netio.Conn) {
 	tb.Helper()
 	x, y := plainPair(tb, kind)
 	return netio.Wrap(t, x), netio.Wrap(t, y)
@@ -135,18 +136,18 @@ func plainPair(tb testing.TB, kind string) (a, b net.Conn) {
 }
 
 // each runs f once for each kind of connection.
-func each(t *testing.T, f func(tb testing.TB, b *bench, t *scheduler.Task, kind string)) {
+func each(t *testing.T, f func(tb testing.TB, b *bench, t *core.Task, kind string)) {
 	for _, kind := range kinds {
 		t.Run(kind, func(tb *testing.T) {
-			run(tb, func(b *bench, t *scheduler.Task) { f(tb, b, t, kind) })
+			run(tb, func(b *bench, t *core.Task) { f(tb, b, t, kind) })
 		})
 	}
 }
 
 // parked waits until k is parked in i/o.
-func parked(t *scheduler.Task, k *task) {
+func parked(t *core.Task, k *task) {
 	for {
-		if kind, _, _ := k.Waits(); kind == scheduler.InIO {
+		if kind, _, _ := k.Waits(); kind == core.InIO {
 			return
 		}
 		giveWay(t)
@@ -154,7 +155,7 @@ func parked(t *scheduler.Task, k *task) {
 }
 
 // giveWay lets other tasks run, and other goroutines.
-func giveWay(t *scheduler.Task) {
+func giveWay(t *core.Task) {
 	runtime.Gosched()
 	t.Yield()
 }

@@ -4,12 +4,12 @@ import (
 	"context"
 	"sync"
 
-	"github.com/gotasklet/tasklet/scheduler"
+	"github.com/gotasklet/tasklet/internal/core"
 )
 
 // home is what all connections of one scheduler share: helpers, and on Linux a poller.
 type home struct {
-	s *scheduler.Scheduler // set in homeOf, then read-only
+	s *core.Scheduler // set in homeOf, then read-only
 
 	// Owned by the scheduler.
 	idle   []*helper
@@ -21,12 +21,12 @@ type home struct {
 // homes has one for each scheduler on which there are connections, until its Run ends.
 var homes struct {
 	mu sync.Mutex
-	of map[*scheduler.Scheduler]*home
+	of map[*core.Scheduler]*home
 }
 
 // homeOf gives the home on the scheduler of the running task, to whom ctx belongs.
-func homeOf(ctx context.Context, op string) (h *home, t *scheduler.Task, limit context.Context) {
-	t, limit = scheduler.Caller(ctx, op)
+func homeOf(ctx context.Context, op string) (h *home, t *core.Task, limit context.Context) {
+	t, limit = core.Caller(ctx, op)
 	s := t.Scheduler()
 	homes.mu.Lock()
 	defer homes.mu.Unlock()
@@ -34,7 +34,7 @@ func homeOf(ctx context.Context, op string) (h *home, t *scheduler.Task, limit c
 	if h == nil {
 		h = &home{s: s}
 		if homes.of == nil {
-			homes.of = make(map[*scheduler.Scheduler]*home)
+			homes.of = make(map[*core.Scheduler]*home)
 		}
 		homes.of[s] = h
 		s.WhenOver(h)
@@ -56,7 +56,7 @@ func (h *home) Do() {
 }
 
 // caller is the running task of the scheduler if it is the one that calls; nil: an ordinary goroutine. Others panic.
-func (h *home) caller(op op) *scheduler.Task {
+func (h *home) caller(op op) *core.Task {
 	t, inside := h.s.Here()
 	if t == nil && inside {
 		misuse("%s has to wait, on another scheduler than the connection's or in injected work: see Wrap", op)

@@ -14,6 +14,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/gotasklet/tasklet/internal/core"
 	"github.com/gotasklet/tasklet/scheduler"
 	"github.com/gotasklet/tasklet/scheduler/netio"
 )
@@ -21,9 +22,9 @@ import (
 // Killed while it reads, or writes, or waits for its turn to do so: the task unwinds, and the others use the connection as if nothing
 // had been.
 func TestKillInConn(t *testing.T) {
-	each(t, func(tb testing.TB, b *bench, t *scheduler.Task, kind string) {
+	each(t, func(tb testing.TB, b *bench, t *core.Task, kind string) {
 		x, y := pair(tb, t, kind)
-		read := func(*scheduler.Task) { _, _ = x.Read(make([]byte, 3)) }
+		read := func(*core.Task) { _, _ = x.Read(make([]byte, 3)) }
 		first, second, third := b.start(read), b.start(read), b.start(read)
 		for _, k := range []*task{second, first, third} {
 			parked(t, k)
@@ -31,7 +32,7 @@ func TestKillInConn(t *testing.T) {
 			k.join(t)
 			require.NotNil(tb, k.exit)
 		}
-		b.start(func(*scheduler.Task) {
+		b.start(func(*core.Task) {
 			_, err := y.Write([]byte("abc"))
 			require.NoError(tb, err)
 		})
@@ -40,7 +41,7 @@ func TestKillInConn(t *testing.T) {
 		require.NoError(tb, err)
 		require.Equal(tb, "abc", string(buf))
 
-		write := func(*scheduler.Task) { _ = stuff(x) }
+		write := func(*core.Task) { _ = stuff(x) }
 		first, second = b.start(write), b.start(write)
 		for _, k := range []*task{second, first} {
 			parked(t, k)
@@ -61,7 +62,7 @@ func TestKillInConn(t *testing.T) {
 
 // A kill is raised at the entry, before anything is read or written.
 func TestKillAtEntry(t *testing.T) {
-	each(t, func(tb testing.TB, b *bench, t *scheduler.Task, kind string) {
+	each(t, func(tb testing.TB, b *bench, t *core.Task, kind string) {
 		x, y := pair(tb, t, kind)
 		if kind != "pipe" {
 			_, err := y.Write([]byte("a")) // so that Read would not have to wait
@@ -71,7 +72,7 @@ func TestKillAtEntry(t *testing.T) {
 			func() { _, _ = x.Read(make([]byte, 1)) },
 			func() { _, _ = x.Write([]byte("b")) },
 		} {
-			k := b.start(func(t *scheduler.Task) {
+			k := b.start(func(t *core.Task) {
 				t.Kill(false)
 				f()
 				tb.Error("it went on")
@@ -94,7 +95,7 @@ func TestKillAtEntry(t *testing.T) {
 
 // Data and a kill at the same time: what the killed one has not got is there for the next.
 func TestKillLosesNothing(t *testing.T) {
-	each(t, func(tb testing.TB, b *bench, t *scheduler.Task, kind string) {
+	each(t, func(tb testing.TB, b *bench, t *core.Task, kind string) {
 		x, y := pair(tb, t, kind)
 		const all = 2000
 		var wrote, got atomic.Int64
@@ -108,7 +109,7 @@ func TestKillLosesNothing(t *testing.T) {
 			}
 		}()
 		for got.Load() < all {
-			k := b.start(func(*scheduler.Task) {
+			k := b.start(func(*core.Task) {
 				var buf [1]byte
 				for got.Load() < all {
 					n, err := x.Read(buf[:])
@@ -131,9 +132,9 @@ func TestKillLosesNothing(t *testing.T) {
 
 func TestKillInAccept(t *testing.T) {
 	for _, network := range []string{"tcp", "unix"} {
-		run(t, func(b *bench, task *scheduler.Task) {
+		run(t, func(b *bench, task *core.Task) {
 			l := listen(t, task, network)
-			accept := func(*scheduler.Task) { _, _ = l.Accept() }
+			accept := func(*core.Task) { _, _ = l.Accept() }
 			first, second := b.start(accept), b.start(accept)
 			for _, k := range []*task2{first, second} {
 				parked(task, k)
@@ -151,7 +152,7 @@ func TestKillInAccept(t *testing.T) {
 			_, err = l.Accept()
 			isTimeout(t, err)
 			require.NoError(t, l.SetDeadline(time.Time{}))
-			first = b.start(func(*scheduler.Task) {
+			first = b.start(func(*core.Task) {
 				_, err := l.Accept()
 				require.ErrorIs(t, err, net.ErrClosed)
 			})
@@ -168,7 +169,7 @@ func TestKillInAccept(t *testing.T) {
 type task2 = task
 
 // listen makes a listener that is closed at the end of the test.
-func listen(tb testing.TB, t *scheduler.Task, network string) *netio.Listener {
+func listen(tb testing.TB, t *core.Task, network string) *netio.Listener {
 	addr := "127.0.0.1:0"
 	if network == "unix" {
 		addr = filepath.Join(tb.TempDir(), "s")
@@ -202,7 +203,7 @@ func TestDial(t *testing.T) {
 		t.Skip("slow relies on how Linux treats a full queue")
 	}
 	addr := slow(t).String()
-	run(t, func(b *bench, task *scheduler.Task) {
+	run(t, func(b *bench, task *core.Task) {
 		// The errors are those of package net.
 		l := listen(t, task, "tcp")
 		closed := l.Addr().String()
@@ -216,13 +217,13 @@ func TestDial(t *testing.T) {
 		require.Error(t, err)
 
 		// A kill, a timeout and another end of the context.
-		k := b.start(func(t *scheduler.Task) { _, _ = netio.Dial(t, "tcp", addr) })
+		k := b.start(func(t *core.Task) { _, _ = netio.Dial(t, "tcp", addr) })
 		parked(task, k)
 		k.Kill(false)
 		k.join(task)
 		require.NotNil(t, k.exit)
 
-		ctx, cancel := scheduler.WithTimeout(task, 20*time.Millisecond)
+		ctx, cancel := core.WithTimeout(task, 20*time.Millisecond)
 		_, err = netio.Dial(ctx, "tcp", addr)
 		require.Equal(t, scheduler.ErrTimeout, err)
 		cancel()
@@ -236,7 +237,7 @@ func TestDial(t *testing.T) {
 		require.PanicsWithValue(t, "scheduler: netio.Dial with the context of task 1, but task 3 is running: a context may be used only inside its own task",
 			func() {
 				var v any
-				b.start(func(*scheduler.Task) {
+				b.start(func(*core.Task) {
 					defer func() { v = recover() }()
 					_, _ = netio.Dial(task, "tcp", addr)
 				}).join(task)
@@ -253,10 +254,10 @@ func TestStop(t *testing.T) {
 	addr := slow(t).String()
 	for range 2 {
 		var unwound, started int
-		run(t, func(b *bench, task *scheduler.Task) {
-			start := func(f func(t *scheduler.Task, buf []byte)) {
+		run(t, func(b *bench, task *core.Task) {
+			start := func(f func(t *core.Task, buf []byte)) {
 				started++
-				k := b.start(func(t *scheduler.Task) {
+				k := b.start(func(t *core.Task) {
 					buf := make([]byte, 1<<20)
 					defer func() {
 						clear(buf) // a race, if a helper had it
@@ -268,14 +269,14 @@ func TestStop(t *testing.T) {
 			}
 			for _, kind := range kinds {
 				x, _ := pair(t, task, kind)
-				start(func(_ *scheduler.Task, buf []byte) { _, _ = x.Read(buf) })
-				start(func(_ *scheduler.Task, buf []byte) { _, _ = x.Read(buf) })
-				start(func(_ *scheduler.Task, buf []byte) {
+				start(func(_ *core.Task, buf []byte) { _, _ = x.Read(buf) })
+				start(func(_ *core.Task, buf []byte) { _, _ = x.Read(buf) })
+				start(func(_ *core.Task, buf []byte) {
 					for {
 						_, _ = x.Write(buf)
 					}
 				})
-				start(func(_ *scheduler.Task, buf []byte) {
+				start(func(_ *core.Task, buf []byte) {
 					for {
 						_, _ = x.Write(buf)
 					}
@@ -283,15 +284,15 @@ func TestStop(t *testing.T) {
 			}
 			for _, network := range []string{"tcp", "unix"} {
 				l := listen(t, task, network)
-				start(func(*scheduler.Task, []byte) { _, _ = l.Accept() })
-				start(func(*scheduler.Task, []byte) { _, _ = l.Accept() })
+				start(func(*core.Task, []byte) { _, _ = l.Accept() })
+				start(func(*core.Task, []byte) { _, _ = l.Accept() })
 			}
-			start(func(t *scheduler.Task, _ []byte) { _, _ = netio.Dial(t, "tcp", addr) })
+			start(func(t *core.Task, _ []byte) { _, _ = netio.Dial(t, "tcp", addr) })
 			c, err := netio.ListenPacket(task, "udp", "127.0.0.1:0")
 			require.NoError(t, err)
 			t.Cleanup(func() { c.Close() })
-			start(func(_ *scheduler.Task, buf []byte) { _, _, _ = c.ReadFrom(buf) })
-			start(func(_ *scheduler.Task, buf []byte) {
+			start(func(_ *core.Task, buf []byte) { _, _, _ = c.ReadFrom(buf) })
+			start(func(_ *core.Task, buf []byte) {
 				defer func() { // blocks in its deferred call, too
 					_, _, _ = c.ReadFrom(buf)
 				}()
@@ -310,11 +311,11 @@ func (deaf) SetReadDeadline(time.Time) error  { return errors.ErrUnsupported }
 func (deaf) SetWriteDeadline(time.Time) error { return errors.ErrUnsupported }
 
 func TestKillWithoutDeadlines(t *testing.T) {
-	run(t, func(b *bench, task *scheduler.Task) {
+	run(t, func(b *bench, task *core.Task) {
 		x, _ := plainPair(t, "tcp")
 		c := netio.Wrap(task, deaf{x})
 		require.ErrorIs(t, c.SetDeadline(time.Now()), errors.ErrUnsupported)
-		k := b.start(func(*scheduler.Task) { _, _ = c.Read(make([]byte, 1)) })
+		k := b.start(func(*core.Task) { _, _ = c.Read(make([]byte, 1)) })
 		parked(task, k)
 		k.Kill(false)
 		k.join(task)
@@ -348,11 +349,11 @@ func (g *generous) SetReadDeadline(at time.Time) error {
 
 // What has come when a kill interrupts the helper's call is returned, and the kill raised at the next blocking point.
 func TestKillKeepsWhatCame(t *testing.T) {
-	run(t, func(b *bench, task *scheduler.Task) {
+	run(t, func(b *bench, task *core.Task) {
 		x, _ := plainPair(t, "tcp")
 		c := netio.Wrap(task, &generous{Conn: x, interrupted: make(chan bool)})
 		var got string
-		k := b.start(func(*scheduler.Task) {
+		k := b.start(func(*core.Task) {
 			buf := make([]byte, 10)
 			n, err := c.Read(buf)
 			require.NoError(t, err)
@@ -375,7 +376,7 @@ func (faulty) Read([]byte) (int, error) { panic("faulty") }
 
 // A panic of what is below comes to the caller, though it was a helper that called.
 func TestPanicBelow(t *testing.T) {
-	run(t, func(b *bench, task *scheduler.Task) {
+	run(t, func(b *bench, task *core.Task) {
 		x, _ := plainPair(t, "tcp")
 		c := netio.Wrap(task, faulty{x})
 		_, err := c.Read(make([]byte, 1))

@@ -23,23 +23,23 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/gotasklet/tasklet/scheduler"
+	"github.com/gotasklet/tasklet/internal/core"
 	"github.com/gotasklet/tasklet/scheduler/netio"
 )
 
 func TestCopy(t *testing.T) {
-	each(t, func(tb testing.TB, b *bench, t *scheduler.Task, kind string) {
+	each(t, func(tb testing.TB, b *bench, t *core.Task, kind string) {
 		x, y := pair(tb, t, kind)
 		p, q := pair(tb, t, kind)
 		data := make([]byte, 3<<20)
 		_, _ = rand.Read(data)
-		b.start(func(*scheduler.Task) { // passes on from one connection to the other
+		b.start(func(*core.Task) { // passes on from one connection to the other
 			n, err := io.Copy(p, y)
 			require.NoError(tb, err)
 			require.EqualValues(tb, len(data), n)
 			require.NoError(tb, p.Close())
 		})
-		b.start(func(*scheduler.Task) {
+		b.start(func(*core.Task) {
 			_, err := io.Copy(x, bytes.NewReader(data))
 			require.NoError(tb, err)
 			require.NoError(tb, x.Close())
@@ -51,10 +51,10 @@ func TestCopy(t *testing.T) {
 }
 
 func TestBufioAndJSON(t *testing.T) {
-	each(t, func(tb testing.TB, b *bench, t *scheduler.Task, kind string) {
+	each(t, func(tb testing.TB, b *bench, t *core.Task, kind string) {
 		type item struct{ N int }
 		x, y := pair(tb, t, kind)
-		b.start(func(*scheduler.Task) {
+		b.start(func(*core.Task) {
 			w := bufio.NewWriter(y)
 			for i := range 1000 {
 				fmt.Fprintln(w, "line", i)
@@ -81,9 +81,9 @@ func TestBufioAndJSON(t *testing.T) {
 }
 
 func TestTextproto(t *testing.T) {
-	each(t, func(tb testing.TB, b *bench, t *scheduler.Task, kind string) {
+	each(t, func(tb testing.TB, b *bench, t *core.Task, kind string) {
 		x, y := pair(tb, t, kind)
-		b.start(func(*scheduler.Task) {
+		b.start(func(*core.Task) {
 			server := textproto.NewConn(y)
 			require.NoError(tb, server.PrintfLine("220 ready"))
 			line, err := server.ReadLine()
@@ -126,12 +126,12 @@ func tlsConfig() *tls.Config {
 // handshake that is safe.
 func TestTLSReaderAndWriter(t *testing.T) {
 	for _, version := range []uint16{tls.VersionTLS12, tls.VersionTLS13} {
-		each(t, func(tb testing.TB, b *bench, t *scheduler.Task, kind string) {
+		each(t, func(tb testing.TB, b *bench, t *core.Task, kind string) {
 			cfg := tlsConfig()
 			cfg.MaxVersion = version
 			x, y := pair(tb, t, kind)
 			client, server := tls.Client(x, cfg), tls.Server(y, cfg)
-			shaking := b.start(func(t *scheduler.Task) { require.NoError(tb, server.HandshakeContext(t)) })
+			shaking := b.start(func(t *core.Task) { require.NoError(tb, server.HandshakeContext(t)) })
 			require.NoError(tb, client.HandshakeContext(t))
 			shaking.join(t)
 
@@ -139,11 +139,11 @@ func TestTLSReaderAndWriter(t *testing.T) {
 			_, _ = rand.Read(data)
 			var all []*task
 			for _, c := range []*tls.Conn{client, server} {
-				all = append(all, b.start(func(*scheduler.Task) {
+				all = append(all, b.start(func(*core.Task) {
 					n, err := c.Write(data)
 					require.NoError(tb, err)
 					require.Equal(tb, len(data), n)
-				}), b.start(func(*scheduler.Task) {
+				}), b.start(func(*core.Task) {
 					got := make([]byte, len(data))
 					_, err := io.ReadFull(c, got)
 					require.NoError(tb, err)
@@ -154,7 +154,7 @@ func TestTLSReaderAndWriter(t *testing.T) {
 				k.join(t)
 			}
 			// Close while the other reads: it sees the end.
-			end := b.start(func(*scheduler.Task) {
+			end := b.start(func(*core.Task) {
 				_, err := server.Read(make([]byte, 1))
 				require.Equal(tb, io.EOF, err)
 			})
@@ -171,7 +171,7 @@ func TestTLSReaderAndWriter(t *testing.T) {
 
 // A TLS server by way of tls.NewListener, with a task for each connection, and clients that are ordinary goroutines.
 func TestTLSListener(t *testing.T) {
-	run(t, func(b *bench, task *scheduler.Task) {
+	run(t, func(b *bench, task *core.Task) {
 		ln := tls.NewListener(listen(t, task, "tcp"), tlsConfig())
 		const clients = 10
 		var wg sync.WaitGroup
@@ -194,7 +194,7 @@ func TestTLSListener(t *testing.T) {
 		for range clients {
 			c, err := ln.Accept()
 			require.NoError(t, err)
-			served = append(served, b.start(func(*scheduler.Task) {
+			served = append(served, b.start(func(*core.Task) {
 				defer c.Close()
 				line, err := bufio.NewReader(c).ReadString('\n')
 				require.NoError(t, err)
@@ -218,8 +218,8 @@ type locked struct {
 // A task that parks while it holds a sync.Mutex, and another that wants it: that one blocks the scheduler, and the first can't go on.
 // The stall is reported; with a task of its own for each such lock it does not come to that.
 func TestMutexAcrossAWait(t *testing.T) {
-	stalled := make(chan scheduler.Stall, 10)
-	cfg := scheduler.Config{StallAfter: 20 * time.Millisecond, Hooks: scheduler.Hooks{Stall: func(s scheduler.Stall) { stalled <- s }}}
+	stalled := make(chan core.Stall, 10)
+	cfg := core.Config{StallAfter: 20 * time.Millisecond, Hooks: core.Hooks{Stall: func(s core.Stall) { stalled <- s }}}
 	var l *locked
 	// Nobody but this goroutine can end it.
 	rescued := make(chan bool)
@@ -229,15 +229,15 @@ func TestMutexAcrossAWait(t *testing.T) {
 		require.NotEmpty(t, s)
 		l.mu.Unlock() // for the one who is parked
 	}()
-	runWith(t, cfg, func(b *bench, task *scheduler.Task) {
+	runWith(t, cfg, func(b *bench, task *core.Task) {
 		x, _ := pair(t, task, "tcp")
 		l = &locked{Conn: x}
-		first := b.start(func(*scheduler.Task) {
+		first := b.start(func(*core.Task) {
 			l.mu.Lock()
 			_ = stuff(x)
 		})
 		parked(task, first)
-		second := b.start(func(*scheduler.Task) {
+		second := b.start(func(*core.Task) {
 			l.mu.Lock() // blocks the scheduler
 			defer l.mu.Unlock()
 		})
@@ -261,11 +261,11 @@ func TestTLSTwoHandshakes(t *testing.T) {
 		require.Equal(t, 77, cmd.ProcessState.ExitCode(), "%s", out)
 		return
 	}
-	cfg := scheduler.Config{StallAfter: 50 * time.Millisecond, Hooks: scheduler.Hooks{Stall: func(scheduler.Stall) { os.Exit(77) }}}
-	runWith(t, cfg, func(b *bench, task *scheduler.Task) {
+	cfg := core.Config{StallAfter: 50 * time.Millisecond, Hooks: core.Hooks{Stall: func(core.Stall) { os.Exit(77) }}}
+	runWith(t, cfg, func(b *bench, task *core.Task) {
 		x, _ := pair(t, task, "tcp")
 		c := tls.Client(x, tlsConfig())
-		reader := b.start(func(*scheduler.Task) { _, _ = c.Read(make([]byte, 1)) })
+		reader := b.start(func(*core.Task) { _, _ = c.Read(make([]byte, 1)) })
 		parked(task, reader)
 		_, _ = c.Write(make([]byte, 1))
 	})

@@ -10,11 +10,11 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/gotasklet/tasklet/scheduler"
+	"github.com/gotasklet/tasklet/internal/core"
 	"github.com/gotasklet/tasklet/scheduler/netio"
 )
 
-func listenPacket(tb testing.TB, t *scheduler.Task, network, addr string) *netio.PacketConn {
+func listenPacket(tb testing.TB, t *core.Task, network, addr string) *netio.PacketConn {
 	tb.Helper()
 	c, err := netio.ListenPacket(t, network, addr)
 	require.NoError(tb, err)
@@ -25,13 +25,13 @@ func listenPacket(tb testing.TB, t *scheduler.Task, network, addr string) *netio
 // Datagrams to and fro, with the addresses that package net would give.
 func TestPackets(t *testing.T) {
 	for _, addr := range []string{"127.0.0.1:0", "[::1]:0", ":0"} {
-		run(t, func(b *bench, task *scheduler.Task) {
+		run(t, func(b *bench, task *core.Task) {
 			server, client := listenPacket(t, task, "udp", addr), listenPacket(t, task, "udp", addr)
 			to := server.LocalAddr().(*net.UDPAddr)
 			if to.IP.IsUnspecified() {
 				to = &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1), Port: to.Port}
 			}
-			b.start(func(*scheduler.Task) {
+			b.start(func(*core.Task) {
 				buf := make([]byte, 100)
 				for {
 					n, from, err := server.ReadFrom(buf)
@@ -90,21 +90,21 @@ func TestPacketWaits(t *testing.T) {
 		if network == "unixgram" && runtime.GOOS == "windows" {
 			continue
 		}
-		run(t, func(b *bench, task *scheduler.Task) {
+		run(t, func(b *bench, task *core.Task) {
 			addr := "127.0.0.1:0"
 			if network == "unixgram" {
 				addr = filepath.Join(t.TempDir(), "s")
 			}
 			c := listenPacket(t, task, network, addr)
 			buf := make([]byte, 10)
-			k := b.start(func(*scheduler.Task) { _, _, _ = c.ReadFrom(buf) })
+			k := b.start(func(*core.Task) { _, _, _ = c.ReadFrom(buf) })
 			parked(task, k)
 			k.Kill(false)
 			k.join(task)
 			require.NotNil(t, k.exit)
 
 			var err error
-			k = b.start(func(*scheduler.Task) { _, _, err = c.ReadFrom(buf) })
+			k = b.start(func(*core.Task) { _, _, err = c.ReadFrom(buf) })
 			parked(task, k)
 			require.NoError(t, c.SetReadDeadline(time.Now().Add(10*time.Millisecond)))
 			k.join(task)
@@ -119,7 +119,7 @@ func TestPacketWaits(t *testing.T) {
 			require.Equal(t, "to me", string(buf[:n]))
 			require.Equal(t, c.LocalAddr().String(), from.String())
 
-			k = b.start(func(*scheduler.Task) { _, _, err = c.ReadFrom(buf) })
+			k = b.start(func(*core.Task) { _, _, err = c.ReadFrom(buf) })
 			parked(task, k)
 			require.NoError(t, c.Close())
 			k.join(task)
@@ -130,7 +130,7 @@ func TestPacketWaits(t *testing.T) {
 
 // A connected UDP socket is a Conn; an empty datagram is not the end.
 func TestDialUDP(t *testing.T) {
-	run(t, func(b *bench, task *scheduler.Task) {
+	run(t, func(b *bench, task *core.Task) {
 		server := listenPacket(t, task, "udp", "127.0.0.1:0")
 		c, err := netio.Dial(task, "udp", server.LocalAddr().String())
 		require.NoError(t, err)
@@ -143,7 +143,7 @@ func TestDialUDP(t *testing.T) {
 			n, from, err := server.ReadFrom(buf)
 			require.NoError(t, err)
 			require.Equal(t, want, string(buf[:n]))
-			b.start(func(*scheduler.Task) {
+			b.start(func(*core.Task) {
 				_, err := server.WriteTo([]byte(want), from)
 				require.NoError(t, err)
 			})

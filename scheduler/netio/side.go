@@ -7,7 +7,7 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/gotasklet/tasklet/scheduler"
+	"github.com/gotasklet/tasklet/internal/core"
 )
 
 // side is one direction of a connection, or the only one of a listener.
@@ -149,9 +149,9 @@ func (sd *side) nudge() {
 
 // signal tells that a call that could not be made without blocking is worth another try. Owned by the scheduler.
 type signal struct {
-	t     *scheduler.Task // waits for it; nil: nobody does
-	ready bool            // it came while nobody waited
-	final bool            // the end of the stream has come, or something unusual: then there need not be a further one
+	t     *core.Task // waits for it; nil: nobody does
+	ready bool       // it came while nobody waited
+	final bool       // the end of the stream has come, or something unusual: then there need not be a further one
 }
 
 // Do gives the signal.
@@ -164,7 +164,7 @@ func (g *signal) Do() {
 }
 
 // wait parks t until it is worth to try again, or the deadline has passed. A kill is raised, and nothing is lost by it.
-func (sd *side) wait(t *scheduler.Task) error {
+func (sd *side) wait(t *core.Task) error {
 	sd.streak.Store(0)
 	g := sd.signal
 	if g.ready || sd.drained && g.final {
@@ -192,7 +192,7 @@ func (sd *side) wait(t *scheduler.Task) error {
 	sd.mu.Unlock()
 	g.t = t
 	defer sd.endWait()
-	_ = t.Park(scheduler.Wait{Kind: scheduler.InIO})
+	_ = t.Park(core.Wait{Kind: core.InIO})
 	return nil
 }
 

@@ -11,7 +11,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/gotasklet/tasklet/scheduler"
+	"github.com/gotasklet/tasklet/internal/core"
 	"github.com/gotasklet/tasklet/scheduler/netio"
 )
 
@@ -19,7 +19,7 @@ import (
 // other. Every byte arrives once and in order, and at the end nobody waits for something that
 // has come.
 func TestSoak(t *testing.T) {
-	each(t, func(tb testing.TB, b *bench, t *scheduler.Task, kind string) {
+	each(t, func(tb testing.TB, b *bench, t *core.Task, kind string) {
 		for seed := range uint64(10) {
 			draw := rand.New(rand.NewPCG(seed, 0))
 			x, y := pair(tb, t, kind)
@@ -35,7 +35,7 @@ func TestSoak(t *testing.T) {
 			}
 			var readers []*task
 			reader := func() *task {
-				return b.start(func(t *scheduler.Task) {
+				return b.start(func(t *core.Task) {
 					buf := make([]byte, 1+draw.IntN(500))
 					for {
 						n, err := x.Read(buf)
@@ -54,7 +54,7 @@ func TestSoak(t *testing.T) {
 					}
 				})
 			}
-			written := b.start(func(t *scheduler.Task) {
+			written := b.start(func(t *core.Task) {
 				buf := make([]byte, 0, 1000)
 				for sent := 0; sent < all; {
 					n := min(1+draw.IntN(1000), all-sent)
@@ -84,7 +84,7 @@ func TestSoak(t *testing.T) {
 					_ = x.SetReadDeadline(time.Time{})
 				}
 				for i, k := range readers {
-					if k.State() == scheduler.Finished && next < all {
+					if k.State() == core.Finished && next < all {
 						readers[i] = reader()
 					}
 				}
@@ -103,16 +103,16 @@ func TestSoak(t *testing.T) {
 
 // Closed at any moment, by a task or a goroutine: also right when the first task begins to wait.
 func TestCloseAnytime(t *testing.T) {
-	each(t, func(tb testing.TB, b *bench, t *scheduler.Task, kind string) {
+	each(t, func(tb testing.TB, b *bench, t *core.Task, kind string) {
 		for i := range 100 {
 			x, _ := plainPair(tb, kind)
 			c := netio.Wrap(t, x)
 			var all []*task
 			for range 2 {
-				all = append(all, b.start(func(*scheduler.Task) {
+				all = append(all, b.start(func(*core.Task) {
 					_, err := c.Read(make([]byte, 1))
 					isClosed(tb, kind, err)
-				}), b.start(func(*scheduler.Task) {
+				}), b.start(func(*core.Task) {
 					isClosed(tb, kind, stuff(c))
 				}))
 			}
@@ -133,12 +133,12 @@ func TestCloseAnytime(t *testing.T) {
 
 // Ids of connections that were closed are used again, and what comes late for one of them does not reach the other.
 func TestManyConnections(t *testing.T) {
-	run(t, func(b *bench, task *scheduler.Task) {
+	run(t, func(b *bench, task *core.Task) {
 		l := listen(t, task, "tcp")
 		for range 10 {
 			var all []*task2
 			for i := range 50 {
-				all = append(all, b.start(func(t2 *scheduler.Task) {
+				all = append(all, b.start(func(t2 *core.Task) {
 					c, err := netio.Dial(t2, "tcp", l.Addr().String())
 					require.NoError(t, err)
 					defer c.Close()
@@ -150,7 +150,7 @@ func TestManyConnections(t *testing.T) {
 						require.NoError(t, err)
 						require.Equal(t, [2]byte{byte(i), byte(n)}, got)
 					}
-				}), b.start(func(*scheduler.Task) {
+				}), b.start(func(*core.Task) {
 					c, err := l.Accept()
 					require.NoError(t, err)
 					defer c.Close()

@@ -3,7 +3,7 @@ package netio
 import (
 	"sync"
 
-	"github.com/gotasklet/tasklet/scheduler"
+	"github.com/gotasklet/tasklet/internal/core"
 )
 
 // turn lets the calls in one direction of a connection be made one after the other, first come first served, whoever makes them: a
@@ -12,15 +12,15 @@ type turn struct {
 	// mu protects the following.
 	mu    sync.Mutex
 	taken bool
-	line  scheduler.Line // of those whose turn will come; the Item of each place is a *waiting
+	line  core.Line // of those whose turn will come; the Item of each place is a *waiting
 }
 
 // waiting is a place in the line.
 type waiting struct {
-	place   scheduler.Waiter // in the line; turn.mu protects it
-	granted chan struct{}    // closed when it is its turn
-	t       *scheduler.Task  // nil: an ordinary goroutine
-	parked  bool             // owned by t's scheduler
+	place   core.Waiter   // in the line; turn.mu protects it
+	granted chan struct{} // closed when it is its turn
+	t       *core.Task    // nil: an ordinary goroutine
+	parked  bool          // owned by t's scheduler
 }
 
 // take waits for the turn. It raises a kill as Task.Park does, and the turn is then not taken.
@@ -55,7 +55,7 @@ func (u *turn) take(h *home, op op) {
 	}()
 	w.parked = true
 	for !w.isGranted() {
-		_ = w.t.Park(scheduler.Wait{Kind: scheduler.InIO})
+		_ = w.t.Park(core.Wait{Kind: core.InIO})
 	}
 	killed = false
 }

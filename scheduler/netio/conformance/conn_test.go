@@ -12,19 +12,19 @@ import (
 
 	"golang.org/x/net/nettest"
 
-	"github.com/gotasklet/tasklet/scheduler"
+	"github.com/gotasklet/tasklet/internal/core"
 	"github.com/gotasklet/tasklet/scheduler/netio"
 )
 
 // loop is a scheduler that runs.
 type loop struct {
-	s     *scheduler.Scheduler
+	s     *core.Scheduler
 	count uint64 // of tasks; owned by the scheduler
 	over  chan error
 }
 
 func start() *loop {
-	l := &loop{s: scheduler.New(scheduler.Config{}), over: make(chan error, 1)}
+	l := &loop{s: core.New(core.Config{}), over: make(chan error, 1)}
 	go func() { l.over <- l.s.Run() }()
 	return l
 }
@@ -38,15 +38,15 @@ func (l *loop) stop(t *testing.T) {
 
 // once is a task that calls f.
 type once struct {
-	scheduler.Task
-	f func(t *scheduler.Task)
+	core.Task
+	f func(t *core.Task)
 }
 
-func (o *once) Run(t *scheduler.Task) {
+func (o *once) Run(t *core.Task) {
 	defer t.Finish()
 	defer func() {
 		if v := recover(); v != nil {
-			if _, killed := v.(*scheduler.Exit); !killed {
+			if _, killed := v.(*core.Exit); !killed {
 				panic(v)
 			}
 		}
@@ -55,11 +55,11 @@ func (o *once) Run(t *scheduler.Task) {
 }
 
 // do has f called by a task, and returns when that has, or was killed because the loop stops.
-func (l *loop) do(f func(t *scheduler.Task)) {
+func (l *loop) do(f func(t *core.Task)) {
 	done := make(chan struct{})
 	l.s.InjectFunc(func() {
 		l.count++
-		o := &once{f: func(t *scheduler.Task) {
+		o := &once{f: func(t *core.Task) {
 			defer close(done)
 			f(t)
 		}}
@@ -77,33 +77,33 @@ type byTasks struct {
 
 func (c byTasks) Read(b []byte) (n int, err error) {
 	err = net.ErrClosed // if it is killed
-	c.l.do(func(*scheduler.Task) { n, err = c.Conn.Read(b) })
+	c.l.do(func(*core.Task) { n, err = c.Conn.Read(b) })
 	return n, err
 }
 
 func (c byTasks) Write(b []byte) (n int, err error) {
 	err = net.ErrClosed // if it is killed
-	c.l.do(func(*scheduler.Task) { n, err = c.Conn.Write(b) })
+	c.l.do(func(*core.Task) { n, err = c.Conn.Write(b) })
 	return n, err
 }
 
 func (c byTasks) Close() (err error) {
-	c.l.do(func(*scheduler.Task) { err = c.Conn.Close() })
+	c.l.do(func(*core.Task) { err = c.Conn.Close() })
 	return err
 }
 
 func (c byTasks) SetDeadline(at time.Time) (err error) {
-	c.l.do(func(*scheduler.Task) { err = c.Conn.SetDeadline(at) })
+	c.l.do(func(*core.Task) { err = c.Conn.SetDeadline(at) })
 	return err
 }
 
 func (c byTasks) SetReadDeadline(at time.Time) (err error) {
-	c.l.do(func(*scheduler.Task) { err = c.Conn.SetReadDeadline(at) })
+	c.l.do(func(*core.Task) { err = c.Conn.SetReadDeadline(at) })
 	return err
 }
 
 func (c byTasks) SetWriteDeadline(at time.Time) (err error) {
-	c.l.do(func(*scheduler.Task) { err = c.Conn.SetWriteDeadline(at) })
+	c.l.do(func(*core.Task) { err = c.Conn.SetWriteDeadline(at) })
 	return err
 }
 
@@ -111,14 +111,14 @@ func (c byTasks) SetWriteDeadline(at time.Time) (err error) {
 func (l *loop) pair(t *testing.T, network string) (a, b *netio.Conn) {
 	if network == "pipe" {
 		x, y := net.Pipe()
-		l.do(func(t *scheduler.Task) { a, b = netio.Wrap(t, x), netio.Wrap(t, y) })
+		l.do(func(t *core.Task) { a, b = netio.Wrap(t, x), netio.Wrap(t, y) })
 		return a, b
 	}
 	addr := "127.0.0.1:0"
 	if network == "unix" {
 		addr = filepath.Join(t.TempDir(), "s")
 	}
-	l.do(func(task *scheduler.Task) {
+	l.do(func(task *core.Task) {
 		ln, err := netio.Listen(task, network, addr)
 		if err != nil {
 			t.Error(err)

@@ -1,0 +1,383 @@
+package core
+
+import (
+	"errors"
+	"fmt"
+	"iter"
+	"runtime"
+)
+
+// Check looks whether all that must hold between two steps of s does, and says what does not; nil: all is well. tasks gives the
+// tasks that the caller knows of, since a scheduler itself knows only those that are ready or parked; and of each whether a kill
+// that came while it is idle must have called it by now. It may be nil.
+//
+// It is for tests: nothing calls it unless the build has the tag tasklet_check. It takes a time that grows with the number of tasks
+// and timers, and changes nothing. On the scheduler: from a running task or injected work, not from a hook or a timer.
+//
+// What holds:
+//
+//   - A task is in the run queue, once, if and only if it is ready; one at most is running, and that one is Current.
+//   - A parked task keeps a coroutine, which knows of it; every coroutine runs, is free or is kept; no two are in one slot.
+//   - A place in a line that a task is parked with stands in its line, whose links agree both ways; a task that is not parked has
+//     none that stands.
+//   - A timer is in the bucket of its tick, the bits say which buckets are not empty, none is late, and a task that has finished
+//     has none. Who sleeps has one.
+//   - No parked task has a kill that nobody is about to raise. Who waits for a Mutex waits for somebody.
+//   - Nobody waits in a ring in which no wait can end.
+func (s *Scheduler) Check(tasks iter.Seq2[*Task, bool]) error {
+	c := check{s: s, queued: map[*Task]int{}, lines: map[*Line]bool{}, walks: map[*Task]*Task{}, known: map[*Task]bool{}}
+	c.runQueue()
+	for t := range c.queued {
+		c.task(t, false)
+	}
+	for _, co := range s.coros {
+		if co.task != nil {
+			c.task(co.task, false)
+		}
+	}
+	if tasks != nil {
+		for t, acts := range tasks {
+			c.task(t, acts)
+		}
+	}
+	c.coroutines()
+	c.wheel()
+	c.rest()
+	if len(c.problems) == 0 {
+		return nil
+	}
+	return errors.Join(c.problems...)
+}
+
+// check is one Check at work.
+type check struct {
+	s        *Scheduler
+	queued   map[*Task]int  // how often each stands in the run queue
+	known    map[*Task]bool // those that were looked at
+	lines    map[*Line]bool
+	walks    map[*Task]*Task // from whom the chain through a task was walked
+	outside  int             // parked tasks that wait for the outside
+	problems []error
+}
+
+func (c *check) bad(format string, args ...any) {
+	if len(c.problems) < 10 { // one fault breaks much
+		c.problems = append(c.problems, fmt.Errorf("scheduler: "+format, args...))
+	}
+}
+
+func (c *check) runQueue() {
+	q := &c.s.ready
+	for i := range uint(len(q.ring)) {
+		t := q.ring[(q.head+i)&uint(len(q.ring)-1)]
+		if (t != nil) != (i < q.n) {
+			c.bad("run queue: place %d of %d: %v", i, q.n, t)
+		}
+		if t != nil {
+			c.queued[t]++
+		}
+	}
+}
+
+func (c *check) task(t *Task, acts bool) {
+	s := c.s
+	if c.known[t] {
+		if acts {
+			c.idleKill(t)
+		}
+		return
+	}
+	c.known[t] = true
+	if t.s != s {
+		c.bad("%v belongs to another scheduler", t)
+		return
+	}
+	n := c.queued[t]
+	switch {
+	case n > 1:
+		c.bad("%v stands in the run queue %d times", t, n)
+	case (n == 1) != (t.state == Ready) && t.state != Finished:
+		c.bad("%v is %v, and in the run queue: %v", t, t.state, n == 1)
+	case (t.state == Running) != (s.current == t) && t.state != Finished:
+		c.bad("%v is %v, and %v has control", t, t.state, s.current)
+	case t.state == Idle && t.again:
+		c.bad("%v is idle though it was woken", t)
+	}
+	switch {
+	case t.co != nil && t.co.task != t:
+		c.bad("%v keeps a coroutine that serves %v", t, t.co.task)
+	case (t.state == Parked) != (t.co != nil) && t.state != Ready:
+		c.bad("%v is %v, and has a coroutine: %v", t, t.state, t.co != nil)
+	case t.co == nil && t.waiter != nil:
+		c.bad("%v is %v and has a place in a line", t, t.state)
+	}
+	c.place(t)
+	c.timer(t)
+	if t.state == Parked {
+		c.parked(t)
+	}
+	if acts {
+		c.idleKill(t)
+	}
+}
+
+// place checks the place in a line that t is parked with.
+func (c *check) place(t *Task) {
+	w := t.waiter
+	if w == nil {
+		return
+	}
+	_, outside := w.Item.(Interrupter)
+	switch {
+	case w.task != t:
+		c.bad("the place of %v belongs to %v", t, w.task)
+	case w.line != nil && t.state != Parked:
+		c.bad("%v is %v and still stands in a line", t, t.state)
+	case w.line == nil && t.state == Parked && !outside && !t.givenUp():
+		c.bad("%v is parked in %v with a place that stands in no line", t, t.kind)
+	}
+	if w.line != nil && !c.lines[w.line] {
+		c.lines[w.line] = true
+		c.line(w.line)
+	}
+}
+
+func (c *check) line(l *Line) {
+	var prev *Waiter
+	for w := l.first; w != nil; prev, w = w, w.next {
+		if w.prev != prev || w.line != l {
+			c.bad("the links of a place in a line are wrong: that of %v", w.task)
+			return
+		}
+		if t := w.task; t != nil && (t.waiter != w || t.state != Parked) {
+			c.bad("a place in a line belongs to %v, which is not parked with it", t)
+		}
+	}
+	if l.last != prev {
+		c.bad("the end of a line is not its last place")
+	}
+}
+
+func (c *check) timer(t *Task) {
+	switch {
+	case t.timer.Active() && t.state == Finished:
+		c.bad("%v has finished and has a timer", t)
+	case !t.timer.Active() && t.state == Parked && t.kind == InSleep && !t.givenUp():
+		c.bad("%v sleeps without a timer", t)
+	}
+}
+
+// parked checks what t waits for.
+func (c *check) parked(t *Task) {
+	if t.kind.outside() {
+		c.outside++
+	}
+	if t.kind == InMutex && (t.waitsOn == nil || t.waitsOn.Holder == nil) {
+		c.bad("%v waits for a mutex that nobody holds", t)
+	}
+	if k := t.kill.Load(); k&(killSoft|killHard) != 0 && !t.givenUp() && interrupter(t.waiter) == nil && !c.onItsWay(t) {
+		c.bad("%v is parked in %v, and its kill is lost", t, t.kind)
+	}
+	if !t.soft && c.firmRing(t) {
+		c.bad("%v waits in a ring that nobody can leave", t)
+	}
+}
+
+// firmRing reports whether t, which is parked, leads into a ring of waits of which none can end. Each chain is walked once.
+func (c *check) firmRing(t *Task) bool {
+	for x := t; ; x = x.waitsOn.Holder {
+		if walk, seen := c.walks[x]; seen {
+			return walk == t
+		}
+		c.walks[x] = t
+		pending, _ := x.Killed()
+		if x.s != t.s || x.state != Parked || x.soft || pending || x.kind == InStop || x.waitsOn == nil || x.waitsOn.Holder == nil {
+			return false
+		}
+	}
+}
+
+func (c *check) idleKill(t *Task) {
+	if pending, _ := t.Killed(); pending && t.state == Idle && !c.onItsWay(t) {
+		c.bad("%v is idle, and its kill is lost", t)
+	}
+}
+
+// onItsWay reports whether the kill that is noted in t will be heard of. Whoever kills notes it first and then comes through the
+// door; on another goroutine it may be between the two, so this waits a little before it says no.
+func (c *check) onItsWay(t *Task) bool {
+	s := c.s
+	if s.stopping || s.current == nil && s.door.busy {
+		return true // everybody is killed; or it is among the work that is being done
+	}
+	for range 100_000 {
+		s.door.mu.Lock()
+		for _, w := range s.door.work {
+			if k, ok := w.(*killWork); ok && (*Task)(k) == t {
+				s.door.mu.Unlock()
+				return true
+			}
+		}
+		s.door.mu.Unlock()
+		if k := t.kill.Load(); k&(killSoft|killHard) == 0 {
+			return true
+		}
+		runtime.Gosched()
+	}
+	return false
+}
+
+func (c *check) coroutines() {
+	s := c.s
+	free := map[*coro]bool{}
+	for _, f := range s.free {
+		if free[f] || f.task != nil || f.quit {
+			c.bad("a free coroutine is listed twice, or has a task, or was told to quit")
+		}
+		free[f] = true
+	}
+	places := map[*slot]bool{}
+	for i, co := range s.coros {
+		switch {
+		case co.pos != i:
+			c.bad("coroutine %d is listed at %d", co.pos, i)
+		case co.task != nil && co.task.co != co:
+			c.bad("a coroutine is kept for %v, which does not know of it", co.task)
+		case co.task != nil && free[co]:
+			c.bad("the coroutine of %v is free", co.task)
+		case co.task == nil && !free[co] && co != s.running:
+			c.bad("a coroutine is lost: it does not run, is not free and serves no task")
+		}
+		if co != s.running {
+			if places[co.at] {
+				c.bad("two coroutines are parked in one slot")
+			}
+			places[co.at] = true
+		}
+		delete(free, co)
+	}
+	if len(free) != 0 {
+		c.bad("a free coroutine is not on the list of those that live")
+	}
+}
+
+// wheel checks the timing wheel: its invariant is at the type.
+func (c *check) wheel() {
+	w := &c.s.wheel
+	n := 0
+	list := func(l *timerList, what string, belongs func(*Timer) bool) {
+		var prev *Timer
+		for t := l.first; t != nil; prev, t = t, t.next {
+			n++
+			switch target := t.target.(type) {
+			case *taskTimer:
+				if &target.timer != t || target.state == Finished {
+					c.bad("a timer in %s is not that of %v, or that has finished", what, (*Task)(target))
+				}
+			case interface{ Alive() bool }:
+				if !target.Alive() {
+					c.bad("the owner of a timer in %s is gone", what)
+				}
+			}
+			if t.prev != prev || !belongs(t) {
+				c.bad("a timer for tick %d does not belong in %s at tick %d, or its links are wrong", t.when, what, w.now)
+				return
+			}
+			if c.s.current != nil && t.when <= w.now {
+				c.bad("a timer for tick %d has not fired at tick %d", t.when, w.now)
+			}
+		}
+		if l.last != prev {
+			c.bad("the last timer of %s is not the last of its list", what)
+		}
+	}
+	for level := range w.slots {
+		for slot := range w.slots[level] {
+			l := &w.slots[level][slot]
+			if (l.first != nil) != (w.occupied[level]&(1<<slot) != 0) {
+				c.bad("bucket %d of level %d is empty: %v; its bit says otherwise", slot, level, l.first == nil)
+			}
+			if l.first != nil {
+				list(l, fmt.Sprintf("bucket %d of level %d", slot, level), func(t *Timer) bool {
+					lv, sl := w.place(t.when)
+					return lv == uint(level) && sl == uint(slot)
+				})
+			}
+		}
+	}
+	list(&w.far, "the far list", func(t *Timer) bool {
+		lv, _ := w.place(t.when)
+		return lv >= wheelLevels && t.when >= w.farTick
+	})
+	if n != w.n {
+		c.bad("%d timers run, and the wheel has counted %d", n, w.n)
+	}
+	for t := range c.known {
+		if t.timer.Active() && !c.reachable(&t.timer) {
+			c.bad("the timer of %v is in no bucket", t)
+		}
+	}
+	if tick := (c.s.now - c.s.origin) / tickNS; w.n > 0 && (w.now > tick || c.s.current != nil && w.now < tick) {
+		c.bad("the wheel is at tick %d, the time at %d", w.now, tick)
+	}
+}
+
+// reachable reports whether t is in the list in which stop would look for it.
+func (c *check) reachable(t *Timer) bool {
+	l := &c.s.wheel.far
+	if level, slot := c.s.wheel.place(t.when); level < wheelLevels {
+		l = &c.s.wheel.slots[level][slot]
+	}
+	if t.prev == nil && l.first != t || t.next == nil && l.last != t {
+		return false
+	}
+	return (t.prev == nil || t.prev.next == t) && (t.next == nil || t.next.prev == t)
+}
+
+func (c *check) rest() {
+	s := c.s
+	spare := 0
+	for w := s.waiters; w != nil; w = w.next {
+		spare++
+		if w.line != nil || w.prev != nil || w.Item != nil || w.task != nil {
+			c.bad("a free place is in use")
+		}
+	}
+	if spare != s.spare {
+		c.bad("%d free places, counted as %d", spare, s.spare)
+	}
+	if s.outside < c.outside {
+		c.bad("%d are parked for something outside, and %d outside are awaited", c.outside, s.outside)
+	}
+	if s.door.sleeping.Load() {
+		c.bad("somebody has control and the scheduler counts as sleeping")
+	}
+	s.door.mu.Lock()
+	defer s.door.mu.Unlock()
+	if (len(s.door.work) > 0) != s.door.pending.Load() {
+		c.bad("%d pieces of work are at the door, and pending is %v", len(s.door.work), s.door.pending.Load())
+	}
+}
+
+// stepCheck calls Hooks.Check between two activations: after each where there are few tasks, else so rarely that it looks at a few of them
+// a step.
+func (s *Scheduler) stepCheck() {
+	if s.hooks.Check == nil || s.fatal != nil {
+		return
+	}
+	if s.unlooked--; s.unlooked > 0 {
+		return
+	}
+	size, err := s.hooks.Check()
+	if size > fewTasks {
+		s.unlooked = size / looksPerStep
+	}
+	if err != nil {
+		s.crash(fmt.Errorf("internal error: %w", err))
+	}
+}
+
+const (
+	fewTasks     = 64
+	looksPerStep = 8
+)

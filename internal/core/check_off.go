@@ -1,0 +1,6 @@
+//go:build !tasklet_check
+
+package core
+
+// checking: nothing is checked.
+const checking = false

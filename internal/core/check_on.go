@@ -1,0 +1,6 @@
+//go:build tasklet_check
+
+package core
+
+// checking: Hooks.Check is called after each step. See docs/design.md, "Invariants".
+const checking = true

@@ -1,0 +1,80 @@
+package core
+
+import (
+	"math"
+	"runtime"
+	"strings"
+)
+
+// A kill that was raised is a panic on its way down some stack, or it was recovered. Go does not
+// say which, but as long as deferred calls of a panic run, its frames are on the stack below them,
+// and after a recover they are gone.
+//
+// The panic may change stacks on its way. Code that runs inside iter.Pull, and coroutines in
+// general, have stacks of their own; iter.Pull takes a panic from the one and raises it again, with
+// the same value, on the other. So do libraries that run a function somewhere and pass its panic
+// on.
+
+// unwinding reports whether the kill that was raised in t is still on its way, as seen from a
+// blocking call that t makes. Only called after a kill was raised.
+//
+// That is so if a panic is in flight on the caller's stack that was not when the kill was raised.
+// It may be another panic than the kill, which the body has recovered; then the body is about to
+// end with that, and if it does not, the next look sees it. A caller inside iter.Pull may be called
+// by a deferred call of the stack that resumed it, which it can't see; then the worker's stack is
+// looked for in the goroutine profile.
+func (t *Task) unwinding() bool {
+	st := stackOf()
+	switch {
+	case st.kill:
+		return true
+	case st.worker:
+		return st.panics > t.panics
+	case st.panics > 0:
+		return true
+	}
+	return t.s.workerUnwinds()
+}
+
+// stackView is what a stack tells about kills and panics.
+type stackView struct {
+	kill   bool  // a panic that raise began, or that iter.Pull has passed on, is in flight
+	panics uint8 // all panics in flight
+	worker bool  // the stack is that of a worker, not of a coroutine inside its task
+}
+
+// stackOf looks at the caller's stack.
+func stackOf() (v stackView) {
+	var buf [64]uintptr
+	pcs := buf[:]
+	n := runtime.Callers(3, pcs)
+	for n == len(pcs) {
+		pcs = make([]uintptr, 2*len(pcs))
+		n = runtime.Callers(3, pcs)
+	}
+	frames := runtime.CallersFrames(pcs[:n])
+	panicking := false
+	for n > 0 {
+		f, more := frames.Next()
+		v.frame(f.Function, &panicking)
+		if !more {
+			break
+		}
+	}
+	return v
+}
+
+// frame takes one more function of the stack into account, callees first. panicking says that the
+// callee is the panic.
+func (v *stackView) frame(function string, panicking *bool) {
+	switch {
+	case *panicking && (strings.HasPrefix(function, "iter.Pull") || strings.HasSuffix(function, "/internal/core.(*Task).raise")):
+		v.kill = true
+	case strings.HasSuffix(function, "/internal/core.(*Scheduler).loop"):
+		v.worker = true
+	}
+	*panicking = function == "runtime.gopanic"
+	if *panicking && v.panics < math.MaxUint8 {
+		v.panics++
+	}
+}

@@ -1,6 +1,0 @@
-//go:build !tasklet_check
-
-package scheduler
-
-// checking: nothing is checked.
-const checking = false

@@ -1,6 +1,0 @@
-//go:build tasklet_check
-
-package scheduler
-
-// checking: Hooks.Check is called after each step. See docs/design.md, "Invariants".
-const checking = true

@@ -1,6 +1,0 @@
-//go:build tasklet_trampoline
-
-package scheduler
-
-// swapsPerSwitch is the price of a switch from one parked task to another: to the driver, and on.
-const swapsPerSwitch = 2
