@@ -120,9 +120,6 @@ var callsOf = map[string]func(w *world){
 	"mailbox.Mailbox.Next":       func(w *world) { _, _ = w.inbox.Next(w.ctx) },
 	"mailbox.Mailbox.TryNext":    func(w *world) { _, _ = w.inbox.TryNext() },
 	"mailbox.Mailbox.Match":      func(w *world) { _, _ = w.inbox.Match(w.ctx, func(int) bool { return true }) },
-	"mailbox.Mailbox.Send":       func(w *world) { _ = w.inbox.Send(w.ctx, 1) },
-	"mailbox.Mailbox.SendTicket": func(w *world) { _ = w.inbox.SendTicket(w.ctx, 1, nil) },
-	"mailbox.Mailbox.TrySend":    func(w *world) { _ = w.inbox.TrySend(w.ctx, 1) },
 }
 
 func noResult(context.Context) (int, error) { return 0, nil }
@@ -136,7 +133,6 @@ var otherCalls = map[string]string{
 	"scheduler.ContextError":   "it only looks at the context",
 	"scheduler.WithTimeout":    "it makes a context, on any goroutine",
 	"scheduler.WithDeadline":   "it makes a context, on any goroutine",
-	"mailbox.Mailbox.SendTask": "its callers have looked whether the task runs",
 	"actor.Reply.Send":         "the answer may be given on any goroutine",
 	"actor.Reply.Fail":         "the answer may be given on any goroutine",
 	"actor.Reply.Delegate":     "the parameter is the one who shall answer",

@@ -139,12 +139,14 @@ type reading[M any] struct {
 	f func(*Tasklet, *mailbox.Mailbox[M]) error
 }
 
-func (r *reading[M]) instance() instance            { return r }
-func (r *reading[M]) allows() optionSet             { return anyBody | refOptions }
-func (r *reading[M]) step(t *Tasklet) (bool, error) { return true, r.f(t, &r.l.box) }
-func (r *reading[M]) line() refLine                 { return r.l }
-func (r *reading[M]) source() any                   { return r.f }
-func (r *reading[M]) kind() string                  { return "reader" }
+func (r *reading[M]) instance() instance { return r }
+func (r *reading[M]) allows() optionSet  { return anyBody | refOptions }
+func (r *reading[M]) step(t *Tasklet) (bool, error) {
+	return true, r.f(t, (*mailbox.Mailbox[M])(&r.l.box))
+}
+func (r *reading[M]) line() refLine { return r.l }
+func (r *reading[M]) source() any   { return r.f }
+func (r *reading[M]) kind() string  { return "reader" }
 
 // Handle is a body that calls f for each message of ref's mailbox, one after the other. It ends when ref is closed and all is
 // handled, or f returns ErrStop or ErrShutdown. What another error or a panic of f means, see [OnFailure].

@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"github.com/gotasklet/tasklet/internal/core"
+	"github.com/gotasklet/tasklet/internal/queue"
 	"github.com/gotasklet/tasklet/mailbox"
 )
 
@@ -203,7 +204,7 @@ func (l *line[M]) giveUp() {
 	x.counted += n
 	x.mu.Unlock()
 	if t := l.last(); n > 0 && t != nil {
-		t.sys.deadLetters(l, t, mailbox.Loss{Count: n, Type: l.message(), Reason: mailbox.ErrClosed})
+		t.sys.deadLetters(l, t, queue.Loss{Count: n, Type: l.message(), Reason: mailbox.ErrClosed})
 	}
 	l.tellJoiners() // one that waits for a first tasklet, which has not arrived, sees now where it would have run
 }

@@ -7,6 +7,7 @@ import (
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
 
+	"github.com/gotasklet/tasklet/internal/queue"
 	"github.com/gotasklet/tasklet/mailbox"
 )
 
@@ -187,7 +188,7 @@ func (t *Tasklet) reportFailure(err error) {
 }
 
 // deadLetters reports messages of l that will not be read.
-func (s *System) deadLetters(l refLine, t *Tasklet, loss mailbox.Loss) {
+func (s *System) deadLetters(l refLine, t *Tasklet, loss queue.Loss) {
 	path := l.name()
 	if t != nil {
 		path = t.Path()

@@ -12,6 +12,7 @@ import (
 	"go.uber.org/zap/zapcore"
 
 	"github.com/gotasklet/tasklet/actor"
+	"github.com/gotasklet/tasklet/internal/queue"
 	"github.com/gotasklet/tasklet/mailbox"
 	"github.com/gotasklet/tasklet/scheduler"
 )
@@ -123,7 +124,7 @@ var misuses = []struct {
 	{"actor: HandleBatch with max 0: it must be positive", func(*actor.Tasklet) {
 		actor.HandleBatch(actor.NewRef[int](), 0, 0, func(*actor.Tasklet, []int) error { return nil })
 	}},
-	{"mailbox: ReceiveBatch with max 0: it must be positive", func(*actor.Tasklet) { mailbox.New[int](mailbox.Config{}).ReceiveBatch(0, 0) }},
+	{"mailbox: ReceiveBatch with max 0: it must be positive", func(*actor.Tasklet) { queue.New[int](queue.Config{}).ReceiveBatch(0, 0) }},
 	{"actor: Every with 0s: the time must be positive", func(t *actor.Tasklet) { actor.Interval(t, 0, nop) }},
 	{"actor: AtRate with 0 calls a second: the rate must be positive and finite", func(t *actor.Tasklet) {
 		actor.Rate(t, 0, func(*actor.Tasklet, time.Time) error { return nil })
@@ -217,7 +218,7 @@ var misuses = []struct {
 		t.Yield()
 		box.TryNext()
 	}},
-	{"mailbox: TryNext of a mailbox that has no reader", func(*actor.Tasklet) { mailbox.New[int](mailbox.Config{}).TryNext() }},
+	{"mailbox: TryNext of a mailbox that has no reader", func(*actor.Tasklet) { queue.New[int](queue.Config{}).TryNext() }},
 }
 
 var nothing = actor.Func(nop)

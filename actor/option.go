@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/gotasklet/tasklet/internal/queue"
 	"github.com/gotasklet/tasklet/mailbox"
 )
 
@@ -268,7 +269,7 @@ func (t *Tasklet) shutdown() time.Duration {
 }
 
 // boxConfig is the mailbox that the options ask for.
-func boxConfig(op string, opts []Option) (cfg mailbox.Config) {
+func boxConfig(op string, opts []Option) (cfg queue.Config) {
 	sized := false
 	for i := range opts {
 		switch opts[i].set {

@@ -11,6 +11,7 @@ import (
 
 	"github.com/gotasklet/tasklet/internal/core"
 	"github.com/gotasklet/tasklet/internal/own"
+	"github.com/gotasklet/tasklet/internal/queue"
 	"github.com/gotasklet/tasklet/mailbox"
 )
 
@@ -21,7 +22,7 @@ type Ref[M any] struct{ l *line[M] }
 
 // line is what a ref points to: a mailbox and the tasklets that read it, one after the other.
 type line[M any] struct {
-	box mailbox.Mailbox[M]
+	box queue.Queue[M]
 
 	// cur is the tasklet that was started last. Set by whoever starts it, and read by everybody, through current if the one that
 	// has ended does not count. It stays when it ends: that costs nothing then, which counts for a million at once.
@@ -89,7 +90,7 @@ type refLine interface {
 	abandon(t *Tasklet)
 	giveUp()
 	settle(t *Tasklet, err error)
-	revoke(ticket mailbox.Ticket)
+	revoke(ticket queue.Ticket)
 	close(over bool)
 	retire()
 	isDead() bool
@@ -124,7 +125,7 @@ func newRef[M any](op string, opts []Option) Ref[M] {
 }
 
 func (l *line[M]) init(op string, opts []Option) {
-	cfg := mailbox.Config{Losses: l}
+	cfg := queue.Config{Losses: l}
 	if len(opts) > 0 {
 		cfg = boxConfig(op, opts)
 		cfg.Losses = l
@@ -512,7 +513,7 @@ func (l *line[M]) waitedOn(by *Tasklet) *core.Resource {
 
 func (l *line[M]) settle(t *Tasklet, err error) { l.box.SettleBy(&t.task, err) }
 
-func (l *line[M]) revoke(ticket mailbox.Ticket) { l.box.Revoke(ticket) }
+func (l *line[M]) revoke(ticket queue.Ticket) { l.box.Revoke(ticket) }
 
 // bodyEnded holds the line for a supervisor, or ends it.
 func (l *line[M]) bodyEnded(t *Tasklet, err error) {
@@ -646,7 +647,7 @@ func (l *line[M]) identity() any         { return l }
 func (t *Tasklet) left() bool { return t.marks.Load()&markLeft != 0 }
 
 // MessagesLost is called by the mailbox.
-func (l *line[M]) MessagesLost(loss mailbox.Loss) {
+func (l *line[M]) MessagesLost(loss queue.Loss) {
 	if own.Is(l.message()) {
 		return
 	}

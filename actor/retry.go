@@ -3,6 +3,7 @@ package actor
 import (
 	"reflect"
 
+	"github.com/gotasklet/tasklet/internal/queue"
 	"github.com/gotasklet/tasklet/mailbox"
 )
 
@@ -92,7 +93,7 @@ func (r *retrying[M]) step(t *Tasklet) (bool, error) {
 	return false, nil
 }
 
-func (r *retrying[M]) take(box *mailbox.Mailbox[M]) (ok bool) {
+func (r *retrying[M]) take(box *queue.Queue[M]) (ok bool) {
 	r.drop() // the one before may have been left by a panic that was resumed
 	if r.m, ok = box.Take(); !ok {
 		return false

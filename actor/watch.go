@@ -7,7 +7,7 @@ import (
 
 	"github.com/gotasklet/tasklet/internal/core"
 	"github.com/gotasklet/tasklet/internal/guard"
-	"github.com/gotasklet/tasklet/mailbox"
+	"github.com/gotasklet/tasklet/internal/queue"
 )
 
 // owned is something that belongs to a tasklet and goes with it: a timer, a watch, a pipe. Its
@@ -32,7 +32,7 @@ func (l *ownedList) releaseAll() {
 type delivery[M any] struct {
 	t   *Tasklet
 	l   *line[M]
-	env mailbox.Envelope[M]
+	env queue.Envelope[M]
 
 	// Owned by t's scheduler.
 	own  owned

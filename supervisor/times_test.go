@@ -171,9 +171,9 @@ func batch(d time.Duration) time.Duration {
 func calls(ref actor.Ref[int], t *actor.Tasklet) { _ = ref.Send(t, 1) }
 
 var takesTime = map[string]timed[time.Duration]{
-	"scheduler.Task.Sleep": {func(t *actor.Tasklet, d time.Duration, done func()) error { t.Task().Sleep(d); done(); return nil }, tick},
+	"core.Task.Sleep": {func(t *actor.Tasklet, d time.Duration, done func()) error { t.Task().Sleep(d); done(); return nil }, tick},
 	"actor.Tasklet.Sleep":  {func(t *actor.Tasklet, d time.Duration, done func()) error { t.Sleep(d); done(); return nil }, tick},
-	"scheduler.WithTimeout": {func(t *actor.Tasklet, d time.Duration, done func()) error {
+	"core.WithTimeout": {func(t *actor.Tasklet, d time.Duration, done func()) error {
 		ctx, cancel := core.WithTimeout(t, d)
 		return ends(ctx, cancel, done)
 	}, tick},
@@ -181,7 +181,7 @@ var takesTime = map[string]timed[time.Duration]{
 		ctx, cancel := actor.WithTimeout(t, d)
 		return ends(ctx, cancel, done)
 	}, tick},
-	"scheduler.Scheduler.After": {func(t *actor.Tasklet, d time.Duration, done func()) error {
+	"core.Scheduler.After": {func(t *actor.Tasklet, d time.Duration, done func()) error {
 		s := t.Task().Scheduler()
 		want := int64(math.MaxInt64)
 		if now := s.Nanotime(); int64(d) <= math.MaxInt64-now {
@@ -193,7 +193,7 @@ var takesTime = map[string]timed[time.Duration]{
 		done()
 		return nil
 	}, atOnce},
-	"scheduler.Config.StallAfter": {func(_ *actor.Tasklet, d time.Duration, done func()) error {
+	"core.Config.StallAfter": {func(_ *actor.Tasklet, d time.Duration, done func()) error {
 		s := core.New(core.Config{StallAfter: d, Hooks: core.Hooks{Stall: func(core.Stall) {}}})
 		s.InjectFunc(s.Stop)
 		defer done()
@@ -204,7 +204,7 @@ var takesTime = map[string]timed[time.Duration]{
 		cfg := actor.Config{StallAfter: d, Logger: zap.NewNop()}
 		return actor.Run(context.Background(), cfg, func(*actor.Tasklet) error { return nil })
 	}, atOnce},
-	"scheduler.Hooks.Late": {func(_ *actor.Tasklet, d time.Duration, done func()) error {
+	"core.Hooks.Late": {func(_ *actor.Tasklet, d time.Duration, done func()) error {
 		clock := scheduler.NewVirtualClock(time.Time{})
 		hooks := core.Hooks{Late: func() time.Duration { return d }}
 		s := core.New(core.Config{Clock: clock, Hooks: hooks})
@@ -397,7 +397,7 @@ func (f runnerFunc) Run(t *core.Task) { f(t) }
 
 // takesDeadline are those that take a time of day, given by its distance from now.
 var takesDeadline = map[string]func(t *actor.Tasklet, at time.Time, done func()) error{
-	"scheduler.WithDeadline": func(t *actor.Tasklet, at time.Time, done func()) error {
+	"core.WithDeadline": func(t *actor.Tasklet, at time.Time, done func()) error {
 		ctx, cancel := core.WithDeadline(t, at)
 		return ends(ctx, cancel, done)
 	},
@@ -409,17 +409,17 @@ var takesDeadline = map[string]func(t *actor.Tasklet, at time.Time, done func())
 
 // takesNanos are those that take a time as a number: that of the scheduler's clock.
 var takesNanos = map[string]func(t *actor.Tasklet, ns int64, done func()){
-	"scheduler.Scheduler.StartTimer": func(t *actor.Tasklet, ns int64, done func()) {
+	"core.Scheduler.StartTimer": func(t *actor.Tasklet, ns int64, done func()) {
 		var timer core.Timer
 		t.Task().Scheduler().StartTimer(&timer, ns, expirer(done))
 		defer t.Task().Scheduler().StopTimer(&timer)
 		forever(t, nil)
 	},
-	"scheduler.Wait.Until": func(t *actor.Tasklet, ns int64, done func()) {
+	"core.Wait.Until": func(t *actor.Tasklet, ns int64, done func()) {
 		_ = t.Task().Park(core.Wait{Kind: core.InEvent, Until: ns})
 		done()
 	},
-	"scheduler.Task.WakeAt": func(t *actor.Tasklet, ns int64, done func()) {
+	"core.Task.WakeAt": func(t *actor.Tasklet, ns int64, done func()) {
 		var task core.Task
 		called := false
 		s := t.Task().Scheduler()
@@ -504,7 +504,7 @@ func rate(hz float64) time.Duration {
 // test that fails.
 var (
 	told = []string{
-		"scheduler.Stall.For", "scheduler.View.Since", "scheduler.View.Until", "actor.Event.Time", "actor.Glance.For",
+		"core.Stall.For", "core.View.Since", "core.View.Until", "actor.Event.Time", "actor.Glance.For",
 		"actor.Glance.Until", "actor.Glance.KilledFor", "supervisor.Row.For", "supervisor.Row.Until", "supervisor.Row.Killed",
 		"supervisor.Row.LastAgo", "supervisor.SupervisorRow.Up", "supervisor.SupervisorRow.Period",
 	}
@@ -513,7 +513,8 @@ var (
 		"scheduler.NewSemaphore", "scheduler.Semaphore.Acquire", "scheduler.Semaphore.Release", "scheduler.Semaphore.TryAcquire",
 	}
 	takesThere = map[string]string{
-		"scheduler.NewVirtualClock":   "scheduler TestVirtualClocksOfAnyStart",
+		"core.NewVirtualClock":        "internal/core TestVirtualClocksOfAnyStart",
+		"scheduler.NewVirtualClock":   "internal/core TestVirtualClocksOfAnyStart",
 		"actortest.Limit":             "actor/actortest TestTimesOfTests",
 		"actortest.Probe.Within":      "actor/actortest TestTimesOfTests",
 		"actortest.Probe.ExpectNone":  "actor/actortest TestTimesOfTests",
@@ -656,7 +657,7 @@ func TestTimesOfTheAPI(t *testing.T) {
 			for _, v := range oddTimes {
 				want := max(tick(v-time.Hour), time.Millisecond)
 				switch {
-				case v == 0 && name == "scheduler.Wait.Until", v-time.Hour > horizon && v > 0:
+				case v == 0 && name == "core.Wait.Until", v-time.Hour > horizon && v > 0:
 					want = never
 				}
 				mustComeAt(t, time.Hour, want, func(t *actor.Tasklet, done func()) error { do(t, int64(v), done); return nil })
@@ -668,7 +669,7 @@ func TestTimesOfTheAPI(t *testing.T) {
 // Whatever exported function, method or field takes a time has a case above.
 func TestAllTimesOfTheAPIAreTested(t *testing.T) {
 	var found []string
-	for _, dir := range []string{"scheduler", "scheduler/netio", "mailbox", "actor", "actor/actortest", "registry", "supervisor"} {
+	for _, dir := range []string{"internal/core", "scheduler", "scheduler/netio", "mailbox", "actor", "actor/actortest", "registry", "supervisor"} {
 		found = append(found, timesIn(t, filepath.Join("..", dir))...)
 	}
 	require.Contains(t, found, "actor.SendAfter")

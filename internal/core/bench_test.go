@@ -208,3 +208,9 @@ func (f once) Run(t *core.Task) {
 	f(t)
 	t.Finish()
 }
+
+func check(err error) {
+	if err != nil {
+		panic(err)
+	}
+}

@@ -54,8 +54,7 @@ func TestVirtualClocksOfAnyStart(t *testing.T) {
 			before := clock.Now()
 			ctx, cancel := WithDeadline(t, before.Add(time.Hour))
 			defer cancel()
-			var never Event
-			if err := never.Wait(ctx); err != ErrTimeout {
+			if err := t.Park(Wait{Kind: InEvent, Ctx: ctx}); err != ErrTimeout {
 				fail(s, "the wait ends with %v", err)
 			}
 			took = clock.Now().Sub(before)

@@ -22,7 +22,7 @@ func labelsHere() string {
 	var b bytes.Buffer
 	_ = pprof.Lookup("goroutine").WriteTo(&b, 1)
 	for group := range strings.SplitSeq(b.String(), "\n\n") {
-		if strings.Contains(group, "scheduler.labelsHere+") {
+		if strings.Contains(group, "core.labelsHere+") {
 			for line := range strings.Lines(group) {
 				if labels, ok := strings.CutPrefix(line, "# labels: "); ok {
 					return strings.TrimSpace(labels)
@@ -130,7 +130,7 @@ func TestHogIsKnownByItsFrames(t *testing.T) {
 	for i, s := range ss {
 		stack := string(s.Hog())
 		for j := range ss {
-			name := "scheduler.hog" + string(rune('0'+j))
+			name := "core.hog" + string(rune('0'+j))
 			require.Equal(t, i == j, strings.Contains(stack, name), "%d, %s:\n%s", i, name, stack)
 		}
 	}

@@ -66,12 +66,12 @@ func TestStallIsReportedOnce(t *testing.T) {
 		const ms = time.Millisecond
 		l.want(t, 7, [2]time.Duration{0, 1000 * ms}, [2]time.Duration{1090 * ms, 1290 * ms})
 		stack := l.all[0].Stack
-		for _, name := range []string{"scheduler.hogFor", "TestStallIsReportedOnce"} {
+		for _, name := range []string{"core.hogFor", "TestStallIsReportedOnce"} {
 			if !bytes.Contains(stack, []byte(name)) {
 				t.Errorf("the stack does not show %s:\n%s", name, stack)
 			}
 		}
-		if n := bytes.Count(stack, []byte("scheduler.(*Scheduler).call+")); n != 1 {
+		if n := bytes.Count(stack, []byte("core.(*Scheduler).call+")); n != 1 {
 			t.Errorf("the stack shows %d activations:\n%s", n, stack)
 		}
 	})
@@ -181,7 +181,7 @@ func TestStallOfABusyTask(t *testing.T) {
 	if x == nil {
 		t.Fatal("no report")
 	}
-	if x.ID != 1000 || !bytes.Contains(x.Stack, []byte("scheduler.spinUntil")) || bytes.Contains(x.Stack, []byte("scheduler.park+")) {
+	if x.ID != 1000 || !bytes.Contains(x.Stack, []byte("core.spinUntil")) || bytes.Contains(x.Stack, []byte("core.park+")) {
 		t.Errorf("task %d\n%s", x.ID, x.Stack)
 	}
 }

@@ -54,7 +54,7 @@ var rows = []row{
 	{"the same for a child that parks once", "actor", side{"BenchmarkStart/tasklet-parking", "ns/op"}, side{"BenchmarkStart/goroutine", "ns/op"}, 1.7, "`go` + `WaitGroup`"},
 	{"idle receiver in a tree of 1,000,000", "actor", side{"BenchmarkMillion", "B/receiver"}, side{}, 450, "bytes"},
 	{"idle parked tasklet", "actor", side{"BenchmarkParkedMemory/tasklet", "B/each"}, side{"BenchmarkParkedMemory/goroutine", "B/each"}, 2.0, "parked goroutine"},
-	{"stop and start a timer among 1,000,000", "scheduler", side{"BenchmarkTimerStopStart/wheel", "ns/op"}, side{}, 40, "ns"},
+	{"stop and start a timer among 1,000,000", "internal/core", side{"BenchmarkTimerStopStart/wheel", "ns/op"}, side{}, 40, "ns"},
 	{"crash by an error, restart, next message", "supervisor", side{"BenchmarkRestart/error", "ns/op"}, side{"BenchmarkHop", "ns/hop"}, 12, "hop"},
 	// A throughput of 0.9 is 1/0.9 of the time.
 	{"TCP echo, 1,000 connections, client in another process, 2 schedulers, per message", "scheduler/netio", side{"BenchmarkEcho/netio-on-2", "ns/msg"}, side{"BenchmarkEcho/goroutines", "ns/msg"}, 1.11, "goroutine per connection"},

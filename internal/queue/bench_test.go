@@ -1,4 +1,4 @@
-package mailbox
+package queue
 
 import (
 	"context"
@@ -118,7 +118,7 @@ func BenchmarkRing100(b *testing.B) { ringOfTasks(b, 100) }
 
 func ringOfTasks(b *testing.B, size int) {
 	s := core.New(core.Config{})
-	boxes := make([]*Mailbox[message], size)
+	boxes := make([]*Queue[message], size)
 	for i := range boxes {
 		boxes[i] = New[message](Config{})
 		spawn(s, func(t *core.Task) {

@@ -1,4 +1,4 @@
-package mailbox
+package queue
 
 import "github.com/gotasklet/tasklet/internal/core"
 
@@ -9,7 +9,7 @@ import "github.com/gotasklet/tasklet/internal/core"
 //
 // On home, or before the first Open. It costs other mailboxes nothing: m is given a state of its own, by which the fast path of a
 // send is left.
-func (m *Mailbox[M]) PretendFull(full func() bool) {
+func (m *Queue[M]) PretendFull(full func() bool) {
 	if m.policy == Unbounded {
 		return
 	}
@@ -27,7 +27,7 @@ type pretence struct {
 }
 
 // seemsFull reports whether a send is to find m full, and sees to it that whoever stands in line for that is let in soon. On home.
-func (m *Mailbox[M]) seemsFull(onFull Policy) bool {
+func (m *Queue[M]) seemsFull(onFull Policy) bool {
 	p := &m.ext.Load().pretend
 	if p.line.Empty() && (onFull == DropOldest && m.queue.n == 0 || !p.full()) {
 		return false
@@ -50,7 +50,7 @@ func (p *pretence) stand(w *core.Waiter) bool {
 }
 
 // endPretence does with those who stand there what would have been done when they came. On home.
-func (m *Mailbox[M]) endPretence(x *ext[M]) {
+func (m *Queue[M]) endPretence(x *ext[M]) {
 	for p := &x.pretend; !p.line.Empty(); {
 		w := p.line.First()
 		e := w.Item.(*Envelope[M])

@@ -1,4 +1,4 @@
-package mailbox_test
+package queue_test
 
 import (
 	"context"
@@ -7,11 +7,11 @@ import (
 	"testing/synctest"
 
 	"github.com/gotasklet/tasklet/internal/core"
-	"github.com/gotasklet/tasklet/mailbox"
+	"github.com/gotasklet/tasklet/internal/queue"
 )
 
 // opener is a task that opens a mailbox and never reads it.
-type opener struct{ box *mailbox.Mailbox[int] }
+type opener struct{ box *queue.Queue[int] }
 
 func (o *opener) Run(t *core.Task) { o.box.Open(t) }
 
@@ -21,7 +21,7 @@ func TestSendWhenGone(t *testing.T) {
 	for _, early := range []bool{true, false} {
 		synctest.Test(t, func(t *testing.T) {
 			home, other := core.New(core.Config{}), core.New(core.Config{})
-			box := mailbox.New[int](mailbox.Config{Cap: 1})
+			box := queue.New[int](queue.Config{Cap: 1})
 			for box.TrySend(context.Background(), 1) == nil {
 			}
 			errs := make(chan error, 2)
@@ -53,7 +53,7 @@ func TestSendWhenGone(t *testing.T) {
 			}
 			home.GiveUp()
 			for range 2 {
-				if err := <-errs; !errors.Is(err, mailbox.ErrClosed) {
+				if err := <-errs; !errors.Is(err, queue.ErrClosed) {
 					t.Error(err)
 				}
 			}

@@ -1,4 +1,4 @@
-package mailbox
+package queue
 
 import (
 	"runtime"
@@ -20,8 +20,8 @@ func TestMemoryGrowsWithUse(t *testing.T) {
 		want("buffer", cap(m.queue.buf) <= 4, true)
 		want("the part for others", m.ext.Load() == nil, true)
 	})
-	if n := unsafe.Sizeof(Mailbox[int]{}); n > 112 {
-		t.Errorf("a Mailbox takes %d bytes", n)
+	if n := unsafe.Sizeof(Queue[int]{}); n > 112 {
+		t.Errorf("a Queue takes %d bytes", n)
 	}
 }
 

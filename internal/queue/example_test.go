@@ -1,11 +1,11 @@
-package mailbox_test
+package queue_test
 
 import (
 	"fmt"
 	"time"
 
 	"github.com/gotasklet/tasklet/internal/core"
-	"github.com/gotasklet/tasklet/mailbox"
+	"github.com/gotasklet/tasklet/internal/queue"
 	"github.com/gotasklet/tasklet/scheduler"
 )
 
@@ -43,7 +43,7 @@ func run(tasks ...once) {
 
 // The program of the package's documentation.
 func Example() {
-	m := mailbox.New[string](mailbox.Config{Cap: 2})
+	m := queue.New[string](queue.Config{Cap: 2})
 	run(func(t *core.Task) {
 		m.Open(t)
 		defer m.Discard()
@@ -69,7 +69,7 @@ func Example() {
 }
 
 func ExampleNew() {
-	m := mailbox.New[string](mailbox.Config{Cap: 1, Overflow: mailbox.Fail})
+	m := queue.New[string](queue.Config{Cap: 1, Overflow: queue.Fail})
 	run(func(t *core.Task) {
 		fmt.Println(m.Send(t, "a")) // nobody has opened it yet: it queues up to its capacity
 		fmt.Println(m.Send(t, "b"))
@@ -81,8 +81,8 @@ func ExampleNew() {
 	// 1 of 1
 }
 
-func ExampleMailbox_Receive() {
-	m := mailbox.New[int](mailbox.Config{})
+func ExampleQueue_Receive() {
+	m := queue.New[int](queue.Config{})
 	run(func(t *core.Task) {
 		m.Open(t)
 		defer m.Discard()
@@ -100,8 +100,8 @@ func ExampleMailbox_Receive() {
 	// Output: closed, the sum is 10
 }
 
-func ExampleMailbox_ReceiveTimeout() {
-	m := mailbox.New[string](mailbox.Config{})
+func ExampleQueue_ReceiveTimeout() {
+	m := queue.New[string](queue.Config{})
 	run(func(t *core.Task) {
 		m.Open(t)
 		defer m.Discard()
@@ -125,8 +125,8 @@ func ExampleMailbox_ReceiveTimeout() {
 	// nothing for a minute: timeout
 }
 
-func ExampleMailbox_ReceiveBatch() {
-	m := mailbox.New[int](mailbox.Config{})
+func ExampleQueue_ReceiveBatch() {
+	m := queue.New[int](queue.Config{})
 	run(func(t *core.Task) {
 		m.Open(t)
 		defer m.Discard()
@@ -143,8 +143,8 @@ func ExampleMailbox_ReceiveBatch() {
 	// 1 s: [4 5]
 }
 
-func ExampleMailbox_Match() {
-	m := mailbox.New[string](mailbox.Config{})
+func ExampleQueue_Match() {
+	m := queue.New[string](queue.Config{})
 	run(func(t *core.Task) {
 		m.Open(t)
 		defer m.Discard()
@@ -165,8 +165,8 @@ func ExampleMailbox_Match() {
 }
 
 // fill sends five messages to a mailbox that holds two, and prints what the reader finds.
-func fill(policy mailbox.Policy) {
-	m := mailbox.New[int](mailbox.Config{Cap: 2, Overflow: policy, Losses: mailbox.LossFunc(func(l mailbox.Loss) {
+func fill(policy queue.Policy) {
+	m := queue.New[int](queue.Config{Cap: 2, Overflow: policy, Losses: queue.LossFunc(func(l queue.Loss) {
 		fmt.Println("lost", l.Count, l.Type)
 	})})
 	run(func(t *core.Task) {
@@ -187,7 +187,7 @@ func fill(policy mailbox.Policy) {
 }
 
 func ExamplePolicy_block() {
-	fill(mailbox.Block)
+	fill(queue.Block)
 	// Output:
 	// read 0
 	// read 1
@@ -198,7 +198,7 @@ func ExamplePolicy_block() {
 }
 
 func ExamplePolicy_fail() {
-	fill(mailbox.Fail)
+	fill(queue.Fail)
 	// Output:
 	// 2 mailbox: full
 	// 3 mailbox: full
@@ -209,7 +209,7 @@ func ExamplePolicy_fail() {
 }
 
 func ExamplePolicy_dropNewest() {
-	fill(mailbox.DropNewest)
+	fill(queue.DropNewest)
 	// Output:
 	// lost 1 int
 	// lost 1 int
@@ -220,7 +220,7 @@ func ExamplePolicy_dropNewest() {
 }
 
 func ExamplePolicy_dropOldest() {
-	fill(mailbox.DropOldest)
+	fill(queue.DropOldest)
 	// Output:
 	// lost 1 int
 	// lost 1 int
@@ -231,7 +231,7 @@ func ExamplePolicy_dropOldest() {
 }
 
 func ExamplePolicy_unbounded() {
-	m := mailbox.New[int](mailbox.Config{Overflow: mailbox.Unbounded})
+	m := queue.New[int](queue.Config{Overflow: queue.Unbounded})
 	run(func(t *core.Task) {
 		for n := range 10_000 {
 			m.Send(t, n)

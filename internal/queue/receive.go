@@ -1,4 +1,4 @@
-package mailbox
+package queue
 
 import (
 	"context"
@@ -10,7 +10,7 @@ import (
 )
 
 // mustRead panics unless the reader is running, and gives it.
-func (m *Mailbox[M]) mustRead(op string) *core.Task {
+func (m *Queue[M]) mustRead(op string) *core.Task {
 	t := m.reader.Holder
 	if t == nil || !t.IsRunning() {
 		misread(op, t)
@@ -27,7 +27,7 @@ func misread(op string, reader *core.Task) {
 }
 
 // pop takes the oldest message; the queue is not empty.
-func (m *Mailbox[M]) pop() (v M) {
+func (m *Queue[M]) pop() (v M) {
 	if m.queue.n > m.peak {
 		m.peak = m.queue.n
 	}
@@ -47,7 +47,7 @@ func (m *Mailbox[M]) pop() (v M) {
 }
 
 // inHand notes the ticket of a message that was taken; nil too, so that PutBack finds the right one.
-func (m *Mailbox[M]) inHand(ticket Ticket) {
+func (m *Queue[M]) inHand(ticket Ticket) {
 	if k := m.queue.tickets; k != nil {
 		k.taken = append(k.taken, ticket)
 	}
@@ -56,17 +56,17 @@ func (m *Mailbox[M]) inHand(ticket Ticket) {
 // Settle tells the senders of the messages in hand, that is taken and not settled, that the reader is through with them: err
 // is nil, or why it failed on them. Asking for the next message settles with nil, except TryNext and TakeBatch, after which
 // the caller does it. On home.
-func (m *Mailbox[M]) Settle(err error) {
+func (m *Queue[M]) Settle(err error) {
 	if k := m.queue.tickets; k != nil {
 		k.settle(err)
 	}
 }
 
 // InHand reports whether there is anything to settle.
-func (m *Mailbox[M]) InHand() bool { return m.queue.tickets != nil && len(m.queue.tickets.taken) > 0 }
+func (m *Queue[M]) InHand() bool { return m.queue.tickets != nil && len(m.queue.tickets.taken) > 0 }
 
 // SettleBy is Settle for the reader t, and does nothing if another task reads m by now.
-func (m *Mailbox[M]) SettleBy(t *core.Task, err error) {
+func (m *Queue[M]) SettleBy(t *core.Task, err error) {
 	if k := m.queue.tickets; k != nil && m.reader.Holder == t {
 		k.settle(err)
 	}
@@ -83,7 +83,7 @@ func (k *ticketing) settle(err error) {
 }
 
 // TryNext takes the next message if there is one. It never parks. Only the reader may call it.
-func (m *Mailbox[M]) TryNext() (v M, ok bool) {
+func (m *Queue[M]) TryNext() (v M, ok bool) {
 	m.mustRead("TryNext")
 	if m.queue.n == 0 {
 		return v, false
@@ -93,7 +93,7 @@ func (m *Mailbox[M]) TryNext() (v M, ok bool) {
 
 // Take is TryNext for a caller that is the reader by its making, as a body that is called for each message is: it does not look
 // who is running.
-func (m *Mailbox[M]) Take() (v M, ok bool) {
+func (m *Queue[M]) Take() (v M, ok bool) {
 	if m.queue.n == 0 {
 		return v, false
 	}
@@ -103,13 +103,13 @@ func (m *Mailbox[M]) Take() (v M, ok bool) {
 // Next takes the next message; while there is none it parks the reader. It returns ErrClosed when m is closed and nothing is
 // left, else ErrTimeout or the cause of ctx when ctx is done before a message came. Only the reader may call it, with its own
 // context.
-func (m *Mailbox[M]) Next(ctx context.Context) (M, error) {
+func (m *Queue[M]) Next(ctx context.Context) (M, error) {
 	t := m.mustRead("Next")
 	_, limit := core.Caller(ctx, "Next")
 	return m.next(t, core.Wait{Kind: core.InReceive, Ctx: limit})
 }
 
-func (m *Mailbox[M]) next(t *core.Task, w core.Wait) (v M, err error) {
+func (m *Queue[M]) next(t *core.Task, w core.Wait) (v M, err error) {
 	m.Settle(nil)
 	t.Checkpoint()
 	if m.queue.n == 0 {
@@ -124,7 +124,7 @@ func (m *Mailbox[M]) next(t *core.Task, w core.Wait) (v M, err error) {
 //
 // Between a read and Park is this one call: after a switch the processor predicts no return rightly, so each costs as much as
 // taking a message (measured).
-func (m *Mailbox[M]) some(t *core.Task, w core.Wait) error {
+func (m *Queue[M]) some(t *core.Task, w core.Wait) error {
 	m.taken = 0
 	defer m.rested()
 	for m.queue.n == 0 {
@@ -144,7 +144,7 @@ func (m *Mailbox[M]) some(t *core.Task, w core.Wait) error {
 }
 
 // await parks the reader until need messages are queued, m is closed, or the wait ends.
-func (m *Mailbox[M]) await(t *core.Task, w core.Wait, need uint32) error {
+func (m *Queue[M]) await(t *core.Task, w core.Wait, need uint32) error {
 	defer m.rested()
 	m.need, m.taken = need, 0
 	m.calm()
@@ -152,12 +152,12 @@ func (m *Mailbox[M]) await(t *core.Task, w core.Wait, need uint32) error {
 }
 
 // rested is deferred, for a kill may be raised: a message must not wake the task from another wait.
-func (m *Mailbox[M]) rested() { m.need, m.any = never, false }
+func (m *Queue[M]) rested() { m.need, m.any = never, false }
 
 // Await is for a stackless reader, which has found fewer than need messages and is about to return from Run: it will be woken
 // when so many are queued, or m is closed. It reports false if that is so already; if m is closed, Drained tells whether there
 // will be more.
-func (m *Mailbox[M]) Await(need int) bool {
+func (m *Queue[M]) Await(need int) bool {
 	m.taken = 0
 	if int(m.queue.n) >= need || m.Closed() {
 		return false
@@ -168,14 +168,14 @@ func (m *Mailbox[M]) Await(need int) bool {
 }
 
 // Awaited reports whether the reader is to be woken when messages come. On home.
-func (m *Mailbox[M]) Awaited() bool { return m.need != never }
+func (m *Queue[M]) Awaited() bool { return m.need != never }
 
 // StopAwait takes back Await, when the reader has been woken by something else.
-func (m *Mailbox[M]) StopAwait() { m.need = never }
+func (m *Queue[M]) StopAwait() { m.need = never }
 
 // Receive gives the messages as they come, and parks the reader while there are none. It ends when m is closed and nothing is
 // left. Only the reader may use it.
-func (m *Mailbox[M]) Receive() iter.Seq[M] {
+func (m *Queue[M]) Receive() iter.Seq[M] {
 	return func(yield func(M) bool) {
 		for {
 			t := m.mustRead("Receive")
@@ -191,7 +191,7 @@ func (m *Mailbox[M]) Receive() iter.Seq[M] {
 // ReceiveTimeout is Receive with a limit of d on the wait for each message: when it is over, the last pair is (zero,
 // ErrTimeout). If m is closed it ends without such a pair. With d <= 0 it doesn't wait, but gives way to the other ready tasks
 // when there is nothing.
-func (m *Mailbox[M]) ReceiveTimeout(d time.Duration) iter.Seq2[M, error] {
+func (m *Queue[M]) ReceiveTimeout(d time.Duration) iter.Seq2[M, error] {
 	return func(yield func(M, error) bool) {
 		for {
 			v, err := m.nextWithin(m.mustRead("ReceiveTimeout"), d)
@@ -202,7 +202,7 @@ func (m *Mailbox[M]) ReceiveTimeout(d time.Duration) iter.Seq2[M, error] {
 	}
 }
 
-func (m *Mailbox[M]) nextWithin(t *core.Task, d time.Duration) (v M, err error) {
+func (m *Queue[M]) nextWithin(t *core.Task, d time.Duration) (v M, err error) {
 	w := core.Wait{Kind: core.InReceive}
 	m.Settle(nil)
 	switch {
@@ -222,7 +222,7 @@ func (m *Mailbox[M]) nextWithin(t *core.Task, d time.Duration) (v M, err error) 
 // from then on for more until it is full, at most for wait: 0 takes what is there, a negative wait has no limit. What is
 // collected stays in the mailbox until the batch is handed over, so a kill leaves it there; Close hands over what is there.
 // The slice is valid until the next one. Only the reader may use it. It panics if max is not positive.
-func (m *Mailbox[M]) ReceiveBatch(max int, wait time.Duration) iter.Seq[[]M] {
+func (m *Queue[M]) ReceiveBatch(max int, wait time.Duration) iter.Seq[[]M] {
 	if max <= 0 {
 		misuse("ReceiveBatch with max %d: it must be positive", max)
 	}
@@ -255,10 +255,10 @@ func (m *Mailbox[M]) ReceiveBatch(max int, wait time.Duration) iter.Seq[[]M] {
 }
 
 // BatchSize is the most that a batch of max can have.
-func (m *Mailbox[M]) BatchSize(max int) int { return min(max, int(min(m.cap, math.MaxInt32))) }
+func (m *Queue[M]) BatchSize(max int) int { return min(max, int(min(m.cap, math.MaxInt32))) }
 
 // TakeBatch appends the next messages, at most max, to batch. Only the reader may call it.
-func (m *Mailbox[M]) TakeBatch(batch []M, max int) []M {
+func (m *Queue[M]) TakeBatch(batch []M, max int) []M {
 	m.mustRead("TakeBatch")
 	max = min(max, int(m.queue.n))
 	for range max {
@@ -274,7 +274,7 @@ func (m *Mailbox[M]) TakeBatch(batch []M, max int) []M {
 // closed and no message matches; ErrFull, at once, if no message matches and none can come, because
 // m is full and doesn't drop old ones; else errors as Next. Only the reader may call it, with its
 // own context; want may not park.
-func (m *Mailbox[M]) Match(ctx context.Context, want func(M) bool) (v M, err error) {
+func (m *Queue[M]) Match(ctx context.Context, want func(M) bool) (v M, err error) {
 	t := m.mustRead("Match")
 	_, limit := core.Caller(ctx, "Match")
 	m.Settle(nil)
@@ -313,7 +313,7 @@ func (m *Mailbox[M]) Match(ctx context.Context, want func(M) bool) (v M, err err
 }
 
 // take removes the i-th message.
-func (m *Mailbox[M]) take(i uint32) M {
+func (m *Queue[M]) take(i uint32) M {
 	m.peak = max(m.peak, m.queue.n)
 	m.handled++
 	m.taken = 1
@@ -329,7 +329,7 @@ func (m *Mailbox[M]) take(i uint32) M {
 const large = 16
 
 // calm is called when the reader begins to wait. If m is empty a second later, its memory is given back.
-func (m *Mailbox[M]) calm() {
+func (m *Queue[M]) calm() {
 	if m.calming || m.queue.n > 0 {
 		return
 	}
@@ -340,10 +340,10 @@ func (m *Mailbox[M]) calm() {
 	m.home.Load().WhenCalm((*shrink[M])(m))
 }
 
-type shrink[M any] Mailbox[M]
+type shrink[M any] Queue[M]
 
 func (s *shrink[M]) Do() {
-	m := (*Mailbox[M])(s)
+	m := (*Queue[M])(s)
 	m.calming = false
 	if m.queue.n > 0 {
 		return

@@ -1,4 +1,4 @@
-package mailbox
+package queue
 
 import (
 	"context"
@@ -35,7 +35,7 @@ type script struct {
 	t           *testing.T
 	home, other *core.Scheduler
 	director    *core.Task
-	box         *Mailbox[letter]
+	box         *Queue[letter]
 	log         []string
 	failed      bool
 

@@ -1,4 +1,4 @@
-package mailbox
+package queue
 
 import (
 	"errors"
@@ -172,10 +172,10 @@ func TestPretendFullThenFull(t *testing.T) {
 // A mailbox that is closed, or discarded, sends those away who stand in front of the line; one that is killed there leaves it.
 func TestPretendFullEnds(t *testing.T) {
 	home(t, func(d *core.Task) {
-		for _, end := range []func(m *Mailbox[int], sender *core.Task){
-			func(m *Mailbox[int], _ *core.Task) { m.Close() },
-			func(m *Mailbox[int], _ *core.Task) { m.Discard() },
-			func(m *Mailbox[int], sender *core.Task) { sender.Kill(false) },
+		for _, end := range []func(m *Queue[int], sender *core.Task){
+			func(m *Queue[int], _ *core.Task) { m.Close() },
+			func(m *Queue[int], _ *core.Task) { m.Discard() },
+			func(m *Queue[int], sender *core.Task) { sender.Kill(false) },
 		} {
 			m := New[int](Config{})
 			m.Open(d)

@@ -1,4 +1,4 @@
-package mailbox
+package queue
 
 import (
 	"context"
@@ -434,7 +434,7 @@ func TestDeadlockRing(t *testing.T) {
 	home(t, func(d *core.Task) {
 		x, y := New[int](Config{Cap: 1}), New[int](Config{Cap: 1})
 		var refused []error
-		reader := func(own, to *Mailbox[int]) {
+		reader := func(own, to *Queue[int]) {
 			spawn(d.Scheduler(), func(t *core.Task) {
 				own.Open(t)
 				defer own.Discard()

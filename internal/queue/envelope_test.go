@@ -1,4 +1,4 @@
-package mailbox
+package queue
 
 import (
 	"errors"
@@ -213,7 +213,7 @@ func TestPutBackFindsTheTicket(t *testing.T) {
 func TestTicketsOfTheDropped(t *testing.T) {
 	home(t, func(d *core.Task) {
 		for _, ctx := range []interface {
-			sendTo(m *Mailbox[string], v string, k Ticket) error
+			sendTo(m *Queue[string], v string, k Ticket) error
 		}{fromHome{d}, fromElsewhere{d}} {
 			for _, c := range []struct {
 				policy Policy
@@ -236,13 +236,13 @@ func TestTicketsOfTheDropped(t *testing.T) {
 
 type fromHome struct{ t *core.Task }
 
-func (f fromHome) sendTo(m *Mailbox[string], v string, k Ticket) error {
+func (f fromHome) sendTo(m *Queue[string], v string, k Ticket) error {
 	return m.SendTask(f.t, nil, v, k, false)
 }
 
 type fromElsewhere struct{ t *core.Task }
 
-func (f fromElsewhere) sendTo(m *Mailbox[string], v string, k Ticket) error {
+func (f fromElsewhere) sendTo(m *Queue[string], v string, k Ticket) error {
 	err := m.SendTicket(background, v, k)
 	f.t.Yield()
 	return err

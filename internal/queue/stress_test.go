@@ -1,4 +1,4 @@
-package mailbox
+package queue
 
 import (
 	"context"
@@ -43,7 +43,7 @@ func stress(t *testing.T, policy Policy, capacity, each int, stackless bool) {
 	s, other := core.New(core.Config{}), core.New(core.Config{})
 	handled := 0
 	last := make([]int, 3*perKind)
-	var m *Mailbox[message]
+	var m *Queue[message]
 	var who [3 * perKind]int
 	handle := func(v message) {
 		handled++

@@ -1,4 +1,4 @@
-package mailbox
+package queue
 
 import (
 	"context"
@@ -321,11 +321,11 @@ func TestReadMisuse(t *testing.T) {
 // Rule 17 and the glossary: a read is a blocking point, whether it has to wait or not; the message stays.
 func TestKillOfABusyReader(t *testing.T) {
 	home(t, func(d *core.Task) {
-		for _, read := range []func(*Mailbox[int], *core.Task){
-			func(m *Mailbox[int], t *core.Task) { m.Next(t) },
-			func(m *Mailbox[int], t *core.Task) { m.Match(t, func(int) bool { return true }) },
-			func(m *Mailbox[int], t *core.Task) { m.ReceiveBatch(1, 0)(func([]int) bool { return false }) },
-			func(m *Mailbox[int], t *core.Task) { m.ReceiveTimeout(1)(func(int, error) bool { return false }) },
+		for _, read := range []func(*Queue[int], *core.Task){
+			func(m *Queue[int], t *core.Task) { m.Next(t) },
+			func(m *Queue[int], t *core.Task) { m.Match(t, func(int) bool { return true }) },
+			func(m *Queue[int], t *core.Task) { m.ReceiveBatch(1, 0)(func([]int) bool { return false }) },
+			func(m *Queue[int], t *core.Task) { m.ReceiveTimeout(1)(func(int, error) bool { return false }) },
 		} {
 			m := New[int](Config{})
 			m.Send(d, 1)

@@ -1,4 +1,4 @@
-package mailbox
+package queue
 
 import (
 	"context"
@@ -53,7 +53,7 @@ func (e *Envelope[M]) uncount() {
 }
 
 // wait parks t in the line of senders until its message has been moved in for it.
-func (m *Mailbox[M]) wait(t *core.Task, limit context.Context, v M, ticket Ticket) error {
+func (m *Queue[M]) wait(t *core.Task, limit context.Context, v M, ticket Ticket) error {
 	x := m.extra()
 	e := x.envelope()
 	e.msg, e.ticket, e.err = v, ticket, errUndecided
@@ -115,7 +115,7 @@ func (e *Envelope[M]) decide(on *core.Scheduler, err error) bool {
 }
 
 // refuse gives ErrClosed to everybody in l, and what is lost with it: the messages that nobody waits for.
-func (m *Mailbox[M]) refuse(on *core.Scheduler, l *core.Line) Loss {
+func (m *Queue[M]) refuse(on *core.Scheduler, l *core.Line) Loss {
 	lost := Loss{Reason: ErrClosed}
 	for !l.Empty() {
 		e := l.First().Item.(*Envelope[M])
@@ -143,7 +143,7 @@ func (e *Envelope[M]) alone() bool {
 //
 // on is the scheduler that the caller runs on: one and the same for all uses of e. If it is not home, that the message waits may be
 // over by the time Deliver returns.
-func (m *Mailbox[M]) Deliver(on *core.Scheduler, e *Envelope[M], v M, mustWait bool) (waits bool) {
+func (m *Queue[M]) Deliver(on *core.Scheduler, e *Envelope[M], v M, mustWait bool) (waits bool) {
 	onFull := m.policy
 	if mustWait && (onFull == Fail || onFull == DropNewest) {
 		onFull = Block
@@ -171,7 +171,7 @@ func (m *Mailbox[M]) Deliver(on *core.Scheduler, e *Envelope[M], v M, mustWait b
 
 // Withdraw takes e, which was given to Deliver on the same scheduler, out of the line, if it stands there; false: too late, it was
 // decided already, as Decided will tell. If it went to another scheduler, e can't be used again.
-func (m *Mailbox[M]) Withdraw(on *core.Scheduler, e *Envelope[M]) (inTime bool) {
+func (m *Queue[M]) Withdraw(on *core.Scheduler, e *Envelope[M]) (inTime bool) {
 	switch {
 	case e.away == nil:
 		e.place.Leave()
@@ -190,7 +190,7 @@ func (m *Mailbox[M]) Withdraw(on *core.Scheduler, e *Envelope[M]) (inTime bool) 
 // tellWaiters tells those elsewhere who wait for the reader that it is t now: for the search for
 // deadlocks. If it is the first reader, goroutines are told that there is a scheduler now whose end
 // would end their wait. On home.
-func (m *Mailbox[M]) tellWaiters(t *core.Task, first bool) {
+func (m *Queue[M]) tellWaiters(t *core.Task, first bool) {
 	on := t.Resource()
 	for w := m.ext.Load().line.First(); w != nil; w = w.Next() {
 		if a := w.Item.(*Envelope[M]).away; first && a != nil && a.done != nil {

@@ -1,4 +1,4 @@
-package mailbox
+package queue
 
 import (
 	"errors"
@@ -18,7 +18,7 @@ import (
 //   - A reader that waits for so many messages has been woken when so many are queued.
 //   - What stands in the line of senders is an envelope with its message undecided; a task that is parked with one waits for room here.
 //   - Tickets lie beside the messages, place for place; a free place holds neither a message nor a ticket.
-func (m *Mailbox[M]) Check() error {
+func (m *Queue[M]) Check() error {
 	var c check
 	n, granted := m.queue.n, m.granted
 	c.ring("queue", ringProblem(&m.queue))
@@ -73,7 +73,7 @@ func (m *Mailbox[M]) Check() error {
 }
 
 // limit is the most that may be queued.
-func (m *Mailbox[M]) limit() uint32 {
+func (m *Queue[M]) limit() uint32 {
 	if x := m.ext.Load(); x != nil && x.putBack && m.cap < math.MaxUint32 {
 		return m.cap + 1
 	}
@@ -101,7 +101,7 @@ func (c *check) err() error {
 }
 
 // checkEnvelopes looks at those in the line of senders.
-func checkEnvelopes[M any](c *check, m *Mailbox[M], x *ext[M]) {
+func checkEnvelopes[M any](c *check, m *Queue[M], x *ext[M]) {
 	for w := x.line.First(); w != nil; w = w.Next() {
 		e, ok := w.Item.(*Envelope[M])
 		if !ok || &e.place != w {

@@ -1,4 +1,4 @@
-package mailbox
+package queue
 
 import (
 	"context"
@@ -13,7 +13,7 @@ import (
 //
 // ctx says who calls: a context that belongs to a task may be used only inside that task; any other is an ordinary
 // goroutine's. From any goroutine.
-func (m *Mailbox[M]) Send(ctx context.Context, v M) error {
+func (m *Queue[M]) Send(ctx context.Context, v M) error {
 	if t, ok := ctx.(*core.Task); ok && t.IsRunning() && m.Put(t, v) {
 		return nil
 	}
@@ -23,14 +23,14 @@ func (m *Mailbox[M]) Send(ctx context.Context, v M) error {
 // TrySend is Send that never waits: it returns ErrFull where Send would.
 //
 // For a sender from elsewhere, room that the reader made since it last gave up control may not count yet.
-func (m *Mailbox[M]) TrySend(ctx context.Context, v M) error { return m.send(ctx, v, nil, true) }
+func (m *Queue[M]) TrySend(ctx context.Context, v M) error { return m.send(ctx, v, nil, true) }
 
 // SendTicket is Send for a message whose sender wants to know what becomes of it.
-func (m *Mailbox[M]) SendTicket(ctx context.Context, v M, ticket Ticket) error {
+func (m *Queue[M]) SendTicket(ctx context.Context, v M, ticket Ticket) error {
 	return m.send(ctx, v, ticket, false)
 }
 
-func (m *Mailbox[M]) send(ctx context.Context, v M, ticket Ticket, try bool) error {
+func (m *Queue[M]) send(ctx context.Context, v M, ticket Ticket, try bool) error {
 	if ctx == nil {
 		misuse("send with a nil context")
 	}
@@ -45,7 +45,7 @@ func (m *Mailbox[M]) send(ctx context.Context, v M, ticket Ticket, try bool) err
 // Put is the fast path of a send by t, the running task: it reports whether v is in. If not, SendTask knows why.
 //
 // Budget with the reader's side: 15 ns a message, no allocation, no locked instruction.
-func (m *Mailbox[M]) Put(t *core.Task, v M) bool {
+func (m *Queue[M]) Put(t *core.Task, v M) bool {
 	if m.home.Load() != t.Scheduler() || m.state.Load() != stateOpen || m.full() {
 		return false
 	}
@@ -63,7 +63,7 @@ func (m *Mailbox[M]) Put(t *core.Task, v M) bool {
 }
 
 // SendTask is Send, or TrySend, for the running task t; limit is nil or a context that can end the wait.
-func (m *Mailbox[M]) SendTask(t *core.Task, limit context.Context, v M, ticket Ticket, try bool) error {
+func (m *Queue[M]) SendTask(t *core.Task, limit context.Context, v M, ticket Ticket, try bool) error {
 	if m.home.Load() != t.Scheduler() {
 		return m.sendFromElsewhere(t, limit, v, ticket, try)
 	}
@@ -75,7 +75,7 @@ func (m *Mailbox[M]) SendTask(t *core.Task, limit context.Context, v M, ticket T
 }
 
 // onFull is what a send does that finds no room.
-func (m *Mailbox[M]) onFull(try bool) Policy {
+func (m *Queue[M]) onFull(try bool) Policy {
 	if try && m.policy == Block {
 		return Fail
 	}
@@ -84,7 +84,7 @@ func (m *Mailbox[M]) onFull(try bool) Policy {
 
 // offer puts v into the queue. If there is no room, onFull says what is to be done; for Block, it reports that the sender has to
 // wait. On home.
-func (m *Mailbox[M]) offer(v M, ticket Ticket, onFull Policy) (wait bool, err error) {
+func (m *Queue[M]) offer(v M, ticket Ticket, onFull Policy) (wait bool, err error) {
 	if m.Closed() {
 		return false, ErrClosed
 	}
@@ -107,16 +107,16 @@ func (m *Mailbox[M]) offer(v M, ticket Ticket, onFull Policy) (wait bool, err er
 }
 
 // full reports whether there is no room that is not promised. On home.
-func (m *Mailbox[M]) full() bool { return m.queue.n+m.granted >= m.cap }
+func (m *Queue[M]) full() bool { return m.queue.n+m.granted >= m.cap }
 
 // put appends v to the queue, which has room. On home.
-func (m *Mailbox[M]) put(v M, ticket Ticket) {
+func (m *Queue[M]) put(v M, ticket Ticket) {
 	m.queue.push(v, ticket)
 	m.arrived()
 }
 
 // arrived wakes a reader that waits for so many.
-func (m *Mailbox[M]) arrived() {
+func (m *Queue[M]) arrived() {
 	if m.queue.n >= m.need {
 		m.wakeReader()
 	}
@@ -124,7 +124,7 @@ func (m *Mailbox[M]) arrived() {
 
 // PutBack makes v, which the reader took last, the next message to be read, over the capacity if need be: it is to be handled
 // once more. On home.
-func (m *Mailbox[M]) PutBack(v M) {
+func (m *Queue[M]) PutBack(v M) {
 	var ticket Ticket
 	if k := m.queue.tickets; k != nil && len(k.taken) > 0 {
 		last := len(k.taken) - 1
@@ -137,7 +137,7 @@ func (m *Mailbox[M]) PutBack(v M) {
 }
 
 // drop reports a message that the overflow policy does away with. On the goroutine of the sender.
-func (m *Mailbox[M]) drop(v M, ticket Ticket) {
+func (m *Queue[M]) drop(v M, ticket Ticket) {
 	if ticket != nil {
 		ticket.Settled(ErrDropped)
 	}
@@ -145,7 +145,7 @@ func (m *Mailbox[M]) drop(v M, ticket Ticket) {
 }
 
 // dropOldest makes room for one in a full mailbox. On home.
-func (m *Mailbox[M]) dropOldest() {
+func (m *Queue[M]) dropOldest() {
 	if m.queue.n == 0 {
 		m.takeIn() // all that m can hold is on its way
 	}

@@ -1,4 +1,4 @@
-package mailbox
+package queue
 
 import (
 	"context"
@@ -15,7 +15,7 @@ func TestCheckFindsFaults(t *testing.T) {
 		full := opened[int](d, Config{Cap: 2})
 		half := opened[int](d, Config{Cap: 8})
 		one := opened[int](d, Config{Cap: 9})
-		for _, m := range []*Mailbox[int]{full, full, half} {
+		for _, m := range []*Queue[int]{full, full, half} {
 			wantErr("send", m.Send(d, 7), nil)
 		}
 		wantErr("send from elsewhere", half.Send(context.Background(), 8), nil)
@@ -26,7 +26,7 @@ func TestCheckFindsFaults(t *testing.T) {
 		x, hx := full.ext.Load(), half.ext.Load()
 		e := x.line.First().Item.(*Envelope[int])
 		all := func() error {
-			for _, m := range []*Mailbox[int]{full, half, one} {
+			for _, m := range []*Queue[int]{full, half, one} {
 				if err := m.Check(); err != nil {
 					return err
 				}
@@ -71,7 +71,7 @@ func TestCheckFindsFaults(t *testing.T) {
 		}
 		half.PutBack(1)
 		waits.Kill(false)
-		for _, m := range []*Mailbox[int]{full, half, one} {
+		for _, m := range []*Queue[int]{full, half, one} {
 			m.Discard()
 			wantErr("discarded", m.Check(), nil)
 		}

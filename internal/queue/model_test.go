@@ -1,4 +1,4 @@
-package mailbox
+package queue
 
 import (
 	"context"
@@ -271,7 +271,7 @@ func (m *model) wait(id int, till int64) {
 type twin struct {
 	model
 	d       *core.Task
-	box     *Mailbox[int]
+	box     *Queue[int]
 	draw    func(n int) int
 	id      int
 	log     []string
@@ -337,7 +337,7 @@ func (w *twin) spawn(id int, ticket Ticket, at, till int64) {
 	})
 }
 
-// sendAway is Mailbox.sendFromElsewhere for a goroutine, cut in two where that waits.
+// sendAway is Queue.sendFromElsewhere for a goroutine, cut in two where that waits.
 func (w *twin) sendAway(try bool) {
 	id, ticket := w.next()
 	x := w.box.extra()

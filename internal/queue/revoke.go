@@ -1,16 +1,16 @@
-package mailbox
+package queue
 
 // Revoke takes back the message that was sent with ticket, if it is still queued: its sender was told afterwards that it can't have
 // been sent. The ticket is settled with ErrDropped, and nothing is reported. From any goroutine; it is done a little later if that
 // is not home's.
-func (m *Mailbox[M]) Revoke(ticket Ticket) {
+func (m *Queue[M]) Revoke(ticket Ticket) {
 	if home := m.home.Load(); home != nil {
 		home.Inject(&revocation[M]{m, ticket})
 	}
 }
 
 type revocation[M any] struct {
-	m      *Mailbox[M]
+	m      *Queue[M]
 	ticket Ticket
 }
 

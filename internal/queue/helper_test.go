@@ -1,4 +1,4 @@
-package mailbox
+package queue
 
 import (
 	"errors"
@@ -70,7 +70,7 @@ func mustEnd(t testing.TB, s *core.Scheduler) {
 // receiver is a stackless reader, as package actor has them: called with one message after the other, at most 64 in a row.
 type receiver[M any] struct {
 	core.Task
-	box    Mailbox[M]
+	box    Queue[M]
 	handle func(M)
 }
 
@@ -137,14 +137,14 @@ func bubble(t *testing.T, f func(d *core.Task, other *core.Scheduler, rest func(
 }
 
 // opened makes a mailbox that d reads.
-func opened[M any](d *core.Task, cfg Config) *Mailbox[M] {
+func opened[M any](d *core.Task, cfg Config) *Queue[M] {
 	m := New[M](cfg)
 	m.Open(d)
 	return m
 }
 
 // queued takes what is there.
-func queued[M any](m *Mailbox[M]) []M {
+func queued[M any](m *Queue[M]) []M {
 	var all []M
 	for v, ok := m.TryNext(); ok; v, ok = m.TryNext() {
 		all = append(all, v)

@@ -1,5 +1,5 @@
 //go:build !race && !tasklet_check
 
-package mailbox
+package queue
 
 const raceEnabled = false

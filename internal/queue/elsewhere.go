@@ -1,4 +1,4 @@
-package mailbox
+package queue
 
 import (
 	"context"
@@ -56,7 +56,7 @@ type ext[M any] struct {
 }
 
 // extra gives ext, and makes it if need be.
-func (m *Mailbox[M]) extra() *ext[M] {
+func (m *Queue[M]) extra() *ext[M] {
 	if x := m.ext.Load(); x != nil {
 		return x
 	}
@@ -65,7 +65,7 @@ func (m *Mailbox[M]) extra() *ext[M] {
 }
 
 // sendFromElsewhere is Send and TrySend for a goroutine (t is nil) or a task of another scheduler, or before the first Open.
-func (m *Mailbox[M]) sendFromElsewhere(t *core.Task, ctx context.Context, v M, ticket Ticket, try bool) error {
+func (m *Queue[M]) sendFromElsewhere(t *core.Task, ctx context.Context, v M, ticket Ticket, try bool) error {
 	if ticket == nil && m.enterQuickly(v) {
 		return nil
 	}
@@ -99,7 +99,7 @@ func (m *Mailbox[M]) sendFromElsewhere(t *core.Task, ctx context.Context, v M, t
 
 // waitOutside blocks a goroutine until e is decided, or the wait ends otherwise. home is nil before
 // the first Open.
-func (m *Mailbox[M]) waitOutside(ctx context.Context, e *Envelope[M], home *core.Scheduler) error {
+func (m *Queue[M]) waitOutside(ctx context.Context, e *Envelope[M], home *core.Scheduler) error {
 	for {
 		var err error
 		select {
@@ -132,7 +132,7 @@ func gone(home *core.Scheduler) <-chan struct{} {
 // enterQuickly is enter in the middle of a stream, when there is a credit and home has been told already; false: nothing was done.
 //
 // Budget: 15 ns, most of it the lock.
-func (m *Mailbox[M]) enterQuickly(v M) bool {
+func (m *Queue[M]) enterQuickly(v M) bool {
 	x := m.ext.Load()
 	if x == nil {
 		return false
@@ -152,7 +152,7 @@ func (m *Mailbox[M]) enterQuickly(v M) bool {
 
 // enter puts v on its way. If there is no credit, onFull says what is to be done; for Block, nothing was done, and mu of the
 // ext that it gives is held.
-func (m *Mailbox[M]) enter(v M, ticket Ticket, onFull Policy) (wait *ext[M], err error) {
+func (m *Queue[M]) enter(v M, ticket Ticket, onFull Policy) (wait *ext[M], err error) {
 	x := m.extra()
 	x.mu.Lock()
 	home := m.home.Load()
@@ -204,7 +204,7 @@ func (m *Mailbox[M]) enter(v M, ticket Ticket, onFull Policy) (wait *ext[M], err
 }
 
 // enqueue lets e wait for room; mu is held on entry. It gives home, or why e can't wait.
-func (m *Mailbox[M]) enqueue(x *ext[M], e *Envelope[M]) (*core.Scheduler, error) {
+func (m *Queue[M]) enqueue(x *ext[M], e *Envelope[M]) (*core.Scheduler, error) {
 	defer x.mu.Unlock()
 	home := m.home.Load()
 	if !m.knock(x, home) {
@@ -218,7 +218,7 @@ func (m *Mailbox[M]) enqueue(x *ext[M], e *Envelope[M]) (*core.Scheduler, error)
 
 // knock sees to it that home will look; false: home's scheduler has stopped, so m is closed. Before the first Open there is
 // nobody to be told: Open looks. mu held.
-func (m *Mailbox[M]) knock(x *ext[M], home *core.Scheduler) bool {
+func (m *Queue[M]) knock(x *ext[M], home *core.Scheduler) bool {
 	if home == nil || x.knocked {
 		return true
 	}
@@ -230,7 +230,7 @@ func (m *Mailbox[M]) knock(x *ext[M], home *core.Scheduler) bool {
 }
 
 // parkElsewhere parks a task that is not at home. A virtual clock stands still while home, a scheduler with another, works.
-func (m *Mailbox[M]) parkElsewhere(e *Envelope[M], limit context.Context, home *core.Scheduler) error {
+func (m *Queue[M]) parkElsewhere(e *Envelope[M], limit context.Context, home *core.Scheduler) error {
 	t := e.away.task
 	w := core.Wait{Kind: core.InSend, Ctx: limit}
 	if s := t.Scheduler(); home != nil && !s.Kin(home) {
@@ -261,7 +261,7 @@ func (m *Mailbox[M]) parkElsewhere(e *Envelope[M], limit context.Context, home *
 // killed is asked by a kill of a sender elsewhere: if home has moved the message in, that came first, and the wait is over any moment;
 // else the message is taken back.
 type killed[M any] struct {
-	m *Mailbox[M]
+	m *Queue[M]
 	e *Envelope[M]
 }
 
@@ -273,7 +273,7 @@ func (k *killed[M]) Interrupt() {
 }
 
 // leave takes e back; false: too late, it was decided already.
-func (m *Mailbox[M]) leave(e *Envelope[M]) bool {
+func (m *Queue[M]) leave(e *Envelope[M]) bool {
 	if !e.away.phase.CompareAndSwap(phaseWaiting, phaseLeft) {
 		return false
 	}
@@ -294,7 +294,7 @@ func (m *Mailbox[M]) leave(e *Envelope[M]) bool {
 
 // departure is the part of leaving that home does.
 type departure[M any] struct {
-	m *Mailbox[M]
+	m *Queue[M]
 	e *Envelope[M]
 }
 
@@ -308,12 +308,12 @@ func (d *departure[M]) Do() {
 }
 
 // arrival is what home does when somebody has knocked.
-type arrival[M any] Mailbox[M]
+type arrival[M any] Queue[M]
 
-func (a *arrival[M]) Do() { (*Mailbox[M])(a).takeIn() }
+func (a *arrival[M]) Do() { (*Queue[M])(a).takeIn() }
 
 // takeIn moves what came from elsewhere into the queue and into the line, and gives out new credits. On home.
-func (m *Mailbox[M]) takeIn() {
+func (m *Queue[M]) takeIn() {
 	x := m.ext.Load()
 	x.mu.Lock()
 	in, over := x.in, x.over
@@ -351,7 +351,7 @@ func (m *Mailbox[M]) takeIn() {
 
 // letIn gives free room to those in the line and, if nobody stands there, to the outside as credits; or sends everybody away
 // if m is closed. On home.
-func (m *Mailbox[M]) letIn(x *ext[M]) {
+func (m *Queue[M]) letIn(x *ext[M]) {
 	x.low = never
 	if m.Closed() {
 		m.report(m.refuse(m.home.Load(), &x.line))
@@ -377,7 +377,7 @@ func (m *Mailbox[M]) letIn(x *ext[M]) {
 }
 
 // promise gives credits to the outside, so that half of the room is promised: neither side has to ask each time. On home.
-func (m *Mailbox[M]) promise(x *ext[M]) {
+func (m *Queue[M]) promise(x *ext[M]) {
 	share := max(1, (m.cap-m.queue.n)/2)
 	if share <= m.granted {
 		return
@@ -392,7 +392,7 @@ func (m *Mailbox[M]) promise(x *ext[M]) {
 }
 
 // lower sets low for an empty line: letIn is to be called when less than an eighth of the room is promised. On home.
-func (m *Mailbox[M]) lower(x *ext[M]) {
+func (m *Queue[M]) lower(x *ext[M]) {
 	x.low = 0
 	if m.granted <= m.cap/8 {
 		x.low = m.cap - 8*m.granted
@@ -401,7 +401,7 @@ func (m *Mailbox[M]) lower(x *ext[M]) {
 
 // reclaim is called when m is full, and takes room back that was promised to the outside and not yet used. It reports whether
 // there is room now. On home.
-func (m *Mailbox[M]) reclaim() bool {
+func (m *Queue[M]) reclaim() bool {
 	if m.granted == 0 {
 		return false
 	}
