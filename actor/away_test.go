@@ -117,9 +117,9 @@ var callsOf = map[string]func(w *world){
 			break
 		}
 	},
-	"mailbox.Mailbox.Next":       func(w *world) { _, _ = w.inbox.Next(w.ctx) },
-	"mailbox.Mailbox.TryNext":    func(w *world) { _, _ = w.inbox.TryNext() },
-	"mailbox.Mailbox.Match":      func(w *world) { _, _ = w.inbox.Match(w.ctx, func(int) bool { return true }) },
+	"mailbox.Mailbox.Next":    func(w *world) { _, _ = w.inbox.Next(w.ctx) },
+	"mailbox.Mailbox.TryNext": func(w *world) { _, _ = w.inbox.TryNext() },
+	"mailbox.Mailbox.Match":   func(w *world) { _, _ = w.inbox.Match(w.ctx, func(int) bool { return true }) },
 }
 
 func noResult(context.Context) (int, error) { return 0, nil }
@@ -127,22 +127,22 @@ func doNothing(*actor.Tasklet) error        { return nil }
 
 // otherCalls take a context or a tasklet, and are not made in its name; each with its reason.
 var otherCalls = map[string]string{
-	"scheduler.From":           "it only says whose the context is",
-	"scheduler.Caller":         "it is the check",
-	"scheduler.Outside":        "it makes a context",
-	"scheduler.ContextError":   "it only looks at the context",
-	"scheduler.WithTimeout":    "it makes a context, on any goroutine",
-	"scheduler.WithDeadline":   "it makes a context, on any goroutine",
-	"actor.Reply.Send":         "the answer may be given on any goroutine",
-	"actor.Reply.Fail":         "the answer may be given on any goroutine",
-	"actor.Reply.Delegate":     "the parameter is the one who shall answer",
-	"actor.Local.Get":          "it may be asked on any goroutine",
-	"actor.PlaceBefore":        "the parameter is a sibling",
-	"actor.System.Stop":        "it refuses every tasklet",
-	"actor.Run":                "it makes a system",
-	"actor.Current":            "it only says whose the context is",
-	"actor.WithTimeout":        "it makes a context, on any goroutine",
-	"actor.WithDeadline":       "it makes a context, on any goroutine",
+	"scheduler.From":         "it only says whose the context is",
+	"scheduler.Caller":       "it is the check",
+	"scheduler.Outside":      "it makes a context",
+	"scheduler.ContextError": "it only looks at the context",
+	"scheduler.WithTimeout":  "it makes a context, on any goroutine",
+	"scheduler.WithDeadline": "it makes a context, on any goroutine",
+	"actor.Reply.Send":       "the answer may be given on any goroutine",
+	"actor.Reply.Fail":       "the answer may be given on any goroutine",
+	"actor.Reply.Delegate":   "the parameter is the one who shall answer",
+	"actor.Local.Get":        "it may be asked on any goroutine",
+	"actor.PlaceBefore":      "the parameter is a sibling",
+	"actor.System.Stop":      "it refuses every tasklet",
+	"actor.Run":              "it makes a system",
+	"actor.Current":          "it only says whose the context is",
+	"actor.WithTimeout":      "it makes a context, on any goroutine",
+	"actor.WithDeadline":     "it makes a context, on any goroutine",
 }
 
 // A tasklet's own methods and its context, in the function of its own Await: refused by name, each

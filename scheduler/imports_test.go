@@ -33,9 +33,9 @@ type arrow struct{ to, because string }
 // arrows bind the files that are built into a program.
 var arrows = map[string][]arrow{
 	// The bottom: what several parts need and no user does.
-	"internal/guard":  {},
-	"internal/own":    {},
-	"internal/text":   {{"internal/guard", "it calls methods of the user's."}},
+	"internal/guard": {},
+	"internal/own":   {},
+	"internal/text":  {{"internal/guard", "it calls methods of the user's."}},
 	"internal/fields": {
 		{"internal/guard", "it calls methods of the user's."},
 		{"internal/text", "no field has what can't be printed."},

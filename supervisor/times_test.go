@@ -171,8 +171,8 @@ func batch(d time.Duration) time.Duration {
 func calls(ref actor.Ref[int], t *actor.Tasklet) { _ = ref.Send(t, 1) }
 
 var takesTime = map[string]timed[time.Duration]{
-	"core.Task.Sleep": {func(t *actor.Tasklet, d time.Duration, done func()) error { t.Task().Sleep(d); done(); return nil }, tick},
-	"actor.Tasklet.Sleep":  {func(t *actor.Tasklet, d time.Duration, done func()) error { t.Sleep(d); done(); return nil }, tick},
+	"core.Task.Sleep":     {func(t *actor.Tasklet, d time.Duration, done func()) error { t.Task().Sleep(d); done(); return nil }, tick},
+	"actor.Tasklet.Sleep": {func(t *actor.Tasklet, d time.Duration, done func()) error { t.Sleep(d); done(); return nil }, tick},
 	"core.WithTimeout": {func(t *actor.Tasklet, d time.Duration, done func()) error {
 		ctx, cancel := core.WithTimeout(t, d)
 		return ends(ctx, cancel, done)
