@@ -9,8 +9,8 @@ import (
 	"github.com/gotasklet/tasklet/actor"
 )
 
-// What is promised of allocations, with the log off. AllocsPerRun calls the function once before it counts, so what the first time
-// allocates does not matter.
+// What is promised of allocations, with the log off. AllocsPerRun calls the function once before it
+// counts, so what the first time allocates does not matter.
 func TestAllocations(t *testing.T) {
 	if raceEnabled || checked {
 		t.Skip("the race detector allocates, and so does a check of the invariants after each step")

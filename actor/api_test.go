@@ -18,8 +18,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// The exported surface of the core packages, as declarations without comments. A change to it is seen in review: run with -rewrite
-// and commit what is meant.
+// The exported surface of the core packages, as declarations without comments. A change to it is
+// seen in review: run with -rewrite and commit what is meant.
 func TestAPI(t *testing.T) {
 	var out bytes.Buffer
 	for _, pkg := range []string{"scheduler", "scheduler/netio", "mailbox", "actor", "actor/actortest"} {

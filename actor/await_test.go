@@ -66,7 +66,8 @@ func TestRule14AwaitParksOnlyItself(t *testing.T) {
 	})
 }
 
-// The function's context is an ordinary goroutine's: it belongs to no tasklet, ends only with a kill, and has Run's values.
+// The function's context is an ordinary goroutine's: it belongs to no tasklet, ends only with a
+// kill, and has Run's values.
 func TestAwaitContext(t *testing.T) {
 	ctx, cancel := context.WithCancel(context.WithValue(context.Background(), runKey{}, "value"))
 	cfg := actor.Config{Clock: scheduler.NewVirtualClock(time.Time{}), Logger: zap.NewNop()}
@@ -96,8 +97,8 @@ func TestAwaitContext(t *testing.T) {
 	require.Equal(t, context.Canceled, err)
 }
 
-// Rule 17: a kill ends the function's context, and is raised when the function has returned; a recovered one lets Await be used
-// again.
+// Rule 17: a kill ends the function's context, and is raised when the function has returned; a
+// recovered one lets Await be used again.
 func TestRule17KillInAwait(t *testing.T) {
 	run(t, func(t0 *actor.Tasklet) error {
 		var mu sync.Mutex
@@ -128,7 +129,8 @@ func TestRule17KillInAwait(t *testing.T) {
 	})
 }
 
-// Rule 18: one whose function does not return is left behind and named; its deferred calls run when the scheduler ends.
+// Rule 18: one whose function does not return is left behind and named; its deferred calls run when
+// the scheduler ends.
 func TestRule18AwaitThatDoesNotReturn(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		release := make(chan bool)
@@ -172,7 +174,8 @@ func TestRule39AwaitsInOrderWithSeed(t *testing.T) {
 						return 0, nil
 					})
 					got = append(got, me)
-					t.Sleep(time.Duration(me+1) * time.Second) // so that the order of the ends is not drawn
+					// so that the order of the ends is not drawn
+					t.Sleep(time.Duration(me+1) * time.Second)
 					return err
 				})
 			}
@@ -214,7 +217,8 @@ func TestAwaitMany(t *testing.T) {
 	})
 }
 
-// What the function of a Pipe returned comes as a message, its panic as an error; who piped goes on meanwhile.
+// What the function of a Pipe returned comes as a message, its panic as an error; who piped goes on
+// meanwhile.
 func TestPipe(t *testing.T) {
 	run(t, func(t0 *actor.Tasklet) error {
 		var got []string
@@ -268,7 +272,8 @@ func TestPipeCancelled(t *testing.T) {
 	})
 }
 
-// The message of a Pipe waits for room, and can be taken back there; a panic of the function that makes it is reported.
+// The message of a Pipe waits for room, and can be taken back there; a panic of the function that
+// makes it is reported.
 func TestPipeWithoutRoom(t *testing.T) {
 	es := record(t, func(t0 *actor.Tasklet) error {
 		ref := actor.NewRef[int](actor.MailboxLen(1), actor.Overflow(mailbox.Fail))

@@ -174,7 +174,8 @@ func insideAwait(t *testing.T, t0 *actor.Tasklet, call func(*world), derived boo
 	require.NoError(t, w.full.Send(t0, 1))
 	user := actor.Spawn(t0, func(t1 *actor.Tasklet, inbox *mailbox.Mailbox[int]) error {
 		w.t, w.inbox, w.ctx = t1, inbox, t1
-		actor.Go(t1, func(t *actor.Tasklet) error { t.Sleep(time.Hour); return nil }) // for JoinChildren
+		// for JoinChildren
+		actor.Go(t1, func(t *actor.Tasklet) error { t.Sleep(time.Hour); return nil })
 		if derived {
 			ctx, cancel := actor.WithTimeout(t1, time.Hour)
 			defer cancel()

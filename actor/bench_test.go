@@ -33,7 +33,8 @@ func perMessage(b *testing.B, messages int) {
 	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(messages), "ns/msg")
 }
 
-// BenchmarkChanHop is what the others are compared with: one hand-over of an unbuffered channel between two goroutines.
+// BenchmarkChanHop is what the others are compared with: one hand-over of an unbuffered channel
+// between two goroutines.
 func BenchmarkChanHop(b *testing.B) {
 	there, back := make(chan int), make(chan int)
 	go func() {
@@ -239,7 +240,8 @@ func BenchmarkStart(b *testing.B) {
 	})
 }
 
-// BenchmarkMillion makes 1,000,000 idle receivers in one tree, lets each handle one message, and stops the tree.
+// BenchmarkMillion makes 1,000,000 idle receivers in one tree, lets each handle one message, and
+// stops the tree.
 func BenchmarkMillion(b *testing.B) {
 	const n = 1_000_000
 	for range b.N {
@@ -277,7 +279,8 @@ func BenchmarkMillion(b *testing.B) {
 	}
 }
 
-// BenchmarkParkedMemory is what 10,000 parked tasklets cost, and as many goroutines parked on a channel.
+// BenchmarkParkedMemory is what 10,000 parked tasklets cost, and as many goroutines parked on a
+// channel.
 func BenchmarkParkedMemory(b *testing.B) {
 	const n = 10_000
 	first := map[string]float64{} // later rounds reuse the stacks of the first

@@ -18,12 +18,15 @@ import (
 	"github.com/gotasklet/tasklet/mailbox"
 )
 
-// The programs of docs/blocking.md. Each of its Go blocks stands here, to the letter; see TestBlockingGuide.
+// The programs of docs/blocking.md. Each of its Go blocks stands here, to the letter; see
+// TestBlockingGuide.
 
 func Example_blockingAwait() {
 	simulate(func(t *actor.Tasklet) error {
-		text, err := actor.Await(t, func(ctx context.Context) ([]byte, error) { // an ordinary goroutine: it may block as it likes
-			if err := ctx.Err(); err != nil { // done when t is killed: pass it to what takes one, db.QueryContext for example
+		// an ordinary goroutine: it may block as it likes
+		text, err := actor.Await(t, func(ctx context.Context) ([]byte, error) {
+			// done when t is killed: pass it to what takes one, db.QueryContext for example
+			if err := ctx.Err(); err != nil {
 				return nil, err
 			}
 			return os.ReadFile("testdata/events.txt")
@@ -67,7 +70,7 @@ func Example_blockingYield() {
 			for i := range 1_000_000 {
 				sum += i
 				if i%10_000 == 0 {
-					t.Yield() // every fraction of a millisecond: the others have their turn, and a kill is seen
+					t.Yield() // the others have their turn, and a kill is seen
 				}
 			}
 			return nil
@@ -94,7 +97,8 @@ func Example_blockingChannel() {
 		}()
 
 		show := actor.Receiver(t, func(t *actor.Tasklet, n int) error { fmt.Println("tick", n); return nil })
-		_, err := actor.Await(t, func(ctx context.Context) (struct{}, error) { // a goroutine in between, as long as there are ticks
+		// a goroutine in between, as long as there are ticks
+		_, err := actor.Await(t, func(ctx context.Context) (struct{}, error) {
 			for {
 				select {
 				case n, ok := <-ticks:
@@ -123,7 +127,8 @@ func Example_blockingAfterFunc() {
 	_ = actor.Run(context.Background(), cfg, func(t *actor.Tasklet) error {
 		request, goAway := context.WithCancel(context.Background()) // a context from elsewhere
 		gone := actor.Receiver(t, func(t *actor.Tasklet, why error) error { fmt.Println(why); return actor.ErrStop })
-		stop := context.AfterFunc(request, func() { // on a goroutine of its own: it may send, but touch nothing of the tasklets
+		// on a goroutine of its own: it may send, but touch nothing of the tasklets
+		stop := context.AfterFunc(request, func() {
 			_ = gone.TrySend(context.Background(), context.Cause(request))
 		})
 		defer stop()
@@ -139,7 +144,8 @@ func Example_blockingOutput() {
 			text := strings.Join(lines, "\n") + "\n"
 			_, err := actor.Await(t, func(context.Context) (int, error) { return io.WriteString(os.Stdout, text) })
 			return err
-		}, actor.MailboxLen(1000), actor.Overflow(mailbox.DropOldest)) // who prints never waits; what is dropped is counted
+			// A sender never waits; what is dropped is counted.
+		}, actor.MailboxLen(1000), actor.Overflow(mailbox.DropOldest))
 
 		for i := range 3 {
 			if err := printer.Send(t, fmt.Sprint("line ", i)); err != nil {
@@ -155,7 +161,8 @@ func Example_blockingOutput() {
 	// line 2
 }
 
-// lines is a sink of a zap logger that never waits: a goroutine of its own writes, and what it can't keep up with is counted.
+// lines is a sink of a zap logger that never waits: a goroutine of its own writes, and what it
+// can't keep up with is counted.
 type lines struct {
 	queue   chan []byte
 	dropped atomic.Int64
@@ -201,9 +208,11 @@ func Example_blockingSelect() {
 			order struct{ n int }
 			price struct{ of string }
 		)
-		// Where goroutines would select from several channels, a tasklet has one mailbox with several kinds of messages.
+		// Where goroutines would select from several channels, a tasklet has one mailbox with
+		// several kinds of messages.
 		clerk := actor.Spawn(t, func(t *actor.Tasklet, inbox *mailbox.Mailbox[any]) error {
-			for m, err := range inbox.ReceiveTimeout(time.Second) { // and the timeout takes the place of time.After
+			// and the timeout takes the place of time.After
+			for m, err := range inbox.ReceiveTimeout(time.Second) {
 				switch m := m.(type) {
 				case order:
 					fmt.Println("order", m.n)

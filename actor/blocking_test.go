@@ -28,7 +28,8 @@ import (
 	"github.com/gotasklet/tasklet/scheduler"
 )
 
-// The claims of docs/blocking.md. Its programs are in blocking_example_test.go; see TestBlockingGuide.
+// The claims of docs/blocking.md. Its programs are in blocking_example_test.go; see
+// TestBlockingGuide.
 
 // watched runs main until it returns, and tells of stalls of 20 ms.
 func watched(t *testing.T, onStall func(actor.Event), main func(t *actor.Tasklet) error) {
@@ -41,7 +42,8 @@ func watched(t *testing.T, onStall func(actor.Event), main func(t *actor.Tasklet
 	require.NoError(t, actor.Run(context.Background(), cfg, main))
 }
 
-// A blocker is a call in which a tasklet waits for something else than the scheduler, until release is called from elsewhere.
+// A blocker is a call in which a tasklet waits for something else than the scheduler, until release
+// is called from elsewhere.
 type blocker struct {
 	row     string // of the table in the guide
 	frame   string // of the call, in the stack of the report
@@ -172,7 +174,8 @@ type slowSink struct{ open chan int }
 func (s *slowSink) Write(p []byte) (int, error) { <-s.open; return len(p), nil }
 func (s *slowSink) Sync() error                 { return nil }
 
-// What the guide calls blocking holds up everybody, and is reported with who and where; the same in Await holds up nobody.
+// What the guide calls blocking holds up everybody, and is reported with who and where; the same in
+// Await holds up nobody.
 func TestBlockers(t *testing.T) {
 	for _, b := range blockers {
 		t.Run(b.frame, func(t *testing.T) {
@@ -306,7 +309,8 @@ func TestLogSinkThatNeverWaits(t *testing.T) {
 	require.GreaterOrEqual(t, sink.dropped.Load(), int64(89), "ten wait, and one is being written")
 }
 
-// TestBlockingChild is the program that is waited for in TestBlockers, and the one that ends in TestLockOSThread.
+// TestBlockingChild is the program that is waited for in TestBlockers, and the one that ends in
+// TestLockOSThread.
 func TestBlockingChild(t *testing.T) {
 	switch os.Getenv("BLOCKING_CHILD") {
 	case "wait":
@@ -349,8 +353,8 @@ func TestLockOSThread(t *testing.T) {
 	})
 }
 
-// A sync.Mutex that is held over a blocking point stops everybody for good: the next who locks it keeps the one who would unlock
-// it from running. A scheduler.Mutex parks instead.
+// A sync.Mutex that is held over a blocking point stops everybody for good: the next who locks it
+// keeps the one who would unlock it from running. A scheduler.Mutex parks instead.
 func TestMutexOverABlockingPoint(t *testing.T) {
 	var mu sync.Mutex
 	stalls := 0
@@ -402,7 +406,8 @@ func TestStallReport(t *testing.T) {
 	require.True(t, found)
 	report = regexp.MustCompile(`"tasklet": "[^"]*", `).ReplaceAllString(report, "")
 	stack = strings.NewReplacer(`\n`, "\n", `\t`, "\t").Replace(stack)
-	report = regexp.MustCompile(`"for_seconds": [0-9.]+`).ReplaceAllString(report, `"for_seconds": 0.1`) + "}\n" // on a slow machine more
+	// on a slow machine more
+	report = regexp.MustCompile(`"for_seconds": [0-9.]+`).ReplaceAllString(report, `"for_seconds": 0.1`) + "}\n"
 	for _, m := range regexp.MustCompile(`(?m)^#\t0x\w+\t(\S+)\+0x\w+\t+\S*?([^/\s]+/[^/\s]+\.go):\d+$`).FindAllStringSubmatch(stack, -1) {
 		if !strings.HasPrefix(m[1], "internal/") { // Go's own, which changes
 			report += fmt.Sprintf("    %-63s %s\n", m[1], m[2])
@@ -424,7 +429,8 @@ func lookUp(mu *sync.Mutex, item string) error {
 	return nil
 }
 
-// Each Go block of the guide is part of an example, each example is in it, and so is each kind of blocker.
+// Each Go block of the guide is part of an example, each example is in it, and so is each kind of
+// blocker.
 func TestBlockingGuide(t *testing.T) {
 	guide, err := os.ReadFile("../docs/blocking.md")
 	require.NoError(t, err)

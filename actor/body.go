@@ -12,9 +12,9 @@ import (
 	"github.com/gotasklet/tasklet/mailbox"
 )
 
-// A Body is what a tasklet does: a recipe, made by the functions of this package, that can be started as a tasklet or put
-// into a child specification. It may be started any number of times; a body that reads a ref, only when its last tasklet has
-// ended.
+// A Body is what a tasklet does: a recipe, made by the functions of this package, that can be
+// started as a tasklet or put into a child specification. It may be started any number of times; a
+// body that reads a ref, only when its last tasklet has ended.
 type Body interface {
 	// instance makes what works in one tasklet.
 	instance() instance
@@ -22,8 +22,8 @@ type Body interface {
 	allows() optionSet
 }
 
-// WithOptions gives a body that is started with opts, in front of those given at the start. An option that the body can't use
-// is misuse at the start.
+// WithOptions gives a body that is started with opts, in front of those given at the start. An
+// option that the body can't use is misuse at the start.
 func WithOptions(b Body, opts ...Option) Body {
 	if b == nil {
 		misuse("WithOptions of a nil Body")
@@ -31,9 +31,10 @@ func WithOptions(b Body, opts ...Option) Body {
 	return &composed{Body: b, opts: opts}
 }
 
-// WithBodies is for those who write a supervisor: inner gives the bodies that b starts as children. What CloseRef and Retire do
-// to b they do to them too. kind is what a tasklet with this body is, in trees and logs and as a name, as in "supervisor#2". If b
-// is one of HandleInit, that a message is in hand when it ends is not reported as a loss: those are requests to the supervisor.
+// WithBodies is for those who write a supervisor: inner gives the bodies that b starts as children.
+// What CloseRef and Retire do to b they do to them too. kind is what a tasklet with this body is,
+// in trees and logs and as a name, as in "supervisor#2". If b is one of HandleInit, that a message
+// is in hand when it ends is not reported as a loss: those are requests to the supervisor.
 func WithBodies(b Body, kind string, inner func() []Body) Body {
 	if b == nil {
 		misuse("WithBodies of a nil Body")
@@ -95,8 +96,8 @@ func refsOf(b Body, f func(refLine)) {
 
 // instance is a body at work.
 type instance interface {
-	// step is called on each activation. It works until it has nothing to do, arranges to be woken and returns; done says that
-	// the body has ended, with err as its result.
+	// step is called on each activation. It works until it has nothing to do, arranges to be woken
+	// and returns; done says that the body has ended, with err as its result.
 	step(t *Tasklet) (done bool, err error)
 	// line is that of the ref that the body reads, nil for none.
 	line() refLine
@@ -148,8 +149,9 @@ func (r *reading[M]) line() refLine { return r.l }
 func (r *reading[M]) source() any   { return r.f }
 func (r *reading[M]) kind() string  { return "reader" }
 
-// Handle is a body that calls f for each message of ref's mailbox, one after the other. It ends when ref is closed and all is
-// handled, or f returns ErrStop or ErrShutdown. What another error or a panic of f means, see [OnFailure].
+// Handle is a body that calls f for each message of ref's mailbox, one after the other. It ends
+// when ref is closed and all is handled, or f returns ErrStop or ErrShutdown. What another error or
+// a panic of f means, see [OnFailure].
 func Handle[M any](ref Ref[M], f func(*Tasklet, M) error) Body {
 	mustFunc("Handle", f != nil)
 	return &handling[M]{ref.must("Handle"), f}
@@ -201,9 +203,10 @@ func (h *handling[M]) step(t *Tasklet) (bool, error) {
 	return false, nil
 }
 
-// HandleInit is Handle with state that is made anew at every start: init makes it and returns the handler that works on it. The
-// tasklet has started when init returns; until then it handles nothing. init may block. An error of init is a failed start;
-// ErrStop from it means that the tasklet is not wanted.
+// HandleInit is Handle with state that is made anew at every start: init makes it and returns the
+// handler that works on it. The tasklet has started when init returns; until then it handles
+// nothing. init may block. An error of init is a failed start; ErrStop from it means that the
+// tasklet is not wanted.
 func HandleInit[M any](ref Ref[M], init func(*Tasklet) (func(*Tasklet, M) error, error)) Body {
 	mustFunc("HandleInit", init != nil)
 	return &handlingInit[M]{ref.must("HandleInit"), init}
@@ -222,8 +225,9 @@ func (h *handlingInit[M]) instance() instance {
 type initialized[M any] struct {
 	handling[M]
 	init0 func(*Tasklet) (func(*Tasklet, M) error, error)
-	hand  reflect.Type  // as in typedHandling
-	what  string        // of a supervisor: its kind. That it ended amid a request is no lost message
+	hand  reflect.Type // as in typedHandling
+	// of a supervisor: its kind. That it ended amid a request is no lost message
+	what  string
 	inner func() []Body // of a supervisor: the bodies that it starts
 }
 
@@ -273,9 +277,9 @@ func (i *initialized[M]) init(t *Tasklet) error {
 	return err
 }
 
-// HandleBatch is a body that calls f for batches of messages: at most max, cut to the capacity, and after a first message it
-// waits at most wait for more; 0 takes what is there, a negative wait has no limit. The slice is valid until f returns. A failing
-// batch is reported with its count.
+// HandleBatch is a body that calls f for batches of messages: at most max, cut to the capacity, and
+// after a first message it waits at most wait for more; 0 takes what is there, a negative wait has
+// no limit. The slice is valid until f returns. A failing batch is reported with its count.
 func HandleBatch[M any](ref Ref[M], max int, wait time.Duration, f func(*Tasklet, []M) error) Body {
 	mustFunc("HandleBatch", f != nil)
 	if max <= 0 {
@@ -348,8 +352,8 @@ func (b *batching[M]) step(t *Tasklet) (bool, error) {
 	return false, nil
 }
 
-// Every is a body that calls f, and again d after f has returned, and so on. The first call comes after d, or at once with the
-// option [Immediate].
+// Every is a body that calls f, and again d after f has returned, and so on. The first call comes
+// after d, or at once with the option [Immediate].
 func Every(d time.Duration, f func(*Tasklet) error) Body {
 	mustFunc("Every", f != nil)
 	if d <= 0 {
@@ -391,11 +395,11 @@ func (e *every) step(t *Tasklet) (bool, error) {
 	return false, nil
 }
 
-// AtRate is a body that calls f hz times a second. The k-th call aims at k/hz after the start, so that errors do not add up; a
-// late call is made at once, and calls that were missed by then are skipped and counted (event ticks_missed). With the
-// option [Immediate] there is also a call at the start. A rate so low that the first call would
-// come after more than 292 years makes none. A rate that is not positive, infinite or NaN is
-// misuse.
+// AtRate is a body that calls f hz times a second. The k-th call aims at k/hz after the start, so
+// that errors do not add up; a late call is made at once, and calls that were missed by then are
+// skipped and counted (event ticks_missed). With the option [Immediate] there is also a call at the
+// start. A rate so low that the first call would come after more than 292 years makes none. A rate
+// that is not positive, infinite or NaN is misuse.
 func AtRate(hz float64, f func(*Tasklet, time.Time) error) Body {
 	mustFunc("AtRate", f != nil)
 	if !(hz > 0) || math.IsInf(hz, 0) {

@@ -17,7 +17,8 @@ import (
 
 const ms = time.Millisecond
 
-// Rule 15: Every counts from the end of one call to the start of the next; the first comes after d, or at once with Immediate.
+// Rule 15: Every counts from the end of one call to the start of the next; the first comes after d,
+// or at once with Immediate.
 func TestEvery(t *testing.T) {
 	for name, c := range map[string]struct {
 		opts []actor.Option
@@ -85,7 +86,8 @@ func TestEvery(t *testing.T) {
 	})
 }
 
-// Rule 15: the k-th call of AtRate aims at start + k/hz; a late one is made at once, and missed ones are skipped and counted.
+// Rule 15: the k-th call of AtRate aims at start + k/hz; a late one is made at once, and missed
+// ones are skipped and counted.
 func TestAtRate(t *testing.T) {
 	for name, c := range map[string]struct {
 		hz     float64
@@ -428,7 +430,8 @@ func TestOnStart(t *testing.T) {
 	})
 }
 
-// A body that waits half-way keeps its timer and its messages apart: a wake-up of one is not taken for the other's.
+// A body that waits half-way keeps its timer and its messages apart: a wake-up of one is not taken
+// for the other's.
 func TestBodiesThatWait(t *testing.T) {
 	run(t, func(t0 *actor.Tasklet) error {
 		var log []string

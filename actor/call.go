@@ -11,18 +11,19 @@ import (
 	"github.com/gotasklet/tasklet/internal/core"
 )
 
-// A Reply is where the answer to one Call goes: part of the request, and like it a small value that can be passed on. It is
-// answered once, by anyone, from any goroutine. The zero Reply is nobody's: it panics.
+// A Reply is where the answer to one Call goes: part of the request, and like it a small value that
+// can be passed on. It is answered once, by anyone, from any goroutine. The zero Reply is nobody's:
+// it panics.
 type Reply[R any] struct {
 	c   *cell[R]
 	gen uint32
 }
 
-// cell is where a call waits for its reply. A tasklet keeps one and uses it for one call after the other; a reply that comes too
-// late finds another generation.
+// cell is where a call waits for its reply. A tasklet keeps one and uses it for one call after the
+// other; a reply that comes too late finds another generation.
 //
-// Who ends the call, by a reply, an error, or by giving up, is decided by a compare and swap on state: the winner, and nobody
-// else, writes v and err.
+// Who ends the call, by a reply, an error, or by giving up, is decided by a compare and swap on
+// state: the winner, and nobody else, writes v and err.
 type cell[R any] struct {
 	callBase
 	v R // written by the winner before the caller is woken
@@ -30,10 +31,11 @@ type cell[R any] struct {
 
 // callBase is a cell without its type. It is the mailbox.Ticket of the request.
 type callBase struct {
-	// state is the generation, callGen times, with the flags and the phase below. One word, so that a call costs three locked
-	// instructions: the start, the decision, and the settling.
+	// state is the generation, callGen times, with the flags and the phase below. One word, so that
+	// a call costs three locked instructions: the start, the decision, and the settling.
 	state atomic.Uint64
-	// delegate is the last one that the duty was handed to; it means something only with callDelegated.
+	// delegate is the last one that the duty was handed to; it means something only with
+	// callDelegated.
 	delegate atomic.Pointer[Tasklet]
 
 	// Set when it is made, then read-only.
@@ -47,12 +49,13 @@ type callBase struct {
 
 // Phases of a call, and flags beside them.
 const (
-	callOpen      = iota // waits for its end
-	callWon              // somebody ends it, and is about to write the answer
-	callOver             // the answer is written
-	callLeft             // the caller has given up
-	callPhase     = 3
-	callDelegated = 4 // the callee has handed its duty on: that it is through with the request means nothing
+	callOpen  = iota // waits for its end
+	callWon          // somebody ends it, and is about to write the answer
+	callOver         // the answer is written
+	callLeft         // the caller has given up
+	callPhase = 3
+	// the callee has handed its duty on: that it is through with the request means nothing
+	callDelegated = 4
 	callSettled   = 8 // the mailbox is through with the request: the cell can be used again
 	callGen       = 16
 )
@@ -80,7 +83,8 @@ func (c *callBase) isOpen(gen uint32) bool {
 // answered is what wakes the caller, on its scheduler.
 type answered callBase
 
-// Do wakes the caller if it is parked for this: it may not be so yet, when the answer comes from a goroutine.
+// Do wakes the caller if it is parked for this: it may not be so yet, when the answer comes from a
+// goroutine.
 func (a *answered) Do() {
 	if a.parked {
 		a.caller.task.Wake()
@@ -226,7 +230,8 @@ func callerOf(ctx context.Context) (*Tasklet, context.Context) {
 	return taskletOf(task), limit
 }
 
-// freeCell gives the cell that t keeps, if it is of the right type and nobody can be about to use it; else a new one.
+// freeCell gives the cell that t keeps, if it is of the right type and nobody can be about to use
+// it; else a new one.
 func freeCell[R any](t *Tasklet) *cell[R] {
 	x := t.extra()
 	if c, ok := x.cell.(*cell[R]); ok && c.state.Load()&callSettled != 0 {
@@ -275,7 +280,8 @@ func (c *cell[R]) wait(by *Tasklet, limit context.Context, gen uint32, l refLine
 			continue
 		}
 		if _, ring := err.(*DeadlockError); ring {
-			l.revoke(&c.callBase) // or it would be handled later, for nobody, and might make the next ring
+			// or it would be handled later, for nobody, and might make the next ring
+			l.revoke(&c.callBase)
 		}
 		if errors.Is(err, ErrTimeout) {
 			by.sys.emit(Event{
@@ -345,8 +351,8 @@ func (c *callBase) answerer(l refLine) *core.Scheduler {
 	return l.scheduler()
 }
 
-// Send answers with v. ErrNotAwaited: nobody waits for it, because there was an answer already or the caller has given up. It
-// never parks; ctx says who answers. A tasklet passes itself.
+// Send answers with v. ErrNotAwaited: nobody waits for it, because there was an answer already or
+// the caller has given up. It never parks; ctx says who answers. A tasklet passes itself.
 func (r Reply[R]) Send(ctx context.Context, v R) error {
 	return r.end(ctx, v, nil)
 }
@@ -396,7 +402,8 @@ func (r Reply[R]) end(ctx context.Context, v R, err error) error {
 	return ErrNotAwaited
 }
 
-// Awaited reports whether somebody still waits for the reply: there was none yet, and the caller has not given up.
+// Awaited reports whether somebody still waits for the reply: there was none yet, and the caller
+// has not given up.
 func (r Reply[R]) Awaited() bool {
 	if r.c == nil {
 		misuse("Awaited of a zero Reply")
@@ -405,9 +412,9 @@ func (r Reply[R]) Awaited() bool {
 	return uint32(s/callGen) == r.gen && s&callPhase == callOpen
 }
 
-// Delegate says that the answer will come later, from to, which may be the tasklet that calls Delegate: that its handler returns
-// does not end the call. If to ends without an answer, the caller gets a *JoinError. Only from inside the tasklet that has the
-// request in hand.
+// Delegate says that the answer will come later, from to, which may be the tasklet that calls
+// Delegate: that its handler returns does not end the call. If to ends without an answer, the
+// caller gets a *JoinError. Only from inside the tasklet that has the request in hand.
 func (r Reply[R]) Delegate(to *Tasklet) {
 	if r.c == nil {
 		misuse("Delegate of a zero Reply")
@@ -449,7 +456,8 @@ func (d delegation) enter(to *Tasklet) (over bool, err error) {
 	}
 	f := x.followed()
 	if len(f.delegate) == cap(f.delegate) {
-		// Those that are over go when there is no room; then there is for as many again, so one costs the same however many there are.
+		// Those that are over go when there is no room; then there is for as many again, so one
+		// costs the same however many there are.
 		f.delegate = slices.DeleteFunc(f.delegate, func(d delegation) bool { return !d.c.isOpen(d.gen) })
 		f.delegate = slices.Grow(f.delegate, len(f.delegate)+1)
 	}
@@ -457,7 +465,8 @@ func (d delegation) enter(to *Tasklet) (over bool, err error) {
 	return false, nil
 }
 
-// redirect tells the caller, on its scheduler, that it waits for another tasklet now; on nil: not for a certain one.
+// redirect tells the caller, on its scheduler, that it waits for another tasklet now; on nil: not
+// for a certain one.
 type redirect struct {
 	d  delegation
 	on *core.Resource

@@ -279,8 +279,8 @@ func TestRule30CallFromGoroutine(t *testing.T) {
 	require.ErrorIs(t, err, mailbox.ErrClosed)
 }
 
-// Rules 13 and 30: the context of an ordinary goroutine ends its call, also one to a ref that is never started, and the answer that
-// comes later is nobody's.
+// Rules 13 and 30: the context of an ordinary goroutine ends its call, also one to a ref that is
+// never started, and the answer that comes later is nobody's.
 func TestRule30CallFromGoroutineCancelled(t *testing.T) {
 	s := started(t)
 	never := actor.NewRef[ask]()
@@ -296,7 +296,8 @@ func TestRule30CallFromGoroutineCancelled(t *testing.T) {
 		q.reply.Delegate(t)
 		cancelIt()
 		go func() {
-			for q.reply.Send(context.Background(), 1) == nil { // the caller may not have seen yet that it was cancelled
+			// the caller may not have seen yet that it was cancelled
+			for q.reply.Send(context.Background(), 1) == nil {
 			}
 			late <- q.reply.Send(context.Background(), 1)
 		}()
@@ -314,8 +315,8 @@ func TestRule30CallFromGoroutineCancelled(t *testing.T) {
 	require.Equal(t, actor.ErrTimeout, err)
 }
 
-// Rule 30: a goroutine may give the answer, also while the caller is not parked for it yet: with a full mailbox the caller still
-// waits for room when its request can be answered already.
+// Rule 30: a goroutine may give the answer, also while the caller is not parked for it yet: with a
+// full mailbox the caller still waits for room when its request can be answered already.
 func TestRule30AnswerFromGoroutine(t *testing.T) {
 	run(t, func(t0 *actor.Tasklet) error {
 		const callers, calls = 8, 200
@@ -334,7 +335,8 @@ func TestRule30AnswerFromGoroutine(t *testing.T) {
 		for i := range callers {
 			actor.Go(t0, func(t *actor.Tasklet) error {
 				for j := range calls {
-					// Virtual time must stand still meanwhile: what answers is outside, and nothing else tells of it.
+					// Virtual time must stand still meanwhile: what answers is outside, and nothing
+					// else tells of it.
 					v, err := actor.Call(t, ref, asking(i*calls+j))
 					if err != nil || v != i*calls+j+1 {
 						return fmt.Errorf("%d, %v", v, err)
@@ -374,7 +376,8 @@ func TestRule30AnswerBeforeRequest(t *testing.T) {
 	})
 }
 
-// Rule 30: an answer that comes after its caller has given up is reported, and never reaches a newer call.
+// Rule 30: an answer that comes after its caller has given up is reported, and never reaches a
+// newer call.
 func TestRule30LateAnswerReachesNobody(t *testing.T) {
 	es := record(t, func(t0 *actor.Tasklet) error {
 		var old []ask
@@ -462,7 +465,8 @@ func TestRule30SecondReply(t *testing.T) {
 	require.Len(t, only(es, actor.EventReplyLate), 2)
 }
 
-// Rule 30: a second answer to an old call never reaches a newer one, though the calls of a tasklet share their memory.
+// Rule 30: a second answer to an old call never reaches a newer one, though the calls of a tasklet
+// share their memory.
 func TestRule30OldReplyReachesNoNewerCall(t *testing.T) {
 	run(t, func(t0 *actor.Tasklet) error {
 		var old []ask
@@ -520,7 +524,8 @@ func TestRule30OldReplyDelegatesNoNewerCall(t *testing.T) {
 	})
 }
 
-// Rule 30: a late answer from a goroutine is reported too, with the caller's path, for the goroutine has none.
+// Rule 30: a late answer from a goroutine is reported too, with the caller's path, for the
+// goroutine has none.
 func TestRule30LateAnswerFromGoroutine(t *testing.T) {
 	es := record(t, func(t0 *actor.Tasklet) error {
 		var q ask
@@ -571,7 +576,8 @@ func TestRule30KilledCaller(t *testing.T) {
 func TestRule13AnswerWins(t *testing.T) {
 	run(t, func(t0 *actor.Tasklet) error {
 		ref := actor.Receiver(t0, func(t *actor.Tasklet, q ask) error {
-			t.Sleep(time.Second) // on the tick of the deadline, and started later than the caller's timer
+			// on the tick of the deadline, and started later than the caller's timer
+			t.Sleep(time.Second)
 			return q.reply.Send(t, q.n)
 		})
 		ctx, cancel := actor.WithTimeout(t0, time.Second)
@@ -614,7 +620,8 @@ func TestRule13CallContext(t *testing.T) {
 	})
 }
 
-// Rule 30: many calls of one tasklet, answered in any order, by handlers that go on after their answer: each gets its own.
+// Rule 30: many calls of one tasklet, answered in any order, by handlers that go on after their
+// answer: each gets its own.
 func TestRule30ManyCalls(t *testing.T) {
 	run(t, func(t0 *actor.Tasklet) error {
 		var waiting []ask
@@ -659,8 +666,8 @@ func TestRule30ManyCalls(t *testing.T) {
 	})
 }
 
-// Rule 30: a call to a tasklet that leaves its request queued for ever ends when the system does: the caller is killed with the
-// rest, and one on an ordinary goroutine gets an error.
+// Rule 30: a call to a tasklet that leaves its request queued for ever ends when the system does:
+// the caller is killed with the rest, and one on an ordinary goroutine gets an error.
 func TestRule30CallerOutlivesSystem(t *testing.T) {
 	s, err := actor.Start(actor.Config{Logger: zap.NewNop()})
 	require.NoError(t, err)
@@ -685,8 +692,9 @@ func TestRule30CallerOutlivesSystem(t *testing.T) {
 	}
 }
 
-// Rule 30, for a tasklet that does not end: when it is given up, those whose requests it has, or shall answer, are told, and those who
-// wait for room or stand in its queue find the ref dead. Nobody waits for what will not come.
+// Rule 30, for a tasklet that does not end: when it is given up, those whose requests it has, or
+// shall answer, are told, and those who wait for room or stand in its queue find the ref dead.
+// Nobody waits for what will not come.
 func TestCallOfOneThatIsGivenUp(t *testing.T) {
 	type ask struct{ reply actor.Reply[int] }
 	request := func(r actor.Reply[int]) ask { return ask{r} }
@@ -775,6 +783,7 @@ func TestCallOfOneThatOutlivesItsScheduler(t *testing.T) {
 		err := <-called
 		var je *actor.JoinError
 		require.True(t, errors.As(err, &je) && errors.Is(err, actor.ErrKilled) || errors.Is(err, mailbox.ErrClosed) ||
-			errors.Is(err, actor.ErrStopped), "%v", err) // the last: the second call may come when all is over
+			// the last: the second call may come when all is over
+			errors.Is(err, actor.ErrStopped), "%v", err)
 	}
 }

@@ -7,22 +7,27 @@ import (
 	"github.com/gotasklet/tasklet/internal/core"
 )
 
-// Check looks whether all that must hold between two steps of s does, and says what does not; nil: all is well. It is for tests, of
-// this module and of others: call it after each step of a test. In builds with the tag tasklet_check it is called between any two
-// activations, and a fault ends the system; in others nothing calls it, and it costs nothing.
+// Check looks whether all that must hold between two steps of s does, and says what does not; nil:
+// all is well. It is for tests, of this module and of others: call it after each step of a test. In
+// builds with the tag tasklet_check it is called between any two activations, and a fault ends the
+// system; in others nothing calls it, and it costs nothing.
 //
-// It looks at the tree and its links, at each tasklet's phase, state and mailbox, at the scheduler (see scheduler.Scheduler.Check, and
-// mailbox.Mailbox.Check), and at what [RegisterCheck] has added. It changes nothing, and takes a time that grows with the number of
-// tasklets and timers. Only from inside a tasklet of s, or from work that was injected into its scheduler. In a system with several
-// schedulers it looks at the first one and at the tasklets there, and is to be called there.
+// It looks at the tree and its links, at each tasklet's phase, state and mailbox, at the scheduler
+// (see scheduler.Scheduler.Check, and mailbox.Mailbox.Check), and at what [RegisterCheck] has
+// added. It changes nothing, and takes a time that grows with the number of tasklets and timers.
+// Only from inside a tasklet of s, or from work that was injected into its scheduler. In a system
+// with several schedulers it looks at the first one and at the tasklets there, and is to be called
+// there.
 //
 // What holds of tasklets:
 //
-//   - Parents and children agree, and the children's list agrees both ways. Who has finished, or was given up, is not in the tree.
-//   - The context is done if and only if the body has ended or the kill is hard. Who runs deferred calls has no children.
+//   - Parents and children agree, and the children's list agrees both ways. Who has finished, or
+//     was given up, is not in the tree.
+//   - The context is done if and only if the body has ended or the kill is hard. Who runs deferred
+//     calls has no children.
 //   - A ref belongs to the tasklet whose body runs with it, and to nobody when that has ended.
-//   - A receiver that is idle will be woken by a message. Who has no stack and waits for children has some. Nobody waits for the end of
-//     one that has finished.
+//   - A receiver that is idle will be woken by a message. Who has no stack and waits for children
+//     has some. Nobody waits for the end of one that has finished.
 func (s *System) Check() error {
 	_, err := s.hosts[0].check()
 	return err
@@ -31,14 +36,16 @@ func (s *System) Check() error {
 // extraChecks are those of RegisterCheck. Written by init functions, then read-only.
 var extraChecks []func(*System) error
 
-// RegisterCheck adds f to what [System.Check] looks at, in every system: for packages that keep books of their own. f may neither
-// change anything nor block. To be called before systems start, from init.
+// RegisterCheck adds f to what [System.Check] looks at, in every system: for packages that keep
+// books of their own. f may neither change anything nor block. To be called before systems start,
+// from init.
 func RegisterCheck(f func(*System) error) {
 	mustFunc("RegisterCheck", f != nil)
 	extraChecks = append(extraChecks, f)
 }
 
-// check is Check for one scheduler, with the number of tasklets that it looked at. On that scheduler.
+// check is Check for one scheduler, with the number of tasklets that it looked at. On that
+// scheduler.
 func (h *host) check() (size int, err error) {
 	s := h.sys
 	c := checker{s: s, h: h}
@@ -84,7 +91,8 @@ func (c *checker) bad(t *Tasklet, what string, args ...any) {
 
 func (c *checker) family(t, parent *Tasklet) {
 	children := c.children(t)
-	if t.marks.Load()&markAway == 0 && t.host() == c.h { // else it is not here yet, or another scheduler's
+	// else it is not here yet, or another scheduler's
+	if t.marks.Load()&markAway == 0 && t.host() == c.h {
 		c.all = append(c.all, t)
 		c.tasklet(t, parent, len(children))
 	}
@@ -120,7 +128,8 @@ func (c *checker) tasklet(t, parent *Tasklet, children int) {
 		c.bad(t, "has finished and is in the tree")
 	case t.phase >= stopping && marks&markOver == 0:
 		c.bad(t, "its body has ended and its context has not")
-	case t.phase < stopping && marks&markOver != 0 && marks&markHard == 0: // not Killed: who hardens from elsewhere may be at it
+	case t.phase < stopping && marks&markOver != 0 && marks&markHard == 0:
+		// Not Killed: another scheduler may be hardening the kill at this moment.
 		c.bad(t, "its context has ended in phase %d without a hard kill", t.phase)
 	case t.phase >= deferring && children > 0:
 		c.bad(t, "has children in phase %d", t.phase)

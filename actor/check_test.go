@@ -14,8 +14,8 @@ import (
 	"github.com/gotasklet/tasklet/scheduler"
 )
 
-// Check finds what was broken on purpose: each fault is made in a system that is well, found, and undone. Inside the package, because
-// nothing that is exported can break these.
+// Check finds what was broken on purpose: each fault is made in a system that is well, found, and
+// undone. Inside the package, because nothing that is exported can break these.
 func TestCheckFindsFaults(t *testing.T) {
 	cfg := Config{Clock: scheduler.NewVirtualClock(time.Time{}), Logger: zap.NewNop()}
 	require.NoError(t, Run(context.Background(), cfg, func(t0 *Tasklet) error {

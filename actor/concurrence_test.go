@@ -17,7 +17,8 @@ import (
 	"github.com/gotasklet/tasklet/mailbox"
 )
 
-// One test for each row of docs/concurrence.md: the example there is the code between the marks here. TestConcurrencePage compares.
+// One test for each row of docs/concurrence.md: the example there is the code between the marks
+// here. TestConcurrencePage compares.
 
 func TestConcurrenceNew(t *testing.T) {
 	run(t, func(t0 *actor.Tasklet) error {

@@ -23,8 +23,8 @@ func panicOf(f func()) (v any) {
 	return nil
 }
 
-// Rule 11: the context ends when the body has ended, or a kill has become hard; a soft kill does not end it, and Err is the
-// context's error, never the result.
+// Rule 11: the context ends when the body has ended, or a kill has become hard; a soft kill does
+// not end it, and Err is the context's error, never the result.
 func TestRule11WhenDone(t *testing.T) {
 	ended := func(ctx context.Context) bool {
 		select {
@@ -87,7 +87,8 @@ func TestRule11WhenDone(t *testing.T) {
 	})
 }
 
-// Rule 11: the end reaches contexts derived from a tasklet, and its AfterFuncs; stopping one of these works as in package context.
+// Rule 11: the end reaches contexts derived from a tasklet, and its AfterFuncs; stopping one of
+// these works as in package context.
 func TestRule11EndReachesDerived(t *testing.T) {
 	run(t, func(t0 *actor.Tasklet) error {
 		called := make(chan string, 3)
@@ -126,7 +127,8 @@ func TestRule11EndReachesDerived(t *testing.T) {
 	})
 }
 
-// Rule 11: Run's context is a parent for its values only: its end kills main, and main's context is not done by that.
+// Rule 11: Run's context is a parent for its values only: its end kills main, and main's context is
+// not done by that.
 func TestRule11RunsContext(t *testing.T) {
 	parent, cancel := context.WithCancelCause(context.WithValue(context.Background(), runKey{}, "value"))
 	cfg := actor.Config{Clock: scheduler.NewVirtualClock(time.Time{}), Logger: zap.NewNop()}
@@ -187,7 +189,8 @@ func TestRule14Deadlines(t *testing.T) {
 		defer cancel()
 		_, has = ctx.Deadline()
 		require.False(t, has)
-		inner, cancelInner := actor.WithDeadline(ctx, begin.Add(time.Hour)) // the outer one is earlier
+		// the outer one is earlier
+		inner, cancelInner := actor.WithDeadline(ctx, begin.Add(time.Hour))
 		defer cancelInner()
 		_, err := actor.Call(inner, never, asking(1))
 		require.Equal(t, actor.ErrTimeout, err)
@@ -208,7 +211,8 @@ func TestRule14Deadlines(t *testing.T) {
 	})
 }
 
-// Rule 14: with the real clock Deadline shows what is earliest; outside of tasklets WithTimeout is that of package context.
+// Rule 14: with the real clock Deadline shows what is earliest; outside of tasklets WithTimeout is
+// that of package context.
 func TestRule14RealDeadlines(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		begin := time.Now()

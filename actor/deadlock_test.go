@@ -23,7 +23,8 @@ func chainOf(err error) string {
 	return de.String()
 }
 
-// Rule 29: the wait that would close a ring is refused at once, with the chain, and reported as an error.
+// Rule 29: the wait that would close a ring is refused at once, with the chain, and reported as an
+// error.
 func TestRule29Rings(t *testing.T) {
 	type tasklet = actor.Tasklet
 	for _, c := range []struct {
@@ -221,7 +222,8 @@ func TestRule29SoftRing(t *testing.T) {
 	require.Equal(t, "/tasklet/b in call to /tasklet/a, /tasklet/a in call to /tasklet/b", chainOf(found[0].Err))
 }
 
-// Rule 29: the same from the other side: the first wait has the limit, the one that closes the ring has none.
+// Rule 29: the same from the other side: the first wait has the limit, the one that closes the ring
+// has none.
 func TestRule29SoftRingClosedFirmly(t *testing.T) {
 	es := record(t, func(t0 *actor.Tasklet) error {
 		var k *actor.Tasklet
@@ -249,7 +251,8 @@ func TestRule29RunsDeadlineIsNoLimit(t *testing.T) {
 	require.Equal(t, "/tasklet in join /tasklet", chainOf(err))
 }
 
-// Rule 29: no ring, no deadlock: a delegated call has no edge to the callee any more, sleeps and awaits end a chain.
+// Rule 29: no ring, no deadlock: a delegated call has no edge to the callee any more, sleeps and
+// awaits end a chain.
 func TestRule29NoRing(t *testing.T) {
 	es := record(t, func(t0 *actor.Tasklet) error {
 		// The callee calls the caller back while another tasklet has the answer to give.
@@ -274,8 +277,8 @@ func TestRule29NoRing(t *testing.T) {
 	require.Empty(t, only(es, actor.EventDeadlock))
 }
 
-// Rule 16: when nothing can happen any more, main ends with a *DeadlockError that lists who waits for what; idle receivers alone are
-// no reason.
+// Rule 16: when nothing can happen any more, main ends with a *DeadlockError that lists who waits
+// for what; idle receivers alone are no reason.
 func TestRule16Quiescent(t *testing.T) {
 	var es []actor.Event
 	cfg := actor.Config{

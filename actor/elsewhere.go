@@ -6,14 +6,15 @@ import (
 	"github.com/gotasklet/tasklet/internal/core"
 )
 
-// What tasklets of different schedulers have to do with each other goes through the door of the one that owns what is touched.
-// The rest of this package asks near where there is a shorter way between tasklets of the same scheduler.
+// What tasklets of different schedulers have to do with each other goes through the door of the one
+// that owns what is touched. The rest of this package asks near where there is a shorter way
+// between tasklets of the same scheduler.
 
 // near reports whether t and other run on the same scheduler.
 func (t *Tasklet) near(other *Tasklet) bool { return t.task.Scheduler() == other.task.Scheduler() }
 
-// bells wake tasklets of other schedulers that wait for one thing, in the order in which they came. The mutex beside them protects
-// them.
+// bells wake tasklets of other schedulers that wait for one thing, in the order in which they came.
+// The mutex beside them protects them.
 type bells struct{ list[*core.Bell] }
 
 // bell is one wait among bells.
@@ -59,7 +60,8 @@ func (w *wakeStopping) Do() {
 	}
 }
 
-// childEnd is what a tasklet that was started with Supervised tells its parent on another scheduler.
+// childEnd is what a tasklet that was started with Supervised tells its parent on another
+// scheduler.
 type childEnd struct {
 	exit  Exit
 	onEnd func(Exit)
@@ -71,8 +73,8 @@ func (e *childEnd) Do() {
 	}
 }
 
-// post has f done on the scheduler that owns the line's mailbox, before the next tasklet that reads it has its first step: for those
-// who may be on another one.
+// post has f done on the scheduler that owns the line's mailbox, before the next tasklet that reads
+// it has its first step: for those who may be on another one.
 func (l *line[M]) post(f func()) {
 	if !l.far() {
 		f()

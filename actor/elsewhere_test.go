@@ -18,8 +18,8 @@ import (
 	"github.com/gotasklet/tasklet/scheduler"
 )
 
-// A supervisor gives up an incarnation that has not arrived yet, because its scheduler is held, and starts the next: only that one
-// reads the ref.
+// A supervisor gives up an incarnation that has not arrived yet, because its scheduler is held, and
+// starts the next: only that one reads the ref.
 func TestGivenUpBeforeItArrived(t *testing.T) {
 	cfg := actor.Config{Schedulers: 2, Logger: zap.NewNop(), StallAfter: -1}
 	err := actor.Run(context.Background(), cfg, func(t0 *actor.Tasklet) error {
@@ -49,7 +49,8 @@ func TestGivenUpBeforeItArrived(t *testing.T) {
 	require.NotErrorAs(t, err, &p)
 }
 
-// A scheduler that has crashed still does its part of the stop, with its times: the kill of a child on another becomes hard.
+// A scheduler that has crashed still does its part of the stop, with its times: the kill of a child
+// on another becomes hard.
 func TestStopByACrashedScheduler(t *testing.T) {
 	for _, virtual := range []bool{true, false} {
 		synctest.Test(t, func(t *testing.T) {
@@ -81,7 +82,8 @@ func TestStopByACrashedScheduler(t *testing.T) {
 	}
 }
 
-// Rule 32: a start that fails on another scheduler is told of when all is undone, also if the starter's time ends meanwhile.
+// Rule 32: a start that fails on another scheduler is told of when all is undone, also if the
+// starter's time ends meanwhile.
 func TestFailedStartElsewhereIsUndone(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		cfg := actor.Config{Schedulers: 2, Logger: zap.NewNop()}
@@ -102,7 +104,8 @@ func TestFailedStartElsewhereIsUndone(t *testing.T) {
 	})
 }
 
-// If the starter's time ends first, a start that fails afterwards is an end as any other: the supervisor is told. One of the two it is.
+// If the starter's time ends first, a start that fails afterwards is an end as any other: the
+// supervisor is told. One of the two it is.
 func TestStartElsewhereIsToldOfOnce(t *testing.T) {
 	cfg := actor.Config{Schedulers: 2, Logger: zap.NewNop(), StallAfter: -1}
 	require.NoError(t, actor.Run(context.Background(), cfg, func(t0 *actor.Tasklet) error {
@@ -135,7 +138,8 @@ func TestStartElsewhereIsToldOfOnce(t *testing.T) {
 	}))
 }
 
-// Rule 21: who sees that a tasklet of another scheduler has finished does not see it in the tree any more.
+// Rule 21: who sees that a tasklet of another scheduler has finished does not see it in the tree
+// any more.
 func TestFinishedElsewhereIsOutOfTheTree(t *testing.T) {
 	cfg := actor.Config{Schedulers: 2, Logger: zap.NewNop(), StallAfter: -1}
 	require.NoError(t, actor.Run(context.Background(), cfg, func(t0 *actor.Tasklet) error {
@@ -150,7 +154,8 @@ func TestFinishedElsewhereIsOutOfTheTree(t *testing.T) {
 	}))
 }
 
-// Timer.Stop says false if the message has been moved into the mailbox of another scheduler, though the timer's own has not heard yet.
+// Timer.Stop says false if the message has been moved into the mailbox of another scheduler, though
+// the timer's own has not heard yet.
 func TestTimerStopAfterTheMessageWasTaken(t *testing.T) {
 	cfg := actor.Config{Schedulers: 2, Logger: zap.NewNop(), StallAfter: -1}
 	require.NoError(t, actor.Run(context.Background(), cfg, func(t0 *actor.Tasklet) error {
@@ -173,7 +178,8 @@ func TestTimerStopAfterTheMessageWasTaken(t *testing.T) {
 	}))
 }
 
-// Who joins a ref and finds no tasklet yet, but is so slow that it waits only when that has come and its body has ended, is told too.
+// Who joins a ref and finds no tasklet yet, but is so slow that it waits only when that has come
+// and its body has ended, is told too.
 func TestRefJoinBetweenBodyAndFinish(t *testing.T) {
 	across(t, 2, func(t *testing.T, t0 *actor.Tasklet) {
 		for n := range 2 {
@@ -194,8 +200,9 @@ func TestRefJoinBetweenBodyAndFinish(t *testing.T) {
 	})
 }
 
-// Rule 5: who is killed while it waits for room on another scheduler leaves without sending; if the message was moved in before that
-// was heard of, the send has ended well, and the kill comes at the next blocking point.
+// Rule 5: who is killed while it waits for room on another scheduler leaves without sending; if the
+// message was moved in before that was heard of, the send has ended well, and the kill comes at the
+// next blocking point.
 func TestKillOfSenderElsewhere(t *testing.T) {
 	cfg := actor.Config{Schedulers: 2, Logger: zap.NewNop(), StallAfter: -1}
 	require.NoError(t, actor.Run(context.Background(), cfg, func(t0 *actor.Tasklet) error {
@@ -240,8 +247,8 @@ func TestKillOfSenderElsewhere(t *testing.T) {
 	}))
 }
 
-// Rule 29 over incarnations: who waits for a line of tasklets on another scheduler, in a send, a call or a join of the ref, waits for
-// its current one, also if that came later.
+// Rule 29 over incarnations: who waits for a line of tasklets on another scheduler, in a send, a
+// call or a join of the ref, waits for its current one, also if that came later.
 func TestDeadlockWithALaterIncarnation(t *testing.T) {
 	type ask struct{ r actor.Reply[int] }
 	waits := map[string]func(c *actor.Tasklet, ref actor.Ref[ask]) error{
@@ -298,7 +305,8 @@ func TestDeadlockWithALaterIncarnation(t *testing.T) {
 	}
 }
 
-// A ref that is closed, and opened in the same step by the next start, is open; also if the supervisor is on its scheduler.
+// A ref that is closed, and opened in the same step by the next start, is open; also if the
+// supervisor is on its scheduler.
 func TestCloseAndStartInOneStep(t *testing.T) {
 	for at := range 2 {
 		across(t, 2, func(t *testing.T, t0 *actor.Tasklet) {
@@ -375,7 +383,8 @@ func TestNothingStaysBehindElsewhere(t *testing.T) {
 	})
 }
 
-// Rule 30 over schedulers: a callee that has handed its duty on and then waits for the caller makes no ring with it.
+// Rule 30 over schedulers: a callee that has handed its duty on and then waits for the caller makes
+// no ring with it.
 func TestDelegateAndWaitForTheCaller(t *testing.T) {
 	type ask struct{ r actor.Reply[int] }
 	synctest.Test(t, func(t *testing.T) {

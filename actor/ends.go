@@ -206,7 +206,8 @@ func (l *line[M]) giveUp() {
 	if t := l.last(); n > 0 && t != nil {
 		t.sys.deadLetters(l, t, queue.Loss{Count: n, Type: l.message(), Reason: mailbox.ErrClosed})
 	}
-	l.tellJoiners() // one that waits for a first tasklet, which has not arrived, sees now where it would have run
+	// one that waits for a first tasklet, which has not arrived, sees now where it would have run
+	l.tellJoiners()
 }
 
 // uncounted takes off a loss what giveUp has reported already.

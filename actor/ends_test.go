@@ -23,7 +23,8 @@ import (
 
 // endTrial is one way in which a system may end.
 type endTrial struct {
-	schedulers, at, parent int // at and parent: where the tasklet that does not end is, and its parent
+	// at and parent: where the tasklet that does not end is, and its parent
+	schedulers, at, parent int
 	stuck                  string
 	stop                   string
 	crash                  int // the scheduler that a panic ends before; negative: none
@@ -72,8 +73,8 @@ func (b *endBooks) event(e actor.Event) {
 	}
 }
 
-// endedOnce returns the tasklets of which there is not just one report. A tasklet below one that was
-// reported as left behind may be reported with that one.
+// endedOnce returns the tasklets of which there is not just one report. A tasklet below one that
+// was reported as left behind may be reported with that one.
 func (b *endBooks) endedOnce() (wrong []string) {
 	b.mu.Lock()
 	defer b.mu.Unlock()

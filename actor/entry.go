@@ -9,8 +9,8 @@ import (
 	"github.com/gotasklet/tasklet/internal/text"
 )
 
-// entry writes the entry of e, with more in front of its own fields. What a user's input may have put into e is made fit to be
-// written here, and nowhere else.
+// entry writes the entry of e, with more in front of its own fields. What a user's input may have
+// put into e is made fit to be written here, and nowhere else.
 func (v *events) entry(e *Event, level zapcore.Level, more []zap.Field) {
 	ce := v.logger.Check(level, message(e))
 	if ce == nil {
@@ -24,7 +24,8 @@ func (v *events) entry(e *Event, level zapcore.Level, more []zap.Field) {
 		fs = append(fs, zap.Stringer("tasklet", t.ID()), zap.String("path", fields.Name(e.Path)), zap.String("kind", t.kindName()))
 	}
 	if e.Tasklet == nil && e.Path != "" {
-		fs = append(fs, zap.String("path", fields.Name(e.Path))) // the name of a ref that nobody reads yet
+		// the name of a ref that nobody reads yet
+		fs = append(fs, zap.String("path", fields.Name(e.Path)))
 	}
 	if e.Message != nil {
 		fs = append(fs, zap.String("message", fields.Name(e.Message.String())))

@@ -14,7 +14,8 @@ import (
 var (
 	// ErrStop, returned by a handler or a round, ends its tasklet normally.
 	ErrStop = errors.New("actor: stop")
-	// ErrShutdown ends a tasklet with the exit kind ExitShutdown: it went because it was told to, or has nothing left to do.
+	// ErrShutdown ends a tasklet with the exit kind ExitShutdown: it went because it was told to,
+	// or has nothing left to do.
 	ErrShutdown = errors.New("actor: shutdown")
 )
 
@@ -22,15 +23,17 @@ var (
 var (
 	// ErrKilled is the result of a tasklet that was killed.
 	ErrKilled = errors.New("actor: killed")
-	// ErrGoexit is the result of a tasklet whose body called runtime.Goexit, as t.FailNow of package testing does.
+	// ErrGoexit is the result of a tasklet whose body called runtime.Goexit, as t.FailNow of
+	// package testing does.
 	ErrGoexit = errors.New("actor: body called runtime.Goexit")
-	// ErrStopped is the result of a tasklet that was started on a system that had stopped. It is also the cause of the *JoinError for
-	// those who wait for a tasklet that has not finished though its system has ended, or was given up by Stop.
+	// ErrStopped is the result of a tasklet that was started on a system that had stopped. It is
+	// also the cause of the *JoinError for those who wait for a tasklet that has not finished
+	// though its system has ended, or was given up by Stop.
 	ErrStopped = errors.New("actor: the system has stopped")
 	// ErrNoReply ends a Call whose request was handled without Send, Fail or Delegate.
 	ErrNoReply = errors.New("actor: request was handled without a reply")
-	// ErrNotAwaited is what Reply.Send and Fail return when nobody waits for the reply: there was one already, or the caller
-	// has given up.
+	// ErrNotAwaited is what Reply.Send and Fail return when nobody waits for the reply: there was
+	// one already, or the caller has given up.
 	ErrNotAwaited = errors.New("actor: nobody waits for this reply")
 	// ErrNoTasklet is in the notice of a Watch of a tasklet that is not there: a nil *Tasklet, as
 	// Ref.Tasklet gives between two.
@@ -54,7 +57,8 @@ func init() {
 	guard.Trust[*ChildError]()
 }
 
-// TaskletExit is the panic value that a kill raises in a tasklet. A deferred call may recover it, and the tasklet goes on.
+// TaskletExit is the panic value that a kill raises in a tasklet. A deferred call may recover it,
+// and the tasklet goes on.
 type TaskletExit struct{ Tasklet *Tasklet }
 
 // Error says who was killed.
@@ -77,8 +81,8 @@ func (e *JoinError) Error() string {
 // Unwrap gives Cause.
 func (e *JoinError) Unwrap() error { return e.Cause }
 
-// ChildError is the result of a tasklet that was killed because a child of its failed that had been started with
-// OnFailure(Escalate).
+// ChildError is the result of a tasklet that was killed because a child of its failed that had been
+// started with OnFailure(Escalate).
 type ChildError struct {
 	Tasklet *Tasklet // the child
 	Cause   error

@@ -49,8 +49,8 @@ func patternOf(text string) *regexp.Regexp {
 	return regexp.MustCompile("^" + strings.ReplaceAll(regexp.QuoteMeta(text), "…", ".+") + "$")
 }
 
-// Every panic for misuse, in the code and in TestMisuse, has its row in docs/errors.md; every row is about one that is in the code,
-// and names tests that there are.
+// Every panic for misuse, in the code and in TestMisuse, has its row in docs/errors.md; every row
+// is about one that is in the code, and names tests that there are.
 func TestErrorsAreDocumented(t *testing.T) {
 	rows := errorRows(t)
 	for _, r := range rows {
@@ -96,7 +96,8 @@ func TestErrorsAreDocumented(t *testing.T) {
 	}
 }
 
-// prefixOf returns the name that begins the error texts of a package. The engine speaks for the package that users see.
+// prefixOf returns the name that begins the error texts of a package. The engine speaks for the
+// package that users see.
 func prefixOf(pkg string) string {
 	switch pkg {
 	case "internal/core":
@@ -121,7 +122,8 @@ func misuseTexts(t *testing.T, pkg string) (texts []string) {
 		require.NoError(t, err)
 		ast.Inspect(f, func(n ast.Node) bool {
 			if lit, ok := n.(*ast.BasicLit); ok && pkg == "internal/queue" && strings.HasPrefix(lit.Value, `"Config.`) {
-				texts = append(texts, prefixOf(pkg)+": "+strings.Trim(lit.Value, `"`)) // given to misuse elsewhere
+				// given to misuse elsewhere
+				texts = append(texts, prefixOf(pkg)+": "+strings.Trim(lit.Value, `"`))
 			}
 			call, ok := n.(*ast.CallExpr)
 			if !ok {

@@ -11,8 +11,8 @@ import (
 	"github.com/gotasklet/tasklet/mailbox"
 )
 
-// An Event tells of something that happened in a system. All of them go through one place, in order, one at a time; the log is
-// one consumer, Config.OnEvent another.
+// An Event tells of something that happened in a system. All of them go through one place, in
+// order, one at a time; the log is one consumer, Config.OnEvent another.
 type Event struct {
 	Seq     uint64 // counts from 1, without gaps
 	Time    time.Time
@@ -29,31 +29,35 @@ type Event struct {
 	stopped bool // Err is ErrKilled because of a stop, not of somebody's Kill
 }
 
-// EventKind says what happened. Its String is the value of the key "event" in log entries, which is stable.
+// EventKind says what happened. Its String is the value of the key "event" in log entries, which is
+// stable.
 type EventKind uint8
 
 const (
-	EventSpawn         EventKind = iota + 1 // a tasklet was started
-	EventExit                               // a tasklet has finished; Err is its result
-	EventFailure                            // a message or round failed, and the tasklet goes on; or a deferred call panicked
-	EventMessageLost                        // the message in hand at a failure will not be handled again
-	EventDeadLetter                         // messages will never be read; fields count and reason
-	EventOverflow                           // a mailbox dropped a message: it was full
-	EventKill                               // somebody called Kill
-	EventKillRecovered                      // a tasklet recovered its kill and goes on
-	EventClose                              // a ref was closed
-	EventDeadlock                           // tasklets wait for each other; field chain
-	EventStall                              // a tasklet keeps its scheduler
-	EventStallOver                          // and has given it up
-	EventStopTimeout                        // a tasklet did not stop in its time and was detached
-	EventLeak                               // a tasklet is left when its system has stopped
-	EventReplyLate                          // a reply that nobody waits for any more
-	EventCallTimeout                        // a call ended before its reply
-	EventEscalate                           // the failure of a tasklet kills its parent
-	EventTicksMissed                        // AtRate skipped calls; field missed
+	EventSpawn EventKind = iota + 1 // a tasklet was started
+	EventExit                       // a tasklet has finished; Err is its result
+	// a message or round failed, and the tasklet goes on; or a deferred call panicked
+	EventFailure
+	// the message in hand at a failure will not be handled again
+	EventMessageLost
+	EventDeadLetter    // messages will never be read; fields count and reason
+	EventOverflow      // a mailbox dropped a message: it was full
+	EventKill          // somebody called Kill
+	EventKillRecovered // a tasklet recovered its kill and goes on
+	EventClose         // a ref was closed
+	EventDeadlock      // tasklets wait for each other; field chain
+	EventStall         // a tasklet keeps its scheduler
+	EventStallOver     // and has given it up
+	EventStopTimeout   // a tasklet did not stop in its time and was detached
+	EventLeak          // a tasklet is left when its system has stopped
+	EventReplyLate     // a reply that nobody waits for any more
+	EventCallTimeout   // a call ended before its reply
+	EventEscalate      // the failure of a tasklet kills its parent
+	EventTicksMissed   // AtRate skipped calls; field missed
 	EventSystemStart
 	EventSystemStop
-	EventCrash         // a scheduler ends, because what it called besides tasklets has panicked; field scheduler
+	// a scheduler ends, because what it called besides tasklets has panicked; field scheduler
+	EventCrash
 	EventHookPanic     // Config.OnEvent panicked, ended its goroutine or wanted to park a tasklet
 	EventHookStall     // Config.OnEvent does not return
 	EventLogPanic      // Config.Logger panicked or ended its goroutine
@@ -97,9 +101,9 @@ var kinds = [256]kindInfo{
 	EventEventsDropped: {"events_dropped", zap.WarnLevel},
 }
 
-// RegisterEvent gives a kind of EventUser or above its name, which is also the text of its log entries, after the path, and its
-// level. At level warn and above one entry a second is written about each path, and others are counted. To be called before systems
-// start, from init.
+// RegisterEvent gives a kind of EventUser or above its name, which is also the text of its log
+// entries, after the path, and its level. At level warn and above one entry a second is written
+// about each path, and others are counted. To be called before systems start, from init.
 func RegisterEvent(k EventKind, name string, level zapcore.Level) EventKind {
 	if k < EventUser || kinds[k].name != "" {
 		misuse("RegisterEvent(%d, %q): the kind is reserved or taken", k, name)
@@ -133,8 +137,8 @@ func (e *Event) level() zapcore.Level {
 	return kinds[e.Kind].level
 }
 
-// exitLevel: a panic is an error, another failure a warning. Who was killed by Kill is told of for information; who was stopped
-// with its parent, or ended normally, for debugging.
+// exitLevel: a panic is an error, another failure a warning. Who was killed by Kill is told of for
+// information; who was stopped with its parent, or ended normally, for debugging.
 func exitLevel(t *Tasklet, k ExitKind) zapcore.Level {
 	switch {
 	case k == ExitPanic:
@@ -152,7 +156,8 @@ func (s *System) emitExit(t *Tasklet, exit Exit) {
 	}
 }
 
-// wasStopped reports whether t, whose result is err, ended because its parent or its system stopped it.
+// wasStopped reports whether t, whose result is err, ended because its parent or its system stopped
+// it.
 func (t *Tasklet) wasStopped(err error) bool {
 	return err == ErrKilled && t.marks.Load()&(markStopped|markSystem) != 0
 }

@@ -174,8 +174,8 @@ func everything(t0 *actor.Tasklet) error {
 
 var uuids = regexp.MustCompile(`[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}`)
 
-// Rule 38: the log of every kind of event, as JSON: the keys event, system, tasklet, path, kind, message; the level; the time of
-// the system's clock. Never what is in a message.
+// Rule 38: the log of every kind of event, as JSON: the keys event, system, tasklet, path, kind,
+// message; the level; the time of the system's clock. Never what is in a message.
 func TestRule38GoldenLog(t *testing.T) {
 	var log bytes.Buffer
 	enc := zap.NewProductionEncoderConfig()
@@ -311,8 +311,8 @@ func TestEventLevels(t *testing.T) {
 	require.Equal(t, []string{"warn exit", "error exit"}, keysOf(observe(t, zap.WarnLevel, main)))
 }
 
-// Of a flood the first entry is written at once, and then one a second, which tells how many others there were; what is held back
-// at the end is written when the system stops.
+// Of a flood the first entry is written at once, and then one a second, which tells how many others
+// there were; what is held back at the end is written when the system stops.
 func TestEventRateLimits(t *testing.T) {
 	logs := observe(t, zap.WarnLevel, func(t0 *actor.Tasklet) error {
 		full := actor.NewRef[int](actor.MailboxLen(1), actor.Overflow(mailbox.DropNewest), actor.Name("full"))
@@ -337,7 +337,8 @@ func TestEventRateLimits(t *testing.T) {
 	}, got)
 }
 
-// Rule 38: a panic of OnEvent is reported once, and switches it off; nobody else is hurt, also when others emit at the same time.
+// Rule 38: a panic of OnEvent is reported once, and switches it off; nobody else is hurt, also when
+// others emit at the same time.
 func TestRule38OnEventPanics(t *testing.T) {
 	core, logs := observer.New(zap.WarnLevel)
 	calls := 0
@@ -363,7 +364,8 @@ func TestRule38OnEventPanics(t *testing.T) {
 	require.Equal(t, 2, calls)
 }
 
-// Rule 38: OnEvent is called one at a time, in order, without gaps, whoever emits. It may kill and close, which are events too.
+// Rule 38: OnEvent is called one at a time, in order, without gaps, whoever emits. It may kill and
+// close, which are events too.
 func TestRule38OnEventInOrder(t *testing.T) {
 	var busy sync.Mutex
 	var seqs []uint64

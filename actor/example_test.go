@@ -70,14 +70,16 @@ func ExampleRun() {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute) // or signal.NotifyContext
 	defer cancel()
 	err := actor.Run(ctx, actor.Config{}, func(t *actor.Tasklet) error {
-		actor.Go(t, func(t *actor.Tasklet) error { t.Sleep(time.Hour); return nil }) // stopped when main returns
+		// stopped when main returns
+		actor.Go(t, func(t *actor.Tasklet) error { t.Sleep(time.Hour); return nil })
 		return errors.New("nothing to do")
 	})
 	fmt.Println(err)
 	// Output: nothing to do
 }
 
-// A system beside the rest of a program: ordinary goroutines start tasklets, send, call and join with contexts of their own.
+// A system beside the rest of a program: ordinary goroutines start tasklets, send, call and join
+// with contexts of their own.
 func ExampleStart() {
 	s, err := actor.Start(actor.Config{Name: "counters"})
 	if err != nil {
@@ -296,13 +298,15 @@ func ExampleRate() {
 	// 1.5s
 }
 
-// So many a second: a channel with room for the burst that is allowed, and a tick that puts a token in if there is room.
+// So many a second: a channel with room for the burst that is allowed, and a tick that puts a token
+// in if there is room.
 func ExampleRate_limit() {
 	simulate(func(t *actor.Tasklet) error {
 		tokens := scheduler.NewChan[struct{}](3)
 		actor.Rate(t, 10, func(*actor.Tasklet, time.Time) error { tokens.TrySend(struct{}{}); return nil })
 
-		t.Sleep(time.Minute + 50*time.Millisecond) // the tokens of a minute in which nobody wants one are not saved
+		// the tokens of a minute in which nobody wants one are not saved
+		t.Sleep(time.Minute + 50*time.Millisecond)
 		start := t.System().Now()
 		for n := range 6 {
 			if _, err := tokens.Receive(t); err != nil {
@@ -455,8 +459,8 @@ func ExampleWatch() {
 	// Output: /tasklet/printer error out of paper
 }
 
-// The watch of a ref goes on over the restarts of its tasklet, and tells of the end after which there
-// is none.
+// The watch of a ref goes on over the restarts of its tasklet, and tells of the end after which
+// there is none.
 func ExampleWatch_ref() {
 	simulate(func(t *actor.Tasklet) error {
 		desk := actor.NewRef[string](actor.Name("desk"))
@@ -529,7 +533,8 @@ func ExampleLocal() {
 	// none
 }
 
-// A kill is raised where the tasklet waits. Who recovers it goes on; usually one only cleans up, and lets it through.
+// A kill is raised where the tasklet waits. Who recovers it goes on; usually one only cleans up,
+// and lets it through.
 func ExampleTasklet_Kill() {
 	simulate(func(t *actor.Tasklet) error {
 		k := actor.Go(t, func(t *actor.Tasklet) error {

@@ -11,8 +11,9 @@ import (
 	"github.com/gotasklet/tasklet/mailbox"
 )
 
-// In whatever order, whoever is killed or panics where: each message whose send gave nil is handled once, or reported, with
-// its count; and of those of one sender no later one is handled before an earlier one.
+// In whatever order, whoever is killed or panics where: each message whose send gave nil is handled
+// once, or reported, with its count; and of those of one sender no later one is handled before an
+// earlier one.
 func TestExploreNothingIsLostInSilence(t *testing.T) {
 	for p := mailbox.Block; p <= mailbox.Unbounded; p++ {
 		t.Run(p.String(), func(t *testing.T) {

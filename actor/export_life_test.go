@@ -2,7 +2,8 @@ package actor
 
 import "time"
 
-// SetPatience shortens the times of the wall clock that a stop waits for a tasklet which holds the scheduler.
+// SetPatience shortens the times of the wall clock that a stop waits for a tasklet which holds the
+// scheduler.
 func SetPatience(d time.Duration) (restore func()) {
 	h, l := hogPatience, lastWait
 	hogPatience, lastWait = d, d

@@ -10,11 +10,12 @@ import (
 	"github.com/gotasklet/tasklet/actor/actortest"
 )
 
-// The logs in testdata/golden: commands, and everything that happens because of them. Those of the overflow policies are here, and
-// not with the mailboxes, because an event needs a system.
+// The logs in testdata/golden: commands, and everything that happens because of them. Those of the
+// overflow policies are here, and not with the mailboxes, because an event needs a system.
 func TestGolden(t *testing.T) {
 	actortest.Golden(t, "testdata/golden/*.txt", map[string]actortest.Command{
-		// sender NAME TARGET TEXT...: a tasklet that sends all, one after the other, and waits for room.
+		// sender NAME TARGET TEXT...: a tasklet that sends all, one after the other, and waits for
+		// room.
 		"sender": func(s *actortest.Script) error {
 			target := s.Ref(s.Arg(1))
 			name, texts := s.Arg(0), s.Args[2:]
@@ -29,7 +30,8 @@ func TestGolden(t *testing.T) {
 			}, actor.Name(name))
 			return nil
 		},
-		// family NAME CHILD...: a tasklet that sleeps, with children that do; each says when its deferred call runs.
+		// family NAME CHILD...: a tasklet that sleeps, with children that do; each says when its
+		// deferred call runs.
 		"family": func(s *actortest.Script) error {
 			sleep := func(t *actor.Tasklet) error {
 				t.Defer(func() { s.Printf("deferred call of %s", t.Name()) })

@@ -28,14 +28,16 @@ func (h *handling[M]) typed() instance {
 	return &typedHandling[M]{handling: handling[M]{h.l, h.f}}
 }
 
-// typedHandling is handling of messages each of which has a type of its own. It is apart so that others pay nothing for it.
+// typedHandling is handling of messages each of which has a type of its own. It is apart so that
+// others pay nothing for it.
 type typedHandling[M any] struct {
 	handling[M]
-	hand reflect.Type // of the last message of a step that is over or has failed; else nil. Owned by the scheduler
+	// of the last message of a step that is over or has failed; else nil. Owned by the scheduler
+	hand reflect.Type
 }
 
-// step is handling.step. It finds the type when the step is over, however that is, and not for each message: that would cost a
-// tenth of a send and its handling.
+// step is handling.step. It finds the type when the step is over, however that is, and not for each
+// message: that would cost a tenth of a send and its handling.
 func (k *typedHandling[M]) step(t *Tasklet) (bool, error) {
 	box := &k.l.box
 	var m M

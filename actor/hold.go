@@ -8,10 +8,12 @@ import (
 
 // This file is the seam for packages that hang things onto refs and systems: names, groups, views.
 
-// OnEnd lets f be called when the line of r's tasklets has ended for good: with the finish of an unsupervised tasklet, before it
-// counts as finished; or when a supervisor gives the ref up. At once, if that was before. f may not block; it is called while
-// the scheduler waits for it, or on the caller's goroutine if it is called at once. A panic of f, or a runtime.Goexit, is reported as
-// a failure, and hurts nobody: other functions are called, and joiners go on. cancel takes it back. From any goroutine.
+// OnEnd lets f be called when the line of r's tasklets has ended for good: with the finish of an
+// unsupervised tasklet, before it counts as finished; or when a supervisor gives the ref up. At
+// once, if that was before. f may not block; it is called while the scheduler waits for it, or on
+// the caller's goroutine if it is called at once. A panic of f, or a runtime.Goexit, is reported as
+// a failure, and hurts nobody: other functions are called, and joiners go on. cancel takes it back.
+// From any goroutine.
 func (r Ref[M]) OnEnd(f func()) (cancel func()) {
 	mustFunc("OnEnd", f != nil)
 	x := r.must("OnEnd").extra()
@@ -70,8 +72,8 @@ func (l *line[M]) hookFailed(fault *guard.Fault) {
 	sys.emit(e)
 }
 
-// SetLabel puts a label on the tasklets of r, the current one and those to come; see Tasklet.SetLabel. An empty value takes it
-// off. From any goroutine.
+// SetLabel puts a label on the tasklets of r, the current one and those to come; see
+// Tasklet.SetLabel. An empty value takes it off. From any goroutine.
 func (r Ref[M]) SetLabel(key, value string) {
 	l := r.must("SetLabel")
 	x := l.extra()
@@ -98,8 +100,9 @@ func setLabel(labels []label, key, value string) []label {
 	return labels
 }
 
-// Attach gives what is attached to s under key, and attaches what create makes if there is nothing: for packages that have one of
-// something for each system. A key is compared as a map's; use a type of your own. From any goroutine; create may not use s.
+// Attach gives what is attached to s under key, and attaches what create makes if there is nothing:
+// for packages that have one of something for each system. A key is compared as a map's; use a type
+// of your own. From any goroutine; create may not use s.
 func (s *System) Attach(key any, create func() any) any {
 	s.mu.Lock()
 	defer s.mu.Unlock()

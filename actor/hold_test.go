@@ -15,8 +15,9 @@ import (
 
 const eventTest = actor.EventUser + 100
 
-// Rule 21: whoever joins the ref goes on when the functions of OnEnd are through, before or while they run, in a tasklet and in a
-// goroutine; what they release is free then. For a ref that ends with its tasklet, and for one that a supervisor gives up.
+// Rule 21: whoever joins the ref goes on when the functions of OnEnd are through, before or while
+// they run, in a tasklet and in a goroutine; what they release is free then. For a ref that ends
+// with its tasklet, and for one that a supervisor gives up.
 func TestJoinersGoOnAfterOnEnd(t *testing.T) {
 	for _, supervised := range []bool{false, true} {
 		t.Run(fmt.Sprint(supervised), func(t *testing.T) {
@@ -95,7 +96,8 @@ func TestStringOfARefOverARestart(t *testing.T) {
 	})
 }
 
-// EmitLater gives an event its place in the order; it is told with the next one, before it, or by EmitNow, and not before.
+// EmitLater gives an event its place in the order; it is told with the next one, before it, or by
+// EmitNow, and not before.
 func TestEmitLater(t *testing.T) {
 	var told []string
 	var s *actor.System

@@ -31,7 +31,8 @@ func (s *System) hooks(h *host) core.Hooks {
 	return hooks
 }
 
-// crashed is called when the scheduler of h ends because injected work, a timer or a hook has panicked.
+// crashed is called when the scheduler of h ends because injected work, a timer or a hook has
+// panicked.
 func (h *host) crashed(e *PanicError) {
 	s := h.sys
 	s.emit(Event{Kind: EventCrash, Tasklet: s.root, Err: e, Stack: e.Stack, Fields: []zap.Field{zap.Int("scheduler", h.n)}})
@@ -61,8 +62,8 @@ func (h *host) stalled(st core.Stall) {
 	h.sys.emit(Event{Kind: kind, Tasklet: h.hog, Stack: st.Stack, Fields: []zap.Field{zap.Duration("for", st.For)}})
 }
 
-// quiescent is called when nothing can happen any more unless somebody outside does something. If a tasklet waits all the same,
-// that is a deadlock, at least within the system.
+// quiescent is called when nothing can happen any more unless somebody outside does something. If a
+// tasklet waits all the same, that is a deadlock, at least within the system.
 func (s *System) quiescent() {
 	e := DeadlockError{Quiescent: true}
 	waiting := s.root.marks.Load()&markOver != 0 // for something else than messages

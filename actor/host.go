@@ -6,8 +6,9 @@ import (
 	"github.com/gotasklet/tasklet/internal/core"
 )
 
-// host is one scheduler of a system, with what the system keeps for it. It is the scheduler's owner. Tasklets of one host share
-// memory; from one host to another there are messages, and what goes through the door: see elsewhere.go.
+// host is one scheduler of a system, with what the system keeps for it. It is the scheduler's
+// owner. Tasklets of one host share memory; from one host to another there are messages, and what
+// goes through the door: see elsewhere.go.
 type host struct {
 	// Set in newSystem, then read-only.
 	sys   *System
@@ -17,7 +18,8 @@ type host struct {
 
 	tasklets int      // that are in the tree and run here; System.mu protects
 	hog      *Tasklet // of the last stall; owned by the watchdog's goroutine
-	awaits   []*await // with a seed: those under way, in order of their start; owned by the scheduler
+	// with a seed: those under way, in order of their start; owned by the scheduler
+	awaits []*await
 }
 
 // hostOf gives the host whose scheduler is s.
@@ -26,7 +28,8 @@ func hostOf(s *core.Scheduler) *host { return s.Owner().(*host) }
 // host is where t runs.
 func (t *Tasklet) host() *host { return hostOf(t.task.Scheduler()) }
 
-// run is the host's goroutine: a tasklet that holds the scheduler for ever can't hold the caller of Run.
+// run is the host's goroutine: a tasklet that holds the scheduler for ever can't hold the caller of
+// Run.
 func (h *host) run() {
 	defer close(h.done)
 	if err := h.sched.Run(); err != nil {
@@ -48,11 +51,13 @@ func (h *host) ended() bool {
 	}
 }
 
-// load is what Spread goes by: the tasklets of the host, and once more those that are ready. Under System.mu.
+// load is what Spread goes by: the tasklets of the host, and once more those that are ready. Under
+// System.mu.
 func (h *host) load() int { return h.tasklets + h.sched.Ready() }
 
-// place gives the host for a new tasklet under parent: the one that OnScheduler says; else the one that its ref belongs to, as it
-// was read there before; else the least loaded one with Spread, or its parent's.
+// place gives the host for a new tasklet under parent: the one that OnScheduler says; else the one
+// that its ref belongs to, as it was read there before; else the least loaded one with Spread, or
+// its parent's.
 func (s *System) place(op string, parent *Tasklet, l refLine, on placement) *host {
 	switch {
 	case int(on) > len(s.hosts):
@@ -90,7 +95,8 @@ func (s *System) leastLoaded() *host {
 	return least
 }
 
-// stuck is how long the host has been held by one tasklet, as far as looks from time to time can tell.
+// stuck is how long the host has been held by one tasklet, as far as looks from time to time can
+// tell.
 type stuck struct {
 	word  uint64
 	since time.Time

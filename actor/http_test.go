@@ -20,8 +20,9 @@ import (
 	"github.com/gotasklet/tasklet/scheduler"
 )
 
-// A system beside net/http: handlers are ordinary goroutines, and call with the context of their request. If the client goes away, or
-// the time is over, so is the call. The receiver handles one request at a time, so the count needs no lock.
+// A system beside net/http: handlers are ordinary goroutines, and call with the context of their
+// request. If the client goes away, or the time is over, so is the call. The receiver handles one
+// request at a time, so the count needs no lock.
 func ExampleCall_http() {
 	s, _ := actor.Start(actor.Config{Name: "shop"})
 	sold := 0
@@ -73,8 +74,9 @@ func ExampleCall_http() {
 	// <nil>
 }
 
-// A client that goes away ends the call of its handler, wherever the request is: in hand, in the mailbox, or waiting for room. What
-// is in the mailbox is seen to be awaited by nobody; what waits for room is never sent.
+// A client that goes away ends the call of its handler, wherever the request is: in hand, in the
+// mailbox, or waiting for room. What is in the mailbox is seen to be awaited by nobody; what waits
+// for room is never sent.
 func TestHTTPClientGoesAway(t *testing.T) {
 	const inHand, queued, waiting, next = 0, 1, 2, 3
 	before := runtime.NumGoroutine()
@@ -89,7 +91,8 @@ func TestHTTPClientGoesAway(t *testing.T) {
 		awaited bool
 	}
 	var release scheduler.Event
-	read, late := make(chan seen, 4), make(chan error, 4) // with room for all: a full one would hold up the scheduler
+	// with room for all: a full one would hold up the scheduler
+	read, late := make(chan seen, 4), make(chan error, 4)
 	ref := actor.Receiver(s, func(t *actor.Tasklet, q question) error {
 		read <- seen{q.n, q.reply.Awaited()}
 		if !q.reply.Awaited() {

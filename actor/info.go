@@ -18,22 +18,27 @@ type Info struct {
 	Labels map[string]string
 }
 
-// Glance is the part of Info that costs next to nothing, for those who look at a great many tasklets.
+// Glance is the part of Info that costs next to nothing, for those who look at a great many
+// tasklets.
 type Glance struct {
-	State     string         // new, idle, ready, running, parked, stopping, finished
-	Wait      core.Kind      // in which call it is parked
-	On        *Tasklet       // for whom, if that is a tasklet
-	For       time.Duration  // how long it is idle or parked; of one that keeps its scheduler for too long, how long it does
-	Until     time.Duration  // how long until its timer wakes it, or ends its wait; 0: no timer runs
-	Stalled   bool           // it keeps its scheduler for longer than Config.StallAfter: nothing else there can run
+	State string    // new, idle, ready, running, parked, stopping, finished
+	Wait  core.Kind // in which call it is parked
+	On    *Tasklet  // for whom, if that is a tasklet
+	// how long it is idle or parked; of one that keeps its scheduler for too long, how long it does
+	For time.Duration
+	// how long until its timer wakes it, or ends its wait; 0: no timer runs
+	Until time.Duration
+	// it keeps its scheduler for longer than Config.StallAfter: nothing else there can run
+	Stalled   bool
 	Killed    bool           // a kill was asked for and has not ended it yet
 	KilledFor time.Duration  // how long ago the last kill was; 0: it was never killed
 	Mailbox   *mailbox.Stats // nil if it has none
 	Scheduler int            // on which it runs, as OnScheduler counts
 }
 
-// Info tells what t does. On t's scheduler it is exact; from another goroutine it is what could be seen without stopping t, and
-// may be a little old. It waits for nobody: also not for a tasklet that keeps the scheduler.
+// Info tells what t does. On t's scheduler it is exact; from another goroutine it is what could be
+// seen without stopping t, and may be a little old. It waits for nobody: also not for a tasklet
+// that keeps the scheduler.
 func (t *Tasklet) Info() Info {
 	i := Info{Glance: t.Glance(), Name: t.Name(), Path: t.Path(), Kind: t.kindName()}
 	if i.Glance.On != nil {
@@ -70,7 +75,8 @@ func (t *Tasklet) Glance() Glance {
 		i.Wait = g.Kind
 	}
 	if g.On != nil {
-		t.sys.mu.Lock() // under which g.On was made: from another goroutine nothing else lets its fields be seen
+		// under which g.On was made: from another goroutine nothing else lets its fields be seen
+		t.sys.mu.Lock()
 		i.On = taskletOf(g.On)
 		t.sys.mu.Unlock()
 	}
@@ -97,7 +103,8 @@ func (t *Tasklet) Glance() Glance {
 	return i
 }
 
-// SetLabel puts a label on t, which is shown in trees; an empty value takes it off. The label "kind" replaces the body's kind.
+// SetLabel puts a label on t, which is shown in trees; an empty value takes it off. The label
+// "kind" replaces the body's kind.
 func (t *Tasklet) SetLabel(key, value string) {
 	x := t.extra()
 	x.mu.Lock()
@@ -121,8 +128,9 @@ func (t *Tasklet) label(key string) (string, bool) {
 	return "", false
 }
 
-// InHand is, for a tasklet that failed or was killed while it handled a message, the type of that message, of the value if messages
-// are of an interface type; else nil. On t's scheduler, when it has ended.
+// InHand is, for a tasklet that failed or was killed while it handled a message, the type of that
+// message, of the value if messages are of an interface type; else nil. On t's scheduler, when it
+// has ended.
 func (t *Tasklet) InHand() reflect.Type {
 	if t.marks.Load()&markInHand == 0 {
 		return nil

@@ -22,9 +22,10 @@ import (
 	"github.com/gotasklet/tasklet/scheduler"
 )
 
-// The soak: tasklets that do to each other, drawn by a seed, whatever tasklets can do: start, send, call, kill, join, close, defer,
-// fail, panic, leave by Goexit, survive a kill, wait. After each step of the driver the invariants are checked, and at the end
-// the account: every message that was accepted has been handled or reported, everybody who began has ended, once.
+// The soak: tasklets that do to each other, drawn by a seed, whatever tasklets can do: start, send,
+// call, kill, join, close, defer, fail, panic, leave by Goexit, survive a kill, wait. After each
+// step of the driver the invariants are checked, and at the end the account: every message that was
+// accepted has been handled or reported, everybody who began has ended, once.
 //
 //	TASKLET_SOAK=1m       how long, instead of two seconds
 //	TASKLET_SOAK_SEED=7   this seed only
@@ -57,8 +58,9 @@ type soak struct {
 	draw  *rand.Rand // of a locked source
 	began map[*actor.Tasklet]int
 	ended map[*actor.Tasklet]int
-	told  map[*actor.Tasklet]bool // if their start fails, that is told to the starter, and is no event
-	by    map[string]*address
+	// if their start fails, that is told to the starter, and is no event
+	told map[*actor.Tasklet]bool
+	by   map[string]*address
 
 	mu    sync.Mutex
 	all   []*address
@@ -219,7 +221,8 @@ func (s *soak) open(p actor.Spawner) {
 	s.mu.Unlock()
 }
 
-// exact: half of the runs make no calls, since who gives up a call can't know whether it was accepted.
+// exact: half of the runs make no calls, since who gives up a call can't know whether it was
+// accepted.
 func (s *soak) exact() bool { return s.seed%2 == 0 }
 
 // within gives t's own context, or one with a time limit.
@@ -353,7 +356,8 @@ func (s *soak) do(t *actor.Tasklet, o order) error {
 
 var depth = actor.NewLocal(func() int { return 0 })
 
-// child starts a child somewhere, waits for its start as long as it likes, and stops it or leaves it alone.
+// child starts a child somewhere, waits for its start as long as it likes, and stops it or leaves
+// it alone.
 func (s *soak) child(t *actor.Tasklet) {
 	ctx, cancel := s.within(t)
 	defer cancel()
@@ -468,7 +472,8 @@ func (s *soak) run(steps int, outside int) (digest uint64, err error) {
 // disturb is a goroutine that uses the refs from outside.
 func (s *soak) disturb(ctx context.Context, g int) {
 	draw := rand.New(rand.NewPCG(s.seed, uint64(100+g)))
-	for range 5000 { // not without end: as long as somebody sends from outside, virtual time may stand still
+	// not without end: as long as somebody sends from outside, virtual time may stand still
+	for range 5000 {
 		if ctx.Err() != nil {
 			return
 		}
@@ -595,8 +600,8 @@ func TestSoak(t *testing.T) {
 	t.Log("seeds:", n)
 }
 
-// byteSource draws what the fuzzer wants, two bytes a number, and then what a generator gives: one that gave always the same would
-// keep IntN from ending.
+// byteSource draws what the fuzzer wants, two bytes a number, and then what a generator gives: one
+// that gave always the same would keep IntN from ending.
 type byteSource struct {
 	rest []byte
 	then *rand.PCG
@@ -611,8 +616,8 @@ func (b *byteSource) Uint64() uint64 {
 	return high | b.then.Uint64()>>16
 }
 
-// FuzzTasklets is the soak with a fuzzer that draws instead of a seed: what tasklets do to each other, with the invariants after each step,
-// and the account at the end.
+// FuzzTasklets is the soak with a fuzzer that draws instead of a seed: what tasklets do to each
+// other, with the invariants after each step, and the account at the end.
 func FuzzTasklets(f *testing.F) {
 	for seed := range uint64(8) {
 		r := rand.New(rand.NewPCG(seed, 11))

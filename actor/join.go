@@ -7,10 +7,11 @@ import (
 	"github.com/gotasklet/tasklet/internal/core"
 )
 
-// Join waits until t has finished: its body, its children and its deferred calls. It returns nil if t ended normally or shut
-// down, else a *[JoinError] with the cause; or ErrTimeout or the cause of ctx, if ctx ended the wait; or a *[DeadlockError],
-// at once, if the wait could never end, as for oneself or an ancestor. Many may join, before or after the end. From any
-// goroutine; ctx says who calls.
+// Join waits until t has finished: its body, its children and its deferred calls. It returns nil if
+// t ended normally or shut down, else a *[JoinError] with the cause; or ErrTimeout or the cause of
+// ctx, if ctx ended the wait; or a *[DeadlockError], at once, if the wait could never end, as for
+// oneself or an ancestor. Many may join, before or after the end. From any goroutine; ctx says who
+// calls.
 func (t *Tasklet) Join(ctx context.Context) error {
 	if ctx == nil {
 		misuse("Join with a nil context")
@@ -71,8 +72,8 @@ func (t *Tasklet) parkUntilEnd(by *core.Task, w core.Wait) error {
 	return nil
 }
 
-// mayJoin refuses a join of an ancestor, which can't finish before its children do: there is no ring of parked tasklets as
-// long as the ancestor runs.
+// mayJoin refuses a join of an ancestor, which can't finish before its children do: there is no
+// ring of parked tasklets as long as the ancestor runs.
 func (t *Tasklet) mayJoin(by *core.Task, limit context.Context) error {
 	if limit != nil || by == &t.task {
 		return nil // the search for rings finds it, or the wait has an end
@@ -97,7 +98,8 @@ func (t *Tasklet) mayJoin(by *core.Task, limit context.Context) error {
 	return e
 }
 
-// joined is what a join returns for t, which has finished, or was left behind when its system ended.
+// joined is what a join returns for t, which has finished, or was left behind when its system
+// ended.
 func (t *Tasklet) joined() error {
 	if !t.HasFinished() {
 		return t.leftBehind()
@@ -139,9 +141,9 @@ func (k *Task[R]) Join(ctx context.Context) (R, error) {
 	return zero, err
 }
 
-// JoinAll joins all of ts and gives their results in the same order. It does not stop at a failure: that is in the result. The
-// error is only for a wait that ended early, with ErrTimeout, the cause of ctx or a *DeadlockError, together with the
-// results so far.
+// JoinAll joins all of ts and gives their results in the same order. It does not stop at a failure:
+// that is in the result. The error is only for a wait that ended early, with ErrTimeout, the cause
+// of ctx or a *DeadlockError, together with the results so far.
 func JoinAll[R any](ctx context.Context, ts ...*Task[R]) ([]Result[R], error) {
 	rs := make([]Result[R], len(ts))
 	for i, k := range ts {

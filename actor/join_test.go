@@ -13,8 +13,8 @@ import (
 	"github.com/gotasklet/tasklet/actor"
 )
 
-// Rule 20: Join gives nil for an end that is no failure, also a wrapped one, else a *JoinError with the cause; before the end and
-// after it, to as many as ask.
+// Rule 20: Join gives nil for an end that is no failure, also a wrapped one, else a *JoinError with
+// the cause; before the end and after it, to as many as ask.
 func TestRule20JoinResults(t *testing.T) {
 	for _, c := range []struct {
 		name string
@@ -75,7 +75,8 @@ func TestRule20JoinResults(t *testing.T) {
 	}
 }
 
-// Rule 21: joiners are woken in the order in which they came, when the children and the deferred calls are over.
+// Rule 21: joiners are woken in the order in which they came, when the children and the deferred
+// calls are over.
 func TestRule21JoinersInOrder(t *testing.T) {
 	var got []string
 	run(t, func(t0 *actor.Tasklet) error {
@@ -106,7 +107,8 @@ func TestRule21JoinersInOrder(t *testing.T) {
 	require.Equal(t, []string{"body", "child", "deferred", "joiner0", "joiner1", "joiner2", "joiner3"}, got)
 }
 
-// Rule 13: the wait for an end can end earlier, by a deadline or another end of the context; the tasklet is not touched.
+// Rule 13: the wait for an end can end earlier, by a deadline or another end of the context; the
+// tasklet is not touched.
 func TestRule13JoinContext(t *testing.T) {
 	run(t, func(t0 *actor.Tasklet) error {
 		k := actor.New(t0, func(t *actor.Tasklet) (int, error) { t.Sleep(time.Hour); return 7, nil })
@@ -158,8 +160,8 @@ func TestRule13JoinFromGoroutine(t *testing.T) {
 	require.ErrorIs(t, err, actor.ErrKilled, "the result wins")
 }
 
-// JoinAll and JoinEach give the results in the order of their arguments, and don't stop at a failure; their error is only for a wait
-// that ended early.
+// JoinAll and JoinEach give the results in the order of their arguments, and don't stop at a
+// failure; their error is only for a wait that ended early.
 func TestJoinAll(t *testing.T) {
 	run(t, func(t0 *actor.Tasklet) error {
 		var ks []*actor.Task[int]

@@ -95,7 +95,8 @@ func TestKillWhereverItIs(t *testing.T) {
 	}
 }
 
-// Rule 17: those that wait without a stack, or have not begun, end without any of their code being run.
+// Rule 17: those that wait without a stack, or have not begun, end without any of their code being
+// run.
 func TestKillWithoutAStack(t *testing.T) {
 	ran := 0
 	f := func(*actor.Tasklet) error { ran++; return nil }
@@ -148,7 +149,8 @@ func TestKillWithoutAStack(t *testing.T) {
 	}
 }
 
-// Rule 17: a receiver looks at the kill before each message. Rule 3: what is queued becomes dead letters, closed or not.
+// Rule 17: a receiver looks at the kill before each message. Rule 3: what is queued becomes dead
+// letters, closed or not.
 func TestKillOfABusyReceiver(t *testing.T) {
 	for _, closed := range []bool{false, true} {
 		var j journal
@@ -181,7 +183,8 @@ func TestKillOfABusyReceiver(t *testing.T) {
 // count is how many messages e tells of.
 func count(e actor.Event) int64 { return int64(max(e.Count, 1)) }
 
-// Rule 17: a kill is never the failure of one message: Resume does not catch it. The message in hand is reported as lost.
+// Rule 17: a kill is never the failure of one message: Resume does not catch it. The message in
+// hand is reported as lost.
 func TestKillInAHandler(t *testing.T) {
 	var j journal
 	require.NoError(t, actor.Run(context.Background(), j.config(), func(t0 *actor.Tasklet) error {
@@ -222,7 +225,8 @@ func TestKillInAHandler(t *testing.T) {
 	}
 }
 
-// A message whose handler fails is reported once: as a failure if the tasklet goes on, else as lost.
+// A message whose handler fails is reported once: as a failure if the tasklet goes on, else as
+// lost.
 func TestFailedMessageIsReported(t *testing.T) {
 	for name, fail := range map[string]func() error{
 		"error":  func() error { return errBoom },
@@ -350,7 +354,8 @@ func TestKillOfABusyTasklet(t *testing.T) {
 	})
 }
 
-// Rule 17: a kill in the moment when an Await begins ends its context too, and the function has returned when it is raised.
+// Rule 17: a kill in the moment when an Await begins ends its context too, and the function has
+// returned when it is raised.
 func TestKillWhenAwaitBegins(t *testing.T) {
 	run(t, func(t0 *actor.Tasklet) error {
 		for range 300 {
@@ -378,7 +383,8 @@ func TestKillWhenAwaitBegins(t *testing.T) {
 	})
 }
 
-// Rule 17: the same, in the one moment that a goroutine hardly ever meets: after the Await has looked for a kill.
+// Rule 17: the same, in the one moment that a goroutine hardly ever meets: after the Await has
+// looked for a kill.
 func TestKillBeforeAnInterruptibleWait(t *testing.T) {
 	run(t, func(t0 *actor.Tasklet) error {
 		var told, raised bool
@@ -406,7 +412,8 @@ type interrupted func()
 
 func (f interrupted) Interrupt() { f() }
 
-// Rule 17: a recovered kill is over: the tasklet goes on, which is an event, and can be killed again.
+// Rule 17: a recovered kill is over: the tasklet goes on, which is an event, and can be killed
+// again.
 func TestRecoveredKill(t *testing.T) {
 	t.Run("and a later one", func(t *testing.T) {
 		var j journal
@@ -662,8 +669,8 @@ func TestKillWhileABatchIsCollected(t *testing.T) {
 	}
 }
 
-// Rule 17: a kill that comes when the body has been woken from a wait half-way and not yet run ends the tasklet when the body returns,
-// not at its next round.
+// Rule 17: a kill that comes when the body has been woken from a wait half-way and not yet run ends
+// the tasklet when the body returns, not at its next round.
 func TestKillBetweenWakeUpAndRun(t *testing.T) {
 	slow := func(t *actor.Tasklet) error { t.Sleep(10 * time.Millisecond); return nil }
 	for name, start := range map[string]func(t0 *actor.Tasklet) *actor.Tasklet{
@@ -686,7 +693,8 @@ func TestKillBetweenWakeUpAndRun(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			run(t, func(t0 *actor.Tasklet) error {
 				var k *actor.Tasklet
-				// Its timer is older than the child's for the same tick: so it runs first, and the child is ready by then.
+				// Its timer is older than the child's for the same tick: so it runs first, and the
+				// child is ready by then.
 				killer := actor.Later(t0, 10*time.Millisecond, func(*actor.Tasklet) error { k.Kill(); return nil })
 				t0.Yield()
 				k = start(t0)

@@ -51,8 +51,8 @@ func kindOf(err error) ExitKind {
 	return ExitError // it wraps nothing: the usual case, and errors.As is slow
 }
 
-// guarded is classify, guarded. The methods of err may be the user's, and KindOf is asked on schedulers: a panic or a Goexit there
-// would end everybody's work.
+// guarded is classify, guarded. The methods of err may be the user's, and KindOf is asked on
+// schedulers: a panic or a Goexit there would end everybody's work.
 func guarded(err error) (k ExitKind) {
 	if guard.Look(err, func() { k = classify(err) }) != nil {
 		return ExitError

@@ -5,13 +5,15 @@ import (
 	"github.com/gotasklet/tasklet/internal/guard"
 )
 
-// phase is where a tasklet is in its life. It only grows. This file and stop.go make all transitions:
+// phase is where a tasklet is in its life. It only grows. This file and stop.go make all
+// transitions:
 //
 //	starting ── init done ──▶ living ── body ended ──▶ stopping ── no child left ──▶ deferring ──▶ finished
 //	    └────────── init failed ────────────────────────▲
 //
-// A tasklet is called by its scheduler whenever it is ready, and does what its phase says. A body that waits half-way keeps
-// the call open; in all other waits, for messages, for a time, for the end of a child, the tasklet owns no stack.
+// A tasklet is called by its scheduler whenever it is ready, and does what its phase says. A body
+// that waits half-way keeps the call open; in all other waits, for messages, for a time, for the
+// end of a child, the tasklet owns no stack.
 type phase uint8
 
 const (
@@ -39,7 +41,8 @@ func (r *runner) Run(*core.Task) {
 	}
 }
 
-// live lets the body take one step, and begins the end if that was the last. It may return while the body goes on later.
+// live lets the body take one step, and begins the end if that was the last. It may return while
+// the body goes on later.
 func (t *Tasklet) live() {
 	returned := false
 	defer func() {
@@ -70,7 +73,8 @@ func (t *Tasklet) live() {
 	if done {
 		t.bodyEnded(err)
 	} else if pending, _ := t.task.Killed(); pending {
-		t.task.Wake() // it came after the body, which had been waiting, was woken: nobody else will call it
+		// it came after the body, which had been waiting, was woken: nobody else will call it
+		t.task.Wake()
 	}
 }
 
@@ -94,7 +98,8 @@ func (t *Tasklet) caught(v any) {
 	var err error
 	switch e := v.(type) {
 	case nil:
-		// The goroutine is lost when the deferred calls have run: what is left is done on another one.
+		// The goroutine is lost when the deferred calls have run: what is left is done on another
+		// one.
 		t.lose(ErrGoexit)
 		t.bodyEnded(ErrGoexit)
 		t.task.Wake()
@@ -116,8 +121,8 @@ func (t *Tasklet) caught(v any) {
 	t.bodyEnded(err)
 }
 
-// lose is called when t ends because it failed on a message, or was killed while it handled one: that is handled once more by
-// the next incarnation, or reported as lost.
+// lose is called when t ends because it failed on a message, or was killed while it handled one:
+// that is handled once more by the next incarnation, or reported as lost.
 func (t *Tasklet) lose(err error) {
 	h, ok := t.inst.(interface{ inHand() int })
 	if !ok || t.phase != living {
@@ -139,7 +144,8 @@ func (t *Tasklet) lose(err error) {
 // resumes reports whether t goes on after a failed message or round.
 func (t *Tasklet) resumes() bool { return t.onFailure == Resume }
 
-// failed is called by a body when a message or round gave an error: done says that the tasklet ends with it.
+// failed is called by a body when a message or round gave an error: done says that the tasklet ends
+// with it.
 func (t *Tasklet) failed(err error) (done bool, result error) {
 	switch {
 	case !KindOf(err).Failure():
@@ -205,7 +211,8 @@ func (t *Tasklet) recovered() {
 		x.cause = nil
 		x.mu.Unlock()
 	}
-	if _, hard := t.task.Killed(); !hard || t.marks.Or(markStubborn)&markStubborn == 0 { // a hard kill is raised again and again
+	// a hard kill is raised again and again
+	if _, hard := t.task.Killed(); !hard || t.marks.Or(markStubborn)&markStubborn == 0 {
 		t.sys.emit(Event{Kind: EventKillRecovered, Tasklet: t})
 	}
 }
@@ -325,8 +332,9 @@ func (t *Tasklet) finish() {
 	t.sys.finished(t)
 }
 
-// tellEnd tells those who wait for the end of t from elsewhere, watch it, or wait for an answer of it. After markFinished was set.
-// from is the scheduler that the caller runs on; nil: it may be any.
+// tellEnd tells those who wait for the end of t from elsewhere, watch it, or wait for an answer of
+// it. After markFinished was set. from is the scheduler that the caller runs on; nil: it may be
+// any.
 func (t *Tasklet) tellEnd(x *extra, exit Exit, from *core.Scheduler) {
 	x.mu.Lock()
 	if x.fin != nil {
@@ -357,8 +365,9 @@ func (t *Tasklet) tellEnd(x *extra, exit Exit, from *core.Scheduler) {
 	}
 }
 
-// tellSupervisor calls f, which was given to Supervised. On the scheduler of t's parent. A supervisor that fails there knows its
-// children no longer: that is a crash, as any panic between two activations, and so is a runtime.Goexit.
+// tellSupervisor calls f, which was given to Supervised. On the scheduler of t's parent. A
+// supervisor that fails there knows its children no longer: that is a crash, as any panic between
+// two activations, and so is a runtime.Goexit.
 func (t *Tasklet) tellSupervisor(f func(Exit), exit Exit) {
 	switch fault := guard.Call(func() { f(exit) }); {
 	case fault == nil:

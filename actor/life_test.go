@@ -108,7 +108,8 @@ func survive(t *actor.Tasklet) {
 	t.Sleep(1000 * time.Hour)
 }
 
-// Rule 20: what the body did, the exit kind, and what Join gives. Each failed end is one exit entry (rule 23).
+// Rule 20: what the body did, the exit kind, and what Join gives. Each failed end is one exit entry
+// (rule 23).
 func TestExitKinds(t *testing.T) {
 	cases := []struct {
 		name string
@@ -211,7 +212,8 @@ func TestFailureIsNeverSilent(t *testing.T) {
 	require.Len(t, j.of(actor.EventExit, "/b"), 1)
 }
 
-// Rule 23: OnFailure. Escalate kills the parent with a *ChildError, which is its result, over as many levels as ask for it.
+// Rule 23: OnFailure. Escalate kills the parent with a *ChildError, which is its result, over as
+// many levels as ask for it.
 func TestOnFailure(t *testing.T) {
 	boom := func(*actor.Tasklet) error { return errBoom }
 	wait := func(t *actor.Tasklet) error { t.Sleep(time.Hour); return nil }
@@ -406,7 +408,8 @@ type t0ErrorT struct{}
 func (t0ErrorT) Errorf(format string, args ...any) { panic(fmt.Sprintf(format, args...)) }
 func (t0ErrorT) FailNow()                          { panic("failed") }
 
-// Rule 21: the finish is one step: whoever hears of it finds the tasklet out of the tree and finished.
+// Rule 21: the finish is one step: whoever hears of it finds the tasklet out of the tree and
+// finished.
 func TestFinishIsOneStep(t *testing.T) {
 	var it *actor.Tasklet
 	var root *actor.Tasklet

@@ -35,16 +35,19 @@ const (
 // All but due and timer is owned by the teller. Rejected: a limit for each kind, under which the
 // second target of a flood is never named.
 type limits struct {
-	open  map[limitKey]*limit
-	queue []*limit // those of open in the order in which their windows end, which is that of their begin
-	ended bool     // the system has stopped: nothing is held back any more
+	open map[limitKey]*limit
+	// those of open in the order in which their windows end, which is that of their begin
+	queue []*limit
+	ended bool // the system has stopped: nothing is held back any more
 
 	// due is when the first window ends that holds something back, in ns since 1970; 0: none does.
 	// Atomic: written by the teller, read before a virtual clock jumps, to see whether there is
 	// something to be written.
 	due atomic.Int64
 
-	timer *time.Timer // of the real clock; nil: not made yet. Set by the teller; it runs as long as something is held back
+	// of the real clock; nil: not made yet. Set by the teller; it runs as long as something is held
+	// back
+	timer *time.Timer
 }
 
 type limitKey struct {

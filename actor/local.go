@@ -2,15 +2,16 @@ package actor
 
 import "context"
 
-// A Local is a variable of which each tasklet has its own value. A tasklet that has set none sees its parent's. Make one with
-// NewLocal, as a package-level variable.
+// A Local is a variable of which each tasklet has its own value. A tasklet that has set none sees
+// its parent's. Make one with NewLocal, as a package-level variable.
 type Local[T any] struct{ def func() T }
 
-// NewLocal makes a Local. def gives the value where no tasklet up the tree has set one, and outside of tasklets; nil: the zero
-// value.
+// NewLocal makes a Local. def gives the value where no tasklet up the tree has set one, and outside
+// of tasklets; nil: the zero value.
 func NewLocal[T any](def func() T) *Local[T] { return &Local[T]{def} }
 
-// Get gives the value of the tasklet that ctx belongs to. Only from inside it, or outside of tasklets.
+// Get gives the value of the tasklet that ctx belongs to. Only from inside it, or outside of
+// tasklets.
 func (l *Local[T]) Get(ctx context.Context) T {
 	for t := Current(ctx); t != nil; t = t.parent {
 		if x := t.ex.Load(); x != nil {

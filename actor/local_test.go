@@ -10,7 +10,8 @@ import (
 	"github.com/gotasklet/tasklet/actor"
 )
 
-// A tasklet sees its own value, else its parent's, else the default; as it is now, not as it was at the start.
+// A tasklet sees its own value, else its parent's, else the default; as it is now, not as it was at
+// the start.
 func TestLocalInherits(t *testing.T) {
 	made := 0
 	local := actor.NewLocal(func() string { made++; return "default" })

@@ -20,8 +20,8 @@ import (
 // noContext is the nil context that a user may pass by mistake.
 var noContext context.Context
 
-// misuses are all panics for calls that break a rule, with their texts. docs/errors.md has a row for each: TestErrorsAreDocumented
-// compares.
+// misuses are all panics for calls that break a rule, with their texts. docs/errors.md has a row
+// for each: TestErrorsAreDocumented compares.
 //
 // f is called inside the tasklet /tasklet/me, a child of main.
 var misuses = []struct {

@@ -9,8 +9,8 @@ import (
 	"github.com/gotasklet/tasklet/internal/text"
 )
 
-// Name is the one given at the start, or that of the ref, or else that of the body's function with a number that makes it
-// unique among its siblings: "worker#2".
+// Name is the one given at the start, or that of the ref, or else that of the body's function with
+// a number that makes it unique among its siblings: "worker#2".
 func (t *Tasklet) Name() string {
 	if x := t.ex.Load(); x != nil && x.name != "" {
 		return x.name
@@ -46,8 +46,8 @@ func (t *Tasklet) appendPath(path []byte) []byte {
 	return strconv.AppendUint(path, uint64(t.num), 10)
 }
 
-// functionName is the name of a function for people: without its package's path, the package and the marks of the compiler.
-// "example.com/shop/orders.(*Book).handle-fm" is "Book.handle".
+// functionName is the name of a function for people: without its package's path, the package and
+// the marks of the compiler. "example.com/shop/orders.(*Book).handle-fm" is "Book.handle".
 func functionName(f any) string {
 	if name, ok := f.(string); ok {
 		return name
@@ -76,8 +76,9 @@ func functionName(f any) string {
 
 var receiverMarks = strings.NewReplacer("(*", "", "(", "", ")", "")
 
-// checkName returns name as a part of a path; it panics if that can't be. What can't be printed is escaped here, at the one
-// entrance, so that no path and no name has such characters, wherever it is written.
+// checkName returns name as a part of a path; it panics if that can't be. What can't be printed is
+// escaped here, at the one entrance, so that no path and no name has such characters, wherever it
+// is written.
 func checkName(op, name string) string {
 	if name == "" {
 		misuse("%s with an empty name", op)

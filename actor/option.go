@@ -9,7 +9,8 @@ import (
 	"github.com/gotasklet/tasklet/mailbox"
 )
 
-// An Option says how a tasklet is started, or how a ref is made. An option that a call can't use panics there, with its name.
+// An Option says how a tasklet is started, or how a ref is made. An option that a call can't use
+// panics there, with its name.
 type Option struct {
 	set   optionSet
 	name  string
@@ -54,14 +55,15 @@ var optionNames = map[optionSet]string{
 	optPlaceBefore: "PlaceBefore", optRetry: "Retry", optStopTogether: "StopTogether", optSpread: "Spread",
 }
 
-// Name names the tasklet, or the ref and so the tasklets that read it. Names need not be unique; an empty one, and one with a
-// slash, is misuse. A character that can't be printed, such as a line break, becomes its escape in a Go string, `\n`.
+// Name names the tasklet, or the ref and so the tasklets that read it. Names need not be unique; an
+// empty one, and one with a slash, is misuse. A character that can't be printed, such as a line
+// break, becomes its escape in a Go string, `\n`.
 func Name(name string) Option {
 	return Option{set: optName, name: checkName("Name", name)}
 }
 
-// Daemon starts the tasklet as one of the system, not of its creator: it survives its creator, has no parent, and is stopped
-// last, after the root.
+// Daemon starts the tasklet as one of the system, not of its creator: it survives its creator, has
+// no parent, and is stopped last, after the root.
 func Daemon() Option { return Option{set: optDaemon} }
 
 // MailboxLen is the capacity of the mailbox: 1 to mailbox.MaxCap; without it mailbox.DefaultCap.
@@ -80,8 +82,9 @@ func Overflow(p mailbox.Policy) Option {
 	return Option{set: optOverflow, n: int64(p)}
 }
 
-// OnScheduler says on which of the system's schedulers the tasklet runs, and so do those below it: 0 to Config.Schedulers-1. Without
-// it, and without Spread, a tasklet runs where its parent does; or where its ref was read before, for a ref never moves.
+// OnScheduler says on which of the system's schedulers the tasklet runs, and so do those below it:
+// 0 to Config.Schedulers-1. Without it, and without Spread, a tasklet runs where its parent does;
+// or where its ref was read before, for a ref never moves.
 func OnScheduler(n int) Option {
 	if n < 0 {
 		misuse("OnScheduler(%d): schedulers are counted from 0", n)
@@ -89,8 +92,9 @@ func OnScheduler(n int) Option {
 	return Option{set: optOnScheduler, n: int64(n)}
 }
 
-// Spread lets the tasklet run on the scheduler that is the least loaded at its start, by the number of its tasklets and of those
-// that are ready; or where its ref was read before, for a ref never moves.
+// Spread lets the tasklet run on the scheduler that is the least loaded at its start, by the number
+// of its tasklets and of those that are ready; or where its ref was read before, for a ref never
+// moves.
 func Spread() Option { return Option{set: optSpread} }
 
 // Immediate makes the first call of Every or AtRate at the start.
@@ -104,10 +108,11 @@ const (
 	defaultShutdown = 5 * time.Second
 )
 
-// Shutdown is how long a stopping parent waits for the body of this tasklet after it has killed it. Then the kill becomes hard:
-// it is raised again at every blocking point. If the body still has not ended a second later, the tasklet is given up: detached
-// from the tree with all that is below it, and reported as leaked. 0 is 5 s; see BrutalKill and Infinity. The time in which
-// the tasklet itself waits for its children does not count.
+// Shutdown is how long a stopping parent waits for the body of this tasklet after it has killed it.
+// Then the kill becomes hard: it is raised again at every blocking point. If the body still has not
+// ended a second later, the tasklet is given up: detached from the tree with all that is below it,
+// and reported as leaked. 0 is 5 s; see BrutalKill and Infinity. The time in which the tasklet
+// itself waits for its children does not count.
 func Shutdown(d time.Duration) Option {
 	if d < Infinity {
 		misuse("Shutdown(%v): negative", d)
@@ -119,8 +124,9 @@ func Shutdown(d time.Duration) Option {
 type FailurePolicy uint8
 
 const (
-	// Resume, for bodies that are called for each message or round: the failure is reported, and the body goes on with the next,
-	// with the same state. The default of such bodies, unless they are supervised.
+	// Resume, for bodies that are called for each message or round: the failure is reported, and
+	// the body goes on with the next, with the same state. The default of such bodies, unless they
+	// are supervised.
 	Resume FailurePolicy = iota
 	// Stop ends the tasklet with the error.
 	Stop
@@ -142,27 +148,31 @@ func OnFailure(p FailurePolicy) Option {
 	return Option{}
 }
 
-// OnStart lets f run inside the tasklet before its body. An error is a failed start. It may be given more than once.
+// OnStart lets f run inside the tasklet before its body. An error is a failed start. It may be
+// given more than once.
 func OnStart(f func(*Tasklet) error) Option {
 	mustFunc("OnStart", f != nil)
 	return Option{set: optOnStart, start: f}
 }
 
-// Supervised is for those who write a supervisor. OnFailure defaults to Stop; when the body ends, its ref is held: it goes on to
-// take messages up to its capacity, for the next tasklet that is started with it, until [CloseRef] or [Retire]. onEnd is called
-// when the tasklet has finished, on its parent's scheduler, and may not block; it is not called for a failed start, nor when the
-// body of the parent has ended.
+// Supervised is for those who write a supervisor. OnFailure defaults to Stop; when the body ends,
+// its ref is held: it goes on to take messages up to its capacity, for the next tasklet that is
+// started with it, until [CloseRef] or [Retire]. onEnd is called when the tasklet has finished, on
+// its parent's scheduler, and may not block; it is not called for a failed start, nor when the body
+// of the parent has ended.
 func Supervised(onEnd func(Exit)) Option {
 	mustFunc("Supervised", onEnd != nil)
 	return Option{set: optSupervised, exit: onEnd}
 }
 
-// PlaceBefore is for those who write a supervisor: the tasklet takes its place among its siblings before next, and not at the end,
-// so that a restarted child is stopped in its old turn. If next is nil or has finished, it means nothing.
+// PlaceBefore is for those who write a supervisor: the tasklet takes its place among its siblings
+// before next, and not at the end, so that a restarted child is stopped in its old turn. If next is
+// nil or has finished, it means nothing.
 func PlaceBefore(next *Tasklet) Option { return Option{set: optPlaceBefore, next: next} }
 
-// StopTogether is for those who write a pool: the children of the tasklet are not stopped one after the other when it ends, but
-// together, all of them killed and then awaited. d is the time that all of them have, as in [Shutdown]; their own does not count.
+// StopTogether is for those who write a pool: the children of the tasklet are not stopped one after
+// the other when it ends, but together, all of them killed and then awaited. d is the time that all
+// of them have, as in [Shutdown]; their own does not count.
 func StopTogether(d time.Duration) Option {
 	if d < Infinity {
 		misuse("StopTogether(%v): negative", d)
@@ -170,9 +180,10 @@ func StopTogether(d time.Duration) Option {
 	return Option{set: optStopTogether, n: int64(d)}
 }
 
-// Retry is for those who write a supervisor, and for the bodies Handle and HandleInit: when the tasklet fails on a message, the
-// next one that is started with its ref gets it again, as its first; after n times the message is lost, which is reported. For
-// a Call that waits for its reply the request is still on its way. It means nothing without [Supervised].
+// Retry is for those who write a supervisor, and for the bodies Handle and HandleInit: when the
+// tasklet fails on a message, the next one that is started with its ref gets it again, as its
+// first; after n times the message is lost, which is reported. For a Call that waits for its reply
+// the request is still on its way. It means nothing without [Supervised].
 func Retry(n int) Option {
 	if n < 0 {
 		misuse("Retry(%d): negative", n)
@@ -180,8 +191,8 @@ func Retry(n int) Option {
 	return Option{set: optRetry, n: int64(n)}
 }
 
-// CheckOptions tells, without panicking, whether a tasklet can be started with b and opts: the error names the option that it
-// can't use.
+// CheckOptions tells, without panicking, whether a tasklet can be started with b and opts: the
+// error names the option that it can't use.
 func CheckOptions(b Body, opts ...Option) error {
 	allowed, seen := b.allows(), optionSet(0)
 	for _, o := range optionsOf(b, opts) {

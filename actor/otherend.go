@@ -76,7 +76,8 @@ func (w *kindWalk) kind(err error) ExitKind {
 	case otherEnd:
 		return ExitError
 	case *PanicError:
-		return ExitPanic // also with a value that would be an end without failure if it were returned
+		// also with a value that would be an end without failure if it were returned
+		return ExitPanic
 	}
 	if e, ok := err.(interface{ As(any) bool }); ok {
 		if p := (*PanicError)(nil); e.As(&p) {

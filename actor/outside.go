@@ -6,10 +6,11 @@ import (
 	"github.com/gotasklet/tasklet/internal/core"
 )
 
-// Await runs f on another goroutine and parks t until f has returned: for what blocks in a way that the scheduler can't see, a
-// database, an HTTP request, a file, a long computation. Meanwhile other tasklets run. f must not touch what tasklets own. Its
-// context is done when t is killed; the kill is raised when f has returned. A panic of f comes back as a *PanicError. With a
-// virtual clock, time stands still meanwhile. Only from inside t.
+// Await runs f on another goroutine and parks t until f has returned: for what blocks in a way that
+// the scheduler can't see, a database, an HTTP request, a file, a long computation. Meanwhile other
+// tasklets run. f must not touch what tasklets own. Its context is done when t is killed; the kill
+// is raised when f has returned. A panic of f comes back as a *PanicError. With a virtual clock,
+// time stands still meanwhile. Only from inside t.
 func Await[R any](t *Tasklet, f func(context.Context) (R, error)) (R, error) {
 	mustFunc("Await", f != nil)
 	t.mustRun("Await")
@@ -47,7 +48,8 @@ type await struct {
 	cancel context.CancelCauseFunc
 	place  core.Waiter
 	wake   core.WakeUp
-	lost   chan struct{} // of a simulation: nobody is told but by Interrupt; closed when f has returned. Else nil
+	// of a simulation: nobody is told but by Interrupt; closed when f has returned. Else nil
+	lost chan struct{}
 
 	// Owned by the scheduler.
 	returned bool // f has
@@ -96,8 +98,9 @@ func (a *await) Do() {
 	}
 }
 
-// takeAwaits ends the first of the Awaits under way, in order of their start, if it has returned; and the next, if that has made
-// nobody ready. It is called when nothing is ready: with a seed, neither the order nor the moment may depend on the other goroutines.
+// takeAwaits ends the first of the Awaits under way, in order of their start, if it has returned;
+// and the next, if that has made nobody ready. It is called when nothing is ready: with a seed,
+// neither the order nor the moment may depend on the other goroutines.
 func (h *host) takeAwaits() {
 	for len(h.awaits) > 0 && h.awaits[0].returned {
 		first := h.awaits[0]
@@ -117,7 +120,8 @@ func (a *await) finish() {
 	a.wake.Do()
 }
 
-// protect calls f, and makes an error of its panic. The results go through pointers: a runtime.Goexit of f leaves no other way.
+// protect calls f, and makes an error of its panic. The results go through pointers: a
+// runtime.Goexit of f leaves no other way.
 func protect[R any](ctx context.Context, f func(context.Context) (R, error), v *R, err *error) {
 	*err = ErrGoexit
 	defer func() {

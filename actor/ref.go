@@ -15,23 +15,25 @@ import (
 	"github.com/gotasklet/tasklet/mailbox"
 )
 
-// A Ref is the address of a tasklet that takes messages of type M: a small value that can be compared, copied and sent. It
-// stays valid when the tasklet is restarted: the new one reads the same mailbox, in the same order. Methods may be called from
-// any goroutine. The zero Ref is the address of nobody; using it panics, except with == and IsZero.
+// A Ref is the address of a tasklet that takes messages of type M: a small value that can be
+// compared, copied and sent. It stays valid when the tasklet is restarted: the new one reads the
+// same mailbox, in the same order. Methods may be called from any goroutine. The zero Ref is the
+// address of nobody; using it panics, except with == and IsZero.
 type Ref[M any] struct{ l *line[M] }
 
 // line is what a ref points to: a mailbox and the tasklets that read it, one after the other.
 type line[M any] struct {
 	box queue.Queue[M]
 
-	// cur is the tasklet that was started last. Set by whoever starts it, and read by everybody, through current if the one that
-	// has ended does not count. It stays when it ends: that costs nothing then, which counts for a million at once.
+	// cur is the tasklet that was started last. Set by whoever starts it, and read by everybody,
+	// through current if the one that has ended does not count. It stays when it ends: that costs
+	// nothing then, which counts for a million at once.
 	cur atomic.Pointer[Tasklet]
 	// more holds what most refs never need. Allocated by whoever needs it first.
 	more atomic.Pointer[lineExtra]
 
-	// dead and over are written by the scheduler, and read by everybody. They are words of their own because a line that has
-	// nothing in more is not to allocate it at its end.
+	// dead and over are written by the scheduler, and read by everybody. They are words of their
+	// own because a line that has nothing in more is not to allocate it at its end.
 	dead atomic.Bool   // no tasklet will read it any more
 	over atomic.Uint32 // and the last one has finished: see OnEnd
 }
@@ -57,7 +59,8 @@ type lineExtra struct {
 	gaveUp  bool     // see giveUp
 	counted int      // messages that giveUp has reported and that are still queued
 
-	stopped  bool         // by CloseRef after an end by itself, until the next start: no restart is to come
+	// by CloseRef after an end by itself, until the next start: no restart is to come
+	stopped  bool
 	stops    uint32       // how often that was, with the end for good
 	last     *Tasklet     // the latest one when it was; nil: there was none
 	watchers list[*watch] // of the ref, to be told when it is
@@ -107,8 +110,8 @@ type refLine interface {
 	pretendFull(full func() bool)
 }
 
-// NewRef makes a ref before its tasklet: it can be handed out, and takes messages up to its capacity. Options: Name,
-// MailboxLen, Overflow.
+// NewRef makes a ref before its tasklet: it can be handed out, and takes messages up to its
+// capacity. Options: Name, MailboxLen, Overflow.
 func NewRef[M any](opts ...Option) Ref[M] {
 	for i := range opts {
 		if opts[i].set&(optName|boxOptions) == 0 {
@@ -138,7 +141,8 @@ func (l *line[M]) init(op string, opts []Option) {
 	l.box.Init(cfg)
 }
 
-// use makes s the system of l, if it has none yet: one that was never opened has no home to tell it.
+// use makes s the system of l, if it has none yet: one that was never opened has no home to tell
+// it.
 func (l *line[M]) use(s *System) {
 	if l.box.Home() == nil {
 		l.extra().sys.CompareAndSwap(nil, s)
@@ -176,9 +180,10 @@ func (r Ref[M]) must(op string) *line[M] {
 // IsZero reports whether r is the zero Ref.
 func (r Ref[M]) IsZero() bool { return r.l == nil }
 
-// Send sends m. While the mailbox is full it parks the calling tasklet, or blocks the calling goroutine, as long as ctx allows;
-// see mailbox.Mailbox.Send for the order and the errors: mailbox.ErrClosed, mailbox.ErrFull, ErrTimeout or the cause of ctx,
-// *DeadlockError. With an error, m was not sent.
+// Send sends m. While the mailbox is full it parks the calling tasklet, or blocks the calling
+// goroutine, as long as ctx allows; see mailbox.Mailbox.Send for the order and the errors:
+// mailbox.ErrClosed, mailbox.ErrFull, ErrTimeout or the cause of ctx, *DeadlockError. With an
+// error, m was not sent.
 func (r Ref[M]) Send(ctx context.Context, m M) error {
 	if t, ok := ctx.(*Tasklet); ok {
 		// The common case, without a call through an interface.
@@ -204,8 +209,8 @@ func (r Ref[M]) TrySend(ctx context.Context, m M) error {
 	return l.box.TrySend(ctx, m)
 }
 
-// Close ends the tasklet gently: nothing more can be sent, what is queued is handled, then it ends with nil. Closing twice does
-// nothing.
+// Close ends the tasklet gently: nothing more can be sent, what is queued is handled, then it ends
+// with nil. Closing twice does nothing.
 func (r Ref[M]) Close() {
 	l := r.must("Close")
 	if l.box.Closed() {
@@ -239,7 +244,8 @@ func (r Ref[M]) Name() string {
 	return ""
 }
 
-// String is the path of the current tasklet; between two, that of the last; before the first, the name.
+// String is the path of the current tasklet; between two, that of the last; before the first, the
+// name.
 func (r Ref[M]) String() string {
 	if r.l == nil {
 		return "(zero ref)"
@@ -254,7 +260,8 @@ func (l *line[M]) path() string {
 	return l.name()
 }
 
-// Len is the number of queued messages; parked senders do not count. From outside of the scheduler it may lag behind a little.
+// Len is the number of queued messages; parked senders do not count. From outside of the scheduler
+// it may lag behind a little.
 func (r Ref[M]) Len() int { return r.must("Len").box.Len() }
 
 // Load is how much r's tasklet has to do: messages that are queued, those of senders and timers
@@ -265,11 +272,12 @@ func (r Ref[M]) Load() int { return r.must("Load").box.Load() }
 // Cap is the capacity of the mailbox; 0 for an unbounded one.
 func (r Ref[M]) Cap() int { return r.must("Cap").box.Cap() }
 
-// IsClosed reports whether r takes no messages: it was closed, or its supervisor keeps it stopped, or it is dead. The first two may
-// change.
+// IsClosed reports whether r takes no messages: it was closed, or its supervisor keeps it stopped,
+// or it is dead. The first two may change.
 func (r Ref[M]) IsClosed() bool { return r.must("IsClosed").box.Closed() }
 
-// IsDead reports whether the line of r's tasklets has ended for good: every send gives mailbox.ErrClosed.
+// IsDead reports whether the line of r's tasklets has ended for good: every send gives
+// mailbox.ErrClosed.
 func (r Ref[M]) IsDead() bool { return r.must("IsDead").isDead() }
 
 // HasFinished reports whether r is dead, and its last tasklet has finished: the line has ended for
@@ -419,8 +427,8 @@ func (l *line[M]) name() string {
 	return ""
 }
 
-// last is the latest tasklet of the line, nil before the first. One that is not yet in the tree is nobody's: only its start may
-// touch it.
+// last is the latest tasklet of the line, nil before the first. One that is not yet in the tree is
+// nobody's: only its start may touch it.
 func (l *line[M]) last() *Tasklet {
 	if t := l.cur.Load(); t != nil && t.marks.Load()&markPlaced != 0 {
 		return t
@@ -428,7 +436,8 @@ func (l *line[M]) last() *Tasklet {
 	return nil
 }
 
-// current is the tasklet that reads the line; nil before the first and between two. An unsupervised one stays it.
+// current is the tasklet that reads the line; nil before the first and between two. An unsupervised
+// one stays it.
 func (l *line[M]) current() *Tasklet {
 	if t := l.last(); t != nil && !t.left() {
 		return t
@@ -503,7 +512,8 @@ func (l *line[M]) idle() bool { return l.box.Await(1) }
 
 func (l *line[M]) reader() *core.Resource { return l.box.Reader() }
 
-// waitedOn is what by waits on that waits for the reader. A mailbox's own resource is for its scheduler only.
+// waitedOn is what by waits on that waits for the reader. A mailbox's own resource is for its
+// scheduler only.
 func (l *line[M]) waitedOn(by *Tasklet) *core.Resource {
 	if l.box.Home() == by.task.Scheduler() {
 		return l.reader()
@@ -538,8 +548,8 @@ func (l *line[M]) bodyEnded(t *Tasklet, err error) {
 	}
 }
 
-// abandon takes the line from t, which does not end: so that the next can have it, if t is supervised; else it is dead. On the scheduler
-// of the parent.
+// abandon takes the line from t, which does not end: so that the next can have it, if t is
+// supervised; else it is dead. On the scheduler of the parent.
 func (l *line[M]) abandon(t *Tasklet) {
 	if l.cur.Load() != t || t.marks.Or(markLeft)&markLeft != 0 {
 		return
@@ -690,10 +700,12 @@ func CloseRef(b Body) {
 	})
 }
 
-// Retire is for those who write a supervisor: the ref of b, if it has one, ends for good. As CloseRef otherwise.
+// Retire is for those who write a supervisor: the ref of b, if it has one, ends for good. As
+// CloseRef otherwise.
 func Retire(b Body) { refsOf(b, refLine.retire) }
 
-// ShutdownOf is how long a tasklet with the body b has to end if its start does not say: see [Shutdown].
+// ShutdownOf is how long a tasklet with the body b has to end if its start does not say: see
+// [Shutdown].
 func ShutdownOf(b Body) time.Duration {
 	d := defaultShutdown
 	for _, o := range optionsOf(b, nil) {
@@ -714,7 +726,8 @@ const (
 	RefDead                    // its line of tasklets has ended for good
 )
 
-// RefOf gives something that identifies the ref that b reads, nil if there is none, and whether b can be started.
+// RefOf gives something that identifies the ref that b reads, nil if there is none, and whether b
+// can be started.
 func RefOf(b Body) (identity any, state RefState) {
 	l := b.instance().line()
 	switch {

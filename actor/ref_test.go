@@ -15,7 +15,8 @@ import (
 	"github.com/gotasklet/tasklet/scheduler"
 )
 
-// Rule 2: an unsupervised ref is dead as soon as the body has ended, before the children are stopped.
+// Rule 2: an unsupervised ref is dead as soon as the body has ended, before the children are
+// stopped.
 func TestUnsupervisedRefDies(t *testing.T) {
 	var j journal
 	require.NoError(t, actor.Run(context.Background(), j.config(), func(t0 *actor.Tasklet) error {
@@ -71,8 +72,8 @@ func TestRefIsAValue(t *testing.T) {
 	}
 }
 
-// Rule 4: a ref that was never started queues up to its bound, and further senders park, from a tasklet and from outside; the
-// start takes them in order.
+// Rule 4: a ref that was never started queues up to its bound, and further senders park, from a
+// tasklet and from outside; the start takes them in order.
 func TestRefBeforeItsStart(t *testing.T) {
 	run(t, func(t0 *actor.Tasklet) error {
 		ref := actor.NewRef[int](actor.MailboxLen(3))
@@ -129,7 +130,8 @@ func TestRefBeforeItsStart(t *testing.T) {
 	require.NoError(t, s.Stop(ctx))
 }
 
-// Rule 4: one living incarnation; a second start panics with both paths. It belongs to the first system.
+// Rule 4: one living incarnation; a second start panics with both paths. It belongs to the first
+// system.
 func TestRefHasOneTasklet(t *testing.T) {
 	run(t, func(t0 *actor.Tasklet) error {
 		ref := actor.NewRef[int]()

@@ -25,8 +25,8 @@ func (i *initialized[M]) withRetry(n int) instance {
 	return &retryingInit[M]{retrying: retrying[M]{handling: i.handling, max: n, first: true, typed: isInterface[M]()}, i: i}
 }
 
-// retrying is handling that keeps the message in hand, so that it can be put back. It is apart because a copy of each message
-// costs.
+// retrying is handling that keeps the message in hand, so that it can be put back. It is apart
+// because a copy of each message costs.
 type retrying[M any] struct {
 	handling[M]
 	max   int

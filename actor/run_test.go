@@ -176,7 +176,8 @@ func TestDaemons(t *testing.T) {
 	require.Empty(t, sys.Daemons())
 }
 
-// Rule 24: a daemon that does not stop leaks as others do; one that fails is reported and ends nobody.
+// Rule 24: a daemon that does not stop leaks as others do; one that fails is reported and ends
+// nobody.
 func TestDaemonsThatFail(t *testing.T) {
 	var j journal
 	err := actor.Run(context.Background(), j.config(), func(t0 *actor.Tasklet) error {
@@ -195,8 +196,8 @@ func TestDaemonsThatFail(t *testing.T) {
 	require.Len(t, j.of(actor.EventExit, "/fails"), 1)
 }
 
-// Rules 22, 24: starts through the System from goroutines, while it stops. Whoever was started ends, once, after it began; who
-// came too late has finished with ErrStopped.
+// Rules 22, 24: starts through the System from goroutines, while it stops. Whoever was started
+// ends, once, after it began; who came too late has finished with ErrStopped.
 func TestStartsRaceWithStop(t *testing.T) {
 	for round := range 20 {
 		var j journal
@@ -303,8 +304,8 @@ func TestNoGoroutineIsLeft(t *testing.T) {
 	})
 }
 
-// Rule 19: a tasklet that never blocks holds its scheduler. A stop names it, with its stack, and returns; when it blocks at last,
-// it unwinds, and all the others do.
+// Rule 19: a tasklet that never blocks holds its scheduler. A stop names it, with its stack, and
+// returns; when it blocks at last, it unwinds, and all the others do.
 func TestHog(t *testing.T) {
 	short := func() (restore func()) { return actor.SetPatience(50 * time.Millisecond) }
 	type hog struct {
@@ -485,7 +486,8 @@ func TestStop(t *testing.T) {
 	})
 }
 
-// A panic where none may be, in the callback of a supervisor, ends the system: Run and Stop return it, and all end in order.
+// A panic where none may be, in the callback of a supervisor, ends the system: Run and Stop return
+// it, and all end in order.
 func TestPanicInASupervisor(t *testing.T) {
 	crash := func(t *actor.Tasklet) {
 		actor.StartTasklet(t, actor.Func(func(*actor.Tasklet) error { return nil }), actor.Supervised(func(actor.Exit) { panic(errBoom) }))
@@ -748,7 +750,8 @@ func mixture(seed uint64) (string, error) {
 	return b.String(), err
 }
 
-// Rule 39: the same seed gives the same trace, whatever the number of processors; another seed another one.
+// Rule 39: the same seed gives the same trace, whatever the number of processors; another seed
+// another one.
 func TestSameSeedSameTrace(t *testing.T) {
 	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(0))
 	traces := map[string]uint64{}

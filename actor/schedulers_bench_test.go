@@ -26,7 +26,8 @@ func benchOn(b *testing.B, n int, main func(t *actor.Tasklet)) {
 	}
 }
 
-// BenchmarkBetweenSchedulersPingPong is BenchmarkReceiverPingPong with the two on different schedulers.
+// BenchmarkBetweenSchedulersPingPong is BenchmarkReceiverPingPong with the two on different
+// schedulers.
 func BenchmarkBetweenSchedulersPingPong(b *testing.B) {
 	benchOn(b, 2, func(t *actor.Tasklet) {
 		first := actor.NewRef[ball]()
@@ -62,8 +63,9 @@ func BenchmarkBetweenSchedulersStream(b *testing.B) {
 	perMessage(b, b.N)
 }
 
-// BenchmarkManyToMany is 64 receivers, spread over the schedulers, that send each other messages with some work to do: each message
-// goes on to a receiver drawn by chance until its hops are used up.
+// BenchmarkManyToMany is 64 receivers, spread over the schedulers, that send each other messages
+// with some work to do: each message goes on to a receiver drawn by chance until its hops are used
+// up.
 func BenchmarkManyToMany(b *testing.B) {
 	for _, work := range []int{0, 1000} {
 		for _, schedulers := range []int{1, 2, 4} {

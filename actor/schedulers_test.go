@@ -64,7 +64,8 @@ func TestPlacement(t *testing.T) {
 	})
 }
 
-// Spread takes the scheduler with the fewest tasklets: nobody is left out, and those that are full get none.
+// Spread takes the scheduler with the fewest tasklets: nobody is left out, and those that are full
+// get none.
 func TestSpread(t *testing.T) {
 	across(t, 3, func(t *testing.T, t0 *actor.Tasklet) {
 		for range 10 {
@@ -75,14 +76,16 @@ func TestSpread(t *testing.T) {
 			r := actor.Receiver(t0, func(*actor.Tasklet, int) error { return nil }, actor.Spread())
 			count[number(r.Tasklet())]++
 		}
-		// The root and the node of the daemons count too, and what has not arrived yet may be ready for a moment.
+		// The root and the node of the daemons count too, and what has not arrived yet may be ready
+		// for a moment.
 		require.Less(t, count[1], 3, "%v", count)
 		require.Greater(t, count[0], 6, "%v", count)
 		require.Greater(t, count[2], 6, "%v", count)
 	})
 }
 
-// A line of incarnations stays on its scheduler: without OnScheduler it is found, with another it is misuse.
+// A line of incarnations stays on its scheduler: without OnScheduler it is found, with another it
+// is misuse.
 func TestRefNeverMoves(t *testing.T) {
 	across(t, 2, func(t *testing.T, t0 *actor.Tasklet) {
 		ref := actor.NewRef[int]()
@@ -103,7 +106,8 @@ func TestRefNeverMoves(t *testing.T) {
 	})
 }
 
-// FIFO per sender, the bound, parked senders served in order, nothing lost: in both directions, and with ordinary goroutines too.
+// FIFO per sender, the bound, parked senders served in order, nothing lost: in both directions, and
+// with ordinary goroutines too.
 func TestStreamsBetweenSchedulers(t *testing.T) {
 	type msg struct{ from, n int }
 	const each = 2000
@@ -271,7 +275,8 @@ func TestEndsBetweenSchedulers(t *testing.T) {
 			require.ErrorIs(t, v, errBoom)
 		}
 
-		// Watch: what the target sent before its end comes before the notice (rule 21), also by way of a third scheduler.
+		// Watch: what the target sent before its end comes before the notice (rule 21), also by way
+		// of a third scheduler.
 		for _, at := range []int{0, 1, 2} {
 			var log []string
 			box := actor.Receiver(t0, func(b *actor.Tasklet, m string) error {
@@ -339,8 +344,8 @@ func TestEndsBetweenSchedulers(t *testing.T) {
 	})
 }
 
-// A tree over several schedulers is stopped child by child in reverse order of start, each awaited, and its deferred calls
-// run after its children have ended.
+// A tree over several schedulers is stopped child by child in reverse order of start, each awaited,
+// and its deferred calls run after its children have ended.
 func TestStopOverSchedulers(t *testing.T) {
 	for _, clock := range []bool{true, false} {
 		var mu sync.Mutex
@@ -411,8 +416,8 @@ func ctxOf(p actor.Spawner) context.Context {
 	return context.Background()
 }
 
-// Rule 18 over schedulers: the kill becomes hard after the child's time, a second later it is detached; the time in which it waits
-// for its children does not count.
+// Rule 18 over schedulers: the kill becomes hard after the child's time, a second later it is
+// detached; the time in which it waits for its children does not count.
 func TestShutdownOverSchedulers(t *testing.T) {
 	var events []string
 	cfg := actor.Config{Schedulers: 2, Clock: scheduler.NewVirtualClock(time.Time{}), Logger: zap.NewNop(), OnEvent: func(e actor.Event) {
@@ -472,7 +477,8 @@ func TestShutdownOverSchedulers(t *testing.T) {
 	require.Equal(t, []string{"/tasklet/leaked"}, events)
 }
 
-// Time is one for all: with a virtual clock it goes on only when nobody is ready, in the order of all deadlines.
+// Time is one for all: with a virtual clock it goes on only when nobody is ready, in the order of
+// all deadlines.
 func TestVirtualTimeOverSchedulers(t *testing.T) {
 	var mu sync.Mutex
 	var log []string
@@ -509,7 +515,8 @@ func TestVirtualTimeOverSchedulers(t *testing.T) {
 	require.ElementsMatch(t, []string{"0 6h0m0s", "1 6h0m0s"}, log[4:6])
 }
 
-// Rule 16 over schedulers: when nobody can go on, and no ring explains it, main is killed with who is parked on whom.
+// Rule 16 over schedulers: when nobody can go on, and no ring explains it, main is killed with who
+// is parked on whom.
 func TestQuiescentOverSchedulers(t *testing.T) {
 	cfg := actor.Config{Schedulers: 3, Clock: scheduler.NewVirtualClock(time.Time{}), Logger: zap.NewNop()}
 	err := actor.Run(context.Background(), cfg, func(t0 *actor.Tasklet) error {
@@ -527,7 +534,8 @@ func TestQuiescentOverSchedulers(t *testing.T) {
 	require.Contains(t, err.Error(), "/tasklet/b in chan")
 }
 
-// Rule 29 on a virtual clock: a ring over schedulers is found before time goes on to what would end one of its waits, or the program.
+// Rule 29 on a virtual clock: a ring over schedulers is found before time goes on to what would end
+// one of its waits, or the program.
 func TestDeadlockBeforeTimeGoesOn(t *testing.T) {
 	type ask struct{ r actor.Reply[int] }
 	cfg := actor.Config{Schedulers: 3, Clock: scheduler.NewVirtualClock(time.Time{}), Logger: zap.NewNop()}
@@ -559,7 +567,8 @@ func TestDeadlockBeforeTimeGoesOn(t *testing.T) {
 	}
 }
 
-// Rule 19 over schedulers: who holds a scheduler and outlives the stop is named with its stack; the others are stopped normally.
+// Rule 19 over schedulers: who holds a scheduler and outlives the stop is named with its stack; the
+// others are stopped normally.
 func TestHogOverSchedulers(t *testing.T) {
 	for _, at := range []int{0, 1} {
 		t.Run(fmt.Sprint("on ", at), func(t *testing.T) {
@@ -602,8 +611,9 @@ func TestHogOverSchedulers(t *testing.T) {
 	}
 }
 
-// Rule 29 over schedulers: a ring of firm waits is found though others go on working, and the youngest wait from one scheduler to
-// another is refused with the whole ring; where somebody can time out it is a warning. Until then nothing is refused.
+// Rule 29 over schedulers: a ring of firm waits is found though others go on working, and the
+// youngest wait from one scheduler to another is refused with the whole ring; where somebody can
+// time out it is a warning. Until then nothing is refused.
 func TestDeadlockOverSchedulers(t *testing.T) {
 	type ask struct {
 		soft bool
@@ -634,7 +644,8 @@ func TestDeadlockOverSchedulers(t *testing.T) {
 					found = nil
 					return all
 				}
-				// A ring of calls over three schedulers; two of the waits in it are between tasklets of the same one.
+				// A ring of calls over three schedulers; two of the waits in it are between
+				// tasklets of the same one.
 				var refs [4]actor.Ref[ask]
 				for i := range refs {
 					refs[i] = actor.NewRef[ask](actor.Name(string(rune('a' + i))))
@@ -676,7 +687,8 @@ func TestDeadlockOverSchedulers(t *testing.T) {
 					require.True(t, e.Soft, "%v", e.Err)
 				}
 				require.GreaterOrEqual(t, t0.System().Now().Sub(begin), time.Minute)
-				for _, r := range refs { // or the requests that were left over would make the ring anew
+				// or the requests that were left over would make the ring anew
+				for _, r := range refs {
 					r.Kill()
 				}
 

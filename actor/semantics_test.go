@@ -17,7 +17,8 @@ import (
 // lastRule is the number of the last rule in docs/semantics.md.
 const lastRule = 39
 
-// The page has the rules 1 to 39 in order, and behind each one to three tests that there are. Rule 38 has every kind of event.
+// The page has the rules 1 to 39 in order, and behind each one to three tests that there are. Rule
+// 38 has every kind of event.
 func TestSemanticsPage(t *testing.T) {
 	text, err := os.ReadFile("../docs/semantics.md")
 	require.NoError(t, err)
@@ -51,7 +52,8 @@ func TestSemanticsPage(t *testing.T) {
 	}
 }
 
-// rulesIn gives the numbers of the rules that a text cites: "Rule 5", "rules 5, 7 and 13", and the TestRule5 of a test's name.
+// rulesIn gives the numbers of the rules that a text cites: "Rule 5", "rules 5, 7 and 13", and the
+// TestRule5 of a test's name.
 func rulesIn(text string) (numbers []int) {
 	for _, m := range citation.FindAllString(text, -1) {
 		for _, d := range digits.FindAllString(m, -1) {

@@ -16,8 +16,8 @@ import (
 	"github.com/gotasklet/tasklet/scheduler"
 )
 
-// Rule 5: when room appears the message of the first parked sender is moved in; neither TrySend nor a new sender overtakes. Who is
-// killed, or whose context ends, leaves the line without sending.
+// Rule 5: when room appears the message of the first parked sender is moved in; neither TrySend nor
+// a new sender overtakes. Who is killed, or whose context ends, leaves the line without sending.
 func TestRule5LineOfSenders(t *testing.T) {
 	run(t, func(t0 *actor.Tasklet) error {
 		var got []string
@@ -101,7 +101,8 @@ func TestRule5ParkedSendersOfTheDead(t *testing.T) {
 	}
 }
 
-// Rule 6: what a send does that finds no room, for each policy; what is dropped is a dead letter with target, type, reason and count.
+// Rule 6: what a send does that finds no room, for each policy; what is dropped is a dead letter
+// with target, type, reason and count.
 func TestRule6Policies(t *testing.T) {
 	for _, c := range []struct {
 		policy    mailbox.Policy
@@ -155,8 +156,8 @@ func TestRule6Policies(t *testing.T) {
 	}
 }
 
-// Messages left when a receiver ends are one dead letter, with their number; those lost before any tasklet read the ref are
-// reported to the system whose tasklet sent them.
+// Messages left when a receiver ends are one dead letter, with their number; those lost before any
+// tasklet read the ref are reported to the system whose tasklet sent them.
 func TestLeftOverIsReported(t *testing.T) {
 	es := record(t, func(t0 *actor.Tasklet) error {
 		ref := actor.Receiver(t0, func(*actor.Tasklet, string) error { return errTest }, actor.OnFailure(actor.Stop), actor.Name("r"))
@@ -180,7 +181,8 @@ func TestLeftOverIsReported(t *testing.T) {
 	require.Len(t, lost, 1, "the one in hand")
 }
 
-// Rules 5 and 6 from ordinary goroutines: they block as long as their context allows, and the bound holds.
+// Rules 5 and 6 from ordinary goroutines: they block as long as their context allows, and the bound
+// holds.
 func TestRule5Goroutines(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s, err := actor.Start(actor.Config{Logger: zap.NewNop()})
@@ -225,7 +227,8 @@ func TestRule5Goroutines(t *testing.T) {
 	})
 }
 
-// Rule 23: the failure of a child with Escalate kills its parent, whose result it then is, up the tree as far as they escalate.
+// Rule 23: the failure of a child with Escalate kills its parent, whose result it then is, up the
+// tree as far as they escalate.
 func TestRule23Escalate(t *testing.T) {
 	es := record(t, func(t0 *actor.Tasklet) error {
 		top := actor.Go(t0, func(t *actor.Tasklet) error {
@@ -283,7 +286,8 @@ func TestRule23Escalate(t *testing.T) {
 	require.Len(t, only(es, actor.EventEscalate), 4)
 }
 
-// What was sent to a ref that never starts is reported at its end, also if all senders used contexts derived from theirs.
+// What was sent to a ref that never starts is reported at its end, also if all senders used
+// contexts derived from theirs.
 func TestLettersToARefThatNeverStarts(t *testing.T) {
 	letters := 0
 	cfg := actor.Config{Clock: scheduler.NewVirtualClock(time.Time{}), Logger: zap.NewNop(), OnEvent: func(e actor.Event) {

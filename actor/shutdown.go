@@ -8,14 +8,17 @@ import (
 	"github.com/gotasklet/tasklet/internal/core"
 )
 
-// This file ends a system from outside: Stop, and what a Run or Stop does when somebody does not end.
+// This file ends a system from outside: Stop, and what a Run or Stop does when somebody does not
+// end.
 
-// Stop stops the whole tree: child by child in reverse order, then the daemons. It returns when all have finished. If ctx is
-// done before, what is left is killed hard, and a *StopError names who has not stopped within a second. Not from inside a
-// tasklet of s: kill the root there. Stopping twice does nothing.
+// Stop stops the whole tree: child by child in reverse order, then the daemons. It returns when all
+// have finished. If ctx is done before, what is left is killed hard, and a *StopError names who has
+// not stopped within a second. Not from inside a tasklet of s: kill the root there. Stopping twice
+// does nothing.
 //
-// When Stop returns, everybody outside who waits for a tasklet of s is told, also for one that is named; see [ErrStopped]. A
-// second Stop waits for what the first has left, with its own ctx, and names those that are left then.
+// When Stop returns, everybody outside who waits for a tasklet of s is told, also for one that is
+// named; see [ErrStopped]. A second Stop waits for what the first has left, with its own ctx, and
+// names those that are left then.
 func (s *System) Stop(ctx context.Context) error {
 	if ctx == nil {
 		misuse("Stop with a nil context")
@@ -35,8 +38,8 @@ func (s *System) stopRoot() {
 
 // Times of the wall clock. Variables for tests.
 var (
-	// hogPatience is how long a stop waits for a tasklet that holds the scheduler: the time that it has to end, and the one that
-	// it has after its kill became hard.
+	// hogPatience is how long a stop waits for a tasklet that holds the scheduler: the time that it
+	// has to end, and the one that it has after its kill became hard.
 	hogPatience = defaultShutdown + hardTime
 	// lastWait is how long Stop waits when its context is done and all kills have become hard.
 	lastWait = hardTime
@@ -69,9 +72,10 @@ func (s *System) wait(ctx context.Context) error {
 	}
 }
 
-// leaveHog is called, again and again, when a tasklet has held h for longer than a stop may take: it reports whether Run and Stop
-// are to return without it. The other schedulers are stopped as usual. If nobody can tell them to, because it is the root's scheduler that
-// is held, or they have not come to their end after the same time once more, they are stopped at once.
+// leaveHog is called, again and again, when a tasklet has held h for longer than a stop may take:
+// it reports whether Run and Stop are to return without it. The other schedulers are stopped as
+// usual. If nobody can tell them to, because it is the root's scheduler that is held, or they have
+// not come to their end after the same time once more, they are stopped at once.
 func (s *System) leaveHog(h *host, held time.Duration) bool {
 	over := true
 	for _, other := range s.hosts {
@@ -143,7 +147,8 @@ func (s *System) giveUp(ctx context.Context) error {
 		return s.stopError()
 	case <-time.After(lastWait):
 	}
-	// Whoever is parked is left to the schedulers, which kill a few times more; a hog is left alone.
+	// Whoever is parked is left to the schedulers, which kill a few times more; a hog is left
+	// alone.
 	left, stacks := s.unfinished()
 	err := s.stopErrorFor(left, stacks)
 	s.stopHosts()

@@ -11,21 +11,23 @@ import (
 // function may be nil. All but Lost and Goroutine are called on the scheduler, where they may kill,
 // but not block; what they draw should come from a seed, so that the run can be repeated.
 //
-// A system without one pays nothing: the functions are put in when the system, a tasklet or a mailbox begins.
+// A system without one pays nothing: the functions are put in when the system, a tasklet or a
+// mailbox begins.
 type Simulation struct {
 	// Order and Settled are those of scheduler.Hooks.
 	Order   func(n int) int
 	Settled func()
-	// Late gives by how much the timers that are due next are late, on a virtual clock; 0: not at all.
+	// Late gives by how much the timers that are due next are late, on a virtual clock; 0: not at
+	// all.
 	Late func() time.Duration
-	// Panic is asked before each message, batch or round of t is handled; if it gives a value, the handler panics with that instead
-	// of being called.
+	// Panic is asked before each message, batch or round of t is handled; if it gives a value, the
+	// handler panics with that instead of being called.
 	Panic func(t *Tasklet) any
-	// Full is asked at each local send to a bounded mailbox that t reads, and reports whether it is to find the mailbox full; see
-	// mailbox.Mailbox.PretendFull.
+	// Full is asked at each local send to a bounded mailbox that t reads, and reports whether it is
+	// to find the mailbox full; see mailbox.Mailbox.PretendFull.
 	Full func(t *Tasklet) bool
-	// Lost is asked at each Await and Pipe of t, and reports whether t is not to be told when its function has returned, unless
-	// it is killed.
+	// Lost is asked at each Await and Pipe of t, and reports whether t is not to be told when its
+	// function has returned, unless it is killed.
 	Lost func(t *Tasklet) bool
 	// CheckThreads is that of scheduler.Config.
 	CheckThreads bool
@@ -72,7 +74,8 @@ func (m *Simulation) opened(t *Tasklet, l refLine) {
 
 func (l *line[M]) pretendFull(full func() bool) { l.box.PretendFull(full) }
 
-// simulated is an instance of a body that is called again and again: simulate gives one that calls before first.
+// simulated is an instance of a body that is called again and again: simulate gives one that calls
+// before first.
 type simulated interface{ simulate(before func()) instance }
 
 // before1 and before2 give f with before called first.

@@ -20,7 +20,8 @@ import (
 	"github.com/gotasklet/tasklet/scheduler"
 )
 
-// A program that logs with log/slog has the events of a system, and what its tasklets log, in its own log.
+// A program that logs with log/slog has the events of a system, and what its tasklets log, in its
+// own log.
 func ExampleSlogCore() {
 	handler := slog.NewTextHandler(os.Stdout, &slog.HandlerOptions{
 		Level: slog.LevelInfo,
@@ -45,7 +46,8 @@ func ExampleSlogCore() {
 	// level=INFO msg="system stopped" system=shop event=system_stop path=/shop kind=main
 }
 
-// Every event has the same level, time, text and fields by way of slog as zap's own JSON encoder writes.
+// Every event has the same level, time, text and fields by way of slog as zap's own JSON encoder
+// writes.
 func TestSlogCoreTellsTheSame(t *testing.T) {
 	lines := func(core func(*bytes.Buffer) zapcore.Core) (entries []map[string]any) {
 		var buf bytes.Buffer
@@ -109,7 +111,8 @@ func TestSlogCoreFields(t *testing.T) {
 	require.Contains(t, line(func() { log.Info("m") }), "slog_test.go:")
 }
 
-// Errors come to the handler as errors, those of the handler to the logger; what is not enabled is not made.
+// Errors come to the handler as errors, those of the handler to the logger; what is not enabled is
+// not made.
 func TestSlogCoreHandler(t *testing.T) {
 	h := &handler{err: errTest}
 	core := actor.SlogCore(h)

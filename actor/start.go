@@ -8,8 +8,8 @@ import (
 	"github.com/gotasklet/tasklet/mailbox"
 )
 
-// A Spawner is what a tasklet can be started under: a *Tasklet, whose child the new one becomes, only from inside it; or a
-// *System, from any goroutine, for a child of its root.
+// A Spawner is what a tasklet can be started under: a *Tasklet, whose child the new one becomes,
+// only from inside it; or a *System, from any goroutine, for a child of its root.
 type Spawner interface {
 	// spawner gives the system and the parent; outside: the caller may be on any goroutine.
 	spawner(op string) (s *System, parent *Tasklet, outside bool)
@@ -33,8 +33,8 @@ func (s *System) spawner(op string) (*System, *Tasklet, bool) {
 	return s, s.root, true
 }
 
-// start puts t, whose inst is set, into the tree and into the run queue: its first step comes after those that are ready now, and
-// the caller goes on.
+// start puts t, whose inst is set, into the tree and into the run queue: its first step comes after
+// those that are ready now, and the caller goes on.
 func (t *Tasklet) start(p Spawner, op string, opts []Option, allowed optionSet) {
 	if p == nil {
 		misuse("%s under a nil Spawner", op)
@@ -77,7 +77,8 @@ func (t *Tasklet) start(p Spawner, op string, opts []Option, allowed optionSet) 
 		}
 		return
 	}
-	// Also for a daemon started from inside: the same way for all whose parent is not the caller, or not on the same scheduler.
+	// Also for a daemon started from inside: the same way for all whose parent is not the caller,
+	// or not on the same scheduler.
 	t.marks.Or(markAway)
 	if !s.link(t, parent, h, !outside && !daemon) {
 		t.stillborn(l)
@@ -116,7 +117,8 @@ func (a *arrival) Do() {
 	t.arrive(t.inst.line())
 }
 
-// arrive makes t ready; a receiver that finds its mailbox empty stays idle, as there is nothing to be run. On the scheduler.
+// arrive makes t ready; a receiver that finds its mailbox empty stays idle, as there is nothing to
+// be run. On the scheduler.
 func (t *Tasklet) arrive(l refLine) {
 	if t.phase == living {
 		t.announce(nil)
@@ -174,7 +176,8 @@ func Later(p Spawner, d time.Duration, f func(*Tasklet) error, opts ...Option) *
 	return t
 }
 
-// Interval starts a tasklet that calls f, and again d after it has returned, and so on; see [Every].
+// Interval starts a tasklet that calls f, and again d after it has returned, and so on; see
+// [Every].
 func Interval(p Spawner, d time.Duration, f func(*Tasklet) error, opts ...Option) *Tasklet {
 	b := Every(d, f)
 	t := &Tasklet{inst: b.instance()}
@@ -182,7 +185,8 @@ func Interval(p Spawner, d time.Duration, f func(*Tasklet) error, opts ...Option
 	return t
 }
 
-// Loop starts a tasklet that calls f again and again, and yields after each call. After a failure it waits a second.
+// Loop starts a tasklet that calls f again and again, and yields after each call. After a failure
+// it waits a second.
 func Loop(p Spawner, f func(*Tasklet) error, opts ...Option) *Tasklet {
 	mustFunc("Loop", f != nil)
 	t := &Tasklet{inst: &loop{f: f}}
@@ -190,7 +194,8 @@ func Loop(p Spawner, f func(*Tasklet) error, opts ...Option) *Tasklet {
 	return t
 }
 
-// Rate starts a tasklet that calls f hz times a second; see [AtRate]. An example shows how it limits others to so many a second.
+// Rate starts a tasklet that calls f hz times a second; see [AtRate]. An example shows how it
+// limits others to so many a second.
 func Rate(p Spawner, hz float64, f func(*Tasklet, time.Time) error, opts ...Option) *Tasklet {
 	b := AtRate(hz, f)
 	t := &Tasklet{inst: b.instance()}
@@ -238,9 +243,10 @@ func (k *Task[R]) HasFinished() bool { return k.t.HasFinished() }
 // Name is Tasklet.Name.
 func (k *Task[R]) Name() string { return k.t.Name() }
 
-// Receiver starts a tasklet that calls f for each message sent to the ref that it returns, one after the other. It ends when the
-// ref is closed and all is handled, or f returns ErrStop or ErrShutdown. The error or panic of one message is reported, and
-// the next is handled with the same state; see [OnFailure].
+// Receiver starts a tasklet that calls f for each message sent to the ref that it returns, one
+// after the other. It ends when the ref is closed and all is handled, or f returns ErrStop or
+// ErrShutdown. The error or panic of one message is reported, and the next is handled with the same
+// state; see [OnFailure].
 func Receiver[M any](p Spawner, f func(*Tasklet, M) error, opts ...Option) Ref[M] {
 	mustFunc("Receiver", f != nil)
 	r := &receiver[M]{}
@@ -267,8 +273,8 @@ func BatchReceiver[M any](p Spawner, max int, wait time.Duration, f func(*Taskle
 	return ref
 }
 
-// Spawn starts a tasklet that calls f once with a mailbox of its own, to write receive loops with. The ref that it returns sends
-// there.
+// Spawn starts a tasklet that calls f once with a mailbox of its own, to write receive loops with.
+// The ref that it returns sends there.
 func Spawn[M any](p Spawner, f func(*Tasklet, *mailbox.Mailbox[M]) error, opts ...Option) Ref[M] {
 	ref := newRef[M]("Spawn", opts)
 	t := &Tasklet{inst: Read(ref, f).instance()}
@@ -317,9 +323,10 @@ func StartChild(ctx context.Context, p Spawner, b Body, opts ...Option) (*Taskle
 	return t, fromOther(w.err)
 }
 
-// StopChild kills c and waits until it has finished, as a stopping parent does: after d the kill becomes hard, and a second later c
-// is given up, which is no error here but an event. d is as in [Shutdown]; 0 is what the start of c said. The error is that of ctx, or a *DeadlockError;
-// the stop then goes on by itself only as far as the kill goes.
+// StopChild kills c and waits until it has finished, as a stopping parent does: after d the kill
+// becomes hard, and a second later c is given up, which is no error here but an event. d is as in
+// [Shutdown]; 0 is what the start of c said. The error is that of ctx, or a *DeadlockError; the
+// stop then goes on by itself only as far as the kill goes.
 func StopChild(ctx context.Context, c *Tasklet, d time.Duration) error {
 	if c == nil {
 		misuse("StopChild of a nil *Tasklet")

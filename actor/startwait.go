@@ -16,7 +16,8 @@ func (t *Tasklet) announce(err error) {
 
 // startWait is where StartChild waits.
 type startWait struct {
-	// state is written by the scheduler, or the starter, whoever is first: what the start came to, or that nobody waits for it.
+	// state is written by the scheduler, or the starter, whoever is first: what the start came to,
+	// or that nobody waits for it.
 	state atomic.Uint32
 	err   error         // written before state
 	bell  core.Bell     // for a tasklet

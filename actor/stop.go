@@ -7,8 +7,8 @@ import (
 	"github.com/gotasklet/tasklet/internal/core"
 )
 
-// stopChildren stops the children one by one, the newest first, and waits for each without a stack: the end of the child and a
-// timer call it again.
+// stopChildren stops the children one by one, the newest first, and waits for each without a stack:
+// the end of the child and a timer call it again.
 func (t *Tasklet) stopChildren() {
 	if t.marks.Load()&markParent == 0 {
 		t.phase = deferring
@@ -46,10 +46,12 @@ func (t *Tasklet) stopChildren() {
 	t.childrenGone()
 }
 
-// awaitsChildren reports whether the body of t has ended, and its children have not. From any goroutine.
+// awaitsChildren reports whether the body of t has ended, and its children have not. From any
+// goroutine.
 func (t *Tasklet) awaitsChildren() bool { return t.marks.Load()&(markEnded|markChildless) == markEnded }
 
-// waited is how much of the time since since t, whose body has ended, has waited for its children. From any goroutine.
+// waited is how much of the time since since t, whose body has ended, has waited for its children.
+// From any goroutine.
 func (t *Tasklet) waited(since, now int64) int64 {
 	x := t.ex.Load()
 	if x == nil {
@@ -65,7 +67,8 @@ func (t *Tasklet) waited(since, now int64) int64 {
 	return max(0, now-max(since, from))
 }
 
-// stopTogether is stopChildren for children that are all killed first and then awaited, under one deadline.
+// stopTogether is stopChildren for children that are all killed first and then awaited, under one
+// deadline.
 func (t *Tasklet) stopTogether(limit time.Duration) {
 	st := t.stopState()
 	if st.limit == 0 {
@@ -102,7 +105,7 @@ func (t *Tasklet) stopTogether(limit time.Duration) {
 		for _, c := range t.Children() {
 			_, hard := c.task.Killed()
 			switch {
-			case c.awaitsChildren(): // it waits for its own children, each of which has its own time
+			case c.awaitsChildren(): // each child has its own time to stop
 			case hard:
 				c.detach()
 			default:
@@ -149,8 +152,9 @@ func (t *Tasklet) childrenGone() {
 	}
 }
 
-// endIdle ends a child at once, on the stack of its parent, which runs on on, if none of its code has to be run for that: how a
-// million idle receivers can be stopped in less than half a second. False: it is not so simple.
+// endIdle ends a child at once, on the stack of its parent, which runs on on, if none of its code
+// has to be run for that: how a million idle receivers can be stopped in less than half a second.
+// False: it is not so simple.
 func (t *Tasklet) endIdle(on *core.Scheduler) bool {
 	if t.task.Scheduler() != on || t.task.State() != core.Idle || t.phase != living {
 		return false
@@ -168,7 +172,8 @@ func (t *Tasklet) endIdle(on *core.Scheduler) bool {
 	return true
 }
 
-// stopState is the stop of one child: a kill, after the child's time a hard kill, and a second later it is given up.
+// stopState is the stop of one child: a kill, after the child's time a hard kill, and a second
+// later it is given up.
 type stopState struct {
 	child    *Tasklet
 	limit    time.Duration // for what comes next; Infinity: it has all the time
@@ -206,8 +211,8 @@ func (s *stopState) harden(now int64) {
 	s.limit, s.since = hardTime, now
 }
 
-// check reports whether the child is gone: finished, or given up. The time in which it waits for its own children is not
-// counted, as each of them has its own.
+// check reports whether the child is gone: finished, or given up. The time in which it waits for
+// its own children is not counted, as each of them has its own.
 func (s *stopState) check(now int64) bool {
 	if s.child.marks.Load()&(markFinished|markLeaked) != 0 {
 		return true
@@ -241,7 +246,8 @@ func until(now, d int64) int64 {
 	return now + d
 }
 
-// detach gives t up: it is taken out of the tree with all that is below it, so that its parent can go on. On the parent's scheduler.
+// detach gives t up: it is taken out of the tree with all that is below it, so that its parent can
+// go on. On the parent's scheduler.
 func (t *Tasklet) detach() {
 	path := t.Path()
 	if t.marks.Or(markLeaked)&markFinished != 0 {
@@ -252,8 +258,8 @@ func (t *Tasklet) detach() {
 	t.sys.emit(Event{Kind: EventStopTimeout, Tasklet: t, Path: path})
 }
 
-// answersNobody is called when t is given up: those who wait for an answer from it are told that none will come, and its ref is left to
-// the next tasklet, or dead.
+// answersNobody is called when t is given up: those who wait for an answer from it are told that
+// none will come, and its ref is left to the next tasklet, or dead.
 func (t *Tasklet) answersNobody() {
 	if l := t.inst.line(); l != nil {
 		l.abandon(t)

@@ -15,7 +15,8 @@ import (
 	"github.com/gotasklet/tasklet/scheduler"
 )
 
-// stopping runs child under a parent that ends after a second, and gives what the parent's joiner saw: how long the stop took.
+// stopping runs child under a parent that ends after a second, and gives what the parent's joiner
+// saw: how long the stop took.
 func stopping(t *testing.T, j *journal, child func(*actor.Tasklet) error, opts ...actor.Option) (took time.Duration, err error) {
 	t.Helper()
 	err = actor.Run(context.Background(), j.config(), func(t0 *actor.Tasklet) error {
@@ -31,7 +32,8 @@ func stopping(t *testing.T, j *journal, child func(*actor.Tasklet) error, opts .
 	return took, err
 }
 
-// Rule 18: when the kill becomes hard, for each value of Shutdown. The child survives the soft kill and takes what time it is given.
+// Rule 18: when the kill becomes hard, for each value of Shutdown. The child survives the soft kill
+// and takes what time it is given.
 func TestShutdownTimes(t *testing.T) {
 	for name, c := range map[string]struct {
 		opts []actor.Option
@@ -88,8 +90,8 @@ func TestHardKillIsRaisedEverywhere(t *testing.T) {
 	require.NoError(t, j.of(actor.EventExit, "/child")[0].Err, "it recovered every kill and returned nil")
 }
 
-// Rule 18: who never ends is given up a second after its kill became hard: event stop_timeout, and a *StopError at the end. The
-// rest goes on and ends in order.
+// Rule 18: who never ends is given up a second after its kill became hard: event stop_timeout, and
+// a *StopError at the end. The rest goes on and ends in order.
 func TestDetach(t *testing.T) {
 	for name, c := range map[string]struct {
 		limit, want time.Duration
@@ -156,7 +158,8 @@ func TestDetach(t *testing.T) {
 	})
 }
 
-// Rule 18: the time that a child waits for its own children is not counted: each has its own. What its deferred calls take is.
+// Rule 18: the time that a child waits for its own children is not counted: each has its own. What
+// its deferred calls take is.
 func TestShutdownDoesNotCountTheChildren(t *testing.T) {
 	chain := func(t *actor.Tasklet, d time.Duration) {
 		actor.Go(t, func(t *actor.Tasklet) error { survive(t); t.Sleep(time.Hour); return nil }, actor.Shutdown(d), actor.Name("slow"))
@@ -285,7 +288,8 @@ func TestStopLimitsInfinity(t *testing.T) {
 	})
 }
 
-// Rule 18: who survives that too is named by Stop, a second later, and its goroutine is left behind.
+// Rule 18: who survives that too is named by Stop, a second later, and its goroutine is left
+// behind.
 func TestStopNamesWhoSurvives(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		cfg := actor.Config{Logger: zap.NewNop(), Name: "shop"}
@@ -320,7 +324,8 @@ func TestStopNamesWhoSurvives(t *testing.T) {
 	})
 }
 
-// Rule 18: a tasklet that is stopped may be in a deferred call already, or may have ended by itself.
+// Rule 18: a tasklet that is stopped may be in a deferred call already, or may have ended by
+// itself.
 func TestStopOfOneThatEnds(t *testing.T) {
 	var j journal
 	require.NoError(t, actor.Run(context.Background(), j.config(), func(t0 *actor.Tasklet) error {
@@ -415,8 +420,9 @@ func TestIdleTaskletsOwnNoStack(t *testing.T) {
 	})
 }
 
-// A chain of 10,000 levels is stopped without a stack that grows with it, and in a time that does: twice the depth takes about
-// twice as long, which is checked by counting the steps of the clock-free run, not by time.
+// A chain of 10,000 levels is stopped without a stack that grows with it, and in a time that does:
+// twice the depth takes about twice as long, which is checked by counting the steps of the
+// clock-free run, not by time.
 func TestStopADeepChain(t *testing.T) {
 	depth := 10_000
 	if raceEnabled {
@@ -465,7 +471,8 @@ func TestStopADeepChain(t *testing.T) {
 	}
 }
 
-// Children that are stopped together have one time for all of them, and each is given up a second after its kill became hard.
+// Children that are stopped together have one time for all of them, and each is given up a second
+// after its kill became hard.
 func TestStopTogether(t *testing.T) {
 	for name, c := range map[string]struct {
 		limit, want time.Duration
@@ -549,8 +556,8 @@ func TestStopWhereverItIs(t *testing.T) {
 	})
 }
 
-// Rule 22: while the root waits for its children, a start from outside gives a tasklet that has already finished: else a stop might never
-// come to its end.
+// Rule 22: while the root waits for its children, a start from outside gives a tasklet that has
+// already finished: else a stop might never come to its end.
 func TestStartFromOutsideWhileTheRootStops(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s, err := actor.Start(actor.Config{Logger: zap.NewNop()})

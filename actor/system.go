@@ -16,40 +16,49 @@ import (
 
 // Config is for Run and Start. The zero value works.
 type Config struct {
-	// Name is that of the root tasklet and of the system in log entries; "tasklet". See the option Name.
+	// Name is that of the root tasklet and of the system in log entries; "tasklet". See the option
+	// Name.
 	Name string
-	// Schedulers is how many run, each on a goroutine of its own; 0 is 1. A child runs where its parent does unless OnScheduler or
-	// Spread says otherwise. Tasklets of different schedulers run at the same time: they share no memory, only messages.
+	// Schedulers is how many run, each on a goroutine of its own; 0 is 1. A child runs where its
+	// parent does unless OnScheduler or Spread says otherwise. Tasklets of different schedulers run
+	// at the same time: they share no memory, only messages.
 	Schedulers int
-	// Logger gets the events; nil: warnings and errors go as text to standard error. zap.NewNop() for none. For log/slog see
-	// SlogCore. It is called on the same goroutine as OnEvent, and treated as that is when it panics, calls runtime.Goexit or
-	// blocks: see EventLogPanic and EventLogStall. A slow sink slows down those that log.
+	// Logger gets the events; nil: warnings and errors go as text to standard error. zap.NewNop()
+	// for none. For log/slog see SlogCore. It is called on the same goroutine as OnEvent, and
+	// treated as that is when it panics, calls runtime.Goexit or blocks: see EventLogPanic and
+	// EventLogStall. A slow sink slows down those that log.
 	//
-	// Events have neither the caller nor the stack trace that a logger may add: both would show the library's own code.
+	// Events have neither the caller nor the stack trace that a logger may add: both would show the
+	// library's own code.
 	//
-	// No sampler should stand under it, as zap.NewProductionConfig has one: it drops entries by hashes of their messages, also some
-	// that it has never seen, and says nothing of it. Config.Sampling = nil takes it out. Floods are limited by the system.
+	// No sampler should stand under it, as zap.NewProductionConfig has one: it drops entries by
+	// hashes of their messages, also some that it has never seen, and says nothing of it.
+	// Config.Sampling = nil takes it out. Floods are limited by the system.
 	Logger *zap.Logger
-	// Clock is what sleeps, timeouts and log times go by; nil: real time. See scheduler.NewVirtualClock.
+	// Clock is what sleeps, timeouts and log times go by; nil: real time. See
+	// scheduler.NewVirtualClock.
 	Clock core.Clock
-	// Seed, if not 0, is what the order among ready tasklets and the ids are drawn from. With one scheduler and a virtual clock the
-	// same seed gives the same run; several schedulers run side by side as the machine lets them.
+	// Seed, if not 0, is what the order among ready tasklets and the ids are drawn from. With one
+	// scheduler and a virtual clock the same seed gives the same run; several schedulers run side
+	// by side as the machine lets them.
 	Seed uint64
-	// StallAfter is how long a tasklet may keep its scheduler before that is reported. 0: 100 ms, or never with a virtual
-	// clock; negative: never.
+	// StallAfter is how long a tasklet may keep its scheduler before that is reported. 0: 100 ms,
+	// or never with a virtual clock; negative: never.
 	StallAfter time.Duration
-	// OnEvent is told of all events, in order, one call at a time, on a goroutine that is no tasklet's. It may kill, close and
-	// start goroutines. It must be quick, because schedulers wait for it, and it can't park a tasklet: a blocking call with a
-	// tasklet's context panics, which is reported. If OnEvent panics otherwise or calls runtime.Goexit, it is not called again.
-	// If it has not returned after a second or so, the system goes on without it until it does. See EventHookPanic and
-	// EventHookStall.
+	// OnEvent is told of all events, in order, one call at a time, on a goroutine that is no
+	// tasklet's. It may kill, close and start goroutines. It must be quick, because schedulers wait
+	// for it, and it can't park a tasklet: a blocking call with a tasklet's context panics, which
+	// is reported. If OnEvent panics otherwise or calls runtime.Goexit, it is not called again. If
+	// it has not returned after a second or so, the system goes on without it until it does. See
+	// EventHookPanic and EventHookStall.
 	OnEvent func(Event)
-	// Simulation is for package actortest; nil: nothing is simulated. It needs a Seed and a virtual clock.
+	// Simulation is for package actortest; nil: nothing is simulated. It needs a Seed and a virtual
+	// clock.
 	Simulation *Simulation
 }
 
-// System is a tree of tasklets with the schedulers that run them. Start makes one that lives beside the rest of a program; Run
-// is for programs that are one.
+// System is a tree of tasklets with the schedulers that run them. Start makes one that lives beside
+// the rest of a program; Run is for programs that are one.
 type System struct {
 	// Set when it is made, then read-only.
 	name    string
@@ -66,18 +75,20 @@ type System struct {
 	done    chan struct{} // closed when the goroutines of all schedulers have ended
 	rand    *rand.Rand    // nil without a seed
 
-	// stopping is closed when the stop of the root begins: its body has ended, or a kill was asked for, which it may not get as
-	// long as somebody holds the scheduler.
+	// stopping is closed when the stop of the root begins: its body has ended, or a kill was asked
+	// for, which it may not get as long as somebody holds the scheduler.
 	stopping     chan struct{}
 	stoppingOnce sync.Once
 
 	events events
 
-	// mu protects the tree's links in all tasklets, and the following. Held for a few instructions, at start and end only.
-	mu       sync.Mutex
-	lastID   uint64
-	leaked   []Leak
-	detached []*Tasklet // taken out of the tree though they had not finished, and have not since; in order
+	// mu protects the tree's links in all tasklets, and the following. Held for a few instructions,
+	// at start and end only.
+	mu     sync.Mutex
+	lastID uint64
+	leaked []Leak
+	// taken out of the tree though they had not finished, and have not since; in order
+	detached []*Tasklet
 	attached map[any]any
 	fatal    error // part of what Run returns
 }
@@ -113,7 +124,8 @@ func newSystem(ctx context.Context, cfg Config, main instance) (*System, error) 
 	s.daemons = &Tasklet{sys: s, inst: nothing("daemons"), phase: living}
 	s.daemons.onFailure = Stop
 	s.daemons.extra().name = "(daemons)"
-	// Children of these two come from any goroutine, so the mark could be missed at the end: it is always set.
+	// Children of these two come from any goroutine, so the mark could be missed at the end: it is
+	// always set.
 	s.root.marks.Store(markParent)
 	s.daemons.marks.Store(markParent)
 	s.link(s.root, nil, s.hosts[0], false)
@@ -165,10 +177,12 @@ func (l *lockedSource) Uint64() uint64 {
 	return l.src.Uint64()
 }
 
-// Run runs main as the root tasklet of a new system, until it and everything below it is finished, and returns main's own error.
-// When ctx is done the tree is stopped, and main not even called if it is done from the start; if main unwinds because of that, the error is context.Cause(ctx). If tasklets could
-// not be stopped, a *StopError that names them is joined to it. With a virtual clock, a system in which nothing can ever happen
-// again is an error too: main is killed, with a *DeadlockError as the result.
+// Run runs main as the root tasklet of a new system, until it and everything below it is finished,
+// and returns main's own error. When ctx is done the tree is stopped, and main not even called if
+// it is done from the start; if main unwinds because of that, the error is context.Cause(ctx). If
+// tasklets could not be stopped, a *StopError that names them is joined to it. With a virtual
+// clock, a system in which nothing can ever happen again is an error too: main is killed, with a
+// *DeadlockError as the result.
 //
 // Tasklets begin with the labels of the profiler that ctx carries (see runtime/pprof.Do);
 // what a tasklet changes of them, and by debug.SetPanicOnFault, ends with its activation.
@@ -196,8 +210,8 @@ func Run(ctx context.Context, cfg Config, main func(t *Tasklet) error) error {
 	return joinErrors(err, stopErr)
 }
 
-// Start starts a system without a main, in the background: its root has no body, and whoever has the System can start
-// tasklets under it, until Stop.
+// Start starts a system without a main, in the background: its root has no body, and whoever has
+// the System can start tasklets under it, until Stop.
 func Start(cfg Config) (*System, error) {
 	s, err := newSystem(context.Background(), cfg, nothing("system"))
 	if err != nil {
@@ -239,12 +253,12 @@ func (s *System) Now() time.Time { return s.hosts[0].sched.Now() }
 // Schedulers is the number of schedulers: those of OnScheduler are 0 to one less.
 func (s *System) Schedulers() int { return len(s.hosts) }
 
-// Rand is a generator seeded with Config.Seed, for what is drawn by chance in a run that is to be repeated; nil without a seed.
-// Only from inside the system's tasklets.
+// Rand is a generator seeded with Config.Seed, for what is drawn by chance in a run that is to be
+// repeated; nil without a seed. Only from inside the system's tasklets.
 func (s *System) Rand() *rand.Rand { return s.rand }
 
-// link puts t into the tree, to run on h; false: its parent is ending and takes no more. From any goroutine; inside: the parent
-// runs, and it is the one that calls.
+// link puts t into the tree, to run on h; false: its parent is ending and takes no more. From any
+// goroutine; inside: the parent runs, and it is the one that calls.
 func (s *System) link(t, parent *Tasklet, h *host, inside bool) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -289,8 +303,9 @@ func insert(parent, t, next *Tasklet) {
 	}
 }
 
-// leave is the end of t for those on other schedulers, its parent among them, in one step: t is out of the tree, has finished, and
-// the event of that comes before those of all who have seen it. It gives the marks from before.
+// leave is the end of t for those on other schedulers, its parent among them, in one step: t is out
+// of the tree, has finished, and the event of that comes before those of all who have seen it. It
+// gives the marks from before.
 func (s *System) leave(t *Tasklet, exit Exit, tell bool) (before uint32) {
 	s.mu.Lock()
 	s.takeOut(t)

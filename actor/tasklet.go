@@ -14,14 +14,17 @@ import (
 	"github.com/gotasklet/tasklet/internal/core"
 )
 
-// A Tasklet is one activity: it has a name, a place in the tree, a body that runs on a scheduler of its system together with the
-// other tasklets there, one at a time, and an end. A restart makes a new Tasklet.
+// A Tasklet is one activity: it has a name, a place in the tree, a body that runs on a scheduler of
+// its system together with the other tasklets there, one at a time, and an end. A restart makes a
+// new Tasklet.
 //
-// A *Tasklet is a context.Context. It is done when its end is certain: its body has ended, or it was killed for the second, hard
-// time because it did not stop. A first kill does not end it: that is raised as a panic at the point where the tasklet waits,
-// and deferred calls can still use the context. The context marks the tasklet's own blocking calls: give it to nobody else.
+// A *Tasklet is a context.Context. It is done when its end is certain: its body has ended, or it
+// was killed for the second, hard time because it did not stop. A first kill does not end it: that
+// is raised as a panic at the point where the tasklet waits, and deferred calls can still use the
+// context. The context marks the tasklet's own blocking calls: give it to nobody else.
 //
-// Methods may be called from any goroutine unless they say otherwise. Those that say "only from inside" panic elsewhere.
+// Methods may be called from any goroutine unless they say otherwise. Those that say "only from
+// inside" panic elsewhere.
 type Tasklet struct {
 	// The order of the fields leaves no gaps: see TestSizeOfReceiver.
 
@@ -41,7 +44,8 @@ type Tasklet struct {
 	linked  bool   // among its parent's children
 	started uint32 // children so far
 
-	// marks is written by the tasklet's scheduler, and read by those who join it or use its context elsewhere.
+	// marks is written by the tasklet's scheduler, and read by those who join it or use its context
+	// elsewhere.
 	marks atomic.Uint32
 
 	first, last, next, prev *Tasklet
@@ -54,23 +58,28 @@ type Tasklet struct {
 
 // Bits of Tasklet.marks.
 const (
-	markOver      = 1 << iota // the context is done
-	markFinished              // all is over
-	markLeaked                // detached, because it did not stop
-	markKilled                // the result is ErrKilled, if extra has no other
-	markStopped               // by its parent, not by somebody's Kill
-	markInHand                // it failed while it handled a message
-	markLeft                  // supervised, its body has ended; or it was given up: it reads its ref no longer
-	markAway                  // started from elsewhere, and not yet arrived on its scheduler
-	markStubborn              // it has recovered a hard kill
-	markPlaced                // it reads a ref, and is in the tree
-	markParent                // it has or had children; set under System.mu before the first is linked
-	markEnded                 // its body has ended. Not set if it never had children and nobody could see it
-	markChildless             // and all its children are gone: what is left are its deferred calls
-	markReported              // the event leak was emitted
-	markLost                  // left behind for good: it will never be called again. See leaving
-	markHard                  // its kill was made hard; set with markOver, and before the task learns of it
-	markSystem                // of the root: it was killed by System.Stop, or by the end of Run's context
+	markOver     = 1 << iota // the context is done
+	markFinished             // all is over
+	markLeaked               // detached, because it did not stop
+	markKilled               // the result is ErrKilled, if extra has no other
+	markStopped              // by its parent, not by somebody's Kill
+	markInHand               // it failed while it handled a message
+	// supervised, its body has ended; or it was given up: it reads its ref no longer
+	markLeft
+	markAway     // started from elsewhere, and not yet arrived on its scheduler
+	markStubborn // it has recovered a hard kill
+	markPlaced   // it reads a ref, and is in the tree
+	// it has or had children; set under System.mu before the first is linked
+	markParent
+	// its body has ended. Not set if it never had children and nobody could see it
+	markEnded
+	markChildless // and all its children are gone: what is left are its deferred calls
+	markReported  // the event leak was emitted
+	markLost      // left behind for good: it will never be called again. See leaving
+	// its kill was made hard; set with markOver, and before the task learns of it
+	markHard
+	// of the root: it was killed by System.Stop, or by the end of Run's context
+	markSystem
 )
 
 // extra is the part of a tasklet that most never need.
@@ -81,8 +90,8 @@ type extra struct {
 	supervised func(Exit)
 	rare       *rareOptions // nil: none
 
-	// killedAt is ns on the clock, of the last kill; 0: never. Written by whoever kills, read by those who show it: nothing else
-	// tells them.
+	// killedAt is ns on the clock, of the last kill; 0: never. Written by whoever kills, read by
+	// those who show it: nothing else tells them.
 	killedAt atomic.Int64
 
 	// Written by the scheduler; read by the parent, which may be on another, while it stops t.
@@ -113,8 +122,9 @@ type extra struct {
 type rareOptions struct {
 	onStart  []func(*Tasklet) error
 	together time.Duration // see StopTogether; 0: one after the other
-	source   any           // what the name is derived from, if it is not the body's function; see Simulation
-	before   *Tasklet      // the sibling before which t is placed; nil: at the end
+	// what the name is derived from, if it is not the body's function; see Simulation
+	source any
+	before *Tasklet // the sibling before which t is placed; nil: at the end
 }
 
 // set gives the rare options, to be changed. At the start only.
@@ -171,7 +181,8 @@ func (t *Tasklet) Task() *core.Task { return &t.task }
 // System is the one that t belongs to.
 func (t *Tasklet) System() *System { return t.sys }
 
-// ID is unique. It is made from an identity of the system and a count, not from random bits for each tasklet.
+// ID is unique. It is made from an identity of the system and a count, not from random bits for
+// each tasklet.
 func (t *Tasklet) ID() uuid.UUID {
 	id := t.sys.id
 	binary.BigEndian.PutUint64(id[8:], t.task.ID())
@@ -201,8 +212,8 @@ func (t *Tasklet) Children() []*Tasklet {
 	return cs
 }
 
-// Tree walks t and everything below that has not finished, parents before children, with the level: t itself is at 0. It goes
-// over a copy made at the start of each family.
+// Tree walks t and everything below that has not finished, parents before children, with the level:
+// t itself is at 0. It goes over a copy made at the start of each family.
 func (t *Tasklet) Tree() iter.Seq2[*Tasklet, int] {
 	return func(yield func(*Tasklet, int) bool) { t.walk(0, yield) }
 }
@@ -222,10 +233,12 @@ func (t *Tasklet) walk(level int, yield func(*Tasklet, int) bool) bool {
 // HasFinished reports whether t, its children and its deferred calls are all over.
 func (t *Tasklet) HasFinished() bool { return t.marks.Load()&markFinished != 0 }
 
-// Kill asks t to end, with everything below. It returns at once. If t waits, a *[TaskletExit] is raised as a panic where it
-// waits, so that its deferred calls run; if it is busy, at its next blocking point; a receiver that waits for messages, or a
-// tasklet not yet started, ends without any of its code being run. A body that recovers the panic goes on living. Killing
-// oneself is allowed. Further kills do nothing until that one was recovered; on a tasklet that is ending they do nothing.
+// Kill asks t to end, with everything below. It returns at once. If t waits, a *[TaskletExit] is
+// raised as a panic where it waits, so that its deferred calls run; if it is busy, at its next
+// blocking point; a receiver that waits for messages, or a tasklet not yet started, ends without
+// any of its code being run. A body that recovers the panic goes on living. Killing oneself is
+// allowed. Further kills do nothing until that one was recovered; on a tasklet that is ending they
+// do nothing.
 //
 // See [Shutdown] for what happens to one that does not end.
 func (t *Tasklet) Kill() { t.kill(nil) }
@@ -266,9 +279,10 @@ func (t *Tasklet) Sleep(d time.Duration) { t.task.Sleep(d) }
 // Yield lets the other ready tasklets run first. Only from inside.
 func (t *Tasklet) Yield() { t.task.Yield() }
 
-// Defer lets f run when t ends, however it ends, after its children: last in, first out. It is the place to release what a
-// receiver holds, which has no stack for a Go defer. f may block, under the same kill as t; it may not start children. A panic
-// in it is reported, and becomes t's result if there was none. Only from inside, and not from a deferred call.
+// Defer lets f run when t ends, however it ends, after its children: last in, first out. It is the
+// place to release what a receiver holds, which has no stack for a Go defer. f may block, under the
+// same kill as t; it may not start children. A panic in it is reported, and becomes t's result if
+// there was none. Only from inside, and not from a deferred call.
 func (t *Tasklet) Defer(f func()) {
 	if f == nil {
 		misuse("Defer of a nil function")
@@ -294,7 +308,8 @@ func (t *Tasklet) Log() *zap.Logger {
 	return x.logger
 }
 
-// Current is the tasklet that ctx belongs to: ctx is the tasklet itself, or derived from it. Nil outside.
+// Current is the tasklet that ctx belongs to: ctx is the tasklet itself, or derived from it. Nil
+// outside.
 func Current(ctx context.Context) *Tasklet {
 	if t, ok := ctx.(*Tasklet); ok {
 		return t
@@ -343,7 +358,8 @@ func (t *Tasklet) Value(key any) any {
 	return t.sys.plain.Value(key) // not ctx: context.Cause would take its cause for t's
 }
 
-// AfterFunc is what contexts derived from t use to be told of its end, without a goroutine. It is meant for package context.
+// AfterFunc is what contexts derived from t use to be told of its end, without a goroutine. It is
+// meant for package context.
 func (t *Tasklet) AfterFunc(f func()) (stop func() bool) {
 	x := t.extra()
 	x.mu.Lock()
@@ -387,8 +403,8 @@ func (t *Tasklet) closeDone() {
 	}
 }
 
-// WithTimeout is context.WithTimeout on the clock of the tasklet that ctx belongs to, a virtual one too, without a goroutine. See
-// scheduler.WithTimeout.
+// WithTimeout is context.WithTimeout on the clock of the tasklet that ctx belongs to, a virtual one
+// too, without a goroutine. See scheduler.WithTimeout.
 func WithTimeout(ctx context.Context, d time.Duration) (context.Context, context.CancelFunc) {
 	return core.WithTimeout(ctx, d)
 }

@@ -61,13 +61,14 @@ type events struct {
 	teller *teller // owns limits; nil: there is nothing to tell
 	now    *telling
 	queue  []*telling
-	own    int                      // how many of now and queue were emitted by the sinks
-	lost   int                      // dropped, and not yet reported
-	shares map[uint32]chan struct{} // by the number of the emitter's scheduler, 0 for goroutines: a token for each in queue
-	waiter *telling                 // its emitter made the teller, and waits
-	since  time.Time                // for so long
-	watch  *time.Timer              // calls look; nil: not made yet
-	looks  bool                     // it runs
+	own    int // how many of now and queue were emitted by the sinks
+	lost   int // dropped, and not yet reported
+	// by the number of the emitter's scheduler, 0 for goroutines: a token for each in queue
+	shares map[uint32]chan struct{}
+	waiter *telling    // its emitter made the teller, and waits
+	since  time.Time   // for so long
+	watch  *time.Timer // calls look; nil: not made yet
+	looks  bool        // it runs
 
 	limits limits
 }
@@ -423,7 +424,9 @@ func (v *events) called(me *teller, it *telling) bool {
 		close(it.over)
 	}
 	if len(v.queue) == 0 {
-		v.rest() // before its emitter goes on, which would find the teller at work, and not wait for its next event
+		// before its emitter goes on, which would find the teller at work, and not wait for its
+		// next event
+		v.rest()
 		return false
 	}
 	// With one scheduler the waiter goes on only when what the sinks have emitted is told as well:

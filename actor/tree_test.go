@@ -93,7 +93,8 @@ func TestTree(t *testing.T) {
 	})
 }
 
-// Rule 26: no lock is held while Tree yields, and a tasklet that stops stays in until it has finished.
+// Rule 26: no lock is held while Tree yields, and a tasklet that stops stays in until it has
+// finished.
 func TestTreeWhileItChanges(t *testing.T) {
 	run(t, func(t0 *actor.Tasklet) error {
 		plant(t0, "a b c")
@@ -301,7 +302,8 @@ func TestOptionsThatDoNotFit(t *testing.T) {
 	})
 }
 
-// Rule 27: ids are valid, unique, made without random bits for each, and the seed's if there is one.
+// Rule 27: ids are valid, unique, made without random bits for each, and the seed's if there is
+// one.
 func TestIDs(t *testing.T) {
 	seen := map[uuid.UUID]bool{}
 	for range 3 {

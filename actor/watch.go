@@ -75,8 +75,8 @@ func (d *delivery[M]) withdraw() bool {
 	return !d.sent || d.l.box.Withdraw(d.t.task.Scheduler(), &d.env)
 }
 
-// sendMade sends what msg makes, which is code of the user's and does not run on t's stack. If it fails, that is the failure of a
-// message of t.
+// sendMade sends what msg makes, which is code of the user's and does not run on t's stack. If it
+// fails, that is the failure of a message of t.
 func (d *delivery[M]) sendMade(msg func() M) {
 	if !d.isWanted() {
 		return
@@ -96,7 +96,9 @@ func (d *delivery[M]) isWanted() bool {
 		return false // taken back, in this very step
 	}
 	if d.t.phase >= stopping && any(d.t.inst.line()) == any(d.l) {
-		d.over() // t is the one that would have read it: nothing is lost. The next incarnation has not asked for it
+		// t is the one that would have read it: nothing is lost. The next incarnation has not asked
+		// for it
+		d.over()
 		return false
 	}
 	return true
@@ -108,7 +110,8 @@ func (d *delivery[M]) send(m M, mustWait bool) {
 		return
 	}
 	d.sent = true
-	if !d.l.box.Deliver(d.t.task.Scheduler(), &d.env, m, mustWait) { // a loss is reported by the mailbox
+	// a loss is reported by the mailbox
+	if !d.l.box.Deliver(d.t.task.Scheduler(), &d.env, m, mustWait) {
 		d.over()
 	}
 }
@@ -146,8 +149,8 @@ type Watchable interface {
 //
 // cancel takes the watch back, and reports whether it was in time: then the notice was not sent, or
 // still waited for room, and never comes. The end of t takes back a watch that nothing was sent
-// for. msg runs while t's scheduler waits for it, not inside t, and may not block; if it fails, that
-// is a failure of t, which goes on. Only from inside t, which may watch all of its system but
+// for. msg runs while t's scheduler waits for it, not inside t, and may not block; if it fails,
+// that is a failure of t, which goes on. Only from inside t, which may watch all of its system but
 // itself; cancel is for the inside of t's scheduler.
 func Watch[M any](t *Tasklet, target Watchable, to Ref[M], msg func(Exit) M) (cancel func() (inTime bool)) {
 	mustFunc("Watch", msg != nil)
@@ -176,7 +179,8 @@ type watch struct {
 
 	// Of the watch of a ref. The ref's lineExtra.mu protects them.
 	inLine entry[*watch] // among the ref's watchers
-	last   *Tasklet      // whose end is to be told instead: the ref's last; nil: it is not known yet
+	// whose end is to be told instead: the ref's last; nil: it is not known yet
+	last *Tasklet
 }
 
 // end tells, from the scheduler of the one that has ended; nil: the caller may be anywhere.
@@ -267,7 +271,8 @@ func (l *line[M]) watchLast(t *Tasklet, w *watch) (over bool, exit Exit) {
 	case t == nil:
 		return true, Exit{Path: l.name(), Kind: ExitNormal}
 	case t.marks.Load()&(markFinished|markLeaked) == markLeaked:
-		return true, Exit{Tasklet: t, Path: t.Path(), Kind: ExitKilled, Err: ErrKilled} // it was given up
+		// it was given up
+		return true, Exit{Tasklet: t, Path: t.Path(), Kind: ExitKilled, Err: ErrKilled}
 	}
 	return t.watchedBy(w)
 }
@@ -311,7 +316,8 @@ func SendAfter[M any](t *Tasklet, d time.Duration, to Ref[M], m M) *Timer {
 	return tm
 }
 
-// Stop takes the message back, and reports whether it was in time. Only from inside a tasklet of the same scheduler.
+// Stop takes the message back, and reports whether it was in time. Only from inside a tasklet of
+// the same scheduler.
 func (tm *Timer) Stop() bool { return tm.stop() }
 
 // A Sender takes messages of type N: a Ref[N], or what Adapt makes of another ref.
@@ -320,8 +326,8 @@ type Sender[N any] interface {
 	TrySend(ctx context.Context, n N) error
 }
 
-// Adapt gives a Sender whose messages f turns into messages of to: how a tasklet that is told its answers' type by others can be
-// one of their receivers. f runs in the sender.
+// Adapt gives a Sender whose messages f turns into messages of to: how a tasklet that is told its
+// answers' type by others can be one of their receivers. f runs in the sender.
 func Adapt[N, M any](to Ref[M], f func(N) M) Sender[N] {
 	mustFunc("Adapt", f != nil)
 	to.must("Adapt")

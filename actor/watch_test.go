@@ -63,8 +63,8 @@ func TestRule21WatchTellsTheEnd(t *testing.T) {
 	}
 }
 
-// Rule 21: children and deferred calls are over, and what the target sent has arrived, before the notice, also through a full
-// mailbox. Joiners are woken in order, before those who watch.
+// Rule 21: children and deferred calls are over, and what the target sent has arrived, before the
+// notice, also through a full mailbox. Joiners are woken in order, before those who watch.
 func TestRule21OrderOfNotices(t *testing.T) {
 	var got []string
 	run(t, func(t0 *actor.Tasklet) error {
@@ -116,7 +116,8 @@ func TestRule21JoinersBeforeNotices(t *testing.T) {
 	require.Equal(t, []string{"joiner0", "joiner1", "joiner2", "notice"}, got)
 }
 
-// Rule 21: what somebody sent on the target's behalf, from inside its Await, comes before the notice too.
+// Rule 21: what somebody sent on the target's behalf, from inside its Await, comes before the
+// notice too.
 func TestRule21NoticeAfterAwaitedSend(t *testing.T) {
 	var got []string
 	run(t, func(t0 *actor.Tasklet) error {
@@ -132,8 +133,8 @@ func TestRule21NoticeAfterAwaitedSend(t *testing.T) {
 	require.Equal(t, []string{"from outside", "notice"}, got)
 }
 
-// Rule 7: a notice waits for room under every policy but DropOldest, which makes some, in the line of senders, and doesn't count
-// in Len.
+// Rule 7: a notice waits for room under every policy but DropOldest, which makes some, in the line
+// of senders, and doesn't count in Len.
 func TestRule7NoticeWaitsForRoom(t *testing.T) {
 	for _, started := range []bool{true, false} { // whether the ref has a reader yet
 		for _, c := range []struct {
@@ -188,8 +189,8 @@ func TestRule7NoticeWaitsForRoom(t *testing.T) {
 	}
 }
 
-// Rule 21: cancel takes a watch back, also in the very step of the end, and a notice that waits for room; so does the end of who
-// watches.
+// Rule 21: cancel takes a watch back, also in the very step of the end, and a notice that waits for
+// room; so does the end of who watches.
 func TestRule21WatchCancelled(t *testing.T) {
 	var got []string
 	run(t, func(t0 *actor.Tasklet) error {
@@ -227,7 +228,8 @@ func TestRule21WatchCancelled(t *testing.T) {
 	require.Equal(t, []string{"first", "x", "kept"}, got)
 }
 
-// A panic of the function that makes the notice is reported as a failure of who watches, and hurts nobody.
+// A panic of the function that makes the notice is reported as a failure of who watches, and hurts
+// nobody.
 func TestWatchFunctionPanics(t *testing.T) {
 	var got []string
 	es := record(t, func(t0 *actor.Tasklet) error {
@@ -261,7 +263,8 @@ func TestWatchForTheDead(t *testing.T) {
 	require.Equal(t, mailbox.ErrClosed, letters[0].Err)
 }
 
-// A timer's message comes when its time has come, in the order of times, and of starts for the same time.
+// A timer's message comes when its time has come, in the order of times, and of starts for the same
+// time.
 func TestSendAfter(t *testing.T) {
 	run(t, func(t0 *actor.Tasklet) error {
 		begin := t0.System().Now()
@@ -307,8 +310,8 @@ func TestRule21TimerBelongsToTasklet(t *testing.T) {
 	})
 }
 
-// Rules 5 and 7: a timer's message that finds no room takes its place in the line of senders, and can be stopped there; under Fail
-// and DropNewest it is a dead letter.
+// Rules 5 and 7: a timer's message that finds no room takes its place in the line of senders, and
+// can be stopped there; under Fail and DropNewest it is a dead letter.
 func TestRule7TimerWithoutRoom(t *testing.T) {
 	for _, started := range []bool{true, false} {
 		for _, c := range []struct {
@@ -377,7 +380,8 @@ func TestRule7TimerWithoutRoom(t *testing.T) {
 	}
 }
 
-// What was delivered is forgotten: a tasklet that lives long does not keep its timers, watches and pipes, however they went.
+// What was delivered is forgotten: a tasklet that lives long does not keep its timers, watches and
+// pipes, however they went.
 func TestDeliveriesAreForgotten(t *testing.T) {
 	run(t, func(t0 *actor.Tasklet) error {
 		ref := actor.Receiver(t0, func(*actor.Tasklet, int) error { return nil }, actor.MailboxLen(1))

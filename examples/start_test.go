@@ -21,8 +21,8 @@ func blocks(page string) (all []block) {
 	return all
 }
 
-// Every program of docs/start.md prints what the block below it says, and its test passes together with
-// the program before it.
+// Every program of docs/start.md prints what the block below it says, and its test passes together
+// with the program before it.
 func TestStartPage(t *testing.T) {
 	page, err := os.ReadFile("../docs/start.md")
 	require.NoError(t, err)

@@ -14,8 +14,9 @@ import (
 	"github.com/gotasklet/tasklet/registry"
 )
 
-// BenchmarkLookup has 1,000,000 names, and look-ups from 8 goroutines, while another goroutine lets names come and go
-// as fast as it can (come+go/s). "map" is a plain map under a sync.RWMutex, "quiet" the same without changes.
+// BenchmarkLookup has 1,000,000 names, and look-ups from 8 goroutines, while another goroutine lets
+// names come and go as fast as it can (come+go/s). "map" is a plain map under a sync.RWMutex,
+// "quiet" the same without changes.
 func BenchmarkLookup(b *testing.B) {
 	const names = 1_000_000
 	s, err := actor.Start(actor.Config{Logger: zap.NewNop()})
@@ -45,7 +46,8 @@ func BenchmarkLookup(b *testing.B) {
 				b.ResetTimer()
 				for g := range 8 {
 					lookers.Go(func() {
-						// A step that has no factor in common with the number of names visits them all, far from one another.
+						// A step that has no factor in common with the number of names visits them
+						// all, far from one another.
 						at := g * names / 8
 						for range b.N/8 + 1 {
 							if !find(all[at]) {

@@ -13,7 +13,8 @@ func init() { actor.RegisterCheck(func(s *actor.System) error { return Of(s).che
 
 // check is the part of actor.System.Check that looks at names and groups. What holds:
 //
-//   - Who has a name or is in a group is a holder that says so, and a holder has something; none has ended for good.
+//   - Who has a name or is in a group is a holder that says so, and a holder has something; none
+//     has ended for good.
 //   - A group's members and its index agree.
 //   - Nobody waits for a name that is there.
 func (r *Registry) check() error {

@@ -13,7 +13,8 @@ import (
 	"github.com/gotasklet/tasklet/scheduler"
 )
 
-// Check finds what was broken on purpose: each fault is made in a registry that is well, found, and undone.
+// Check finds what was broken on purpose: each fault is made in a registry that is well, found, and
+// undone.
 func TestCheckFindsFaults(t *testing.T) {
 	cfg := actor.Config{Clock: scheduler.NewVirtualClock(time.Time{}), Logger: zap.NewNop()}
 	require.NoError(t, actor.Run(context.Background(), cfg, func(t0 *actor.Tasklet) error {
@@ -51,8 +52,8 @@ func TestCheckFindsFaults(t *testing.T) {
 	}))
 }
 
-// A name that is given up takes its watch on the end of the ref with it: else a ref that gets and loses names all its life would
-// remember each.
+// A name that is given up takes its watch on the end of the ref with it: else a ref that gets and
+// loses names all its life would remember each.
 func TestUnregisterLeavesNothing(t *testing.T) {
 	cfg := actor.Config{Logger: zap.NewNop()}
 	require.NoError(t, actor.Run(context.Background(), cfg, func(t0 *actor.Tasklet) error {

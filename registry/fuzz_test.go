@@ -15,7 +15,8 @@ import (
 	"github.com/gotasklet/tasklet/registry"
 )
 
-// model is the registry, written obviously: maps and slices, and a search through all of them for everything.
+// model is the registry, written obviously: maps and slices, and a search through all of them for
+// everything.
 type model struct {
 	names   map[string]int // the number of the ref that has it
 	members map[string][]int
@@ -34,8 +35,8 @@ func (m *model) leave(g string, ref int) {
 	m.members[g] = slices.DeleteFunc(m.members[g], func(x int) bool { return x == ref })
 }
 
-// FuzzRegistry plays a script of commands on a registry and on a model, and compares all that can be seen after each. A command is
-// two bytes: what, and to whom.
+// FuzzRegistry plays a script of commands on a registry and on a model, and compares all that can
+// be seen after each. A command is two bytes: what, and to whom.
 func FuzzRegistry(f *testing.F) {
 	f.Add([]byte{0, 0, 0, 1, 1, 0, 2, 0, 3, 0, 4, 0, 0, 0x10, 5, 1, 2, 1, 6, 0})
 	f.Add([]byte{2, 0, 2, 1, 2, 2, 6, 0, 6, 0, 3, 1, 6, 0, 2, 0x31, 6, 0, 4, 2, 6, 0})

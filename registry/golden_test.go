@@ -58,7 +58,8 @@ func TestGolden(t *testing.T) {
 			}, actor.Name(s.Arg(0)))
 			return nil
 		},
-		// join GROUP TASKLET..., leave GROUP TASKLET, members GROUP, broadcast GROUP TEXT, next GROUP
+		// join GROUP TASKLET..., leave GROUP TASKLET, members GROUP, broadcast GROUP TEXT, next
+		// GROUP
 		"join": func(s *actortest.Script) error {
 			return group(s, func(g *registry.Group[actortest.Message]) error {
 				for _, name := range s.Args[1:] {

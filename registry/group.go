@@ -16,14 +16,15 @@ import (
 	"github.com/gotasklet/tasklet/mailbox"
 )
 
-// Group is a set of refs that take messages of type M, in the order in which they joined. Get it with NewGroup.
+// Group is a set of refs that take messages of type M, in the order in which they joined. Get it
+// with NewGroup.
 type Group[M any] struct {
 	// Set in NewGroup, then read-only.
 	r    *Registry
 	name string
 
-	// now is what readers use; nil after a change, until somebody asks. A list is never changed: otherwise a broadcast would have to
-	// hold a lock while it waits for room.
+	// now is what readers use; nil after a change, until somebody asks. A list is never changed:
+	// otherwise a broadcast would have to hold a lock while it waits for room.
 	now atomic.Pointer[list[M]]
 
 	// ties is where LeastLoaded begins to look: behind the one it returned last. Written and read
@@ -35,10 +36,12 @@ type Group[M any] struct {
 	joined uint64 // so far
 
 	// mu protects the following. It may be locked under Registry.mu.
-	mu      sync.Mutex
-	members []*member[M] // in order of joining, with some that have left; the beginnings of it are lists, so it only grows
-	left    int          // how many of them
-	last    uint64       // whose turn it was in Next, when now was last thrown away
+	mu sync.Mutex
+	// in order of joining, with some that have left; the beginnings of it are lists, so it only
+	// grows
+	members []*member[M]
+	left    int    // how many of them
+	last    uint64 // whose turn it was in Next, when now was last thrown away
 }
 
 // member is a ref in a group.
@@ -103,8 +106,8 @@ func (g *Group[M]) message() reflect.Type { return reflect.TypeFor[M]() }
 // Name is that of the group.
 func (g *Group[M]) Name() string { return g.name }
 
-// Join makes ref a member, until it leaves or its tasklet ends for good. Joining again does nothing. mailbox.ErrClosed if ref's
-// tasklet has ended for good. It panics on a zero ref.
+// Join makes ref a member, until it leaves or its tasklet ends for good. Joining again does
+// nothing. mailbox.ErrClosed if ref's tasklet has ended for good. It panics on a zero ref.
 func (g *Group[M]) Join(ref actor.Ref[M]) error {
 	if ref.IsZero() {
 		misuse("Join of a zero Ref to the group %q", g.name)
@@ -130,7 +133,8 @@ func (g *Group[M]) Join(ref actor.Ref[M]) error {
 
 func (m *member[M]) who() (*actor.Tasklet, string) { return who(m.ref) }
 
-// Leave takes ref out; if it is no member, nothing happens. Who leaves and joins again is a new member, the last in the order.
+// Leave takes ref out; if it is no member, nothing happens. Who leaves and joins again is a new
+// member, the last in the order.
 func (g *Group[M]) Leave(ref actor.Ref[M]) {
 	g.r.mu.Lock()
 	m := g.byRef[ref]
@@ -178,7 +182,8 @@ func (g *Group[M]) sweep() {
 	g.members, g.left = stay, 0
 }
 
-// list gives the members. When some have left it is made anew, which takes a time that grows with their number.
+// list gives the members. When some have left it is made anew, which takes a time that grows with
+// their number.
 func (g *Group[M]) list() *list[M] {
 	if l := g.now.Load(); l != nil {
 		return l
@@ -206,10 +211,11 @@ func (g *Group[M]) Members() []actor.Ref[M] {
 	return refs
 }
 
-// Broadcast sends m to all that are members when it begins, one after the other in order of joining, as Ref.Send does: it waits
-// for room where a member's mailbox says so, as long as ctx allows, and goes on with the next. Who joins meanwhile does not get m;
-// who leaves meanwhile does. sent is how many sends were done; what such a mailbox drops afterwards, under mailbox.DropNewest for
-// one, is a dead letter. err joins a *SendError for each member whose send failed.
+// Broadcast sends m to all that are members when it begins, one after the other in order of
+// joining, as Ref.Send does: it waits for room where a member's mailbox says so, as long as ctx
+// allows, and goes on with the next. Who joins meanwhile does not get m; who leaves meanwhile does.
+// sent is how many sends were done; what such a mailbox drops afterwards, under mailbox.DropNewest
+// for one, is a dead letter. err joins a *SendError for each member whose send failed.
 func (g *Group[M]) Broadcast(ctx context.Context, m M) (sent int, err error) {
 	var errs []error
 	for _, to := range g.list().members {
@@ -222,8 +228,8 @@ func (g *Group[M]) Broadcast(ctx context.Context, m M) (sent int, err error) {
 	return sent, errors.Join(errs...)
 }
 
-// Next gives the members in turn, in order of joining, without those that are closed. When members come or go the turn stays where
-// it is: who joins comes last in the round. ErrNoMembers.
+// Next gives the members in turn, in order of joining, without those that are closed. When members
+// come or go the turn stays where it is: who joins comes last in the round. ErrNoMembers.
 func (g *Group[M]) Next() (actor.Ref[M], error) {
 	l := g.list()
 	n := uint64(len(l.members))
@@ -266,9 +272,10 @@ func (g *Group[M]) LeastLoaded() (actor.Ref[M], error) {
 	return best, nil
 }
 
-// ForKey gives the same member for the same key as long as it is a member and not closed; when one leaves, only its keys go to
-// others, and when one joins, it takes an equal share from each. That is rendezvous hashing (D. Thaler and C. Ravishankar, "Using
-// name-based mappings to increase hit rates", 1998): every member draws a number from the key and its place in the order of joining,
+// ForKey gives the same member for the same key as long as it is a member and not closed; when one
+// leaves, only its keys go to others, and when one joins, it takes an equal share from each. That
+// is rendezvous hashing (D. Thaler and C. Ravishankar, "Using name-based mappings to increase hit
+// rates", 1998): every member draws a number from the key and its place in the order of joining,
 // and the highest has it. It looks at all members. ErrNoMembers.
 func (g *Group[M]) ForKey(key string) (actor.Ref[M], error) {
 	h := hash(key)
@@ -296,8 +303,8 @@ func hash(key string) uint64 {
 	return h
 }
 
-// weight mixes a key's hash with a member's number: the finalizer of splitmix64 (G. Steele, D. Lea, C. Flood, 2014), in which
-// every bit of the input changes half of the bits of the result.
+// weight mixes a key's hash with a member's number: the finalizer of splitmix64 (G. Steele, D. Lea,
+// C. Flood, 2014), in which every bit of the input changes half of the bits of the result.
 func weight(h, id uint64) uint64 {
 	x := h + id*0x9e3779b97f4a7c15
 	x = (x ^ x>>30) * 0xbf58476d1ce4e5b9

@@ -174,7 +174,8 @@ func TestBroadcast(t *testing.T) {
 	}))
 }
 
-// Who joins during a broadcast does not get the message, who leaves still does, who ends is in the account.
+// Who joins during a broadcast does not get the message, who leaves still does, who ends is in the
+// account.
 func TestMembershipDuringBroadcast(t *testing.T) {
 	virtual(t, func(t0 *actor.Tasklet, r *registry.Registry) {
 		g := group[int](t, r, "g")
@@ -210,7 +211,8 @@ func TestMembershipDuringBroadcast(t *testing.T) {
 	})
 }
 
-// Rule 29: a member that broadcasts to its own full mailbox does not wait for itself for ever; the others get the message.
+// Rule 29: a member that broadcasts to its own full mailbox does not wait for itself for ever; the
+// others get the message.
 func TestBroadcastToOneself(t *testing.T) {
 	virtual(t, func(t0 *actor.Tasklet, r *registry.Registry) {
 		g := group[int](t, r, "g")
@@ -228,7 +230,8 @@ func TestBroadcastToOneself(t *testing.T) {
 	})
 }
 
-// Next: in turn, and in no other order; the ones that are closed are passed over without giving their turn to a neighbour.
+// Next: in turn, and in no other order; the ones that are closed are passed over without giving
+// their turn to a neighbour.
 func TestNext(t *testing.T) {
 	virtual(t, func(t0 *actor.Tasklet, r *registry.Registry) {
 		g := group[int](t, r, "g")
@@ -256,7 +259,8 @@ func TestNext(t *testing.T) {
 	})
 }
 
-// Next under changes: while others come and go after every choice, those who stay are chosen equally often.
+// Next under changes: while others come and go after every choice, those who stay are chosen
+// equally often.
 func TestNextIsFairWhileMembersComeAndGo(t *testing.T) {
 	virtual(t, func(t0 *actor.Tasklet, r *registry.Registry) {
 		for seed := range uint64(50) {
@@ -289,7 +293,8 @@ func TestNextIsFairWhileMembersComeAndGo(t *testing.T) {
 	})
 }
 
-// Next from many goroutines: as long as nobody comes or goes, everybody is chosen equally often to the last one.
+// Next from many goroutines: as long as nobody comes or goes, everybody is chosen equally often to
+// the last one.
 func TestNextIsFairFromManyGoroutines(t *testing.T) {
 	outside(t, func(s *actor.System, r *registry.Registry) {
 		g := group[int](t, r, "g")
@@ -406,8 +411,8 @@ func TestLeastLoadedSpreads(t *testing.T) {
 	}
 }
 
-// LeastLoaded: the one with a message less is chosen each time, wherever the others have theirs: in hand, or
-// in line before mailboxes that are equally full.
+// LeastLoaded: the one with a message less is chosen each time, wherever the others have theirs: in
+// hand, or in line before mailboxes that are equally full.
 func TestLeastLoadedSeesAll(t *testing.T) {
 	for _, each := range []int{1, 2, 3} { // in hand; and one queued; and one in line
 		virtual(t, func(t0 *actor.Tasklet, r *registry.Registry) {
@@ -490,8 +495,9 @@ func counts(of []actor.Ref[int]) map[actor.Ref[int]]int {
 	return n
 }
 
-// ForKey: keys are shared equally; when a member leaves, only its keys move, to all others alike; when one joins, it takes an
-// equal share, and no key moves between others. Over many random changes.
+// ForKey: keys are shared equally; when a member leaves, only its keys move, to all others alike;
+// when one joins, it takes an equal share, and no key moves between others. Over many random
+// changes.
 func TestForKey(t *testing.T) {
 	virtual(t, func(t0 *actor.Tasklet, r *registry.Registry) {
 		for seed := range uint64(5) {
@@ -502,7 +508,8 @@ func TestForKey(t *testing.T) {
 			equal := func(n, total, of int) {
 				t.Helper()
 				want := float64(total) / float64(of)
-				// Five times the standard deviation of a binomial distribution: one of three millions is farther off.
+				// Five times the standard deviation of a binomial distribution: one of three
+				// millions is farther off.
 				require.InDelta(t, want, n, 5*math.Sqrt(want)+1, "seed %d", seed)
 			}
 			for range 12 {
@@ -550,7 +557,8 @@ func TestForKey(t *testing.T) {
 	})
 }
 
-// ForKey is the same in two runs, and in two processes: who joined as which decides, and nothing else.
+// ForKey is the same in two runs, and in two processes: who joined as which decides, and nothing
+// else.
 func TestForKeyIsTheSameEverywhere(t *testing.T) {
 	var runs [2][]int
 	for i := range runs {
@@ -580,8 +588,9 @@ func TestForKeyPassesOverTheClosed(t *testing.T) {
 	})
 }
 
-// Ten thousand members that come and go, one by one, the first, the last or any first; ten thousand groups; one ref in ten thousand
-// groups: each step costs the same. The bound is generous; a square of ten thousand would break it.
+// Ten thousand members that come and go, one by one, the first, the last or any first; ten thousand
+// groups; one ref in ten thousand groups: each step costs the same. The bound is generous; a square
+// of ten thousand would break it.
 func TestManyMembers(t *testing.T) {
 	n := fewer(10_000)
 	bound := 3 * time.Second

@@ -9,14 +9,16 @@ import (
 	"github.com/gotasklet/tasklet/actor"
 )
 
-// A holder is a ref that has names or is in groups: what its labels say, and what it loses at its end. Registry.mu protects it.
+// A holder is a ref that has names or is in groups: what its labels say, and what it loses at its
+// end. Registry.mu protects it.
 type holder struct {
 	names, groups set
 	cancel        func() // of the watch on its end
 }
 
-// lockFor locks mu for a change that gives ref something, and sees to it that ref has a holder; so its end, if it is still to come,
-// takes everything away again, after the change. False, and nothing is locked: ref's tasklet has ended for good.
+// lockFor locks mu for a change that gives ref something, and sees to it that ref has a holder; so
+// its end, if it is still to come, takes everything away again, after the change. False, and
+// nothing is locked: ref's tasklet has ended for good.
 func lockFor[M any](r *Registry, ref actor.Ref[M]) bool {
 	r.mu.Lock()
 	if r.held[ref] == nil {
@@ -61,8 +63,8 @@ func note[M any](r *Registry, ref actor.Ref[M], key, value string, has bool) {
 	r.dropEmpty(ref)
 }
 
-// ended takes everything away from ref, whose tasklet has ended for good. Name by name, so that others are not kept waiting by one
-// that has many.
+// ended takes everything away from ref, whose tasklet has ended for good. Name by name, so that
+// others are not kept waiting by one that has many.
 func ended[M any](r *Registry, ref actor.Ref[M]) {
 	r.mu.Lock()
 	h := r.held[ref]
@@ -87,8 +89,8 @@ func ended[M any](r *Registry, ref actor.Ref[M]) {
 	}
 }
 
-// few is how many names or groups a label shows; of one who has more it shows the number. So one who is in thousands of groups costs
-// no more than others.
+// few is how many names or groups a label shows; of one who has more it shows the number. So one
+// who is in thousands of groups costs no more than others.
 const few = 8
 
 // set is a set of strings, of which few are kept in order.

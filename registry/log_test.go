@@ -22,7 +22,8 @@ import (
 
 var rewriteLogs = flag.Bool("rewrite-logs", false, "write the logs in testdata anew; commit only what you understand")
 
-// Rule 39: names and groups show as events and in the tree of the log. The same seed gives the same log.
+// Rule 39: names and groups show as events and in the tree of the log. The same seed gives the same
+// log.
 func TestLog(t *testing.T) {
 	file := filepath.Join("testdata", "shop.txt")
 	log := shop(t, 1)

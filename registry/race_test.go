@@ -16,8 +16,9 @@ import (
 	"github.com/gotasklet/tasklet/registry"
 )
 
-// From many goroutines that register, take away, look up and end: a name never has two owners, nobody has one after its end, and
-// the events are an account of it: for each name registered and lost in turn, for each group and ref joined and left.
+// From many goroutines that register, take away, look up and end: a name never has two owners,
+// nobody has one after its end, and the events are an account of it: for each name registered and
+// lost in turn, for each group and ref joined and left.
 func TestAccountOfARace(t *testing.T) {
 	rounds := fewer(2000)
 	// has is what the events say; they come in order, one at a time.

@@ -80,13 +80,14 @@ var (
 type Registry struct {
 	sys *actor.System // set in Of, then read-only
 
-	// names maps a name to its owner, an *entry[M]. It is written under mu, and read without a lock.
+	// names maps a name to its owner, an *entry[M]. It is written under mu, and read without a
+	// lock.
 	names sync.Map
 
 	clerk clerk
 
-	// mu protects the following, and the membership of all groups. A change, the labels that show it, and the place of its event in
-	// their order are one step, so that they agree.
+	// mu protects the following, and the membership of all groups. A change, the labels that show
+	// it, and the place of its event in their order are one step, so that they agree.
 	mu     sync.Mutex
 	groups map[string]anyGroup
 	held   map[any]*holder     // by ref
@@ -203,8 +204,9 @@ func As[M any](r *Registry, name string, ref actor.Ref[M]) actor.Option {
 	return actor.OnStart(func(*actor.Tasklet) error { return Register(r, name, ref) })
 }
 
-// Lookup gives the ref that has name. ErrNotFound if nobody has it; a *TypeError that names both types if it takes other messages
-// than M; a *NameError if nobody can have it. It takes no lock, and allocates nothing if it finds.
+// Lookup gives the ref that has name. ErrNotFound if nobody has it; a *TypeError that names both
+// types if it takes other messages than M; a *NameError if nobody can have it. It takes no lock,
+// and allocates nothing if it finds.
 func Lookup[M any](r *Registry, name string) (actor.Ref[M], error) {
 	if err := check(r, "Lookup", name); err != nil {
 		return actor.Ref[M]{}, err
@@ -241,7 +243,8 @@ func (r *Registry) remove(name string, e owner) bool {
 	return true
 }
 
-// Names gives all names, sorted. It takes no lock: a name that comes or goes meanwhile may be there or not.
+// Names gives all names, sorted. It takes no lock: a name that comes or goes meanwhile may be there
+// or not.
 func (r *Registry) Names() []string {
 	if r == nil {
 		misuse("Names of a nil *Registry")
@@ -255,8 +258,8 @@ func (r *Registry) Names() []string {
 	return names
 }
 
-// unlock unlocks mu and tells what has changed. The event has its place in their order before; it is told after, because OnEvent may
-// use the registry.
+// unlock unlocks mu and tells what has changed. The event has its place in their order before; it
+// is told after, because OnEvent may use the registry.
 func (r *Registry) unlock(kind actor.EventKind, who func() (*actor.Tasklet, string), key, value string) {
 	wanted := r.sys.Wants(kind)
 	if wanted {

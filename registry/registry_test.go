@@ -166,8 +166,8 @@ func TestUnregister(t *testing.T) {
 	})
 }
 
-// Rule 21: the names of an unsupervised tasklet are released with its finish, before it counts as finished: after its deferred
-// calls, and whoever joins it finds them free. However it ends.
+// Rule 21: the names of an unsupervised tasklet are released with its finish, before it counts as
+// finished: after its deferred calls, and whoever joins it finds them free. However it ends.
 func TestNameGoesWithItsTasklet(t *testing.T) {
 	ends := map[string]func(ref actor.Ref[int], t0 *actor.Tasklet) error{
 		"close": func(ref actor.Ref[int], t0 *actor.Tasklet) error { ref.Close(); return nil },
@@ -221,7 +221,8 @@ func TestNameGoesWithItsTasklet(t *testing.T) {
 	}
 }
 
-// Rule 21, seen from another goroutine: whoever has joined the ref finds the name free, a thousand times.
+// Rule 21, seen from another goroutine: whoever has joined the ref finds the name free, a thousand
+// times.
 func TestNameIsFreeAfterJoinOutside(t *testing.T) {
 	outside(t, func(s *actor.System, r *registry.Registry) {
 		for range 1000 {
@@ -324,8 +325,8 @@ func TestMisuse(t *testing.T) {
 	})
 }
 
-// The labels name= and groups= agree with what the ref has at any time: also when a name is given to one who has another, and
-// when there are more than a label can show.
+// The labels name= and groups= agree with what the ref has at any time: also when a name is given
+// to one who has another, and when there are more than a label can show.
 func TestLabels(t *testing.T) {
 	virtual(t, func(t0 *actor.Tasklet, r *registry.Registry) {
 		ref := idle(t0)
@@ -368,7 +369,8 @@ func TestLabelsOfAPlannedTasklet(t *testing.T) {
 	})
 }
 
-// As for a tasklet without a supervisor: taken is a failed start, and nothing of the tasklet has run.
+// As for a tasklet without a supervisor: taken is a failed start, and nothing of the tasklet has
+// run.
 func TestAsTaken(t *testing.T) {
 	virtual(t, func(t0 *actor.Tasklet, r *registry.Registry) {
 		require.NoError(t, registry.Register(r, "n", idle(t0, actor.Name("owner"))))

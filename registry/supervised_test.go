@@ -40,8 +40,8 @@ func has(t testing.TB, r *registry.Registry, name string, ref actor.Ref[int]) {
 	require.True(t, ref == got, "%v has the name", got)
 }
 
-// Rule 21, "unless the ref is held": a restart keeps the name, the membership and the labels, with any strategy, at any time in
-// between, and with a backoff.
+// Rule 21, "unless the ref is held": a restart keeps the name, the membership and the labels, with
+// any strategy, at any time in between, and with a backoff.
 func TestNameOverRestarts(t *testing.T) {
 	for _, strategy := range []supervisor.Strategy{supervisor.OneForOne, supervisor.OneForAll, supervisor.RestForOne} {
 		for _, backoff := range []supervisor.Backoff{{}, {Min: time.Minute}} {
@@ -63,7 +63,8 @@ func TestNameOverRestarts(t *testing.T) {
 					for range 3 {
 						old := refA.Tasklet()
 						require.NoError(t, refA.Send(t0, -1))
-						for refA.Tasklet() == nil || refA.Tasklet() == old { // also when nobody runs
+						// also when nobody runs
+						for refA.Tasklet() == nil || refA.Tasklet() == old {
 							has(t, r, "a", refA)
 							has(t, r, "b", refB)
 							require.Equal(t, []actor.Ref[int]{refA, refB}, g.Members())
@@ -99,8 +100,8 @@ func TestNameOverRestarts(t *testing.T) {
 	}
 }
 
-// Rule 2: a child that was stopped, or ended normally, keeps its name as long as its specification is kept; the name goes with
-// DeleteChild, and is free when that returns.
+// Rule 2: a child that was stopped, or ended normally, keeps its name as long as its specification
+// is kept; the name goes with DeleteChild, and is free when that returns.
 func TestNameOfAStoppedChild(t *testing.T) {
 	virtual(t, func(t0 *actor.Tasklet, r *registry.Registry) {
 		c, ref := named(r, "c")
@@ -156,7 +157,8 @@ func TestNameOfATemporaryChild(t *testing.T) {
 	})
 }
 
-// A taken name is a failed start; the error says which child, which name, and who has it, and what was started is undone.
+// A taken name is a failed start; the error says which child, which name, and who has it, and what
+// was started is undone.
 func TestTakenNameInASpec(t *testing.T) {
 	virtual(t, func(t0 *actor.Tasklet, r *registry.Registry) {
 		first, ref := named(r, "first")
@@ -188,8 +190,8 @@ func TestTakenNameInASpec(t *testing.T) {
 	})
 }
 
-// A nested supervisor that is restarted keeps the names of the children in its specification; those of children added at run time
-// go. When it ends for good, all go before it has finished.
+// A nested supervisor that is restarted keeps the names of the children in its specification; those
+// of children added at run time go. When it ends for good, all go before it has finished.
 func TestNamesUnderARestartedSupervisor(t *testing.T) {
 	virtual(t, func(t0 *actor.Tasklet, r *registry.Registry) {
 		fixed, ref := named(r, "fixed")
@@ -232,7 +234,8 @@ func TestNamesOfASupervisorThatGivesUp(t *testing.T) {
 	})
 }
 
-// Rule 35: named children that end at once and are restarted, at full speed: the name stays the ref's, and no start fails.
+// Rule 35: named children that end at once and are restarted, at full speed: the name stays the
+// ref's, and no start fails.
 func TestStormOfRestarts(t *testing.T) {
 	crashes := fewer(5000)
 	for _, strategy := range []supervisor.Strategy{supervisor.OneForOne, supervisor.OneForAll} {
@@ -271,8 +274,8 @@ func TestStormOfRestarts(t *testing.T) {
 	}
 }
 
-// Rule 35 for refs that are new each time: who starts the next one when the last has ended finds the name free, a thousand times,
-// from a tasklet and from outside.
+// Rule 35 for refs that are new each time: who starts the next one when the last has ended finds
+// the name free, a thousand times, from a tasklet and from outside.
 func TestNewRefForANameThatWasInUse(t *testing.T) {
 	outside(t, func(s *actor.System, r *registry.Registry) {
 		sup, err := supervisor.Start(s, supervisor.Spec{Name: "s"})

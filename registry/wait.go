@@ -36,8 +36,9 @@ func WaitFor[M any](ctx context.Context, r *Registry, name string) (actor.Ref[M]
 	}
 }
 
-// A clerk is the tasklet that those who wait for a name call. It is what makes a wait a call like any other: with the caller's
-// context, on its clock, and seen when nothing can happen any more. Its work is only not to answer: who registers the name does.
+// A clerk is the tasklet that those who wait for a name call. It is what makes a wait a call like
+// any other: with the caller's context, on its clock, and seen when nothing can happen any more.
+// Its work is only not to answer: who registers the name does.
 type clerk struct {
 	mu  sync.Mutex // protects ref; not Registry.mu, because the start of a tasklet is an event
 	ref actor.Ref[waitRequest]
@@ -106,8 +107,9 @@ func (r *Registry) enter(t *actor.Tasklet, q waitRequest) error {
 	return nil
 }
 
-// forget is called after somebody who waited for name has given up. It does not look for that one: when half of them may be gone it
-// looks for all, so that a thousand who give up cost no thousand searches.
+// forget is called after somebody who waited for name has given up. It does not look for that one:
+// when half of them may be gone it looks for all, so that a thousand who give up cost no thousand
+// searches.
 func (r *Registry) forget(name string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -132,7 +134,8 @@ func (w *waiters) answer() {
 	}
 	for _, reply := range w.replies {
 		if reply.Awaited() {
-			_ = reply.Send(context.Background(), struct{}{}) // one who gives up just now is told by its own context
+			// one who gives up just now is told by its own context
+			_ = reply.Send(context.Background(), struct{}{})
 		}
 	}
 }

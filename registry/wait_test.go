@@ -49,7 +49,8 @@ func TestWaitForAnotherType(t *testing.T) {
 	})
 }
 
-// Rule 13: a limit of the system's clock gives ErrTimeout at its time; if the name is there, it wins over an ended context.
+// Rule 13: a limit of the system's clock gives ErrTimeout at its time; if the name is there, it
+// wins over an ended context.
 func TestWaitForTimeout(t *testing.T) {
 	virtual(t, func(t0 *actor.Tasklet, r *registry.Registry) {
 		start := t0.System().Now()
@@ -98,7 +99,8 @@ func TestWaitForCancelled(t *testing.T) {
 	})
 }
 
-// Rule 17: a kill ends the wait where it is, and the one who waited is forgotten, as is one who gave up.
+// Rule 17: a kill ends the wait where it is, and the one who waited is forgotten, as is one who
+// gave up.
 func TestKillInWaitFor(t *testing.T) {
 	virtual(t, func(t0 *actor.Tasklet, r *registry.Registry) {
 		unwound := false
@@ -120,7 +122,8 @@ func TestKillInWaitFor(t *testing.T) {
 	})
 }
 
-// Many wait for one name: all are told, in the order in which they came; those who gave up before are not, and no reply is late.
+// Many wait for one name: all are told, in the order in which they came; those who gave up before
+// are not, and no reply is late.
 func TestManyWaiters(t *testing.T) {
 	var j journal
 	require.NoError(t, actor.Run(context.Background(), config(&j), func(t0 *actor.Tasklet) error {
@@ -162,8 +165,8 @@ func TestManyWaiters(t *testing.T) {
 	require.Empty(t, j.of(actor.EventReplyLate, actor.EventDeadLetter))
 }
 
-// Those who give up are forgotten: ten thousand who wait a moment for a name that never comes leave nothing, and take no time
-// that grows with their square.
+// Those who give up are forgotten: ten thousand who wait a moment for a name that never comes leave
+// nothing, and take no time that grows with their square.
 func TestWaitersThatGiveUpAreForgotten(t *testing.T) {
 	virtual(t, func(t0 *actor.Tasklet, r *registry.Registry) {
 		start := time.Now()
@@ -206,8 +209,8 @@ func ignoreTimeout(err error) error {
 	return err
 }
 
-// Rule 16: main that waits for a name that nobody can register any more is told so, and the clerk that waits with it is no reason to go
-// on.
+// Rule 16: main that waits for a name that nobody can register any more is told so, and the clerk
+// that waits with it is no reason to go on.
 func TestWaitForNobody(t *testing.T) {
 	var j journal
 	err := actor.Run(context.Background(), config(&j), func(t0 *actor.Tasklet) error {
@@ -224,7 +227,8 @@ func TestWaitForNobody(t *testing.T) {
 	require.Empty(t, j.of(actor.EventDeadLetter, actor.EventReplyLate, actor.EventMessageLost))
 }
 
-// A supervised start that waits for a name is no deadlock as long as the one who has it can come: two tasklets that find each other.
+// A supervised start that waits for a name is no deadlock as long as the one who has it can come:
+// two tasklets that find each other.
 func TestWaitForEachOther(t *testing.T) {
 	virtual(t, func(t0 *actor.Tasklet, r *registry.Registry) {
 		meet := func(mine, other string) actor.Ref[int] {

@@ -7,21 +7,23 @@ import (
 	"github.com/gotasklet/tasklet/internal/core"
 )
 
-// Chan is a channel between the tasks of one scheduler; a channel of Go would block all of them. Without a capacity it is a
-// rendezvous: a send ends when a receiver has the value. With one, that many values can be on their way.
+// Chan is a channel between the tasks of one scheduler; a channel of Go would block all of them.
+// Without a capacity it is a rendezvous: a send ends when a receiver has the value. With one, that
+// many values can be on their way.
 //
-// Values are received in the order in which they were sent, and who waits is served first come first served: nobody overtakes.
+// Values are received in the order in which they were sent, and who waits is served first come
+// first served: nobody overtakes.
 //
-// NewChan makes one; the zero Chan is a rendezvous. A Chan belongs to one scheduler: its methods are called from that one's
-// tasks or from what was injected there. It must not be copied.
+// NewChan makes one; the zero Chan is a rendezvous. A Chan belongs to one scheduler: its methods
+// are called from that one's tasks or from what was injected there. It must not be copied.
 type Chan[T any] struct {
 	home home
 
 	// Set in NewChan, then read-only: the slice, not what is in it.
 	buf []T // a ring
 
-	// Owned by the scheduler. While receivers are parked, nothing is buffered and no sender is parked; while senders are, the
-	// buffer is full.
+	// Owned by the scheduler. While receivers are parked, nothing is buffered and no sender is
+	// parked; while senders are, the buffer is full.
 	head, n   int
 	senders   core.Line // their places hold what they send
 	receivers core.Line // their places will hold what they get
@@ -29,8 +31,8 @@ type Chan[T any] struct {
 	closed    bool
 }
 
-// NewChan makes a Chan with room for capacity values, which is allocated at once. 0 is a rendezvous; a negative capacity
-// panics.
+// NewChan makes a Chan with room for capacity values, which is allocated at once. 0 is a
+// rendezvous; a negative capacity panics.
 func NewChan[T any](capacity int) *Chan[T] {
 	if capacity < 0 {
 		misuse("NewChan with the negative capacity %d", capacity)
@@ -40,9 +42,10 @@ func NewChan[T any](capacity int) *Chan[T] {
 
 // Send sends v. It parks while there is neither a parked receiver nor room.
 //
-// It returns [ErrClosed] if c is closed, also when that happens while it is parked; [ErrTimeout] or the cause of ctx if ctx
-// ends first. After an error v was not sent, after nil it was. A kill is raised at the entry or while parked, and v was not
-// sent then. ctx must belong to the running task.
+// It returns [ErrClosed] if c is closed, also when that happens while it is parked; [ErrTimeout] or
+// the cause of ctx if ctx ends first. After an error v was not sent, after nil it was. A kill is
+// raised at the entry or while parked, and v was not sent then. ctx must belong to the running
+// task.
 func (c *Chan[T]) Send(ctx context.Context, v T) error {
 	t, limit := c.home.enter(ctx, "Chan.Send")
 	for {
@@ -63,10 +66,11 @@ func (c *Chan[T]) Send(ctx context.Context, v T) error {
 
 // Receive receives the next value. It parks while there is none.
 //
-// It returns [ErrClosed] if c is closed and empty, also when that happens while it is parked; [ErrTimeout] or the cause of ctx
-// if ctx ends first. With an error the value is zero, and none was taken. A kill is raised at the entry or while parked;
-// a value that was handed over before the kill came is received, and the kill raised at the next blocking call. ctx must belong
-// to the running task.
+// It returns [ErrClosed] if c is closed and empty, also when that happens while it is parked;
+// [ErrTimeout] or the cause of ctx if ctx ends first. With an error the value is zero, and none was
+// taken. A kill is raised at the entry or while parked; a value that was handed over before the
+// kill came is received, and the kill raised at the next blocking call. ctx must belong to the
+// running task.
 func (c *Chan[T]) Receive(ctx context.Context) (T, error) {
 	t, limit := c.home.enter(ctx, "Chan.Receive")
 	for {
@@ -86,15 +90,15 @@ func (c *Chan[T]) Receive(ctx context.Context) (T, error) {
 	}
 }
 
-// TrySend sends v if it can be done at once: to a parked receiver, or into the buffer. False: it was not sent, for there is no
-// room, or c is closed. It never parks and needs no context.
+// TrySend sends v if it can be done at once: to a parked receiver, or into the buffer. False: it
+// was not sent, for there is no room, or c is closed. It never parks and needs no context.
 func (c *Chan[T]) TrySend(v T) bool { return !c.closed && c.give(v) }
 
 // TryReceive receives the next value if there is one. It never parks and needs no context.
 func (c *Chan[T]) TryReceive() (v T, ok bool) { return c.take() }
 
-// All receives one value after the other, until c is closed and empty, or ctx ends ([ContextError] then tells why). It parks as
-// Receive does.
+// All receives one value after the other, until c is closed and empty, or ctx ends ([ContextError]
+// then tells why). It parks as Receive does.
 func (c *Chan[T]) All(ctx context.Context) iter.Seq[T] {
 	return func(yield func(T) bool) {
 		for {
@@ -106,8 +110,8 @@ func (c *Chan[T]) All(ctx context.Context) iter.Seq[T] {
 	}
 }
 
-// Close says that nothing more will be sent. What is buffered can still be received. Parked senders get ErrClosed, and so do
-// parked receivers. Closing twice does nothing. It never parks.
+// Close says that nothing more will be sent. What is buffered can still be received. Parked senders
+// get ErrClosed, and so do parked receivers. Closing twice does nothing. It never parks.
 func (c *Chan[T]) Close() {
 	c.closed = true
 	c.senders.ReleaseAll()
@@ -135,8 +139,8 @@ func (c *Chan[T]) give(v T) bool {
 	return true
 }
 
-// take gives the next value, if there is one: from the buffer, where the first sender's value then takes the room, or else
-// from that sender.
+// take gives the next value, if there is one: from the buffer, where the first sender's value then
+// takes the room, or else from that sender.
 func (c *Chan[T]) take() (v T, ok bool) {
 	if c.n > 0 {
 		v, c.buf[c.head] = c.buf[c.head], v

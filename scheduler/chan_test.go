@@ -16,7 +16,8 @@ import (
 	"github.com/gotasklet/tasklet/scheduler"
 )
 
-// A play is a scheduler on a virtual clock with named tasks, and a log of what they do. It ends when nobody can go on.
+// A play is a scheduler on a virtual clock with named tasks, and a log of what they do. It ends
+// when nobody can go on.
 type play struct {
 	t     *testing.T
 	s     *core.Scheduler
@@ -281,8 +282,8 @@ func TestErrClosed(t *testing.T) {
 	}
 }
 
-// model is the obvious channel: two lists of who waits, one of values. It is told each call when it begins and says how it
-// must end, at once or later.
+// model is the obvious channel: two lists of who waits, one of values. It is told each call when it
+// begins and says how it must end, at once or later.
 type model struct {
 	now       func() time.Duration
 	cap       int
@@ -371,8 +372,8 @@ func (m *model) leave(who func(*call) bool) {
 	m.receivers = slices.DeleteFunc(m.receivers, who)
 }
 
-// Random scripts: many tasks send, receive, try, time out, are killed and close; each call must end as the model says, and
-// the channel must always hold as many values as the model.
+// Random scripts: many tasks send, receive, try, time out, are killed and close; each call must end
+// as the model says, and the channel must always hold as many values as the model.
 func TestChanLikeModel(t *testing.T) {
 	seeds := uint64(500)
 	if testing.Short() {

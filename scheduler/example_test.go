@@ -27,7 +27,8 @@ func (f once) Run(t *core.Task) {
 	f(t)
 }
 
-// simulate runs the tasks, numbered from 1, on a virtual clock until nobody can go on. Then it kills who is left.
+// simulate runs the tasks, numbered from 1, on a virtual clock until nobody can go on. Then it
+// kills who is left.
 func simulate(tasks ...once) {
 	var s *core.Scheduler
 	s = core.New(core.Config{
@@ -188,7 +189,8 @@ func ExampleChan() {
 	// scheduler: closed channel
 }
 
-// Two tasks lock two mutexes in opposite order. The one that would close the ring is told, and gives way.
+// Two tasks lock two mutexes in opposite order. The one that would close the ring is told, and
+// gives way.
 func ExampleMutex() {
 	var a, b scheduler.Mutex
 	both := func(first, second *scheduler.Mutex) once {

@@ -22,8 +22,8 @@ import (
 //	internal/core <- scheduler, internal/queue <- mailbox <- actor <- supervisor, registry <- examples
 //
 // A part is a folder at the top; its sub-packages (scheduler/netio, actor/actortest) belong to it,
-// may import each other, and keep to the arrows of their part. actor/actortest is for tests only: no program imports it, and actor
-// itself only in its tests.
+// may import each other, and keep to the arrows of their part. actor/actortest is for tests only:
+// no program imports it, and actor itself only in its tests.
 
 const modulePath = "github.com/gotasklet/tasklet"
 
@@ -82,7 +82,8 @@ var arrows = map[string][]arrow{
 	"examples": {{"*", "a program uses what it likes; nothing imports a program."}},
 }
 
-// testArrows come on top of arrows in test files: a test may reach down as far as a user could. A key is a part, or one package of it.
+// testArrows come on top of arrows in test files: a test may reach down as far as a user could. A
+// key is a part, or one package of it.
 var testArrows = map[string][]arrow{
 	"internal/core": {
 		{"scheduler", "a benchmark measures the tools that are made from it."},

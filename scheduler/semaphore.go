@@ -8,16 +8,20 @@ import (
 	"github.com/gotasklet/tasklet/internal/core"
 )
 
-// ErrTooMany is returned by Semaphore.Acquire for more units than there are: no wait could ever help.
+// ErrTooMany is returned by Semaphore.Acquire for more units than there are: no wait could ever
+// help.
 var ErrTooMany = errors.New("scheduler: more units than the semaphore has")
 
-// Semaphore is a number of units that tasks of one scheduler take and give back: connections, megabytes, simultaneous
-// requests. Who waits is served first come first served: a big request is not overtaken by small ones that would fit.
+// Semaphore is a number of units that tasks of one scheduler take and give back: connections,
+// megabytes, simultaneous requests. Who waits is served first come first served: a big request is
+// not overtaken by small ones that would fit.
 //
-// It has no holder (a unit may be given back by another task than the one that took it), so a deadlock is not found.
+// It has no holder (a unit may be given back by another task than the one that took it), so a
+// deadlock is not found.
 //
-// NewSemaphore makes one; the zero Semaphore has no units. A Semaphore belongs to one scheduler: its methods are called from
-// that one's tasks or from what was injected there. It must not be copied.
+// NewSemaphore makes one; the zero Semaphore has no units. A Semaphore belongs to one scheduler:
+// its methods are called from that one's tasks or from what was injected there. It must not be
+// copied.
 type Semaphore struct {
 	home home
 	size int64 // set in NewSemaphore, then read-only
@@ -36,12 +40,14 @@ func NewSemaphore(n int64) *Semaphore {
 	return &Semaphore{size: n, free: n}
 }
 
-// Acquire takes k units, all at once. It parks while they are not free or others wait already; that holds for 0 units too.
+// Acquire takes k units, all at once. It parks while they are not free or others wait already; that
+// holds for 0 units too.
 //
-// It returns, at once, an error that is [ErrTooMany] if s has less than k units in all; [ErrTimeout] or the cause of ctx if ctx
-// ends first. After an error nothing was taken. A negative k panics. A kill is raised at the entry or while parked; units that
-// were handed over before the kill came are the caller's, and the kill is raised at its next blocking call. ctx must
-// belong to the running task.
+// It returns, at once, an error that is [ErrTooMany] if s has less than k units in all;
+// [ErrTimeout] or the cause of ctx if ctx ends first. After an error nothing was taken. A negative
+// k panics. A kill is raised at the entry or while parked; units that were handed over before the
+// kill came are the caller's, and the kill is raised at its next blocking call. ctx must belong to
+// the running task.
 func (s *Semaphore) Acquire(ctx context.Context, k int64) error {
 	t, limit := s.home.enter(ctx, "Semaphore.Acquire")
 	if k > s.size {
@@ -66,8 +72,8 @@ func (s *Semaphore) stand(t *core.Task, limit context.Context, k int64) (ok bool
 	return ok, err
 }
 
-// TryAcquire takes k units if they are free and nobody waits, and reports whether it did. It never parks and needs no context.
-// A negative k panics.
+// TryAcquire takes k units if they are free and nobody waits, and reports whether it did. It never
+// parks and needs no context. A negative k panics.
 func (s *Semaphore) TryAcquire(k int64) bool {
 	if k < 0 {
 		misuse("acquiring the negative number %d of units of a Semaphore", k)
@@ -79,8 +85,8 @@ func (s *Semaphore) TryAcquire(k int64) bool {
 	return true
 }
 
-// Release gives k units back, and hands them to those who wait. It never parks. It panics if k is negative, or if less than k
-// units are out.
+// Release gives k units back, and hands them to those who wait. It never parks. It panics if k is
+// negative, or if less than k units are out.
 func (s *Semaphore) Release(k int64) {
 	if k < 0 || k > s.size-s.free {
 		misuse("Semaphore.Release of %d units, but %d of %d are out", k, s.size-s.free, s.size)

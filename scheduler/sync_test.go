@@ -14,10 +14,12 @@ import (
 	"github.com/gotasklet/tasklet/scheduler"
 )
 
-// A gate is one of the tools, in a state in which a task that wants to pass parks. What follows holds for each of them.
+// A gate is one of the tools, in a state in which a task that wants to pass parks. What follows
+// holds for each of them.
 type gate struct {
 	pass func(ctx context.Context) error
-	// open lets one pass, or all: the first in line, or whoever comes next. To be called once for each.
+	// open lets one pass, or all: the first in line, or whoever comes next. To be called once for
+	// each.
 	open func()
 	// left is called by who has passed and makes way for the next, where that is needed.
 	left func()
@@ -68,7 +70,8 @@ var gates = []struct {
 	}},
 }
 
-// forEachGate plays f, which is the keeper of the gate, for each of them, and compares the log. %s in want is the kind.
+// forEachGate plays f, which is the keeper of the gate, for each of them, and compares the log. %s
+// in want is the kind.
 func forEachGate(t *testing.T, f func(p *play, g gate, keeper *core.Task), want ...string) {
 	for _, c := range gates {
 		t.Run(c.name, func(t *testing.T) {
@@ -129,8 +132,8 @@ func TestGateServesInOrder(t *testing.T) {
 	}, "a: through", "b: through", "c: through", "d: through")
 }
 
-// Rule 5: who is killed leaves the line without passing, wherever he stands in it, and the next one is served: also when the
-// gate is opened before the killed one has run.
+// Rule 5: who is killed leaves the line without passing, wherever he stands in it, and the next one
+// is served: also when the gate is opened before the killed one has run.
 func TestGateKillWhileParked(t *testing.T) {
 	for _, has := range []string{"not yet", "already"} {
 		t.Run("killed task has run "+has, func(t *testing.T) {
@@ -139,7 +142,8 @@ func TestGateKillWhileParked(t *testing.T) {
 				keeper.Yield()
 				a.Kill(false)
 				c.Kill(true)
-				keeper.Yield() // now the kills are done, and their tasks behind the keeper in the run queue
+				// now the kills are done, and their tasks behind the keeper in the run queue
+				keeper.Yield()
 				if has == "already" {
 					keeper.Yield()
 				}
@@ -150,7 +154,8 @@ func TestGateKillWhileParked(t *testing.T) {
 	}
 }
 
-// Rule 17: what was handed over when the kill comes is the task's, and the kill is raised at its next blocking call.
+// Rule 17: what was handed over when the kill comes is the task's, and the kill is raised at its
+// next blocking call.
 func TestGateHandOverBeforeKill(t *testing.T) {
 	forEachGate(t, func(p *play, g gate, keeper *core.Task) {
 		a := p.passer("a", g)
@@ -224,7 +229,8 @@ func TestGateOpenAndContextDone(t *testing.T) {
 	}, "a: through")
 }
 
-// Rule 17: a kill that is pending is raised at the entry, though the way is free, and nothing is taken.
+// Rule 17: a kill that is pending is raised at the entry, though the way is free, and nothing is
+// taken.
 func TestGateRaisesPendingKill(t *testing.T) {
 	forEachGate(t, func(p *play, g gate, keeper *core.Task) {
 		g.open()
@@ -464,7 +470,8 @@ func TestDeadlockWithOneself(t *testing.T) {
 	p.expect("a: deadlock: a in mutex held by a", "a: timeout", "a: <nil>")
 }
 
-// ring starts three tasks, each of which has one mutex and wants that of the next; limit[i] is the time limit of the i-th.
+// ring starts three tasks, each of which has one mutex and wants that of the next; limit[i] is the
+// time limit of the i-th.
 func ring(t *testing.T, limit [3]time.Duration) (*play, *[3]scheduler.Mutex) {
 	p := newPlay(t, 0)
 	ms := new([3]scheduler.Mutex)
@@ -529,7 +536,8 @@ func TestDeadlockRingOfOthers(t *testing.T) {
 	p.expect("d: waits", "a: timeout", "c: <nil>", "b: <nil>", "d: <nil>")
 }
 
-// Rule 29: a Chan ends the chain, and so do Semaphore, Event and WaitGroup: a long wait is no deadlock.
+// Rule 29: a Chan ends the chain, and so do Semaphore, Event and WaitGroup: a long wait is no
+// deadlock.
 func TestDeadlockChainEnds(t *testing.T) {
 	forEachGate(t, func(p *play, g gate, keeper *core.Task) {
 		var m scheduler.Mutex
@@ -628,7 +636,8 @@ func TestSemaphoreMisuse(t *testing.T) {
 	p.run()
 }
 
-// Random requests, timeouts and kills: never more units out than there are, and at the end all are back.
+// Random requests, timeouts and kills: never more units out than there are, and at the end all are
+// back.
 func TestSemaphoreRandom(t *testing.T) {
 	for seed := uint64(1); seed <= 200; seed++ {
 		p := newPlay(t, seed)

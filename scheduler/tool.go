@@ -9,12 +9,14 @@ import (
 
 // What the blocking tools for tasks have in common: Chan, Mutex, Semaphore, Event, WaitGroup.
 //
-// A blocking call looks whether it may go on; if not, it stands in a line and parks. Whoever makes it possible hands the thing
-// over (the value, the lock, the units) to the first in line, in one step with waking it, so nobody can overtake and the
-// one that wakes up owns what it waited for, whatever else comes before it runs. A task that was woken without a hand-over (by
-// Task.Wake, from somewhere else) starts again at the top.
+// A blocking call looks whether it may go on; if not, it stands in a line and parks. Whoever makes
+// it possible hands the thing over (the value, the lock, the units) to the first in line, in one
+// step with waking it, so nobody can overtake and the one that wakes up owns what it waited for,
+// whatever else comes before it runs. A task that was woken without a hand-over (by Task.Wake, from
+// somewhere else) starts again at the top.
 
-// home is the one scheduler whose tasks use a tool: that of the first that blocks. Everything in a tool is owned by it.
+// home is the one scheduler whose tasks use a tool: that of the first that blocks. Everything in a
+// tool is owned by it.
 type home struct {
 	_ noCopy
 	s *core.Scheduler
@@ -38,7 +40,8 @@ func (h *home) check(t *core.Task, op string) {
 	h.s = t.Scheduler()
 }
 
-// place is a place in line with a value: what a sender brings, what a receiver gets, how many units of a semaphore.
+// place is a place in line with a value: what a sender brings, what a receiver gets, how many units
+// of a semaphore.
 type place[T any] struct {
 	core.Waiter // its Item is the place
 	v           T
@@ -58,7 +61,8 @@ type places[T any] struct {
 	n    int
 }
 
-// maxPlaces is how many free places a tool keeps: the others of a crowd that once stood there are given back.
+// maxPlaces is how many free places a tool keeps: the others of a crowd that once stood there are
+// given back.
 const maxPlaces = 256
 
 func (ps *places[T]) get(v T) *place[T] {
@@ -74,7 +78,8 @@ func (ps *places[T]) get(v T) *place[T] {
 	return p
 }
 
-// put gives back a place, and what it was used for. Not to be called when a kill is raised: the place is dropped then.
+// put gives back a place, and what it was used for. Not to be called when a kill is raised: the
+// place is dropped then.
 func (ps *places[T]) put(p *place[T]) (v T, done bool) {
 	v, p.v = p.v, v
 	done, p.done = p.done, false

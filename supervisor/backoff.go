@@ -43,7 +43,8 @@ func (c *core) wasUp(ch *child) {
 	}
 }
 
-// draw gives a number from 0 to 1: from the system's seed if it has one, so that a run can be repeated.
+// draw gives a number from 0 to 1: from the system's seed if it has one, so that a run can be
+// repeated.
 func (c *core) draw() float64 {
 	if r := c.t.System().Rand(); r != nil {
 		return r.Float64()

@@ -15,7 +15,8 @@ import (
 	"github.com/gotasklet/tasklet/supervisor"
 )
 
-// delays crashes a child n times, each pause after it is up again, and gives how long the restarts waited.
+// delays crashes a child n times, each pause after it is up again, and gives how long the restarts
+// waited.
 func delays(t *testing.T, seed uint64, b supervisor.Backoff, n int, pause time.Duration) (ds []time.Duration) {
 	var seen events
 	cfg := seen.config(supervisor.EventRestart)
@@ -53,7 +54,8 @@ func fieldDuration(e actor.Event, key string) time.Duration {
 	return -1
 }
 
-// Rule 36: Min after the first failure, Factor times as long after each further one, at most Max; after ResetAfter of quiet Min again.
+// Rule 36: Min after the first failure, Factor times as long after each further one, at most Max;
+// after ResetAfter of quiet Min again.
 func TestBackoff(t *testing.T) {
 	b := supervisor.Backoff{Min: time.Second, Max: 10 * time.Second}
 	require.Equal(t, seconds(1, 2, 4, 8, 10, 10), delays(t, 0, b, 6, time.Millisecond))
@@ -90,8 +92,8 @@ func TestJitter(t *testing.T) {
 	require.Len(t, traces, 8, "another seed, another trace")
 }
 
-// "A child waiting for its backoff shows as restarting; a stop gets in between", and so does the end of the supervisor; StopChild
-// cancels the restart (rule 33).
+// "A child waiting for its backoff shows as restarting; a stop gets in between", and so does the
+// end of the supervisor; StopChild cancels the restart (rule 33).
 func TestStopDuringBackoff(t *testing.T) {
 	spec := func(f *family) supervisor.Spec {
 		cs := f.children("a", "b")
@@ -127,7 +129,8 @@ func TestStopDuringBackoff(t *testing.T) {
 		require.Empty(t, f.took())
 		require.True(t, f.ref("b").IsDead())
 	})
-	// It can be deleted and started anew while the old timer would still run; the old restart does not come.
+	// It can be deleted and started anew while the old timer would still run; the old restart does
+	// not come.
 	run(t, func(t0 *actor.Tasklet) {
 		f := newFamily()
 		s := start(t0, spec(f))
@@ -216,7 +219,8 @@ func seconds(ns ...float64) (ds []time.Duration) {
 // A backoff begins anew when the child was up for ResetAfter. What a start takes is no time in
 // which it was up, whether the start fails or not, nor is the delay itself.
 func TestBackoffResetsByTimeUp(t *testing.T) {
-	spec := supervisor.Spec{Intensity: supervisor.Unlimited, Backoff: supervisor.Backoff{Min: time.Second, Max: 8 * time.Second}} // reset after 16 s
+	// reset after 16 s
+	spec := supervisor.Spec{Intensity: supervisor.Unlimited, Backoff: supervisor.Backoff{Min: time.Second, Max: 8 * time.Second}}
 	const ms = time.Millisecond
 	for _, c := range []struct {
 		name     string
@@ -251,7 +255,8 @@ func TestBackoffOfAChildThatEndsWhileItsSupervisorIsBusy(t *testing.T) {
 		t0.Sleep(time.Second)
 		actor.Go(t0, func(t *actor.Tasklet) error { _, err := s.StartChild(t, slow); return err })
 		settle(t0)
-		f.send(t0, "a", errCrash) // it was up for some milliseconds, and the supervisor hears of it a minute later
+		// it was up for some milliseconds, and the supervisor hears of it a minute later
+		f.send(t0, "a", errCrash)
 		f.took()
 		t0.Sleep(61 * time.Second)
 		require.Empty(t, f.took(), "the second delay is of two seconds")

@@ -28,7 +28,8 @@ func bench(b *testing.B, main func(t *actor.Tasklet)) {
 	}
 }
 
-// BenchmarkHop is what the others are compared with: one hand-over of an unbuffered channel between two goroutines.
+// BenchmarkHop is what the others are compared with: one hand-over of an unbuffered channel between
+// two goroutines.
 func BenchmarkHop(b *testing.B) {
 	there, back := make(chan int), make(chan int)
 	go func() {
@@ -98,8 +99,8 @@ func children(n int, refs []actor.Ref[bool]) []supervisor.Child {
 	return cs
 }
 
-// BenchmarkChildren does the same for each child of supervisors of different sizes: what one costs must not grow with the size by
-// more than the caches explain.
+// BenchmarkChildren does the same for each child of supervisors of different sizes: what one costs
+// must not grow with the size by more than the caches explain.
 func BenchmarkChildren(b *testing.B) {
 	work := []struct {
 		name     string
@@ -168,7 +169,8 @@ func BenchmarkChildren(b *testing.B) {
 	}
 }
 
-// BenchmarkStopMillion stops a tree of 1,000 supervisors with 1,000 idle receivers each: budget 0.5 s.
+// BenchmarkStopMillion stops a tree of 1,000 supervisors with 1,000 idle receivers each: budget 0.5
+// s.
 func BenchmarkStopMillion(b *testing.B) {
 	for _, shape := range []struct {
 		name       string

@@ -10,8 +10,8 @@ import (
 
 func init() { actor.RegisterCheck(checkSystem) }
 
-// checkSystem is the part of actor.System.Check that looks at supervisors and pools: the books of those that are at rest. In the midst
-// of a start, a stop or a restart they are not balanced.
+// checkSystem is the part of actor.System.Check that looks at supervisors and pools: the books of
+// those that are at rest. In the midst of a start, a stop or a restart they are not balanced.
 func checkSystem(s *actor.System) error {
 	var errs []error
 	look := func(top *actor.Tasklet) {
@@ -36,8 +36,8 @@ func checkSystem(s *actor.System) error {
 
 // check reports what is wrong with the books of a supervisor at rest. On its scheduler. What holds:
 //
-//   - A child is running with a tasklet, which has not finished and is in the tree, in the order of the children; restarting with a
-//     restart that is due; or stopped.
+//   - A child is running with a tasklet, which has not finished and is in the tree, in the order of
+//     the children; restarting with a restart that is due; or stopped.
 //   - The lists and maps have the same children, and the counts are right.
 //   - A ref is read if and only if its child runs. Held is only who is stopped.
 func (s *Supervisor) check() error {

@@ -12,7 +12,8 @@ import (
 	"github.com/gotasklet/tasklet/scheduler"
 )
 
-// Check finds what was broken on purpose: each fault is made in a supervisor that is well, found, and undone.
+// Check finds what was broken on purpose: each fault is made in a supervisor that is well, found,
+// and undone.
 func TestCheckFindsFaults(t *testing.T) {
 	cfg := actor.Config{Clock: scheduler.NewVirtualClock(time.Time{}), Logger: zap.NewNop()}
 	require.NoError(t, actor.Run(context.Background(), cfg, func(t0 *actor.Tasklet) error {

@@ -8,7 +8,8 @@ import (
 	"github.com/gotasklet/tasklet/internal/text"
 )
 
-// child is a child specification with what the supervisor knows of it. Owned by the supervisor's tasklet.
+// child is a child specification with what the supervisor knows of it. Owned by the supervisor's
+// tasklet.
 type child struct {
 	// Written under Supervisor.mu, and read under it by others.
 	spec       Child  // read-only
@@ -26,24 +27,27 @@ type child struct {
 	run            *run           // its incarnation that is being started or runs; nil: none
 	nextUp, prevUp *child         // the nearest in order of start that have a tasklet; see up
 	isUp           bool
-	held           bool   // stopped for a restart of the group, and not yet started: senders to its ref wait
-	again          *again // how the restart goes on; nil unless state is Restarting
-	timer          *actor.Timer
-	delays         int       // restarts that were put off in a row, for the backoff
-	upAt           time.Time // when its last start was done; not set without a backoff
+	// stopped for a restart of the group, and not yet started: senders to its ref wait
+	held   bool
+	again  *again // how the restart goes on; nil unless state is Restarting
+	timer  *actor.Timer
+	delays int       // restarts that were put off in a row, for the backoff
+	upAt   time.Time // when its last start was done; not set without a backoff
 }
 
 // core is a supervisor at work: one incarnation. Owned by its tasklet.
 //
-// It keeps the order of the children in two lists: all of them, in order of start; and those among them whose tasklet has not
-// finished, which is the order of the tasklets in the tree. So each start finds its place without a search in the usual
-// cases, and a supervisor that is killed stops its children in reverse order of start, whoever was restarted.
+// It keeps the order of the children in two lists: all of them, in order of start; and those among
+// them whose tasklet has not finished, which is the order of the tasklets in the tree. So each
+// start finds its place without a search in the usual cases, and a supervisor that is killed stops
+// its children in reverse order of start, whoever was restarted.
 type core struct {
 	s     *Supervisor
 	t     *actor.Tasklet
 	byID  map[string]*child
 	byRef map[any]*child
-	// foreign are the refs of bodies whose start was misuse: they are left alone. nil: there is none.
+	// foreign are the refs of bodies whose start was misuse: they are left alone. nil: there is
+	// none.
 	foreign map[any]bool
 	// Of a pool: nil otherwise; and byID has nothing then.
 	byTask map[*actor.Tasklet]*child
@@ -169,7 +173,8 @@ func (c *core) hold(ch *child, held bool) {
 	}
 }
 
-// closeHeld is called when the restart of a group is cancelled: nobody is going to read the refs of those that wait for it.
+// closeHeld is called when the restart of a group is cancelled: nobody is going to read the refs of
+// those that wait for it.
 func (c *core) closeHeld() {
 	for ch := c.first; ch != nil && c.held > 0; ch = ch.next {
 		if ch.held {
@@ -179,8 +184,9 @@ func (c *core) closeHeld() {
 	}
 }
 
-// nextUp is the next child after ch, which is none of them, in the list of those that have a tasklet. It looks from ch in both
-// directions at once, so that a thousand stopped neighbours on one side don't matter.
+// nextUp is the next child after ch, which is none of them, in the list of those that have a
+// tasklet. It looks from ch in both directions at once, so that a thousand stopped neighbours on
+// one side don't matter.
 func (c *core) nextUp(ch *child) *child {
 	if c.s.pool != nil {
 		return nil // no order
@@ -246,7 +252,8 @@ func (c *core) stopped(id string) (*child, error) {
 	return ch, nil
 }
 
-// start starts ch and waits for its init. An init that returns actor.ErrStop leaves it stopped, without an error: OTP's ignore.
+// start starts ch and waits for its init. An init that returns actor.ErrStop leaves it stopped,
+// without an error: OTP's ignore.
 func (c *core) start(ch *child) (*actor.Tasklet, error) {
 	c.hold(ch, false)
 	next := c.nextUp(ch)
@@ -284,16 +291,16 @@ func (c *core) start(ch *child) (*actor.Tasklet, error) {
 	return t, nil
 }
 
-// tryStart is actor.StartChild. A panic of it is the misuse of whoever specified the child, as of a scheduler that there is not or
-// of a ref that belongs elsewhere: an error for the caller, and no end of the supervisor and its other children. The tasklet is nil
-// then: nothing was started.
+// tryStart is actor.StartChild. A panic of it is the misuse of whoever specified the child, as of a
+// scheduler that there is not or of a ref that belongs elsewhere: an error for the caller, and no
+// end of the supervisor and its other children. The tasklet is nil then: nothing was started.
 func (c *core) tryStart(b actor.Body, opts []actor.Option) (t *actor.Tasklet, err error) {
 	defer misused(&err)
 	return actor.StartChild(c.t, c.t, b, opts...)
 }
 
-// retire is actor.Retire, closeRef is actor.CloseRef. Neither ends the supervisor, nor the work of a tasklet elsewhere that reads
-// the ref of b by now.
+// retire is actor.Retire, closeRef is actor.CloseRef. Neither ends the supervisor, nor the work of
+// a tasklet elsewhere that reads the ref of b by now.
 func (c *core) retire(b actor.Body) (err error) {
 	defer misused(&err)
 	if c.ours(b) {
@@ -310,8 +317,8 @@ func (c *core) closeRef(b actor.Body) {
 	}
 }
 
-// ours reports whether the ref of b, if it has one, is this supervisor's to end: it is not read elsewhere, and was not found to
-// belong elsewhere when it was to be started here.
+// ours reports whether the ref of b, if it has one, is this supervisor's to end: it is not read
+// elsewhere, and was not found to belong elsewhere when it was to be started here.
 func (c *core) ours(b actor.Body) bool {
 	ref, state := actor.RefOf(b)
 	return state != actor.RefRunning && !c.foreign[ref]
@@ -353,8 +360,8 @@ func (c *core) refTaken(spec Child) error {
 	return nil
 }
 
-// unwanted does what is left after a start without an error if the child's init said that it is not wanted: a temporary child
-// is forgotten then, any other is kept, stopped.
+// unwanted does what is left after a start without an error if the child's init said that it is not
+// wanted: a temporary child is forgotten then, any other is kept, stopped.
 func (c *core) unwanted(ch *child) {
 	if ch.state == Stopped {
 		c.leaveStopped(ch)
@@ -369,12 +376,14 @@ func (c *core) stop(ch *child) {
 	c.wasUp(ch)
 	ch.run = nil // its end is no news
 	if ch.task != nil {
-		_ = actor.StopChild(c.t, ch.task, 0) // who does not stop in time is reported there, and left behind
+		// who does not stop in time is reported there, and left behind
+		_ = actor.StopChild(c.t, ch.task, 0)
 	}
 	c.set(ch, Stopped, nil)
 }
 
-// leaveStopped is what becomes of the specification and the ref of a child that ended and is not restarted.
+// leaveStopped is what becomes of the specification and the ref of a child that ended and is not
+// restarted.
 func (c *core) leaveStopped(ch *child) {
 	c.hold(ch, false)
 	if ch.spec.Restart == Temporary || c.s.pool != nil {
@@ -384,8 +393,9 @@ func (c *core) leaveStopped(ch *child) {
 	}
 }
 
-// ended runs when the supervisor's children are gone. Children added at run time are not known to its next incarnation; if there
-// will be none, all refs end, also those of children that were never started.
+// ended runs when the supervisor's children are gone. Children added at run time are not known to
+// its next incarnation; if there will be none, all refs end, also those of children that were never
+// started.
 func (c *core) ended() {
 	handlesOf(c.t.System()).Delete(c.t)
 	forGood := c.s.ref.IsDead()
@@ -437,8 +447,8 @@ func (c *core) autoShutdown() bool {
 	return false
 }
 
-// restart is restart/2 of OTP: it counts, and gives up or restarts. With a backoff, the others of the group are stopped at once, and
-// started after the delay with ch.
+// restart is restart/2 of OTP: it counts, and gives up or restarts. With a backoff, the others of
+// the group are stopped at once, and started after the delay with ch.
 func (c *core) restart(ch *child, now time.Time) error {
 	c.s.mu.Lock()
 	allowed := c.window.add(now)
@@ -462,8 +472,8 @@ func (c *core) restart(ch *child, now time.Time) error {
 	return nil
 }
 
-// perform restarts ch and whoever else the strategy says. A start that fails is tried again through the supervisor's own queue,
-// and counts again.
+// perform restarts ch and whoever else the strategy says. A start that fails is tried again through
+// the supervisor's own queue, and counts again.
 func (c *core) perform(ch *child) {
 	c.stopGroup(ch)
 	failed, t, err := c.startGroup(ch)
@@ -505,7 +515,8 @@ func (c *core) group(ch *child) *child {
 	return nil
 }
 
-// stopGroup stops those that are restarted with ch, the last first, and forgets the temporary ones among them.
+// stopGroup stops those that are restarted with ch, the last first, and forgets the temporary ones
+// among them.
 func (c *core) stopGroup(ch *child) {
 	first := c.group(ch)
 	if first == nil {
@@ -525,8 +536,8 @@ func (c *core) stopGroup(ch *child) {
 	}
 }
 
-// startGroup starts those that are restarted with ch in order, those too that were stopped before. It gives the child whose start
-// failed, with its tasklet, and leaves those after it stopped.
+// startGroup starts those that are restarted with ch in order, those too that were stopped before.
+// It gives the child whose start failed, with its tasklet, and leaves those after it stopped.
 func (c *core) startGroup(ch *child) (failed *child, t *actor.Tasklet, err error) {
 	first := c.group(ch)
 	if first == nil {

@@ -58,7 +58,8 @@ func stopThatGivesUp(t *testing.T, schedulers, at int, holds bool) {
 	}}})
 	require.NoError(t, err)
 	for range 3 {
-		require.NoError(t, crashing.Send(context.Background(), 1)) // one is lost, two wait for the next incarnation
+		// one is lost, two wait for the next incarnation
+		require.NoError(t, crashing.Send(context.Background(), 1))
 	}
 	synctest.Wait()
 	told := make(chan error, 4)

@@ -21,8 +21,9 @@ var (
 	ErrNotFound       = errors.New("supervisor: no child with this ID")
 	ErrRunning        = errors.New("supervisor: the child is running")
 	ErrRestarting     = errors.New("supervisor: the child is being restarted")
-	// ErrIntensity is the result of a supervisor that gave up: more restarts than its Intensity allows. It is a failure: a
-	// supervisor above restarts the one that gave up, also when it is transient. (In OTP it is shutdown, which is none.)
+	// ErrIntensity is the result of a supervisor that gave up: more restarts than its Intensity
+	// allows. It is a failure: a supervisor above restarts the one that gave up, also when it is
+	// transient. (In OTP it is shutdown, which is none.)
 	ErrIntensity = errors.New("supervisor: too many restarts")
 )
 

@@ -9,7 +9,8 @@ import (
 	"github.com/gotasklet/tasklet/internal/guard"
 )
 
-// Kinds of events that supervisors emit, besides those of package actor. The strings are the values of the key "event".
+// Kinds of events that supervisors emit, besides those of package actor. The strings are the values
+// of the key "event".
 var (
 	EventRestart       = actor.RegisterEvent(actor.EventUser+1, "restart", zap.WarnLevel)
 	EventRestartFailed = actor.RegisterEvent(actor.EventUser+2, "restart_failed", zap.ErrorLevel)
@@ -17,8 +18,8 @@ var (
 	EventAutoShutdown  = actor.RegisterEvent(actor.EventUser+4, "auto_shutdown", zap.InfoLevel)
 )
 
-// A report is an entry about a child, or about what its end makes of its supervisor: who, why, where, on which message, how often, and
-// what the supervisor does next.
+// A report is an entry about a child, or about what its end makes of its supervisor: who, why,
+// where, on which message, how often, and what the supervisor does next.
 type report struct {
 	kind   actor.EventKind
 	sup    *actor.Tasklet // the supervisor
@@ -107,7 +108,8 @@ func (c *core) reportRestart(ch *child, delay time.Duration) {
 	r.emit()
 }
 
-// reportRestartFailed says that a child did not start when it was restarted. What comes of it is the next report.
+// reportRestartFailed says that a child did not start when it was restarted. What comes of it is
+// the next report.
 func (c *core) reportRestartFailed(ch *child) {
 	if r := c.report(EventRestartFailed, ch, ch.last.Err); r != nil {
 		r.inWindow(&c.window, c.now(), "tries again")
@@ -149,7 +151,8 @@ func (c *core) name(ch *child) string {
 	return ch.spec.ID
 }
 
-// affected are the children that a restart of ch stops or starts, itself included, in order of start; at most 20 are named.
+// affected are the children that a restart of ch stops or starts, itself included, in order of
+// start; at most 20 are named.
 func (c *core) affected(ch *child) []string {
 	first := c.group(ch)
 	if first == nil {

@@ -28,9 +28,10 @@ func TestExploreSparesSupervisors(t *testing.T) {
 	}, actortest.Faults(actortest.HandlerPanic), actortest.Victims(func(t *actor.Tasklet) bool { return t.Name() != "a" }))
 }
 
-// Whatever fails in whatever order, a supervisor whose window is not full has all its children running when things have
-// settled, one incarnation of each, each with the mailbox of its ref; and a stop stops all. The children call each other, and some
-// are stopped and restarted by calls meanwhile.
+// Whatever fails in whatever order, a supervisor whose window is not full has all its children
+// running when things have settled, one incarnation of each, each with the mailbox of its ref; and
+// a stop stops all. The children call each other, and some are stopped and restarted by calls
+// meanwhile.
 func TestExploreSupervisor(t *testing.T) {
 	for _, strategy := range []supervisor.Strategy{supervisor.OneForOne, supervisor.OneForAll, supervisor.RestForOne} {
 		t.Run(strategy.String(), func(t *testing.T) {
@@ -115,8 +116,9 @@ func surviving(t *actor.Tasklet, strategy supervisor.Strategy) {
 	for i, info := range infos {
 		require.Equal(tb, ids[i], info.ID)
 		if info.State == supervisor.Stopped {
-			// The operator was killed when it had stopped b, or the restart was. If it has stopped b when a restart of the group was
-			// to be tried again, those that come after b in the group are not started either, as in OTP.
+			// The operator was killed when it had stopped b, or the restart was. If it has stopped
+			// b when a restart of the group was to be tried again, those that come after b in the
+			// group are not started either, as in OTP.
 			require.True(tb, asked && (info.ID == "b" || strategy != supervisor.OneForOne), info.ID)
 			continue
 		}

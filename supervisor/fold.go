@@ -26,9 +26,10 @@ type fold struct {
 	restarted int
 }
 
-// fold cuts w to at most limit lines. Each place is shown, or counted by the fold of the lowest place above it that is shown, which
-// is a line too. Who makes noise is shown first, the loudest before the others; then the quiet: what is higher in the tree, and of
-// a long family its beginning, before what is deeper. A place is shown only with all places above it.
+// fold cuts w to at most limit lines. Each place is shown, or counted by the fold of the lowest
+// place above it that is shown, which is a line too. Who makes noise is shown first, the loudest
+// before the others; then the quiet: what is higher in the tree, and of a long family its
+// beginning, before what is deeper. A place is shown only with all places above it.
 func (w *survey) fold(limit int) shown {
 	var s shown
 	if len(w.nodes) == 0 {
@@ -53,7 +54,8 @@ func (w *survey) fold(limit int) shown {
 		if len(chain) == 0 {
 			return
 		}
-		// Each is a line, and one more for the fold of its other children; of the one above, the fold may go.
+		// Each is a line, and one more for the fold of its other children; of the one above, the
+		// fold may go.
 		more := 0
 		for k, j := range chain {
 			more++
@@ -128,8 +130,8 @@ func (w *survey) byNoise(limit int) []int {
 	return order
 }
 
-// cost is how far away a quiet place is: its depth, and for the later children of a long family a level more each time the family
-// has doubled: 33, 65, 129.
+// cost is how far away a quiet place is: its depth, and for the later children of a long family a
+// level more each time the family has doubled: 33, 65, 129.
 func (n *node) cost() int32 {
 	if n.noise > 0 {
 		return 0

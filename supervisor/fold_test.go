@@ -54,8 +54,9 @@ func randomSurvey(r *rand.Rand, n int) *survey {
 	return w
 }
 
-// Each place is shown or counted exactly once, by the fold of the lowest place above it that is shown; the lines are no more than
-// the limit; whoever is shown has all above him shown; and nobody is folded for the sake of somebody quieter.
+// Each place is shown or counted exactly once, by the fold of the lowest place above it that is
+// shown; the lines are no more than the limit; whoever is shown has all above him shown; and nobody
+// is folded for the sake of somebody quieter.
 func TestFold(t *testing.T) {
 	for seed := range uint64(500) {
 		r := rand.New(rand.NewPCG(seed, 0))
@@ -95,7 +96,8 @@ func TestFold(t *testing.T) {
 		}
 		require.Empty(t, want, msg...)
 
-		// A loud one is folded only if there was no room for it beside those that are at least as loud.
+		// A loud one is folded only if there was no room for it beside those that are at least as
+		// loud.
 		for i, n := range w.nodes {
 			if in[i] || n.noise == 0 {
 				continue

@@ -19,8 +19,9 @@ import (
 // A FormatOption changes how Format writes a tree.
 type FormatOption func(*layout)
 
-// Width is the number of columns of the terminal that the tree is written for; 0, as without it, is no limit. Long names are cut,
-// less important numbers are left out, and what still does not fit goes to a line of its own below. 20 at least.
+// Width is the number of columns of the terminal that the tree is written for; 0, as without it, is
+// no limit. Long names are cut, less important numbers are left out, and what still does not fit
+// goes to a line of its own below. 20 at least.
 func Width(columns int) FormatOption {
 	if columns != 0 {
 		columns = max(columns, 20)
@@ -28,11 +29,13 @@ func Width(columns int) FormatOption {
 	return func(l *layout) { l.width = columns }
 }
 
-// MaxRows is the number of rows that are written at most, folds included; 200 without it, 4 at least.
+// MaxRows is the number of rows that are written at most, folds included; 200 without it, 4 at
+// least.
 func MaxRows(n int) FormatOption { return func(l *layout) { l.rows = max(n, 4) } }
 
-// Format writes the tree below t as text for people: a line that sums up, and a line for each tasklet. What does not fit into
-// MaxRows is folded, the quiet before those with something to tell. From any goroutine; see [Snapshot].
+// Format writes the tree below t as text for people: a line that sums up, and a line for each
+// tasklet. What does not fit into MaxRows is folded, the quiet before those with something to tell.
+// From any goroutine; see [Snapshot].
 func Format(w io.Writer, t *actor.Tasklet, opts ...FormatOption) error {
 	l := layout{rows: defaultRows}
 	for _, o := range opts {
@@ -57,7 +60,8 @@ type layout struct {
 
 // A line of the text before it is laid out.
 type textRow struct {
-	stem, under string // the lines of the tree: in front of the name, and of what is continued below it
+	// the lines of the tree: in front of the name, and of what is continued below it
+	stem, under string
 	name        string
 	mark        string
 	kind        string
@@ -65,7 +69,8 @@ type textRow struct {
 	pieces      []piece // the rest
 }
 
-// piece is a part of a line that is not broken: words, and between them perhaps a name that may be cut.
+// piece is a part of a line that is not broken: words, and between them perhaps a name that may be
+// cut.
 type piece struct {
 	pre, name, post string
 	rank            int8 // 0: must be shown; else the higher the sooner it is left out
@@ -209,7 +214,8 @@ func (l *layout) textRows(w *survey, s shown, table bool) []textRow {
 // describe puts r into words.
 func (l *layout) describe(t *textRow, r Row) {
 	t.name = cell(r.Name, 200)
-	if r.Tasklet != nil && strings.HasPrefix(t.name, "(") { // as only the line over the daemons and those of folds begin
+	// as only the line over the daemons and those of folds begin
+	if r.Tasklet != nil && strings.HasPrefix(t.name, "(") {
 		t.name = `\x28` + t.name[1:]
 	}
 	t.kind = cell(r.Kind, 40)
@@ -340,7 +346,8 @@ func (r *Row) stateText() piece {
 
 const sep = "  "
 
-// row lays r out. First it tries a line of columns, then one without the less important pieces, and then it breaks the line.
+// row lays r out. First it tries a line of columns, then one without the less important pieces, and
+// then it breaks the line.
 func (l *layout) row(r *textRow) {
 	if l.width == 0 {
 		l.lines = append(l.lines, l.line(r, 9, nil))
@@ -421,8 +428,8 @@ func (l *layout) broken(r *textRow) {
 	l.fill(append(ps, r.pieces...), r.under, sep)
 }
 
-// fill puts the pieces of rank 0 one after the other, with sep between them, and begins a new line, after indent, where one does
-// not fit.
+// fill puts the pieces of rank 0 one after the other, with sep between them, and begins a new line,
+// after indent, where one does not fit.
 func (l *layout) fill(ps []piece, indent, sep string) {
 	line, width := "", 0
 	room := func(p piece) int {
@@ -456,7 +463,8 @@ func (l *layout) fill(ps []piece, indent, sep string) {
 	l.lines = append(l.lines, line)
 }
 
-// breakWords writes all but the last line of a piece that is too long by itself, broken between words.
+// breakWords writes all but the last line of a piece that is too long by itself, broken between
+// words.
 func (l *layout) breakWords(s, indent string) string {
 	for textWidth(s) > l.width {
 		at := -1
@@ -519,7 +527,8 @@ func period(d time.Duration) string {
 	return s
 }
 
-// cell returns s as a part of a row, after limit columns cut. A tasklet can't look like a row of its own, nor like two columns.
+// cell returns s as a part of a row, after limit columns cut. A tasklet can't look like a row of
+// its own, nor like two columns.
 func cell(s string, limit int) string { return cutEnd(text.Cell(text.Cut(s, text.MaxError)), limit) }
 
 // cutEnd cuts s to n columns, and keeps its beginning.

@@ -18,7 +18,8 @@ import (
 	"github.com/gotasklet/tasklet/supervisor"
 )
 
-// The programs of docs/supervision.md. Each of its Go blocks stands here, to the letter; see TestGuide.
+// The programs of docs/supervision.md. Each of its Go blocks stands here, to the letter; see
+// TestGuide.
 
 // demo runs main on a virtual clock.
 func demo(main func(t *actor.Tasklet)) {
@@ -41,7 +42,8 @@ func Example_tree() {
 			Name: "shop",
 			Children: []supervisor.Child{
 				{ID: "db", Body: supervisor.Body(supervisor.Spec{
-					Strategy: supervisor.RestForOne, // the cache is worth nothing without its connection
+					// the cache is worth nothing without its connection
+					Strategy: supervisor.RestForOne,
 					Children: []supervisor.Child{
 						{ID: "conn", Body: actor.Handle(conn, serve)},
 						{ID: "cache", Body: actor.Handle(cache, serve)},
@@ -172,7 +174,8 @@ func Example_backoff() {
 		start := t.System().Now()
 		_, _ = supervisor.Start(t, supervisor.Spec{
 			Intensity: 10, Period: time.Minute,
-			Backoff: supervisor.Backoff{Min: time.Second, Max: 10 * time.Second}, // Factor 2, no Jitter
+			// Factor 2, no Jitter
+			Backoff: supervisor.Backoff{Min: time.Second, Max: 10 * time.Second},
 			Children: []supervisor.Child{{ID: "feed", Body: actor.Func(func(t *actor.Tasklet) error {
 				fmt.Print(t.System().Now().Sub(start), " ")
 				return errors.New("connection refused")

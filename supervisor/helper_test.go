@@ -16,7 +16,8 @@ import (
 	"github.com/gotasklet/tasklet/supervisor"
 )
 
-// run runs main as the root tasklet of a system on a virtual clock, and fails the test if that ends badly.
+// run runs main as the root tasklet of a system on a virtual clock, and fails the test if that ends
+// badly.
 func run(t *testing.T, main func(t *actor.Tasklet)) {
 	t.Helper()
 	runWith(t, actor.Config{}, main)
@@ -31,7 +32,8 @@ func runWith(t *testing.T, cfg actor.Config, main func(t *actor.Tasklet)) {
 	require.NoError(t, actor.Run(context.Background(), cfg, func(t *actor.Tasklet) error { main(t); return nil }))
 }
 
-// settle lets everything happen that can happen now: virtual time goes on only when nothing is ready.
+// settle lets everything happen that can happen now: virtual time goes on only when nothing is
+// ready.
 func settle(t *actor.Tasklet) { t.Sleep(time.Millisecond) }
 
 var errCrash = errors.New("crash")
@@ -62,7 +64,8 @@ func (f *family) ref(id string) actor.Ref[any] {
 	return f.refs[id]
 }
 
-// child is a child that ends with an error that is sent to it, panics with a string, and calls a function.
+// child is a child that ends with an error that is sent to it, panics with a string, and calls a
+// function.
 func (f *family) child(id string) supervisor.Child {
 	return supervisor.Child{ID: id, Body: actor.HandleInit(f.ref(id), func(t *actor.Tasklet) (func(*actor.Tasklet, any) error, error) {
 		if errs := f.fail[id]; len(errs) > 0 {

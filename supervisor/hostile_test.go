@@ -120,7 +120,8 @@ func checkHostileTree(t *testing.T, s string) {
 		}
 		logger, buf := console()
 		supervisor.LogTree(logger, t0)
-		require.Len(t, strings.Split(strings.TrimSuffix(buf.String(), "\n"), "\n"), want+2) // the summary, and the fields
+		// the summary, and the fields
+		require.Len(t, strings.Split(strings.TrimSuffix(buf.String(), "\n"), "\n"), want+2)
 		jsonLogger, buf := jsonLog()
 		supervisor.LogTree(jsonLogger, t0)
 		line := strings.TrimSuffix(buf.String(), "\n")

@@ -310,8 +310,9 @@ func (s *scenario) mustFollowModel(t *testing.T) {
 	require.NoError(t, books)
 }
 
-// The supervisor against the model. All but the strategies is drawn: restart types, shutdown, significance, starts that fail, intensity
-// and auto-shutdown; ends of all kinds, and the calls of a supervisor.
+// The supervisor against the model. All but the strategies is drawn: restart types, shutdown,
+// significance, starts that fail, intensity and auto-shutdown; ends of all kinds, and the calls of
+// a supervisor.
 func TestRandomScripts(t *testing.T) {
 	seeds := uint64(100_000)
 	if testing.Short() || raceEnabled { // under the race detector a seed takes ten times as long

@@ -15,11 +15,12 @@ import (
 	"github.com/gotasklet/tasklet/supervisor"
 )
 
-// Each test names the sentence that it checks: of the manual page of OTP's supervisor and of "Supervisor Behaviour" in its design
-// principles, or a rule of docs/semantics.md.
+// Each test names the sentence that it checks: of the manual page of OTP's supervisor and of
+// "Supervisor Behaviour" in its design principles, or a rule of docs/semantics.md.
 
-// "permanent: always restarted; temporary: never, not even when a sibling's end restarts the group; transient: only if it ends
-// abnormally, that is with another reason than normal, shutdown or {shutdown,Term}." A kill is abnormal (rule 33).
+// "permanent: always restarted; temporary: never, not even when a sibling's end restarts the group;
+// transient: only if it ends abnormally, that is with another reason than normal, shutdown or
+// {shutdown,Term}." A kill is abnormal (rule 33).
 func TestRestartTypes(t *testing.T) {
 	kinds := []struct {
 		name    string
@@ -73,7 +74,8 @@ func TestRestartTypes(t *testing.T) {
 	}
 }
 
-// "Temporary children ... are not restarted when one of their siblings' end makes the supervisor restart all."
+// "Temporary children ... are not restarted when one of their siblings' end makes the supervisor
+// restart all."
 func TestTemporaryGoesWithTheGroup(t *testing.T) {
 	for _, strategy := range []supervisor.Strategy{supervisor.OneForAll, supervisor.RestForOne} {
 		run(t, func(t0 *actor.Tasklet) {
@@ -90,8 +92,8 @@ func TestTemporaryGoesWithTheGroup(t *testing.T) {
 	}
 }
 
-// "If the start function of a child returns ignore, the child specification is kept (unless it is a temporary child), and the
-// child's pid is undefined." Here it is ErrStop from init (rule 32).
+// "If the start function of a child returns ignore, the child specification is kept (unless it is a
+// temporary child), and the child's pid is undefined." Here it is ErrStop from init (rule 32).
 func TestIgnore(t *testing.T) {
 	run(t, func(t0 *actor.Tasklet) {
 		f := newFamily()
@@ -146,8 +148,9 @@ func TestIgnore(t *testing.T) {
 	})
 }
 
-// "The supervisor starts the children in order of the list, and stops them in reverse order. If one fails to start, those started are
-// terminated and the supervisor ends with {failed_to_start_child,...}."
+// "The supervisor starts the children in order of the list, and stops them in reverse order. If one
+// fails to start, those started are terminated and the supervisor ends with
+// {failed_to_start_child,...}."
 func TestStartUndoes(t *testing.T) {
 	run(t, func(t0 *actor.Tasklet) {
 		f := newFamily()
@@ -179,8 +182,9 @@ func TestStartUndoes(t *testing.T) {
 	})
 }
 
-// "If a supervisor's child fails to restart, the supervisor tries again until MaxR is reached", by its own queue, so that calls get in
-// between; with the error restarting for those that can't be done meanwhile.
+// "If a supervisor's child fails to restart, the supervisor tries again until MaxR is reached", by
+// its own queue, so that calls get in between; with the error restarting for those that can't be
+// done meanwhile.
 func TestFailedRestartIsTriedAgain(t *testing.T) {
 	run(t, func(t0 *actor.Tasklet) {
 		f := newFamily()
@@ -222,8 +226,8 @@ func TestFailedRestartIsTriedAgain(t *testing.T) {
 	})
 }
 
-// StopChild of the one that the restart of a group waits for cancels the restart; the others stay stopped, as in OTP, and nobody
-// waits for their refs.
+// StopChild of the one that the restart of a group waits for cancels the restart; the others stay
+// stopped, as in OTP, and nobody waits for their refs.
 func TestStopCancelsTheRestartOfAGroup(t *testing.T) {
 	run(t, func(t0 *actor.Tasklet) {
 		f := newFamily()
@@ -244,8 +248,9 @@ func TestStopCancelsTheRestartOfAGroup(t *testing.T) {
 	})
 }
 
-// "If more than MaxR restarts occur in the last MaxT seconds, the supervisor terminates all the child processes and then itself."
-// "Defaults are 1 and 5." An entry that is exactly Period old still counts; several periods (rule 37).
+// "If more than MaxR restarts occur in the last MaxT seconds, the supervisor terminates all the
+// child processes and then itself." "Defaults are 1 and 5." An entry that is exactly Period old
+// still counts; several periods (rule 37).
 func TestIntensity(t *testing.T) {
 	const period = 10 * time.Second
 	for _, c := range []struct {
@@ -309,7 +314,8 @@ func TestGroupCountsOnce(t *testing.T) {
 	})
 }
 
-// Unlike in OTP, a supervisor that gave up has failed: its supervisor restarts it, even if it is transient.
+// Unlike in OTP, a supervisor that gave up has failed: its supervisor restarts it, even if it is
+// transient.
 func TestGivingUpIsAFailure(t *testing.T) {
 	run(t, func(t0 *actor.Tasklet) {
 		f := newFamily()
@@ -327,8 +333,9 @@ func TestGivingUpIsAFailure(t *testing.T) {
 	})
 }
 
-// Rule 2 and rule 36 for nested supervisors: a restart starts what the spec says again; children added at run time are gone; a child
-// with a ref that was deleted, or temporary and ended, stays gone; refs survive.
+// Rule 2 and rule 36 for nested supervisors: a restart starts what the spec says again; children
+// added at run time are gone; a child with a ref that was deleted, or temporary and ended, stays
+// gone; refs survive.
 func TestNested(t *testing.T) {
 	run(t, func(t0 *actor.Tasklet) {
 		f := newFamily()
@@ -380,7 +387,8 @@ func TestNested(t *testing.T) {
 		require.NoError(t, s.DeleteChild(t0, "in"))
 		require.True(t, f.ref("a").IsDead() && f.ref("b").IsDead())
 	})
-	// An end in the middle of a crowd: children whose end is not handled yet when the supervisor ends.
+	// An end in the middle of a crowd: children whose end is not handled yet when the supervisor
+	// ends.
 	run(t, func(t0 *actor.Tasklet) {
 		f := newFamily()
 		top := start(t0, supervisor.Spec{Intensity: 9, Children: []supervisor.Child{
@@ -397,9 +405,9 @@ func TestNested(t *testing.T) {
 	})
 }
 
-// "any_significant: the supervisor shuts itself down when any significant child terminates, that is when a transient one terminates
-// normally or a temporary one in any way. all_significant: when all have." "Never by terminate_child, nor when a significant
-// child goes because of a sibling."
+// "any_significant: the supervisor shuts itself down when any significant child terminates, that is
+// when a transient one terminates normally or a temporary one in any way. all_significant: when all
+// have." "Never by terminate_child, nor when a significant child goes because of a sibling."
 func TestAutoShutdown(t *testing.T) {
 	type step struct {
 		do   func(f *family, t *actor.Tasklet, s *supervisor.Supervisor)
@@ -414,7 +422,8 @@ func TestAutoShutdown(t *testing.T) {
 	stop := func(id string) func(*family, *actor.Tasklet, *supervisor.Supervisor) {
 		return func(_ *family, t *actor.Tasklet, s *supervisor.Supervisor) { _ = s.StopChild(t, id) }
 	}
-	// The children: p permanent, t transient and significant, u temporary and significant, v transient.
+	// The children: p permanent, t transient and significant, u temporary and significant, v
+	// transient.
 	for _, c := range []struct {
 		name     string
 		auto     supervisor.AutoShutdown
@@ -451,7 +460,8 @@ func TestAutoShutdown(t *testing.T) {
 			})
 		})
 	}
-	// A child added at run time counts too; and a nested supervisor that shuts down is not restarted if it is transient.
+	// A child added at run time counts too; and a nested supervisor that shuts down is not
+	// restarted if it is transient.
 	run(t, func(t0 *actor.Tasklet) {
 		f := newFamily()
 		in := supervisor.Spec{AutoShutdown: supervisor.AllSignificant, Children: f.children("a")}
@@ -466,10 +476,11 @@ func TestAutoShutdown(t *testing.T) {
 	})
 }
 
-// Defaults: "shutdown is 5000 for workers and infinity for supervisors"; "brutal_kill: killed unconditionally"; "a time: told to shut
-// down, and killed if it has not ended within it".
+// Defaults: "shutdown is 5000 for workers and infinity for supervisors"; "brutal_kill: killed
+// unconditionally"; "a time: told to shut down, and killed if it has not ended within it".
 func TestShutdownTimes(t *testing.T) {
-	stubborn := func(*actor.Tasklet) actor.Body { // recovers a soft kill and goes on; a hard one ends it
+	// recovers a soft kill and goes on; a hard one ends it
+	stubborn := func(*actor.Tasklet) actor.Body {
 		return actor.Func(func(t *actor.Tasklet) error {
 			for t.Err() == nil {
 				func() {
@@ -522,8 +533,9 @@ func TestShutdownTimes(t *testing.T) {
 	})
 }
 
-// "start_child: {already_started} / already_present; terminate_child: not_found; restart_child: running, restarting, not_found;
-// delete_child alike." The traces have each of them; here are the values and the calls that find the supervisor ended (rule 33).
+// "start_child: {already_started} / already_present; terminate_child: not_found; restart_child:
+// running, restarting, not_found; delete_child alike." The traces have each of them; here are the
+// values and the calls that find the supervisor ended (rule 33).
 func TestCallErrors(t *testing.T) {
 	run(t, func(t0 *actor.Tasklet) {
 		f := newFamily()
@@ -543,7 +555,8 @@ func TestCallErrors(t *testing.T) {
 		_, err = s.RestartChild(t0, "a")
 		require.Equal(t, supervisor.ErrRunning, err)
 		require.Equal(t, supervisor.ErrRunning, s.DeleteChild(t0, "a"))
-		// A failed start is not kept, and its ref ends; a failed RestartChild leaves it stopped, and closed.
+		// A failed start is not kept, and its ref ends; a failed RestartChild leaves it stopped,
+		// and closed.
 		f.fail["c"] = []error{errCrash}
 		_, err = s.StartChild(t0, f.child("c"))
 		var se *supervisor.StartError
@@ -586,8 +599,8 @@ func (f *family) slowInit(id string, d time.Duration) supervisor.Child {
 	})}}
 }
 
-// Rule 32: if the context of StartChild ends first, the caller gets ErrTimeout and the start goes on. While an init runs the
-// supervisor answers nobody.
+// Rule 32: if the context of StartChild ends first, the caller gets ErrTimeout and the start goes
+// on. While an init runs the supervisor answers nobody.
 func TestStartChildTimeout(t *testing.T) {
 	run(t, func(t0 *actor.Tasklet) {
 		f := newFamily()
@@ -604,7 +617,8 @@ func TestStartChildTimeout(t *testing.T) {
 	})
 }
 
-// Rule 32: a call from an init to its own supervisor is a *DeadlockError, and is not done later either.
+// Rule 32: a call from an init to its own supervisor is a *DeadlockError, and is not done later
+// either.
 func TestCallFromInit(t *testing.T) {
 	run(t, func(t0 *actor.Tasklet) {
 		f := newFamily()
@@ -736,7 +750,8 @@ func TestSpecErrors(t *testing.T) {
 	})
 }
 
-// The spec is copied: what the caller does with it later has no effect. The strings of the types are OTP's.
+// The spec is copied: what the caller does with it later has no effect. The strings of the types
+// are OTP's.
 func TestSpecIsCopied(t *testing.T) {
 	run(t, func(t0 *actor.Tasklet) {
 		f := newFamily()

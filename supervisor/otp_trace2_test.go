@@ -94,10 +94,12 @@ type replay2 struct {
 	attempts map[string]int
 	newest   map[string]*being // by ID
 	pools    map[string]*supervisor.Pool[node2]
-	gate     *scheduler.Event      // the first init of the child that is held waits for it; nil: none is
-	bodies   map[string]actor.Body // of the supervisors and pools
-	differs  bool                  // from here on ours does something else, and says so; see supervises
-	step     step2
+	// the first init of the child that is held waits for it; nil: none is
+	gate   *scheduler.Event
+	bodies map[string]actor.Body // of the supervisors and pools
+	// from here on ours does something else, and says so; see supervises
+	differs bool
+	step    step2
 }
 
 func (r *replay2) happened(b *being, what string) {

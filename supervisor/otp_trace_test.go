@@ -76,7 +76,8 @@ func (r *replay) ref(id string) actor.Ref[error] {
 	return r.refs[id]
 }
 
-// child makes the specification of a child that reports what happens to it, and ends with each error that is sent to it.
+// child makes the specification of a child that reports what happens to it, and ends with each
+// error that is sent to it.
 func (r *replay) child(c scenarioChild) supervisor.Child {
 	ref := actor.NewRef[error]()
 	init := func(t *actor.Tasklet) (func(*actor.Tasklet, error) error, error) {

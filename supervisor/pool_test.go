@@ -39,8 +39,9 @@ func startPool[A any](t *actor.Tasklet, spec supervisor.PoolSpec[A]) *supervisor
 	return p
 }
 
-// simple_one_for_one: "a simplified one_for_one supervisor, where all child processes are dynamically added instances of the same
-// process type". A child is restarted by itself, with the same argument; who ended and is not restarted is forgotten.
+// simple_one_for_one: "a simplified one_for_one supervisor, where all child processes are
+// dynamically added instances of the same process type". A child is restarted by itself, with the
+// same argument; who ended and is not restarted is forgotten.
 func TestPool(t *testing.T) {
 	run(t, func(t0 *actor.Tasklet) {
 		f := newFamily()
@@ -137,7 +138,8 @@ func TestPoolStartErrors(t *testing.T) {
 	}
 }
 
-// A pool is a child like any other; when it is restarted it is empty. Its children may do without an ID.
+// A pool is a child like any other; when it is restarted it is empty. Its children may do without
+// an ID.
 func TestPoolAsAChild(t *testing.T) {
 	run(t, func(t0 *actor.Tasklet) {
 		var refs []actor.Ref[int]
@@ -170,9 +172,11 @@ func TestPoolAsAChild(t *testing.T) {
 	})
 }
 
-// "All stopped together under one deadline": simple_one_for_one supervisors "terminate all their children asynchronously".
+// "All stopped together under one deadline": simple_one_for_one supervisors "terminate all their
+// children asynchronously".
 func TestPoolStopsTogether(t *testing.T) {
-	slow := func(d time.Duration) supervisor.Child { // needs d to end, and longer if it was not killed hard
+	// needs d to end, and longer if it was not killed hard
+	slow := func(d time.Duration) supervisor.Child {
 		return supervisor.Child{Body: actor.Func(func(t *actor.Tasklet) error {
 			defer func() {
 				if recover() != nil {
@@ -211,7 +215,8 @@ func TestPoolStopsTogether(t *testing.T) {
 	}
 }
 
-// Who does not end even so is left behind, all together a second after the deadline; who waits for its own children is not.
+// Who does not end even so is left behind, all together a second after the deadline; who waits for
+// its own children is not.
 func TestPoolLeavesBehind(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var seen events

@@ -40,8 +40,8 @@ func (e *entries) of(event string) (lines []string) {
 
 type order struct{}
 
-// "Crash reports as OTP's: child id, path, ancestors, restart type, reason, stack, message type, mailbox length, restart n of m in
-// the window, what the supervisor does next, all in one entry."
+// "Crash reports as OTP's: child id, path, ancestors, restart type, reason, stack, message type,
+// mailbox length, restart n of m in the window, what the supervisor does next, all in one entry."
 func TestCrashReport(t *testing.T) {
 	var log entries
 	runWith(t, log.config(zap.DebugLevel), func(t0 *actor.Tasklet) {
@@ -95,7 +95,8 @@ func TestCrashReport(t *testing.T) {
 	}
 }
 
-// give_up and auto_shutdown tell their cause; at most 20 of a group are named; a pool has no strategy.
+// give_up and auto_shutdown tell their cause; at most 20 of a group are named; a pool has no
+// strategy.
 func TestOtherReports(t *testing.T) {
 	var log entries
 	runWith(t, log.config(zap.InfoLevel), func(t0 *actor.Tasklet) {

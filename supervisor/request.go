@@ -9,7 +9,8 @@ import (
 	"github.com/gotasklet/tasklet/internal/own"
 )
 
-// A request is a message to a supervisor. Its mailbox is the only way in; core is touched by its tasklet alone.
+// A request is a message to a supervisor. Its mailbox is the only way in; core is touched by its
+// tasklet alone.
 type request interface {
 	own.Message
 	do(c *core) error
@@ -44,7 +45,8 @@ type (
 		own.Mark
 		reply actor.Reply[Counts]
 	}
-	// logRequest: it is time to log the tree. The core is the one that wants it: an earlier one's is stale.
+	// logRequest: it is time to log the tree. The core is the one that wants it: an earlier one's
+	// is stale.
 	logRequest struct {
 		own.Mark
 		c *core
@@ -60,8 +62,8 @@ type run struct {
 	endedAt time.Time // when it ended by itself; not set without a backoff
 }
 
-// again is the request to go on with a restart: one that waited for its backoff, or whose start failed. It goes through the
-// supervisor's own queue, so that a stop or a call gets in between.
+// again is the request to go on with a restart: one that waited for its backoff, or whose start
+// failed. It goes through the supervisor's own queue, so that a stop or a call gets in between.
 type again struct {
 	own.Mark
 	c       *core
@@ -164,7 +166,8 @@ func (r logRequest) do(c *core) error {
 	return nil
 }
 
-// ended is called when the child's tasklet has finished, on the scheduler. It may not block: the mailbox has no bound.
+// ended is called when the child's tasklet has finished, on the scheduler. It may not block: the
+// mailbox has no bound.
 func (r *run) ended(e actor.Exit) {
 	if r.ch.run != r {
 		return // it was stopped by the supervisor
@@ -179,7 +182,9 @@ func (r *run) ended(e actor.Exit) {
 
 func (r *run) do(c *core) error {
 	if r.c != c || r.ch.run != r {
-		return nil // a child of an earlier incarnation of the supervisor; or stopped or restarted otherwise meanwhile
+		// a child of an earlier incarnation of the supervisor; or stopped or restarted otherwise
+		// meanwhile
+		return nil
 	}
 	c.wasUp(r.ch)
 	c.set(r.ch, Stopped, nil)

@@ -17,9 +17,11 @@ import (
 	"github.com/gotasklet/tasklet/supervisor"
 )
 
-// A supervisor whose children run on other schedulers is the same supervisor: see also TestOTPTraces.
+// A supervisor whose children run on other schedulers is the same supervisor: see also
+// TestOTPTraces.
 
-// Rule 35: children on three schedulers crash at full speed. Every message is handled, each sender's in order, no name is taken twice.
+// Rule 35: children on three schedulers crash at full speed. Every message is handled, each
+// sender's in order, no name is taken twice.
 func TestStormOverSchedulers(t *testing.T) {
 	const children, messages = 12, 300
 	for _, strategy := range []supervisor.Strategy{supervisor.OneForOne, supervisor.RestForOne, supervisor.OneForAll} {
@@ -97,8 +99,8 @@ func queued(refs []actor.Ref[int]) (n int) {
 	return n
 }
 
-// Rule 2 over schedulers: a restart holds the ref, its queue and its parked senders; StopChild closes it, what is queued becomes dead
-// letters; RestartChild opens it again; DeleteChild ends it.
+// Rule 2 over schedulers: a restart holds the ref, its queue and its parked senders; StopChild
+// closes it, what is queued becomes dead letters; RestartChild opens it again; DeleteChild ends it.
 func TestRefOfChildOnAnotherScheduler(t *testing.T) {
 	lost := 0
 	cfg := actor.Config{Schedulers: 2, OnEvent: func(e actor.Event) {
@@ -125,7 +127,8 @@ func TestRefOfChildOnAnotherScheduler(t *testing.T) {
 			Backoff: supervisor.Backoff{Min: time.Second, Max: time.Second, Factor: 1}, Intensity: 10,
 			Children: []supervisor.Child{{ID: "a", Body: body, Options: []actor.Option{actor.OnScheduler(1)}}},
 		})
-		for _, m := range []string{"crash", "1", "2", "3", "4"} { // the last two park until the restart
+		// the last two park until the restart
+		for _, m := range []string{"crash", "1", "2", "3", "4"} {
 			require.NoError(t, ref.Send(t0, m))
 		}
 		settle(t0)

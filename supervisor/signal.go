@@ -12,12 +12,14 @@ import (
 	"github.com/gotasklet/tasklet/internal/guard"
 )
 
-// DumpOnSignal writes the tree of s to the log whenever the process gets one of the signals, with [LogTree]; a nil logger lets
-// [Format] write it to standard error. It works while a tasklet keeps the scheduler: it is meant for that moment.
+// DumpOnSignal writes the tree of s to the log whenever the process gets one of the signals, with
+// [LogTree]; a nil logger lets [Format] write it to standard error. It works while a tasklet keeps
+// the scheduler: it is meant for that moment.
 //
-// Without signals it waits for SIGUSR1, and on macOS and the BSDs also for SIGINFO, which Ctrl-T sends from a terminal. They do not end
-// the process. SIGQUIT is left alone, because what Go does with it, the stacks of all goroutines and the end, is the last resort;
-// give it here to have the tree in its place. On systems that have neither, as Windows, nothing happens without signals.
+// Without signals it waits for SIGUSR1, and on macOS and the BSDs also for SIGINFO, which Ctrl-T
+// sends from a terminal. They do not end the process. SIGQUIT is left alone, because what Go does
+// with it, the stacks of all goroutines and the end, is the last resort; give it here to have the
+// tree in its place. On systems that have neither, as Windows, nothing happens without signals.
 //
 // stop ends that, and returns when no dump is under way any more. Calling it twice does nothing.
 func DumpOnSignal(s *actor.System, logger *zap.Logger, sig ...os.Signal) (stop func()) {
@@ -51,7 +53,8 @@ func DumpOnSignal(s *actor.System, logger *zap.Logger, sig ...os.Signal) (stop f
 	}
 }
 
-// dump writes the tree. A logger that fails, or a method of what is written, does not end the process.
+// dump writes the tree. A logger that fails, or a method of what is written, does not end the
+// process.
 func dump(s *actor.System, logger *zap.Logger) {
 	fault := guard.Call(func() {
 		if logger != nil {

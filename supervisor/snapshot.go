@@ -10,8 +10,8 @@ import (
 	"github.com/gotasklet/tasklet/mailbox"
 )
 
-// A Row is what a tree shows of a tasklet, or of a child of a supervisor that has none because it is stopped or waits to be
-// restarted.
+// A Row is what a tree shows of a tasklet, or of a child of a supervisor that has none because it
+// is stopped or waits to be restarted.
 type Row struct {
 	Depth   int // below the tasklet that was asked for, which is at 0
 	Name    string
@@ -79,9 +79,9 @@ var rowStateNames = [rowStates]string{
 // String gives the word.
 func (s RowState) String() string { return rowStateNames[s] }
 
-// Snapshot gives t and all below it, parents before children, children in order of start. It may be called from any goroutine, and
-// waits for nobody, also not for a tasklet that keeps its scheduler: what it tells is what could be seen without stopping
-// anybody, each row by itself.
+// Snapshot gives t and all below it, parents before children, children in order of start. It may be
+// called from any goroutine, and waits for nobody, also not for a tasklet that keeps its scheduler:
+// what it tells is what could be seen without stopping anybody, each row by itself.
 func Snapshot(t *actor.Tasklet) []Row {
 	w := look(t)
 	rows := make([]Row, len(w.nodes))
@@ -184,7 +184,8 @@ type place struct {
 	child *childView
 }
 
-// places gives the places below t: for a supervisor in the order of its children, with those that have no tasklet.
+// places gives the places below t: for a supervisor in the order of its children, with those that
+// have no tasklet.
 func places(t *actor.Tasklet, o *overview) []place {
 	tasks := t.Children()
 	ps := make([]place, 0, len(tasks))
@@ -322,7 +323,8 @@ func stateOf(n *node, g actor.Glance) RowState {
 	return RowIdle
 }
 
-// noiseOf says how much a reader wants to see n: the higher the more; 0 for what is as it should be.
+// noiseOf says how much a reader wants to see n: the higher the more; 0 for what is as it should
+// be.
 func noiseOf(n *node, g actor.Glance, recently bool) uint8 {
 	switch {
 	case n.state == RowStalled:

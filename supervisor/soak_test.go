@@ -18,9 +18,10 @@ import (
 	"github.com/gotasklet/tasklet/supervisor"
 )
 
-// Supervisors whose children run on other schedulers, under clients on all of them: random crashes, kills, stops, restarts, deletes,
-// additions, kills of the supervisor in the middle. Each child runs at most once at a time, nothing hangs, everybody ends, no scheduler
-// crashes, and every send that was accepted is handled or reported.
+// Supervisors whose children run on other schedulers, under clients on all of them: random crashes,
+// kills, stops, restarts, deletes, additions, kills of the supervisor in the middle. Each child
+// runs at most once at a time, nothing hangs, everybody ends, no scheduler crashes, and every send
+// that was accepted is handled or reported.
 //
 //	TASKLET_SOAK=1m       how long, instead of a second
 //	TASKLET_SOAK_SEED=7   this seed only

@@ -32,8 +32,9 @@ type Restart uint8
 
 const (
 	Permanent Restart = iota // always
-	Transient                // after a failure: an error, a panic, a kill that did not come from the supervisor
-	Temporary                // never; the supervisor forgets it when it ends
+	// after a failure: an error, a panic, a kill that did not come from the supervisor
+	Transient
+	Temporary // never; the supervisor forgets it when it ends
 )
 
 // String gives the name as OTP writes it: permanent.
@@ -44,8 +45,8 @@ func (r Restart) String() string {
 	return [...]string{"permanent", "transient", "temporary"}[r]
 }
 
-// AutoShutdown says whether a supervisor ends by itself when significant children do. Only a significant child that ended by itself
-// and is not restarted counts.
+// AutoShutdown says whether a supervisor ends by itself when significant children do. Only a
+// significant child that ended by itself and is not restarted counts.
 type AutoShutdown uint8
 
 const (
@@ -83,8 +84,8 @@ const (
 type Spec struct {
 	Name     string // of its tasklet; "" for one derived, "supervisor#n"
 	Strategy Strategy
-	// Intensity is how many restarts are allowed within Period: at one more the supervisor gives up. 0 is the default, 1;
-	// NoRestart is none; with Unlimited the supervisor never gives up.
+	// Intensity is how many restarts are allowed within Period: at one more the supervisor gives
+	// up. 0 is the default, 1; NoRestart is none; with Unlimited the supervisor never gives up.
 	Intensity int
 	// Period is the window for Intensity; 0 is the default, 5 s. A restart that is exactly Period
 	// old still counts. Only restarts within one Period add up, as in OTP: a child whose stop takes
@@ -97,34 +98,38 @@ type Spec struct {
 	Backoff      Backoff
 	AutoShutdown AutoShutdown
 	Children     []Child // in order of start
-	// LogEvery is how often the tree below the supervisor is written to the log, at level info; 0: never. With the real clock it is
-	// written on a goroutine of its own, and so also while a tasklet holds the scheduler; with a virtual one, in which no time goes
-	// by meanwhile, by the supervisor.
+	// LogEvery is how often the tree below the supervisor is written to the log, at level info; 0:
+	// never. With the real clock it is written on a goroutine of its own, and so also while a
+	// tasklet holds the scheduler; with a virtual one, in which no time goes by meanwhile, by the
+	// supervisor.
 	LogEvery time.Duration
 }
 
 // Child describes a child of a supervisor.
 type Child struct {
-	// ID names the child to the supervisor, and in paths; unique among its children, without a slash.
+	// ID names the child to the supervisor, and in paths; unique among its children, without a
+	// slash.
 	ID string
 	// Body is what it does. A body with a ref may be in one child only.
 	Body    actor.Body
 	Restart Restart
-	// Shutdown is how long it has to end when it is stopped; see actor.Shutdown. 0: 5 s, for a nested supervisor Infinity.
+	// Shutdown is how long it has to end when it is stopped; see actor.Shutdown. 0: 5 s, for a
+	// nested supervisor Infinity.
 	Shutdown time.Duration
-	// Significant children count for AutoShutdown. Not allowed with Permanent, nor in a supervisor with Never.
+	// Significant children count for AutoShutdown. Not allowed with Permanent, nor in a supervisor
+	// with Never.
 	Significant bool
-	// Retry is how often the message in hand at a crash is handled again by the next incarnation, before it is reported as
-	// lost. 0: it is lost at once.
+	// Retry is how often the message in hand at a crash is handled again by the next incarnation,
+	// before it is reported as lost. 0: it is lost at once.
 	Retry int
 	// Options are given to the start; Shutdown and Name are the spec's.
 	Options []actor.Option
 }
 
-// Backoff is how long restarts wait: Min after the first failure, Factor times as long after each further one, at most Max; the
-// actual delay is drawn from the last Jitter part of it. When a child has been up for ResetAfter,
-// its next failure is a first one again. A child is up from the end of its start (of its init, if
-// it has one) to its end. The zero Backoff restarts at once.
+// Backoff is how long restarts wait: Min after the first failure, Factor times as long after each
+// further one, at most Max; the actual delay is drawn from the last Jitter part of it. When a child
+// has been up for ResetAfter, its next failure is a first one again. A child is up from the end of
+// its start (of its init, if it has one) to its end. The zero Backoff restarts at once.
 //
 // It does not change what Spec.Intensity allows, which is 1 restart in 5 s by default.
 type Backoff struct {
@@ -137,7 +142,8 @@ type Backoff struct {
 // SpecError says what is wrong with a specification.
 type SpecError struct {
 	Child string // the ID of the child concerned; "" if it has none, or for the supervisor itself
-	Field string // as in Go: "Spec.Intensity", "Spec.Children[2].ID"; of a child with an ID just "Body"
+	// as in Go: "Spec.Intensity", "Spec.Children[2].ID"; of a child with an ID just "Body"
+	Field string
 	Rule  string // what it should be
 }
 

@@ -15,8 +15,8 @@ import (
 	"github.com/gotasklet/tasklet/supervisor"
 )
 
-// "Children are terminated in reverse start order", also after some of them were restarted by themselves, stopped and started, or
-// added: a restarted child has its old place.
+// "Children are terminated in reverse start order", also after some of them were restarted by
+// themselves, stopped and started, or added: a restarted child has its old place.
 func TestStopOrder(t *testing.T) {
 	run(t, func(t0 *actor.Tasklet) {
 		f := newFamily()
@@ -39,7 +39,8 @@ func TestStopOrder(t *testing.T) {
 		_ = s.Tasklet().Join(t0)
 		require.Equal(t, "end e, end d, end c, end b, end a", f.took())
 	})
-	// Several at once: a restarted child must not be placed by one that has ended too and is not restarted yet.
+	// Several at once: a restarted child must not be placed by one that has ended too and is not
+	// restarted yet.
 	run(t, func(t0 *actor.Tasklet) {
 		f := newFamily()
 		s := start(t0, supervisor.Spec{Intensity: 100, Children: f.children("a", "b", "c", "d", "e")})
@@ -64,13 +65,15 @@ func TestStopOrder(t *testing.T) {
 	})
 }
 
-// "Shutdown: how a child is to be terminated", one by one, each with its own time, and BrutalKill and Infinity among them.
+// "Shutdown: how a child is to be terminated", one by one, each with its own time, and BrutalKill
+// and Infinity among them.
 func TestStopTimes(t *testing.T) {
 	run(t, func(t0 *actor.Tasklet) {
 		f := newFamily()
 		var log []string
 		begin := t0.System().Now()
-		body := func(id string, need time.Duration) actor.Body { // works on for a while when it is killed
+		// works on for a while when it is killed
+		body := func(id string, need time.Duration) actor.Body {
 			return actor.Func(func(t *actor.Tasklet) error {
 				defer func() { log = append(log, fmt.Sprint(id, " ", t.System().Now().Sub(begin))) }()
 				defer func() {
@@ -97,8 +100,8 @@ func TestStopTimes(t *testing.T) {
 	})
 }
 
-// deaf is a child that, told 0, waits in an Await that ignores its context until release is closed. It logs what else it handles,
-// and answers calls.
+// deaf is a child that, told 0, waits in an Await that ignores its context until release is closed.
+// It logs what else it handles, and answers calls.
 type deaf struct {
 	ref     actor.Ref[any]
 	release chan struct{}
@@ -121,8 +124,8 @@ func (d *deaf) child(shutdown time.Duration) supervisor.Child {
 	})}
 }
 
-// bubble runs main in a system on the real clock, in a bubble: virtual time of our own stands still while an Await is under way. It
-// gives the error of Run.
+// bubble runs main in a system on the real clock, in a bubble: virtual time of our own stands still
+// while an Await is under way. It gives the error of Run.
 func bubble(t *testing.T, seen *events, main func(t *actor.Tasklet, f *family, d *deaf)) (err error) {
 	synctest.Test(t, func(t *testing.T) {
 		cfg := seen.config(actor.EventStopTimeout, supervisor.EventRestart)
@@ -135,8 +138,9 @@ func bubble(t *testing.T, seen *events, main func(t *actor.Tasklet, f *family, d
 	return err
 }
 
-// Rule 18: who does not end by a hard kill either is given up a second later, reported and named by Run; the stop goes on. Its ref is
-// free for the next incarnation, which the old one, when it comes back at last, does not disturb.
+// Rule 18: who does not end by a hard kill either is given up a second later, reported and named by
+// Run; the stop goes on. Its ref is free for the next incarnation, which the old one, when it comes
+// back at last, does not disturb.
 func TestLeftBehind(t *testing.T) {
 	var seen events
 	err := bubble(t, &seen, func(t0 *actor.Tasklet, f *family, d *deaf) {
@@ -176,7 +180,8 @@ func TestLeftBehind(t *testing.T) {
 	require.Equal(t, []string{"stop_timeout /tasklet/s/deaf"}, seen.kinds())
 }
 
-// The same in the restart of a group, which goes on without the one that is left behind, with its queue.
+// The same in the restart of a group, which goes on without the one that is left behind, with its
+// queue.
 func TestLeftBehindInAGroup(t *testing.T) {
 	var seen events
 	err := bubble(t, &seen, func(t0 *actor.Tasklet, f *family, d *deaf) {

@@ -14,7 +14,8 @@ import (
 
 // Rule 35: thousands of times, no stop, no hang, no name taken.
 
-// A child that ends at once after its start, or in its start, is restarted as often as is allowed, and calls get in between.
+// A child that ends at once after its start, or in its start, is restarted as often as is allowed,
+// and calls get in between.
 func TestStormOfStarts(t *testing.T) {
 	const n = 5000
 	for name, body := range map[string]func(count *int) actor.Body{
@@ -63,7 +64,8 @@ func TestStormOfStarts(t *testing.T) {
 	}
 }
 
-// Many named children that crash at full speed, each with its mailbox: every message is handled once or was in hand at a crash.
+// Many named children that crash at full speed, each with its mailbox: every message is handled
+// once or was in hand at a crash.
 func TestStormOfCrashes(t *testing.T) {
 	for _, strategy := range []supervisor.Strategy{supervisor.OneForOne, supervisor.RestForOne, supervisor.OneForAll} {
 		t.Run(strategy.String(), func(t *testing.T) {

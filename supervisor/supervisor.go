@@ -10,9 +10,10 @@ import (
 	"github.com/gotasklet/tasklet/mailbox"
 )
 
-// A Supervisor is the handle of a running supervisor. Its methods may be called from any goroutine; their context says who
-// calls, as in actor.Call. A supervisor does one thing after the other: while it starts a child with an init, or stops one,
-// calls wait. On a supervisor that has ended they return a *actor.JoinError or mailbox.ErrClosed.
+// A Supervisor is the handle of a running supervisor. Its methods may be called from any goroutine;
+// their context says who calls, as in actor.Call. A supervisor does one thing after the other:
+// while it starts a child with an init, or stops one, calls wait. On a supervisor that has ended
+// they return a *actor.JoinError or mailbox.ErrClosed.
 type Supervisor struct {
 	// Set when it is made, then read-only.
 	spec Spec
@@ -21,14 +22,16 @@ type Supervisor struct {
 
 	task atomic.Pointer[actor.Tasklet] // set at each start, read by everybody
 
-	// mu protects what the tree in the log reads from any goroutine; the supervisor's tasklet writes it.
+	// mu protects what the tree in the log reads from any goroutine; the supervisor's tasklet
+	// writes it.
 	mu   sync.Mutex
 	view view
 }
 
 // view is what can be seen of a supervisor from any goroutine.
 type view struct {
-	core  *core     // nil before the start and after the end; of it, what its comments say that mu protects
+	// nil before the start and after the end; of it, what its comments say that mu protects
+	core  *core
 	since time.Time // when it was started
 }
 
@@ -52,8 +55,9 @@ type ChildInfo struct {
 	Restart Restart
 }
 
-// handles finds the handles of a system's supervisors by their tasklets: *actor.Tasklet -> *Supervisor. It is attached to the
-// system, so that it goes with it, whatever becomes of the tasklets.
+// handles finds the handles of a system's supervisors by their tasklets: *actor.Tasklet ->
+// *Supervisor. It is attached to the system, so that it goes with it, whatever becomes of the
+// tasklets.
 type handles struct{ sync.Map }
 
 type handlesKey struct{}
@@ -82,9 +86,10 @@ func handleOf(t *actor.Tasklet) *Supervisor {
 	return s.(*Supervisor)
 }
 
-// Start starts a supervisor under p, and its children one after the other. It returns when the last child has started; a failing
-// start undoes what was done before, in reverse order, and is returned as a *StartError. A *SpecError says what is wrong with
-// spec. From inside a tasklet, p is that tasklet; from an ordinary goroutine p is a *actor.System.
+// Start starts a supervisor under p, and its children one after the other. It returns when the last
+// child has started; a failing start undoes what was done before, in reverse order, and is returned
+// as a *StartError. A *SpecError says what is wrong with spec. From inside a tasklet, p is that
+// tasklet; from an ordinary goroutine p is a *actor.System.
 func Start(p actor.Spawner, spec Spec) (*Supervisor, error) {
 	checked, err := spec.checked()
 	if err != nil {
@@ -107,7 +112,8 @@ func (s *Supervisor) start(p actor.Spawner, b actor.Body) error {
 	return err
 }
 
-// Body is a supervisor as a body: a child of another supervisor like any other. It panics with the *SpecError if spec is wrong.
+// Body is a supervisor as a body: a child of another supervisor like any other. It panics with the
+// *SpecError if spec is wrong.
 func Body(spec Spec) actor.Body {
 	checked, err := spec.checked()
 	if err != nil {
@@ -117,8 +123,9 @@ func Body(spec Spec) actor.Body {
 }
 
 func newSupervisor(spec Spec) *Supervisor {
-	// Unbounded, because the end of a child can't wait for room. Each child has one end, and each caller waits for its answer,
-	// so what is queued is bounded by the number of children and callers.
+	// Unbounded, because the end of a child can't wait for room. Each child has one end, and each
+	// caller waits for its answer, so what is queued is bounded by the number of children and
+	// callers.
 	opts := []actor.Option{actor.Overflow(mailbox.Unbounded)}
 	if spec.Name != "" {
 		opts = append(opts, actor.Name(spec.Name))
@@ -126,7 +133,8 @@ func newSupervisor(spec Spec) *Supervisor {
 	return &Supervisor{spec: spec, ref: actor.NewRef[request](opts...)}
 }
 
-// body is the tasklet's: init starts the children, and then requests are handled one after the other.
+// body is the tasklet's: init starts the children, and then requests are handled one after the
+// other.
 func (s *Supervisor) body() actor.Body {
 	b := actor.HandleInit(s.ref, s.init)
 	b = actor.WithBodies(b, "supervisor", s.bodies)
@@ -170,12 +178,14 @@ func (s *Supervisor) init(t *actor.Tasklet) (func(*actor.Tasklet, request) error
 	t.Defer(c.ended)
 	for _, spec := range s.spec.Children {
 		if _, state := actor.RefOf(spec.Body); state == actor.RefDead {
-			continue // deleted, or temporary and ended, under an earlier incarnation of the supervisor
+			// deleted, or temporary and ended, under an earlier incarnation of the supervisor
+			continue
 		}
 		ch := c.add(spec)
 		ch.static = true
 		if _, err := c.start(ch); err != nil {
-			return nil, &StartError{spec.ID, err} // those that were started are stopped as the children of one that ends
+			// those that were started are stopped as the children of one that ends
+			return nil, &StartError{spec.ID, err}
 		}
 		c.unwanted(ch)
 	}
@@ -188,9 +198,10 @@ func (s *Supervisor) init(t *actor.Tasklet) (func(*actor.Tasklet, request) error
 // Tasklet is that of the supervisor; the newest, if it was restarted.
 func (s *Supervisor) Tasklet() *actor.Tasklet { return s.task.Load() }
 
-// StartChild adds a child and starts it. It returns when the child has started. Errors: *SpecError; ErrAlreadyStarted or
-// ErrAlreadyPresent if there is a child with this ID; *StartError, and the child is not kept. If ctx ends first, the start goes
-// on. A child whose init returned actor.ErrStop is kept, but not running: the tasklet is nil.
+// StartChild adds a child and starts it. It returns when the child has started. Errors: *SpecError;
+// ErrAlreadyStarted or ErrAlreadyPresent if there is a child with this ID; *StartError, and the
+// child is not kept. If ctx ends first, the start goes on. A child whose init returned
+// actor.ErrStop is kept, but not running: the tasklet is nil.
 func (s *Supervisor) StartChild(ctx context.Context, c Child) (*actor.Tasklet, error) {
 	if err := c.check(s.spec.AutoShutdown); err != nil {
 		return nil, err
@@ -198,8 +209,9 @@ func (s *Supervisor) StartChild(ctx context.Context, c Child) (*actor.Tasklet, e
 	return actor.Call(ctx, s.ref, func(r actor.Reply[*actor.Tasklet]) request { return startRequest{child: c, reply: r} })
 }
 
-// StopChild stops a child, and returns when it has finished: OTP's terminate_child. Its specification is kept, unless it is
-// Temporary. A restart that waits for its backoff is cancelled. ErrNotFound.
+// StopChild stops a child, and returns when it has finished: OTP's terminate_child. Its
+// specification is kept, unless it is Temporary. A restart that waits for its backoff is cancelled.
+// ErrNotFound.
 func (s *Supervisor) StopChild(ctx context.Context, id string) error {
 	_, err := actor.Call(ctx, s.ref, func(r actor.Reply[struct{}]) request { return stopRequest{id: id, reply: r} })
 	return err
@@ -210,7 +222,8 @@ func (s *Supervisor) RestartChild(ctx context.Context, id string) (*actor.Taskle
 	return actor.Call(ctx, s.ref, func(r actor.Reply[*actor.Tasklet]) request { return restartRequest{id: id, reply: r} })
 }
 
-// DeleteChild forgets a child that is stopped; its ref ends for good. ErrNotFound, ErrRunning, ErrRestarting.
+// DeleteChild forgets a child that is stopped; its ref ends for good. ErrNotFound, ErrRunning,
+// ErrRestarting.
 func (s *Supervisor) DeleteChild(ctx context.Context, id string) error {
 	_, err := actor.Call(ctx, s.ref, func(r actor.Reply[struct{}]) request { return deleteRequest{id: id, reply: r} })
 	return err

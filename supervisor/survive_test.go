@@ -13,7 +13,8 @@ import (
 	"github.com/gotasklet/tasklet/supervisor"
 )
 
-// Rule 2: a restart, and that of a group, keeps the mailbox and its order; parked senders keep their place; state is made anew by init.
+// Rule 2: a restart, and that of a group, keeps the mailbox and its order; parked senders keep
+// their place; state is made anew by init.
 func TestMailboxSurvives(t *testing.T) {
 	for _, strategy := range []supervisor.Strategy{supervisor.OneForOne, supervisor.RestForOne, supervisor.OneForAll} {
 		for _, backoff := range []time.Duration{0, time.Minute} {
@@ -80,8 +81,8 @@ func TestGroupKeepsQueues(t *testing.T) {
 	})
 }
 
-// Rule 3: Close, then a crash: the restart goes on draining, and ends normally. Close, then a normal end of a permanent child: the
-// restart opens it.
+// Rule 3: Close, then a crash: the restart goes on draining, and ends normally. Close, then a
+// normal end of a permanent child: the restart opens it.
 func TestCloseAndRestart(t *testing.T) {
 	run(t, func(t0 *actor.Tasklet) {
 		ref := actor.NewRef[int]()
@@ -108,8 +109,8 @@ func TestCloseAndRestart(t *testing.T) {
 
 var inherited = actor.NewLocal(func() string { return "default" })
 
-// "Timers, deferred calls, locals, children, watches end with the incarnation", and the old tasklet is finished: its joiners are told
-// (rule 1).
+// "Timers, deferred calls, locals, children, watches end with the incarnation", and the old tasklet
+// is finished: its joiners are told (rule 1).
 func TestOldIncarnationEnds(t *testing.T) {
 	run(t, func(t0 *actor.Tasklet) {
 		ref := actor.NewRef[string]()
@@ -153,8 +154,8 @@ func TestOldIncarnationEnds(t *testing.T) {
 	})
 }
 
-// Ends that a supervisor had not yet heard of when it gave up are nothing to the one that is started in its place: it has children of
-// its own.
+// Ends that a supervisor had not yet heard of when it gave up are nothing to the one that is
+// started in its place: it has children of its own.
 func TestEndsOfAnEarlierIncarnation(t *testing.T) {
 	crowd := func(starts *int) (children []supervisor.Child) {
 		for _, id := range []string{"a", "b", "c"} {
@@ -189,7 +190,8 @@ func TestEndsOfAnEarlierIncarnation(t *testing.T) {
 			inits := 0
 			init := func(*actor.Tasklet) (func(*actor.Tasklet, string) error, error) {
 				if inits++; inits == 2 {
-					return nil, errCrash // so a is to be tried again, and before that b is the restart too many
+					// so a is to be tried again, and before that b is the restart too many
+					return nil, errCrash
 				}
 				return crash, nil
 			}
@@ -329,7 +331,8 @@ func retried(ref actor.Ref[int], got *[]int, failures map[int]int, end func() er
 	})
 }
 
-// Rule 34: Retry is how often the message in hand at a crash is handled again; it is put back at the head; then it is lost.
+// Rule 34: Retry is how often the message in hand at a crash is handled again; it is put back at
+// the head; then it is lost.
 func TestRetry(t *testing.T) {
 	crash := func() error { return errCrash }
 	boom := func() error { panic("boom") }
@@ -369,8 +372,9 @@ func TestRetry(t *testing.T) {
 	}
 }
 
-// Retry works for HandleInit too, and for who is killed in the midst of a message; with a full mailbox it is over the bound by one,
-// and nobody overtakes; when the child is stopped for good, what was put back is a dead letter.
+// Retry works for HandleInit too, and for who is killed in the midst of a message; with a full
+// mailbox it is over the bound by one, and nobody overtakes; when the child is stopped for good,
+// what was put back is a dead letter.
 func TestRetryAtTheHead(t *testing.T) {
 	var seen events
 	runWith(t, seen.config(actor.EventMessageLost, actor.EventDeadLetter), func(t0 *actor.Tasklet) {
@@ -438,8 +442,8 @@ type question struct {
 	reply actor.Reply[int]
 }
 
-// A Call whose request is in hand at the crash fails with it; with Retry the caller keeps waiting, and gets its answer, or the error
-// of the last crash.
+// A Call whose request is in hand at the crash fails with it; with Retry the caller keeps waiting,
+// and gets its answer, or the error of the last crash.
 func TestRetryOfACall(t *testing.T) {
 	for _, c := range []struct {
 		retry, failures int
@@ -486,7 +490,8 @@ func TestRetryOfACall(t *testing.T) {
 	})
 }
 
-// Rule 3, again: a normal end lets the restart open the ref once. A close after that, with a crash, goes on draining.
+// Rule 3, again: a normal end lets the restart open the ref once. A close after that, with a crash,
+// goes on draining.
 func TestCloseAndCrashAfterANormalEnd(t *testing.T) {
 	run(t, func(t0 *actor.Tasklet) {
 		ref := actor.NewRef[int]()

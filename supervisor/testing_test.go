@@ -17,7 +17,8 @@ import (
 func TestCounterIsRestarted(t *testing.T) {
 	actortest.Run(t, func(t *actor.Tasklet) {
 		sums := actortest.NewProbe[int](t)
-		counter := startCounter(t, sums.Ref()) // sends its sum after each number; a negative one is an error
+		// sends its sum after each number; a negative one is an error
+		counter := startCounter(t, sums.Ref())
 		first := counter.Tasklet()
 		for _, n := range []int{1, 2, -1, 4} {
 			require.NoError(actortest.TB(t), counter.Send(t, n))

@@ -730,7 +730,8 @@ func timesIn(t *testing.T, dir string) (names []string) {
 			case *ast.FuncDecl:
 				name := d.Name.Name
 				if d.Recv != nil {
-					name = typeName(d.Recv.List[0].Type) + "." + name // also of a type embedded in an exported one
+					// also of a type embedded in an exported one
+					name = typeName(d.Recv.List[0].Type) + "." + name
 				}
 				if d.Name.IsExported() && anyTimeIn(d.Type.Params) {
 					names = append(names, pkg+"."+name)

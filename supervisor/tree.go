@@ -15,14 +15,16 @@ import (
 	"github.com/gotasklet/tasklet/internal/text"
 )
 
-// LogTree writes the tree below t as one entry, at level info with the event "tree". An encoder that writes the message as it is, as
-// zap's console encoder does, gets the text of [Format] as the message. One that escapes line breaks, as zap's JSON encoder does,
-// gets the field "tree", an array with an object for each row, parents first, without nesting:
+// LogTree writes the tree below t as one entry, at level info with the event "tree". An encoder
+// that writes the message as it is, as zap's console encoder does, gets the text of [Format] as the
+// message. One that escapes line breaks, as zap's JSON encoder does, gets the field "tree", an
+// array with an object for each row, parents first, without nesting:
 //
 //	jq '.tree[] | select(.state=="stalled")'
 //
-// and the field "folded", with an object for each fold. Both have 200 rows at most. If the logger writes to encoders of both sorts,
-// the message is the text for all of them, and only the second sort gets the array too. From any goroutine; see [Snapshot].
+// and the field "folded", with an object for each fold. Both have 200 rows at most. If the logger
+// writes to encoders of both sorts, the message is the text for all of them, and only the second
+// sort gets the array too. From any goroutine; see [Snapshot].
 func LogTree(logger *zap.Logger, t *actor.Tasklet) {
 	if t == nil || !logger.Core().Enabled(zap.InfoLevel) {
 		return
@@ -105,8 +107,8 @@ func (f *treeField) array(enc zapcore.ObjectEncoder) error {
 	}))
 }
 
-// treeRows are the rows that are shown: an array of objects for an encoder that has arrays, and the text of Format for one that
-// has text only, as slog.TextHandler.
+// treeRows are the rows that are shown: an array of objects for an encoder that has arrays, and the
+// text of Format for one that has text only, as slog.TextHandler.
 type treeRows struct{ f *treeField }
 
 // MarshalLogArray is called by encoders of zap.
@@ -127,8 +129,8 @@ func (t treeRows) MarshalText() ([]byte, error) {
 	return []byte(strings.Join(l.lines, "\n")), nil
 }
 
-// probe finds out by a try whether an encoder writes a message as it is or escapes its line breaks, and which keys its context has
-// already. What can't be tried counts as one that escapes.
+// probe finds out by a try whether an encoder writes a message as it is or escapes its line breaks,
+// and which keys its context has already. What can't be tried counts as one that escapes.
 func probe(enc zapcore.ObjectEncoder) (text bool, has func(key string) bool) {
 	switch e := enc.(type) {
 	case zapcore.Encoder:

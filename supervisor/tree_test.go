@@ -72,16 +72,17 @@ func loggers() (console, jsons *zap.Logger, consoleOut, jsonOut *bytes.Buffer) {
 // Charge is a message.
 type Charge struct{ ID int }
 
-// shop is the tree of the design: a database that others depend on, workers of which one is new and one can't keep up, a mailer that
-// waits for the latter, and an interval.
+// shop is the tree of the design: a database that others depend on, workers of which one is new and
+// one can't keep up, a mailer that waits for the latter, and an interval.
 type shop struct {
 	*supervisor.Supervisor
 	workers [3]actor.Ref[Charge]
 	conn    actor.Ref[int]
 	cache   actor.Ref[string]
 	mailer  actor.Ref[string]
-	hog     chan struct{} // the third worker waits here when it gets a Charge below 0, as no tasklet should
-	hogs    chan struct{} // and tells so here
+	// the third worker waits here when it gets a Charge below 0, as no tasklet should
+	hog  chan struct{}
+	hogs chan struct{} // and tells so here
 }
 
 func startShop(t *actor.Tasklet) *shop {
@@ -366,7 +367,8 @@ func TestTreeOfAThousand(t *testing.T) {
 	})
 }
 
-// While a tasklet keeps the scheduler nothing else can run there, and the tree can be had all the same.
+// While a tasklet keeps the scheduler nothing else can run there, and the tree can be had all the
+// same.
 func TestTreeOfAStall(t *testing.T) {
 	stalls := make(chan actor.Event, 8)
 	sys, err := actor.Start(actor.Config{
@@ -547,7 +549,8 @@ func TestTreeOfAPool(t *testing.T) {
 	})
 }
 
-// Spec.LogEvery logs the tree below the supervisor from time to time, also after the supervisor was restarted.
+// Spec.LogEvery logs the tree below the supervisor from time to time, also after the supervisor was
+// restarted.
 func TestLogEvery(t *testing.T) {
 	core, logs := observer.New(zap.InfoLevel)
 	cfg := actor.Config{Name: "sample", Clock: scheduler.NewVirtualClock(time.Time{}), Logger: zap.New(core)}

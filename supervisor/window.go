@@ -2,8 +2,9 @@ package supervisor
 
 import "time"
 
-// window counts the restarts within the last period, as supervisor:add_restart of OTP does: "if more than Intensity restarts
-// occur within Period". One for each supervisor. A restart that is exactly period old still counts.
+// window counts the restarts within the last period, as supervisor:add_restart of OTP does: "if
+// more than Intensity restarts occur within Period". One for each supervisor. A restart that is
+// exactly period old still counts.
 type window struct {
 	intensity int // Unlimited: nothing is counted
 	period    time.Duration

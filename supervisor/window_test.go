@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// The window against the list of all times. OTP's rule: "if more than Intensity restarts occur within Period"; one that is exactly
-// Period old still counts.
+// The window against the list of all times. OTP's rule: "if more than Intensity restarts occur
+// within Period"; one that is exactly Period old still counts.
 func TestWindowAgainstTheListOfTimes(t *testing.T) {
 	for seed := range uint64(2000) {
 		r := rand.New(rand.NewPCG(seed, 1))

@@ -8,7 +8,8 @@ import (
 	"github.com/gotasklet/tasklet/actor/actortest"
 )
 
-// BenchmarkExplore is what one seed costs: of a function that does nothing, and of one with 1000 messages between two tasklets.
+// BenchmarkExplore is what one seed costs: of a function that does nothing, and of one with 1000
+// messages between two tasklets.
 func BenchmarkExplore(b *testing.B) {
 	b.Run("nothing", func(b *testing.B) {
 		actortest.Explore(b, b.N, func(t *actor.Tasklet) {})

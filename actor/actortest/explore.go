@@ -13,19 +13,22 @@ import (
 	"github.com/gotasklet/tasklet/actor"
 )
 
-// Explore runs f as [Run] does, n times, with n seeds. Each seed draws which of the ready tasklets is the next, and, with [Faults], what
-// goes wrong when. The first run that fails, fails the test: it prints a command that repeats it,
+// Explore runs f as [Run] does, n times, with n seeds. Each seed draws which of the ready tasklets
+// is the next, and, with [Faults], what goes wrong when. The first run that fails, fails the test:
+// it prints a command that repeats it,
 //
 //	go test -run '^TestTransfer$' ./bank -actortest.seed=0x2a:17,40
 //
-// and before that, it is made smaller: decisions of the seed are taken back, and faults, as long as it fails in the same
-// way. What is left is listed; often it is the one decision that matters.
+// and before that, it is made smaller: decisions of the seed are taken back, and faults, as long as
+// it fails in the same way. What is left is listed; often it is the one decision that matters.
 //
-// f is called for each run, so it must make anew what it uses; and it has to use the TB of the run, TB(t), instead of the test's. A run that
-// is skipped counts as one that went well. n must be positive.
+// f is called for each run, so it must make anew what it uses; and it has to use the TB of the run,
+// TB(t), instead of the test's. A run that is skipped counts as one that went well. n must be
+// positive.
 //
-// A seed stands for the same run as long as the program is the same, and its tasklets get their input neither from other goroutines
-// nor from the time or chance of the machine; what Await returns comes in the order in which it was begun.
+// A seed stands for the same run as long as the program is the same, and its tasklets get their
+// input neither from other goroutines nor from the time or chance of the machine; what Await
+// returns comes in the order in which it was begun.
 func Explore(tb testing.TB, n int, f func(t *actor.Tasklet), opts ...Option) {
 	tb.Helper()
 	switch {
@@ -131,12 +134,14 @@ func (e *exploration) report(a *attempt, how string) {
 func command(test string, r replay) string {
 	var names []string
 	for _, part := range strings.Split(test, "/") {
-		names = append(names, "^"+strings.ReplaceAll(regexp.QuoteMeta(part), "'", ".")+"$") // it stands in quotes of the shell
+		// it stands in quotes of the shell
+		names = append(names, "^"+strings.ReplaceAll(regexp.QuoteMeta(part), "'", ".")+"$")
 	}
 	return fmt.Sprintf("go test -run '%s' %s -actortest.seed=%s", strings.Join(names, "/"), packageDir(), r)
 }
 
-// packageDir is the directory of the test, relative to that of its module: go test runs a test where its package is.
+// packageDir is the directory of the test, relative to that of its module: go test runs a test
+// where its package is.
 func packageDir() string {
 	dir, err := os.Getwd()
 	if err != nil {
@@ -155,8 +160,8 @@ func packageDir() string {
 	}
 }
 
-// replay is a run that can be repeated. As a flag it is a seed, or a seed and the decisions that count: "0x2a", "0x2a:17,40", and
-// "0x2a:none".
+// replay is a run that can be repeated. As a flag it is a seed, or a seed and the decisions that
+// count: "0x2a", "0x2a:17,40", and "0x2a:none".
 type replay struct {
 	seed uint64
 	only map[int]bool

@@ -27,12 +27,13 @@ func explored(t *testing.T, n int, f func(t *actor.Tasklet), opts ...actortest.O
 	return rec.Text()
 }
 
-// command is the line of a report that replays a seed: the whole flag is the first submatch, the seed the second, its decisions
-// the third.
+// command is the line of a report that replays a seed: the whole flag is the first submatch, the
+// seed the second, its decisions the third.
 var command = regexp.MustCompile(`(?m)^    go test -run '\S+' \./actor/actortest -actortest\.seed=((0x[0-9a-f]+)(?::(\S+))?)$`)
 
-// lostUpdate is a program with a race: two tasklets read a balance, wait, and write it. It goes wrong if the second reads before
-// the first has written, and that takes one order among many: the audits in between keep them apart.
+// lostUpdate is a program with a race: two tasklets read a balance, wait, and write it. It goes
+// wrong if the second reads before the first has written, and that takes one order among many: the
+// audits in between keep them apart.
 func lostUpdate(t *actor.Tasklet) {
 	balance, audits := 0, 0
 	audit := func(t *actor.Tasklet) {
@@ -58,8 +59,8 @@ func lostUpdate(t *actor.Tasklet) {
 	require.Equal(tb, 2, balance, "a deposit was lost")
 }
 
-// The plain order does not show the race, Explore finds it; its report has what was wrong and a command; the seed
-// fails again, and so does what is left of it, ten times.
+// The plain order does not show the race, Explore finds it; its report has what was wrong and a
+// command; the seed fails again, and so does what is left of it, ten times.
 func TestExploreFindsARace(t *testing.T) {
 	actortest.Run(t, lostUpdate)
 	report := explored(t, 200, lostUpdate)
@@ -108,7 +109,8 @@ func TestExplorePlainFailure(t *testing.T) {
 	require.Contains(t, report, "it fails with every seed")
 }
 
-// Explore stops at the first seed that fails, begins with FirstSeed, and a good function is called for each seed.
+// Explore stops at the first seed that fails, begins with FirstSeed, and a good function is called
+// for each seed.
 func TestExploreSeeds(t *testing.T) {
 	n := 0
 	actortest.Explore(t, 7, func(*actor.Tasklet) { n++ })
@@ -215,8 +217,8 @@ func actorTimeout(t *actor.Tasklet, d time.Duration) context.Context {
 	return ctx
 }
 
-// Rule 39: the same seed gives the same trace, byte for byte, with faults too, and however many processors there are;
-// another one gives another.
+// Rule 39: the same seed gives the same trace, byte for byte, with faults too, and however many
+// processors there are; another one gives another.
 func TestSameSeedSameTrace(t *testing.T) {
 	faults := []actortest.Option{actortest.Faults(actortest.Kill, actortest.HandlerPanic, actortest.FullMailbox, actortest.LateTimer)}
 	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(0))
@@ -293,7 +295,8 @@ func TestFaultKillVictims(t *testing.T) {
 	actortest.Explore(t, 100, tree, actortest.Faults(actortest.Kill, actortest.HandlerPanic, actortest.FullMailbox), nobody)
 }
 
-// Handlers, batches and rounds of all kinds of bodies can be made to panic; the names of the tasklets stay as they are.
+// Handlers, batches and rounds of all kinds of bodies can be made to panic; the names of the
+// tasklets stay as they are.
 func TestFaultHandlerPanic(t *testing.T) {
 	for name, start := range map[string]func(t *actor.Tasklet, done func()){
 		"receiver": func(t *actor.Tasklet, done func()) {
@@ -379,7 +382,8 @@ func TestFaultFullMailbox(t *testing.T) {
 	actortest.Explore(t, 100, never, actortest.Faults(actortest.FullMailbox))
 }
 
-// Messages keep the order of their sender however often a mailbox is full, and close and kill come through.
+// Messages keep the order of their sender however often a mailbox is full, and close and kill come
+// through.
 func TestFaultFullMailboxKeepsOrder(t *testing.T) {
 	actortest.Explore(t, 200, func(t *actor.Tasklet) {
 		tb := actortest.TB(t)
@@ -425,7 +429,8 @@ func TestFaultLateTimer(t *testing.T) {
 	require.Regexp(t, "the clock jumps 1?0*m?s too far", report)
 }
 
-// A lost wake-up of an Await is noticed by a test with a time limit; the run can be stopped all the same.
+// A lost wake-up of an Await is noticed by a test with a time limit; the run can be stopped all the
+// same.
 func TestFaultLostWakeUp(t *testing.T) {
 	answer := func(context.Context) (int, error) { return 7, nil }
 	f := func(t *actor.Tasklet) {

@@ -8,22 +8,26 @@ import (
 	"github.com/gotasklet/tasklet/internal/core"
 )
 
-// A Fault is something that goes wrong on purpose in a run of Explore, at moments drawn from the seed. Which kinds do is said by
-// [Faults]; who may meet with them, by [Victims].
+// A Fault is something that goes wrong on purpose in a run of Explore, at moments drawn from the
+// seed. Which kinds do is said by [Faults]; who may meet with them, by [Victims].
 type Fault uint8
 
 const (
 	// Kill kills a tasklet where it is parked, or waits for messages or a time.
 	Kill Fault = iota
-	// HandlerPanic lets a handler, or a round of an Every, AtRate or Loop, panic with [Injected] instead of being called.
+	// HandlerPanic lets a handler, or a round of an Every, AtRate or Loop, panic with [Injected]
+	// instead of being called.
 	HandlerPanic
-	// FullMailbox lets a send find the mailbox full: it parks for a moment, fails with mailbox.ErrFull, or drops a message, as the
-	// policy says. A send that could never go on if the mailbox were full is refused with a *actor.DeadlockError.
+	// FullMailbox lets a send find the mailbox full: it parks for a moment, fails with
+	// mailbox.ErrFull, or drops a message, as the policy says. A send that could never go on if the
+	// mailbox were full is refused with a *actor.DeadlockError.
 	FullMailbox
-	// LateTimer lets the virtual clock jump up to a second too far, so that what is due then is late, as on a machine that is busy.
+	// LateTimer lets the virtual clock jump up to a second too far, so that what is due then is
+	// late, as on a machine that is busy.
 	LateTimer
-	// LostWakeUp lets the result of an Await or a Pipe get lost, so that whoever waits for it waits until it is killed. No program can
-	// bear that but by being stopped from outside: it is for seeing that a test notices.
+	// LostWakeUp lets the result of an Await or a Pipe get lost, so that whoever waits for it waits
+	// until it is killed. No program can bear that but by being stopped from outside: it is for
+	// seeing that a test notices.
 	LostWakeUp
 	faultKinds
 )
@@ -41,9 +45,10 @@ type Injected struct{ Path string } // of the tasklet
 
 func (i Injected) Error() string { return "injected by actortest at " + i.Path }
 
-// A plan is all that is left to chance in a run. Everything that could be decided this way or that is a decision: decisions have
-// numbers, in the order in which they come up, and each is drawn from the seed and its number alone. So one can be left at its
-// default (the task that has been ready longest goes first, nothing goes wrong) without changing what the others draw.
+// A plan is all that is left to chance in a run. Everything that could be decided this way or that
+// is a decision: decisions have numbers, in the order in which they come up, and each is drawn from
+// the seed and its number alone. So one can be left at its default (the task that has been ready
+// longest goes first, nothing goes wrong) without changing what the others draw.
 //
 // Owned by the scheduler of the run.
 type plan struct {
@@ -65,8 +70,9 @@ type act struct {
 	text string
 }
 
-// newPlan gives the plan of a seed. How often things happen depends on the seed too: a race that needs one change at one moment is
-// found by those who change little, one that needs a mess by the others.
+// newPlan gives the plan of a seed. How often things happen depends on the seed too: a race that
+// needs one change at one moment is found by those who change little, one that needs a mess by the
+// others.
 func newPlan(seed uint64, faults [faultKinds]bool, only map[int]bool) *plan {
 	p := &plan{seed: seed, only: only}
 	if seed == 0 {
@@ -91,8 +97,8 @@ func mix(a, b uint64) uint64 {
 	return z ^ z>>31
 }
 
-// draw makes the next decision: act says whether it may differ from the default, which one in every do; h is a number to draw the rest
-// from.
+// draw makes the next decision: act says whether it may differ from the default, which one in every
+// do; h is a number to draw the rest from.
 func (p *plan) draw(every uint64) (n int, h uint64, differs bool) {
 	if p.seed == 0 || every == 0 {
 		return 0, 0, false
@@ -121,8 +127,9 @@ func (s *trial) order(n int) int {
 	return i
 }
 
-// Calm ends the faults of the run that t belongs to: from here on nothing goes wrong any more, though the order is still drawn. For
-// looking whether all has come right again: that takes a while, so sleep, or [Settle], after it. Only from inside the system.
+// Calm ends the faults of the run that t belongs to: from here on nothing goes wrong any more,
+// though the order is still drawn. For looking whether all has come right again: that takes a
+// while, so sleep, or [Settle], after it. Only from inside the system.
 func Calm(t *actor.Tasklet) { trialOf(t, "Calm").calm = true }
 
 func (s *trial) did(n int, format string, args ...any) {
@@ -135,7 +142,8 @@ func (s *trial) fault(k Fault) (n int, h uint64, yes bool) {
 		return 0, 0, false
 	}
 	if s.root == nil {
-		return 0, 0, false // the scheduler may or may not come to rest before the root is there: that is no decision
+		// the scheduler may or may not come to rest before the root is there: that is no decision
+		return 0, 0, false
 	}
 	n, h, yes = s.plan.draw(s.plan.every[k])
 	return n, h, yes && s.plan.left[k] > 0
@@ -187,7 +195,8 @@ func (s *trial) isVictim(t *actor.Tasklet) bool {
 	return t != s.root && !s.probes[t] && s.callVictims(t)
 }
 
-// callVictims calls the function of Victims, on the scheduler's stack, where a panic would take the whole system down.
+// callVictims calls the function of Victims, on the scheduler's stack, where a panic would take the
+// whole system down.
 func (s *trial) callVictims(t *actor.Tasklet) (yes bool) {
 	defer func() {
 		if v := recover(); v != nil {

@@ -11,8 +11,9 @@ import (
 	"github.com/gotasklet/tasklet/actor"
 )
 
-// Golden runs each file that glob names ("testdata/*.txt") as a subtest on a system of its own, in the plain order. A file is
-// blocks: some commands, a line of four dashes, and what then happened, all of it, up to an empty line:
+// Golden runs each file that glob names ("testdata/*.txt") as a subtest on a system of its own, in
+// the plain order. A file is blocks: some commands, a line of four dashes, and what then happened,
+// all of it, up to an empty line:
 //
 //	# The second message fails, and the receiver goes on.
 //	spawn a
@@ -26,9 +27,10 @@ import (
 //	0s failure /test/a error="out of paper" message=actortest.Message count=1
 //	a got two
 //
-// Events are written as in a [Trace], and in between stands what commands and receivers print. Nothing is missing, so that nothing
-// can happen unseen; and nothing that is written there fails the test by itself, as it would under [Run]: it is expected. A block in
-// which nothing happens has the output "ok". Lines that begin with # are comments.
+// Events are written as in a [Trace], and in between stands what commands and receivers print.
+// Nothing is missing, so that nothing can happen unseen; and nothing that is written there fails
+// the test by itself, as it would under [Run]: it is expected. A block in which nothing happens has
+// the output "ok". Lines that begin with # are comments.
 //
 // The commands, besides those in commands, which may also replace them:
 //
@@ -43,10 +45,12 @@ import (
 //	stabilize            let everything happen that can happen now
 //	tree                 print who is there and what they do
 //
-// Names are those that [Script.Add] knows. Values with blanks stand in double quotes. An error of a command is printed as well.
+// Names are those that [Script.Add] knows. Values with blanks stand in double quotes. An error of a
+// command is printed as well.
 //
-// With the flag -actortest.rewrite (or -rewrite, in a test that has a flag of that name) the files are written anew from what
-// happens. That is the way to begin a file, with commands and dashes only. Commit only what you understand: it says from then on what is right.
+// With the flag -actortest.rewrite (or -rewrite, in a test that has a flag of that name) the files
+// are written anew from what happens. That is the way to begin a file, with commands and dashes
+// only. Commit only what you understand: it says from then on what is right.
 func Golden(t *testing.T, glob string, commands map[string]Command, opts ...Option) {
 	t.Helper()
 	files, err := filepath.Glob(glob)

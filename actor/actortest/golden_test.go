@@ -23,7 +23,8 @@ var greet = map[string]actortest.Command{
 
 func TestGolden(t *testing.T) { actortest.Golden(t, "testdata/*.txt", greet) }
 
-// scriptFile runs a file with this text, and gives what it is with what has happened, and what the test was told.
+// scriptFile runs a file with this text, and gives what it is with what has happened, and what the
+// test was told.
 func scriptFile(t *testing.T, text string, commands map[string]actortest.Command) (got string, rec actortest.Recorder) {
 	rec = actortest.Recorded(t, func(tb testing.TB) { got = actortest.GoldenFile(tb, "x.txt", text, commands) })
 	return got, rec
@@ -56,7 +57,8 @@ func TestGoldenFails(t *testing.T) {
 	}
 }
 
-// With -actortest.rewrite a file is written from what happens, its comments are kept, and the next run agrees.
+// With -actortest.rewrite a file is written from what happens, its comments are kept, and the next
+// run agrees.
 func TestGoldenRewrite(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "new.txt")
 	require.NoError(t, os.WriteFile(file, []byte("# first\nspawn a\n----\n\n\n# then\nsend a x  \nstabilize\n----\nwrong\n\nstabilize\n----\n"), 0o644))

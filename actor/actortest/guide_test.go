@@ -16,8 +16,9 @@ import (
 	"github.com/gotasklet/tasklet/mailbox"
 )
 
-// The tests of docs/testing.md that need no supervisor; those that do are in supervisor/testing_test.go. Each of its Go blocks stands
-// here or there, to the letter; see TestGuide.
+// The tests of docs/testing.md that need no supervisor; those that do are in
+// supervisor/testing_test.go. Each of its Go blocks stands here or there, to the letter; see
+// TestGuide.
 
 func TestGreeter(t *testing.T) {
 	actortest.Run(t, func(t *actor.Tasklet) {
@@ -138,8 +139,8 @@ func lostMoney(t *actor.Tasklet) {
 	}
 }
 
-// Each Go block of the guide is one of the tests, to the letter, and has less than 15 lines of its own; each text block is a file of testdata, or what
-// lostMoney leads to.
+// Each Go block of the guide is one of the tests, to the letter, and has less than 15 lines of its
+// own; each text block is a file of testdata, or what lostMoney leads to.
 func TestGuide(t *testing.T) {
 	read := func(file string) string {
 		text, err := os.ReadFile(file)

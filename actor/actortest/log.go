@@ -121,7 +121,8 @@ func (c *logCore) Write(e zapcore.Entry, fields []zap.Field) error {
 		}
 	}
 	if event {
-		stack = "" // a panic or a stall that was not expected is told of with its stack, when the run is over
+		// a panic or a stall that was not expected is told of with its stack, when the run is over
+		stack = ""
 	}
 	c.log.print(b.String() + strings.TrimRight(stack, "\n"))
 	return nil

@@ -8,7 +8,8 @@ import (
 	"github.com/gotasklet/tasklet/actor"
 )
 
-// An Option changes what Run, Explore and Golden do. Those that make no sense for one of them are ignored there, and say so.
+// An Option changes what Run, Explore and Golden do. Those that make no sense for one of them are
+// ignored there, and say so.
 type Option struct{ set func(*options) }
 
 // options are all of them together.
@@ -19,8 +20,9 @@ type options struct {
 	configure []func(*actor.Config)
 	faults    [faultKinds]bool
 	victims   func(*actor.Tasklet) bool
-	first     uint64                    // seed of Explore
-	told      func(actor.Event, string) // of Golden: takes all events, as lines too; none of them is a problem
+	first     uint64 // seed of Explore
+	// of Golden: takes all events, as lines too; none of them is a problem
+	told func(actor.Event, string)
 }
 
 // allowance is one Allow.
@@ -40,10 +42,11 @@ func newOptions(opts []Option) *options {
 	return o
 }
 
-// Allow says that events of this kind are expected and do not fail the test: at tasklets whose path matches one of the patterns (as
-// in path.Match: "/test/worker-*"), or everywhere if there are none. It is for the kinds that would: EventDeadLetter,
-// EventDeadlock, EventStall, EventStopTimeout, EventLeak, and EventExit and EventFailure for panics. EventLeak without a pattern is for
-// goroutines that are left, too.
+// Allow says that events of this kind are expected and do not fail the test: at tasklets whose path
+// matches one of the patterns (as in path.Match: "/test/worker-*"), or everywhere if there are
+// none. It is for the kinds that would: EventDeadLetter, EventDeadlock, EventStall,
+// EventStopTimeout, EventLeak, and EventExit and EventFailure for panics. EventLeak without a
+// pattern is for goroutines that are left, too.
 func Allow(kind actor.EventKind, paths ...string) Option {
 	for _, p := range paths {
 		if _, err := path.Match(p, ""); err != nil {
@@ -70,8 +73,9 @@ func (o *options) allows(e actor.Event) bool {
 	return false
 }
 
-// Limit is how long one run may take, in real time: 30 s without this option; 0 or less: as long as it likes. A run that takes
-// longer fails the test, with the tree of those that it was about, and is stopped.
+// Limit is how long one run may take, in real time: 30 s without this option; 0 or less: as long as
+// it likes. A run that takes longer fails the test, with the tree of those that it was about, and
+// is stopped.
 func Limit(d time.Duration) Option {
 	return Option{func(o *options) { o.limit = d }}
 }
@@ -84,9 +88,11 @@ func Record(tr *Trace) Option {
 	return Option{func(o *options) { o.record = tr }}
 }
 
-// Configure lets f change the configuration of the system, which has the name "test", a virtual clock, a seed, and a logger that
-// goes to the test's log and fails the test at level fatal, as one that takes no entries does too. An OnEvent that f puts there is called besides this package's own. Seed and Simulation are set by this package,
-// and more than one scheduler is misuse: such a run could not be repeated.
+// Configure lets f change the configuration of the system, which has the name "test", a virtual
+// clock, a seed, and a logger that goes to the test's log and fails the test at level fatal, as one
+// that takes no entries does too. An OnEvent that f puts there is called besides this package's
+// own. Seed and Simulation are set by this package, and more than one scheduler is misuse: such a
+// run could not be repeated.
 func Configure(f func(*actor.Config)) Option {
 	if f == nil {
 		misuse("Configure with a nil function")
@@ -108,8 +114,9 @@ func Faults(kinds ...Fault) Option {
 	}}
 }
 
-// Victims says who may meet with a Kill, a HandlerPanic, a FullMailbox or a LostWakeUp. Without it: every tasklet without children,
-// but for supervisors, daemons and probes. The root and probes never do. f is called on the scheduler and may not block.
+// Victims says who may meet with a Kill, a HandlerPanic, a FullMailbox or a LostWakeUp. Without it:
+// every tasklet without children, but for supervisors, daemons and probes. The root and probes
+// never do. f is called on the scheduler and may not block.
 func Victims(f func(*actor.Tasklet) bool) Option {
 	if f == nil {
 		misuse("Victims with a nil function")
@@ -117,8 +124,8 @@ func Victims(f func(*actor.Tasklet) bool) Option {
 	return Option{func(o *options) { o.victims = f }}
 }
 
-// FirstSeed is the seed with which Explore begins; 1 without this option, so that a test does the same every time. 0 is
-// misuse.
+// FirstSeed is the seed with which Explore begins; 1 without this option, so that a test does the
+// same every time. 0 is misuse.
 func FirstSeed(seed uint64) Option {
 	if seed == 0 {
 		misuse("FirstSeed with 0, which means no seed")

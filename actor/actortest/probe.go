@@ -11,11 +11,12 @@ import (
 	"github.com/gotasklet/tasklet/scheduler"
 )
 
-// A Probe is a tasklet that keeps what is sent to its ref, for the test to look at. Its methods, but for Ref, are for the tasklet
-// that made it; those that expect something park until it is there, and end the test with FailNow if it does not come. No fault
-// of Explore meets a probe.
+// A Probe is a tasklet that keeps what is sent to its ref, for the test to look at. Its methods,
+// but for Ref, are for the tasklet that made it; those that expect something park until it is
+// there, and end the test with FailNow if it does not come. No fault of Explore meets a probe.
 type Probe[M any] struct {
-	// Within is how long, on the system's clock, an expectation waits for something to come; 0: a minute.
+	// Within is how long, on the system's clock, an expectation waits for something to come; 0: a
+	// minute.
 	Within time.Duration
 
 	t   *actor.Tasklet
@@ -28,8 +29,8 @@ type Probe[M any] struct {
 	arrived scheduler.Event
 }
 
-// NewProbe starts a probe as a child of t. Options are those of actor.Receiver; a capacity is never used up, as a probe handles
-// at once what comes.
+// NewProbe starts a probe as a child of t. Options are those of actor.Receiver; a capacity is never
+// used up, as a probe handles at once what comes.
 func NewProbe[M any](t *actor.Tasklet, opts ...actor.Option) *Probe[M] {
 	p := &Probe[M]{t: t, s: trialOf(t, "NewProbe")}
 	opts = append([]actor.Option{actor.Name("probe")}, opts...)
@@ -75,7 +76,8 @@ func (p *Probe[M]) ExpectMatch(match func(M) bool) M {
 	return m
 }
 
-// ExpectNone lets d pass on the system's clock, in which no message may come; with 0, it lets happen what can happen now.
+// ExpectNone lets d pass on the system's clock, in which no message may come; with 0, it lets
+// happen what can happen now.
 func (p *Probe[M]) ExpectNone(d time.Duration) {
 	p.s.tb.Helper()
 	if d > 0 {
@@ -89,8 +91,8 @@ func (p *Probe[M]) ExpectNone(d time.Duration) {
 	}
 }
 
-// ExpectExit waits for the end of target, which must be of this kind, and gives it. Of a supervised tasklet, it is the end of this
-// incarnation.
+// ExpectExit waits for the end of target, which must be of this kind, and gives it. Of a supervised
+// tasklet, it is the end of this incarnation.
 func (p *Probe[M]) ExpectExit(target *actor.Tasklet, kind actor.ExitKind) actor.Exit {
 	p.s.tb.Helper()
 	ctx, cancel := actor.WithTimeout(p.t, p.within())

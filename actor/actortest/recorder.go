@@ -9,11 +9,13 @@ import (
 	"testing"
 )
 
-// recorder is the testing.TB of one run of Explore: what it is told stays with it, so that a run that fails does not end the test.
-// What is not about failing goes to the test's own TB: its name, its temporary directories, its environment.
+// recorder is the testing.TB of one run of Explore: what it is told stays with it, so that a run
+// that fails does not end the test. What is not about failing goes to the test's own TB: its name,
+// its temporary directories, its environment.
 //
-// The embedded TB also has the method that nobody outside of package testing can write. Every method that tells of success or failure
-// is written here; what a later version of Go adds goes to the test's own TB.
+// The embedded TB also has the method that nobody outside of package testing can write. Every
+// method that tells of success or failure is written here; what a later version of Go adds goes to
+// the test's own TB.
 type recorder struct {
 	testing.TB
 

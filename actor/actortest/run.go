@@ -15,24 +15,28 @@ import (
 	"github.com/gotasklet/tasklet/mailbox"
 )
 
-// Run runs f as the root tasklet, named "test", of a system on a virtual clock. When f has returned it lets happen what can happen
-// without time going on, and stops what f has left; the children of f may be left to that. In the plain order, first come first
-// served, and without faults: the same every time.
+// Run runs f as the root tasklet, named "test", of a system on a virtual clock. When f has returned
+// it lets happen what can happen without time going on, and stops what f has left; the children of
+// f may be left to that. In the plain order, first come first served, and without faults: the same
+// every time.
 //
 // The test fails if, besides what it finds itself,
 //
-//   - something panics, f or another tasklet: at its end, or in one message. (An error that a tasklet returns does not fail the test:
-//     it is a result, for those who join it and for its supervisor.)
+//   - something panics, f or another tasklet: at its end, or in one message. (An error that a
+//     tasklet returns does not fail the test: it is a result, for those who join it and for its
+//     supervisor.)
 //   - a message is not read: a dead letter;
 //   - tasklets wait for each other, or f for what can't come: a deadlock;
-//   - a tasklet does not stop, or a goroutine is left that the system or one of its tasklets has started;
+//   - a tasklet does not stop, or a goroutine is left that the system or one of its tasklets has
+//     started;
 //   - a tasklet keeps the scheduler for two seconds: a stall;
 //   - the run takes longer than [Limit].
 //
 // [Allow] takes back some of that. A failed test shows the last events of the run.
 //
-// f, and all tasklets below it, may call tb.FailNow and tb.SkipNow, as package require does: the tasklet and the system end, and then the
-// test. Warnings of the system and of tasklets go to tb.Log.
+// f, and all tasklets below it, may call tb.FailNow and tb.SkipNow, as package require does: the
+// tasklet and the system end, and then the test. Warnings of the system and of tasklets go to
+// tb.Log.
 func Run(tb testing.TB, f func(t *actor.Tasklet), opts ...Option) {
 	tb.Helper()
 	if f == nil {
@@ -56,12 +60,12 @@ func Run(tb testing.TB, f func(t *actor.Tasklet), opts ...Option) {
 	}
 }
 
-// TB is that of the test whose system t belongs to: the one given to Run; in a run of Explore one that belongs to the seed, which has to
-// be used there in its place.
+// TB is that of the test whose system t belongs to: the one given to Run; in a run of Explore one
+// that belongs to the seed, which has to be used there in its place.
 func TB(t *actor.Tasklet) testing.TB { return trialOf(t, "TB").tb }
 
-// Settle lets everything happen that can happen without time going on: it returns when nobody else is ready and nothing outside
-// is awaited. Only from inside t.
+// Settle lets everything happen that can happen without time going on: it returns when nobody else
+// is ready and nothing outside is awaited. Only from inside t.
 //
 // A Loop that never waits is always ready, so that Settle never returns.
 func Settle(t *actor.Tasklet) {
@@ -152,7 +156,8 @@ func trialOf(t *actor.Tasklet, op string) *trial {
 // since is the time that the run has taken on its clock.
 func (s *trial) since() time.Duration { return s.root.System().Now().Sub(s.trace.begin()) }
 
-// patience is what goroutines have to end, and grace what a system has to stop, both after the run and in real time.
+// patience is what goroutines have to end, and grace what a system has to stop, both after the run
+// and in real time.
 const patience = time.Second
 
 var grace = 10 * time.Second // a variable for tests
@@ -188,7 +193,8 @@ func (s *trial) run(f func(*actor.Tasklet)) {
 	}
 	if ended {
 		s.judge(err)
-		if !s.leaked() && !s.o.allows(actor.Event{Kind: actor.EventLeak}) { // a tasklet that leaked has a goroutine
+		// a tasklet that leaked has a goroutine
+		if !s.leaked() && !s.o.allows(actor.Event{Kind: actor.EventLeak}) {
 			for _, g := range s.ancestry.left(patience) {
 				s.problem("goroutine", "goroutines are left when all has stopped: "+g)
 			}
@@ -199,7 +205,8 @@ func (s *trial) run(f func(*actor.Tasklet)) {
 	s.mu.Unlock()
 }
 
-// await waits for the end of the run, which is asked for when it takes too long. False: it has not come.
+// await waits for the end of the run, which is asked for when it takes too long. False: it has not
+// come.
 func (s *trial) await(done chan error, cancel context.CancelCauseFunc) (error, bool) {
 	var limit <-chan time.Time
 	if s.o.limit > 0 {
@@ -353,7 +360,8 @@ func (s *trial) event(e actor.Event) {
 	e.Tasklet.System().Root().Kill() // the test is over
 }
 
-// callHook calls the OnEvent of Configure. A panic must not get out: the system would tell nobody of the events that follow.
+// callHook calls the OnEvent of Configure. A panic must not get out: the system would tell nobody
+// of the events that follow.
 func (s *trial) callHook(e actor.Event) {
 	defer func() {
 		if v := recover(); v != nil {
@@ -393,8 +401,8 @@ func (s *trial) check(e actor.Event) {
 	}
 }
 
-// ownFrames gives the part of a stack that is not this library's: from the panic to the first call of the library, or all of it, if the
-// library itself has panicked, from misuse for one.
+// ownFrames gives the part of a stack that is not this library's: from the panic to the first call
+// of the library, or all of it, if the library itself has panicked, from misuse for one.
 func ownFrames(stack []byte) string {
 	all := strings.TrimRight(string(stack), "\n")
 	_, below, ok := strings.Cut(all, "\npanic(")
@@ -427,8 +435,8 @@ func isInjected(p *actor.PanicError) bool {
 	return ok
 }
 
-// explained reports whether a dead letter may come from an injected fault: somebody has gone who would have read it, or there was no
-// room.
+// explained reports whether a dead letter may come from an injected fault: somebody has gone who
+// would have read it, or there was no room.
 func (s *trial) explained(e actor.Event) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -198,7 +198,8 @@ func leave(c chan int) { <-c }
 
 // A tasklet that keeps the scheduler is a stall.
 func TestRunFailsOnStall(t *testing.T) {
-	text := fails(t, func(t *actor.Tasklet) { time.Sleep(200 * time.Millisecond) }, // blocks the scheduler: that is what is tested
+	// blocks the scheduler: that is what is tested
+	text := fails(t, func(t *actor.Tasklet) { time.Sleep(200 * time.Millisecond) },
 		actortest.Configure(func(c *actor.Config) { c.StallAfter = 20 * time.Millisecond }))
 	require.Contains(t, text, "stall /test")
 	require.Contains(t, text, "TestRunFailsOnStall")
@@ -215,7 +216,8 @@ func TestRunLimit(t *testing.T) {
 	require.Contains(t, text, "/test/busy: ")
 }
 
-// An Await whose function does not return can't be stopped: the run is left behind, and the test fails all the same.
+// An Await whose function does not return can't be stopped: the run is left behind, and the test
+// fails all the same.
 func TestRunLeavesBehind(t *testing.T) {
 	actortest.SetGrace(t, 100*time.Millisecond)
 	release := make(chan struct{})
@@ -408,7 +410,8 @@ func TestRunRealClock(t *testing.T) {
 	})
 }
 
-// A user's function that panics where the system calls it fails the test, and nothing else goes unseen because of it.
+// A user's function that panics where the system calls it fails the test, and nothing else goes
+// unseen because of it.
 func TestRunHooksPanic(t *testing.T) {
 	text := fails(t, func(t *actor.Tasklet) {
 		actor.Go(t, func(t *actor.Tasklet) error { panic("seen") })
@@ -437,7 +440,8 @@ func TestRunOnEvent(t *testing.T) {
 	require.Equal(t, tr.String(), own.String())
 }
 
-// The stack of a panic is shown without what is above and below the user's code; of misuse, with all.
+// The stack of a panic is shown without what is above and below the user's code; of misuse, with
+// all.
 func TestRunStack(t *testing.T) {
 	text := fails(t, func(t *actor.Tasklet) { panics() })
 	require.Contains(t, text, "actortest_test.panics")

@@ -11,12 +11,12 @@ import (
 	"github.com/gotasklet/tasklet/mailbox"
 )
 
-// A Command is what a line of a file of [Golden] does. It runs inside s.T and may park. What it prints, and its error, are part of
-// what is compared.
+// A Command is what a line of a file of [Golden] does. It runs inside s.T and may park. What it
+// prints, and its error, are part of what is compared.
 type Command func(s *Script) error
 
-// A Script is a file of Golden at work. The fields are for commands to read: T is the root tasklet, Args the words behind the name of the
-// command, Options those of the form key=value.
+// A Script is a file of Golden at work. The fields are for commands to read: T is the root tasklet,
+// Args the words behind the name of the command, Options those of the form key=value.
 type Script struct {
 	T       *actor.Tasklet
 	Args    []string
@@ -37,7 +37,8 @@ type Message struct {
 	Panic string        // what it panics with, if not empty
 }
 
-// Printf prints a line of output. An empty line would end it, so there are none. Only from inside the script's system.
+// Printf prints a line of output. An empty line would end it, so there are none. Only from inside
+// the script's system.
 func (s *Script) Printf(format string, args ...any) {
 	for l := range strings.SplitSeq(fmt.Sprintf(format, args...), "\n") {
 		if l = strings.TrimRight(l, " \t\r"); l != "" {
@@ -75,7 +76,8 @@ func (s *Script) Ref(name string) actor.Ref[Message] {
 	return ref
 }
 
-// Handle gives the handler of the receivers that spawn starts: it does what a Message says, and prints it with this name.
+// Handle gives the handler of the receivers that spawn starts: it does what a Message says, and
+// prints it with this name.
 func (s *Script) Handle(name string) func(t *actor.Tasklet, m Message) error {
 	return func(t *actor.Tasklet, m Message) error {
 		if m.Text != "" {

@@ -12,9 +12,10 @@ const (
 	shrinkTime = 5 * time.Second
 )
 
-// shrunk gives the smallest run found that fails in the same way as a, with some of its decisions only. It is the delta debugging
-// of A. Zeller and R. Hildebrandt ("Simplifying and isolating failure-inducing input", 2002): leave out one half, then one quarter,
-// and so on, and go on from whatever still fails; the end is a run of which no single decision can be left out.
+// shrunk gives the smallest run found that fails in the same way as a, with some of its decisions
+// only. It is the delta debugging of A. Zeller and R. Hildebrandt ("Simplifying and isolating
+// failure-inducing input", 2002): leave out one half, then one quarter, and so on, and go on from
+// whatever still fails; the end is a run of which no single decision can be left out.
 func (e *exploration) shrunk(a *attempt) *attempt {
 	switch a.kind {
 	case foreign, "time limit", "stall", "leak", "goroutine":

@@ -20,9 +20,10 @@ import (
 //
 //	5s exit /test/shop/b panic error="panic: boom"
 //
-// with the time since the first event, on the system's clock; the kind; the path of the tasklet; and, of what there is, how it ended,
-// the error, the type and number of messages, and the fields. There are no IDs, stacks, addresses and times of the wall clock in
-// it: with a seed and a virtual clock the same run gives the same text. The zero Trace is ready for use; its methods may be
+// with the time since the first event, on the system's clock; the kind; the path of the tasklet;
+// and, of what there is, how it ended, the error, the type and number of messages, and the fields.
+// There are no IDs, stacks, addresses and times of the wall clock in it: with a seed and a virtual
+// clock the same run gives the same text. The zero Trace is ready for use; its methods may be
 // called from any goroutine.
 type Trace struct {
 	mu    sync.Mutex // protects the following
@@ -122,7 +123,8 @@ func valueText(v any) string {
 // address is what fmt prints for pointers, functions and channels: another one in each run.
 var address = regexp.MustCompile(`0x[0-9a-f]{6,16}\b`)
 
-// quote gives s on one line, in quotes if it has blanks or what can't be printed, and without addresses.
+// quote gives s on one line, in quotes if it has blanks or what can't be printed, and without
+// addresses.
 func quote(s string) string {
 	s = address.ReplaceAllString(s, "0x…")
 	if s == "" || strings.ContainsAny(s, " \"=") || text.Line(s) != s {

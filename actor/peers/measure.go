@@ -38,8 +38,8 @@ type cell struct {
 	asked  bool
 	err    error     // the first; nothing is measured after it
 	values []float64 // by round
-	// ratios are by round too: to the reference, or in a workload that grows to the first size. They
-	// are missing if one of the two failed.
+	// ratios are by round too: to the reference, or in a workload that grows to the first size.
+	// They are missing if one of the two failed.
 	ratios  []float64
 	allocs  float64 // of one operation, in the last round; below 0 if unknown
 	version string

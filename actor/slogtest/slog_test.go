@@ -17,7 +17,8 @@ import (
 	"github.com/gotasklet/tasklet/actor"
 )
 
-// zapslog is the way from log/slog to zap: what a tasklet, or a library that it uses, logs with slog is in the log of the system.
+// zapslog is the way from log/slog to zap: what a tasklet, or a library that it uses, logs with
+// slog is in the log of the system.
 func Example() {
 	enc := zapcore.EncoderConfig{MessageKey: "msg", LevelKey: "level", EncodeLevel: zapcore.CapitalLevelEncoder}
 	var out bytes.Buffer
@@ -30,7 +31,8 @@ func Example() {
 		log.WithGroup("till").Error("stuck", "err", errors.New("out of paper"))
 		return nil
 	})
-	fmt.Print(regexp.MustCompile(`"tasklet":"[^"]*",`).ReplaceAllString(out.String(), "")) // ids, which differ from run to run
+	// ids, which differ from run to run
+	fmt.Print(regexp.MustCompile(`"tasklet":"[^"]*",`).ReplaceAllString(out.String(), ""))
 	// Output:
 	// {"level":"INFO","msg":"system started","system":"shop","event":"system_start","path":"/shop","kind":"main"}
 	// {"level":"INFO","msg":"open","system":"shop","path":"/shop","doors":2}

@@ -1,7 +1,9 @@
-// Bank has accounts that are receivers: each keeps its own balance, and answers one request after the other. Tellers are
-// tasklets that make transfers, for which they call two accounts, all at the same time. An audit finds all the money again.
+// Bank has accounts that are receivers: each keeps its own balance, and answers one request after
+// the other. Tellers are tasklets that make transfers, for which they call two accounts, all at the
+// same time. An audit finds all the money again.
 //
-// In the end two accounts would wait for each other. That is found before it happens, and is an error like any other.
+// In the end two accounts would wait for each other. That is found before it happens, and is an
+// error like any other.
 //
 // Run it with
 //
@@ -30,8 +32,8 @@ const (
 
 var errOverdraft = errors.New("overdraft")
 
-// A request adds amount, which may be negative, to an account. The reply is the new balance. With limit it asks instead how
-// much could be paid at most.
+// A request adds amount, which may be negative, to an account. The reply is the new balance. With
+// limit it asks instead how much could be paid at most.
 type request struct {
 	amount int
 	limit  bool
@@ -61,7 +63,8 @@ func run(args []string, _ io.Reader, stdout, stderr io.Writer) int {
 		fmt.Fprintln(stderr, "bank: -transfers must not be negative, and there are no arguments")
 		return 2
 	}
-	cfg := actor.Config{Name: "bank", Logger: zap.NewNop()} // the deadlock would be logged; here it is printed
+	// the deadlock would be logged; here it is printed
+	cfg := actor.Config{Name: "bank", Logger: zap.NewNop()}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
 	err := actor.Run(ctx, cfg, func(t *actor.Tasklet) error {

@@ -10,7 +10,8 @@ import (
 	"github.com/gotasklet/tasklet/mailbox"
 )
 
-// books account for every line that was to be told to a client. Only tasklets of the system write them, and they run one at a time.
+// books account for every line that was to be told to a client. Only tasklets of the system write
+// them, and they run one at a time.
 type books struct {
 	came, left int // clients
 	said       int // lines, by clients

@@ -1,4 +1,5 @@
-// Chat is a server for people with telnet or nc: who connects is in the room, and what somebody says goes to all others.
+// Chat is a server for people with telnet or nc: who connects is in the room, and what somebody
+// says goes to all others.
 //
 //	main        accepts connections
 //	├─ room     a receiver: who is there, and what is said to whom
@@ -7,16 +8,18 @@
 //	└─ bob
 //	   └─ out
 //
-// The room waits for nobody. When one can't write as fast as the others talk, its mailbox overflows: then the oldest lines are
-// dropped, and the client is told how many it missed; or, with -slow disconnect, it is shown the door. In the end the server accounts for
-// every line that was to be told to somebody.
+// The room waits for nobody. When one can't write as fast as the others talk, its mailbox
+// overflows: then the oldest lines are dropped, and the client is told how many it missed; or, with
+// -slow disconnect, it is shown the door. In the end the server accounts for every line that was to
+// be told to somebody.
 //
 // Run it with
 //
 //	go run ./examples/chat -addr 127.0.0.1:7000 -queue 64 -slow drop
 //
-// and talk to it with nc 127.0.0.1 7000. Lines that begin with a slash are for the server: /name NAME, /who, /quit. An interrupt ends
-// it: what is queued is still written, for at most -grace; a second interrupt ends it at once.
+// and talk to it with nc 127.0.0.1 7000. Lines that begin with a slash are for the server: /name
+// NAME, /who, /quit. An interrupt ends it: what is queued is still written, for at most -grace; a
+// second interrupt ends it at once.
 package main
 
 import (

@@ -153,8 +153,8 @@ var long = strings.Repeat("x", 32<<10)
 
 var missedLines = regexp.MustCompile(`^\* you missed (\d+) lines\n`)
 
-// Many talk, some only listen, some never read, some die without a word. Each who listens has every line, in order, or knows how many it
-// has missed; the account is right to the line.
+// Many talk, some only listen, some never read, some die without a word. Each who listens has every
+// line, in order, or knows how many it has missed; the account is right to the line.
 func TestCrowd(t *testing.T) {
 	const listeners, talkers, deaf, dying, lines = 4, 12, 4, 8, 60
 	s := open(t, "-queue", "20", "-grace", "10s")
@@ -172,7 +172,8 @@ func TestCrowd(t *testing.T) {
 		listening.Go(func() { totals[i] = p.listen(t) })
 	}
 	silent := enter(deaf)
-	mortal, lively := enter(dying), enter(talkers) // all before anybody talks: who comes later misses what nobody counts for it
+	// all before anybody talks: who comes later misses what nobody counts for it
+	mortal, lively := enter(dying), enter(talkers)
 	for i, p := range mortal {
 		talking.Go(func() {
 			for n := range 5 + i {
@@ -303,7 +304,8 @@ func TestDisconnect(t *testing.T) {
 	require.Regexp(t, ` 0 dropped, 1 refused, \d+ left over, [01] lost\n`, s.close())
 }
 
-// An interrupt: who reads gets what is queued, a goodbye and the end; who does not read holds nobody up.
+// An interrupt: who reads gets what is queued, a goodbye and the end; who does not read holds
+// nobody up.
 func TestInterrupt(t *testing.T) {
 	s := open(t, "-grace", "50ms")
 	deaf := s.enter()

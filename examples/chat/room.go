@@ -112,7 +112,8 @@ func (e closes) happen(t *actor.Tasklet, r *room) {
 	_ = e.clients.Send(t, clients)
 }
 
-// remove takes c out of the room: nothing more is told to it, and when what is queued is written its out ends.
+// remove takes c out of the room: nothing more is told to it, and when what is queued is written
+// its out ends.
 func (r *room) remove(c *client) bool {
 	i := slices.Index(r.clients, c)
 	if i < 0 {

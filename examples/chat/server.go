@@ -88,7 +88,8 @@ type line struct {
 	text   string
 }
 
-// serve is the body of a client's tasklet: it reads lines until the connection ends, out fails to write, or somebody kills it.
+// serve is the body of a client's tasklet: it reads lines until the connection ends, out fails to
+// write, or somebody kills it.
 func (s *server) serve(t *actor.Tasklet, conn net.Conn) error {
 	defer conn.Close()
 	overflow := mailbox.DropOldest

@@ -15,7 +15,8 @@ import (
 )
 
 const (
-	// clientGone is the status of a request whose client went away. Nobody gets it; it is for the account.
+	// clientGone is the status of a request whose client went away. Nobody gets it; it is for the
+	// account.
 	clientGone = 499
 	maxAmount  = 1_000_000_000
 	maxBody    = 1 << 10
@@ -33,7 +34,8 @@ type api struct {
 
 // money is the body of a deposit, a withdrawal (amount and id), or a transfer.
 type money struct {
-	ID     string `json:"id"` // chosen by the client: who repeats a request with the same id repeats no posting
+	// chosen by the client: who repeats a request with the same id repeats no posting
+	ID     string `json:"id"`
 	From   string `json:"from,omitempty"`
 	To     string `json:"to,omitempty"`
 	Amount int64  `json:"amount"`
@@ -112,7 +114,8 @@ func read(r *http.Request, transfer bool) (m money, err error) {
 	return m, nil
 }
 
-// handle makes a handler of f. Its context ends with the client's patience or the server's, whichever is over first.
+// handle makes a handler of f. Its context ends with the client's patience or the server's,
+// whichever is over first.
 func (a *api) handle(f func(context.Context, *http.Request) (balance, error)) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		a.mu.Lock()
@@ -157,7 +160,8 @@ func statusOf(r *http.Request, err error) int {
 	case errors.Is(err, mailbox.ErrFull), errors.Is(err, mailbox.ErrClosed), errors.Is(err, errUnderWay), errors.Is(err, errShut):
 		return http.StatusServiceUnavailable
 	}
-	return http.StatusInternalServerError // it crashed: whether it was done is not known; the same id again will tell
+	// it crashed: whether it was done is not known; the same id again will tell
+	return http.StatusInternalServerError
 }
 
 // counts gives how many requests came in, and how many were answered with which status.

@@ -35,15 +35,16 @@ type bank struct {
 	crashes int
 }
 
-// account is the tasklet of one account, from the first request until it has been idle for some time.
+// account is the tasklet of one account, from the first request until it has been idle for some
+// time.
 type account struct {
 	name string
 	ref  actor.Ref[request]
 	used time.Time // owned by the scheduler
 }
 
-// A request adds amount, which may be negative, to an account, once for each id. The reply is the balance. Without an id it only
-// asks for that.
+// A request adds amount, which may be negative, to an account, once for each id. The reply is the
+// balance. Without an id it only asks for that.
 type request struct {
 	id     string
 	amount int64
@@ -59,7 +60,8 @@ type request struct {
 func openBank(s *actor.System, o options) (*bank, error) {
 	b := &bank{options: o, sys: s, names: registry.Of(s), books: newBooks(), open: make(map[*account]struct{})}
 	b.accounts = supervisor.NewPool(supervisor.PoolSpec[*account]{
-		Intensity: 1000, Period: time.Second, // the crash of an account is no reason to restart all of them
+		// the crash of an account is no reason to restart all of them
+		Intensity: 1000, Period: time.Second,
 		Child: func(a *account) supervisor.Child {
 			return supervisor.Child{
 				ID: a.name, Body: actor.HandleInit(a.ref, func(t *actor.Tasklet) (func(*actor.Tasklet, request) error, error) { return b.serve(t, a) }),
@@ -83,8 +85,8 @@ func openBank(s *actor.System, o options) (*bank, error) {
 	return b, nil
 }
 
-// serve is the init of an account's tasklet. A crash loses nothing but the request in hand: those that wait in the mailbox are
-// handled by the next one, which reads the balance again.
+// serve is the init of an account's tasklet. A crash loses nothing but the request in hand: those
+// that wait in the mailbox are handled by the next one, which reads the balance again.
 func (b *bank) serve(t *actor.Tasklet, a *account) (func(*actor.Tasklet, request) error, error) {
 	balance := b.books.balances[a.name]
 	a.used = t.System().Now()
@@ -94,7 +96,8 @@ func (b *bank) serve(t *actor.Tasklet, a *account) (func(*actor.Tasklet, request
 	return func(t *actor.Tasklet, q request) error {
 		a.used = t.System().Now()
 		if !q.reply.Awaited() {
-			b.skipped++ // the client has gone, or the time was over: nothing has been done, and nothing will be
+			// the client has gone, or the time was over: nothing has been done, and nothing will be
+			b.skipped++
 			return nil
 		}
 		switch done, found := b.books.postings[q.id]; {
@@ -108,7 +111,9 @@ func (b *bank) serve(t *actor.Tasklet, a *account) (func(*actor.Tasklet, request
 			return answer(q.reply.Fail(t, errOverdraft))
 		}
 		b.mayCrash("before it was written")
-		t.Sleep(b.write) // a real database would be asked in actor.Await; others run meanwhile, but not on this account
+		// a real database would be asked in actor.Await; others run meanwhile, but not on this
+		// account
+		t.Sleep(b.write)
 		balance += q.amount
 		b.books.write(q.id, posting{a.name, q.amount, balance})
 		b.mayCrash("after it was written")
@@ -132,7 +137,8 @@ func (b *bank) mayCrash(when string) {
 	}
 }
 
-// closeIdle lets accounts end that have not been used for some time. What is in their mailboxes is still handled.
+// closeIdle lets accounts end that have not been used for some time. What is in their mailboxes is
+// still handled.
 func (b *bank) closeIdle(t *actor.Tasklet) error {
 	for a := range b.open {
 		if t.System().Now().Sub(a.used) >= b.idle {
@@ -142,7 +148,8 @@ func (b *bank) closeIdle(t *actor.Tasklet) error {
 	return nil
 }
 
-// ask sends a request to an account, which is started if it has no tasklet, and gives the reply. From handlers and tasklets.
+// ask sends a request to an account, which is started if it has no tasklet, and gives the reply.
+// From handlers and tasklets.
 func (b *bank) ask(ctx context.Context, name, id string, amount int64) (int64, error) {
 	for {
 		ref, err := registry.Lookup[request](b.names, name)

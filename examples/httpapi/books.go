@@ -7,8 +7,9 @@ import (
 	"strings"
 )
 
-// books are what a bank writes down: in a real one the database, here two maps. They outlive the accounts' tasklets, which crash, and
-// end when they are idle. Everybody who uses them runs on one scheduler, one at a time, so there is no lock.
+// books are what a bank writes down: in a real one the database, here two maps. They outlive the
+// accounts' tasklets, which crash, and end when they are idle. Everybody who uses them runs on one
+// scheduler, one at a time, so there is no lock.
 type books struct {
 	balances map[string]int64
 	postings map[string]posting // by id
@@ -36,7 +37,8 @@ const (
 	into  = "/in"
 )
 
-// check finds out whether the balances are what the postings make, and whether all transfers are whole.
+// check finds out whether the balances are what the postings make, and whether all transfers are
+// whole.
 func (b *books) check() error {
 	sums := make(map[string]int64)
 	for id, p := range b.postings {

@@ -251,7 +251,8 @@ func (d *demo) compare(ctx context.Context) error {
 	return nil
 }
 
-// account compares with the books: all that was acknowledged is there, and nothing else but what they don't know of.
+// account compares with the books: all that was acknowledged is there, and nothing else but what
+// they don't know of.
 func (d *demo) account(b *books) error {
 	var errs []error
 	known := make(map[string]bool)

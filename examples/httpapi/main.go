@@ -1,13 +1,14 @@
-// Httpapi is a bank behind net/http. Handlers are ordinary goroutines; accounts are tasklets, one each, and a handler calls them with
-// the context of its request:
+// Httpapi is a bank behind net/http. Handlers are ordinary goroutines; accounts are tasklets, one
+// each, and a handler calls them with the context of its request:
 //
 //	POST /accounts/{name}/deposit    {"id": "a1", "amount": 100}
 //	POST /accounts/{name}/withdraw   {"id": "a2", "amount": 30}
 //	GET  /accounts/{name}
 //	POST /transfers                  {"id": "a3", "from": "ada", "to": "bob", "amount": 20}
 //
-// An account's tasklet is started by the first request for it, under a supervisor, is found by its name in the registry, and ends
-// when it has been idle for a while. What happens to a request is seen in its status:
+// An account's tasklet is started by the first request for it, under a supervisor, is found by its
+// name in the registry, and ends when it has been idle for a while. What happens to a request is
+// seen in its status:
 //
 //	200   done; the answer has the balance
 //	400   not understood
@@ -16,16 +17,18 @@
 //	503   not done: the account's mailbox is full; with Retry-After
 //	504   no answer in time: whether it is done is not known
 //
-// A client that does not know sends the same again: what has the same id is done once. A client that goes away takes its request
-// out of the mailbox with it, but a transfer that has begun is finished. Ctrl-C ends the server first, which answers all that it has
-// accepted, and then the tasklets.
+// A client that does not know sends the same again: what has the same id is done once. A client
+// that goes away takes its request out of the mailbox with it, but a transfer that has begun is
+// finished. Ctrl-C ends the server first, which answers all that it has accepted, and then the
+// tasklets.
 //
 // Run it with
 //
 //	go run ./examples/httpapi
 //	go run ./examples/httpapi -demo -crash 0.01
 //
-// The demo drives a server of its own with clients some of which go away, crashes accounts, and accounts for every request.
+// The demo drives a server of its own with clients some of which go away, crashes accounts, and
+// accounts for every request.
 package main
 
 import (
@@ -126,7 +129,9 @@ type service struct {
 	*bank
 	api    *api
 	server *http.Server
-	broken context.Context // ends, with the cause, with the one that was given to start, or when the server or the bank has failed
+	// ends, with the cause, with the one that was given to start, or when the server or the bank
+	// has failed
+	broken context.Context
 }
 
 // start opens a bank, and serves it on listener.
@@ -148,8 +153,8 @@ func start(ctx context.Context, listener net.Listener, o options) (*service, err
 	return s, nil
 }
 
-// close ends the server first, which waits for its handlers; then the transfers, some of whose clients may have gone; then the rest.
-// Nobody who was accepted is left without an answer.
+// close ends the server first, which waits for its handlers; then the transfers, some of whose
+// clients may have gone; then the rest. Nobody who was accepted is left without an answer.
 func (s *service) close() error {
 	ctx, cancel := context.WithTimeout(context.Background(), s.timeout+10*time.Second)
 	defer cancel()
@@ -162,7 +167,8 @@ func (s *service) close() error {
 	return errors.Join(err, s.server.Close(), s.desk.Join(ctx), s.sys.Stop(ctx))
 }
 
-// serve is the program without -demo: it ends when ctx does, or when the bank or the server has failed.
+// serve is the program without -demo: it ends when ctx does, or when the bank or the server has
+// failed.
 func serve(ctx context.Context, listener net.Listener, o options, w io.Writer) error {
 	s, err := start(ctx, listener, o)
 	if err != nil {

@@ -23,10 +23,12 @@ import (
 	"github.com/gotasklet/tasklet/registry"
 )
 
-// Thousands of clients at the same time, a part of which goes away, and accounts that crash, and end when they are idle: every request
-// is accounted for, on both sides, and the balances are what was acknowledged.
+// Thousands of clients at the same time, a part of which goes away, and accounts that crash, and
+// end when they are idle: every request is accounted for, on both sides, and the balances are what
+// was acknowledged.
 func TestLoad(t *testing.T) {
-	_, stop := signal.NotifyContext(context.Background(), os.Interrupt) // its goroutine stays, so it must not count
+	// its goroutine stays, so it must not count
+	_, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	stop()
 	for _, args := range []string{
 		"-clients 2000 -requests 4000 -crash 0.02 -idle 20ms",
@@ -71,7 +73,8 @@ func TestLoad(t *testing.T) {
 	}
 }
 
-// A server that is closed while it is busy answers all that it has accepted: what clients got no answer for was never begun.
+// A server that is closed while it is busy answers all that it has accepted: what clients got no
+// answer for was never begun.
 func TestCloseUnderLoad(t *testing.T) {
 	before := runtime.NumGoroutine()
 	s := open(t, options{mailbox: 8, write: time.Millisecond, timeout: 5 * time.Second, idle: time.Minute, crash: 0.01})
@@ -149,7 +152,8 @@ func TestAPI(t *testing.T) {
 		{"GET /accounts/ada", ``, 200, `{"account":"ada","balance":70}`},
 		{"GET /accounts/bob", ``, 200, `{"account":"bob","balance":0}`},
 		{"POST /accounts/ada/withdraw", `{"id": "3", "amount": 71}`, 409, `{"error":"there is not enough in the account"}`},
-		{"POST /accounts/ada/deposit", `{"id": "1", "amount": 100}`, 200, `{"account":"ada","balance":100}`}, // the old answer
+		// the old answer
+		{"POST /accounts/ada/deposit", `{"id": "1", "amount": 100}`, 200, `{"account":"ada","balance":100}`},
 		{"POST /accounts/ada/deposit", `{"id": "1", "amount": 99}`, 409, `{"error":"the id was used for something else"}`},
 		{"POST /transfers", `{"id": "4", "from": "ada", "to": "bob", "amount": 20}`, 200, `{"account":"ada","balance":50}`},
 		{"POST /transfers", `{"id": "4", "from": "ada", "to": "bob", "amount": 20}`, 200, `{"account":"ada","balance":50}`},
@@ -177,7 +181,8 @@ func TestAPI(t *testing.T) {
 	require.Equal(t, map[string]int64{"ada": 50, "bob": 20}, s.books.balances)
 }
 
-// What waits too long is 504, what finds no room 503 with Retry-After, at once; and what nobody waits for any more is skipped.
+// What waits too long is 504, what finds no room 503 with Retry-After, at once; and what nobody
+// waits for any more is skipped.
 func TestBackpressure(t *testing.T) {
 	s := open(t, options{mailbox: 1, write: time.Second, timeout: 500 * time.Millisecond, idle: time.Minute})
 	const deposit = "/accounts/ada/deposit"

@@ -22,13 +22,14 @@ type transfer struct {
 	reply        actor.Reply[int64]
 }
 
-// transfers has a child carry out each transfer. Their clients may go away: what has begun is finished. When the mailbox is closed,
-// it ends after the last one.
+// transfers has a child carry out each transfer. Their clients may go away: what has begun is
+// finished. When the mailbox is closed, it ends after the last one.
 func (b *bank) transfers(t *actor.Tasklet, inbox *mailbox.Mailbox[transfer]) error {
 	free := scheduler.NewSemaphore(underWay)
 	ids := make(map[string]bool) // under way
 	for x := range inbox.Receive() {
-		if err := free.Acquire(t, 1); err != nil { // meanwhile the mailbox fills, and then clients are sent away
+		// meanwhile the mailbox fills, and then clients are sent away
+		if err := free.Acquire(t, 1); err != nil {
 			return err
 		}
 		if !x.reply.Awaited() {
@@ -63,8 +64,8 @@ func (b *bank) carryOut(t *actor.Tasklet, x transfer) error {
 	return answer(x.reply.Send(t, balance))
 }
 
-// insist asks an account until it answers. That it crashed, or had no room, is no answer; and asking again does no harm, since a
-// posting is done once.
+// insist asks an account until it answers. That it crashed, or had no room, is no answer; and
+// asking again does no harm, since a posting is done once.
 func (b *bank) insist(t *actor.Tasklet, name, id string, amount int64) (int64, error) {
 	for {
 		balance, err := b.ask(t, name, id, amount)

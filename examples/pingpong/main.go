@@ -1,7 +1,10 @@
-// Pingpong lets two tasklets play a ball back and forth, and says how fast they were. They play twice:
+// Pingpong lets two tasklets play a ball back and forth, and says how fast they were. They play
+// twice:
 //
-//   - as receivers: functions that are called with each message, and own no stack while they wait for the next;
-//   - as readers: functions with a loop over their mailbox, in which one is parked while the other plays.
+//   - as receivers: functions that are called with each message, and own no stack while they wait
+//     for the next;
+//   - as readers: functions with a loop over their mailbox, in which one is parked while the other
+//     plays.
 //
 // Run it with
 //

@@ -12,8 +12,8 @@ import (
 	"github.com/gotasklet/tasklet/registry"
 )
 
-// books account for every message. Those to all count once for each worker. Only tasklets of the system write them, and they run one
-// at a time.
+// books account for every message. Those to all count once for each worker. Only tasklets of the
+// system write them, and they run one at a time.
 type books struct {
 	offered, sent, refused int // by the senders
 	handled                int // by the workers
@@ -36,7 +36,8 @@ func (b *books) refuse(err error) {
 	b.why[reason(err)]++
 }
 
-// refuseAll takes the account of a broadcast apart: one SendError for each worker that did not get the message.
+// refuseAll takes the account of a broadcast apart: one SendError for each worker that did not get
+// the message.
 func (b *books) refuseAll(err error) {
 	if err == nil {
 		return

@@ -24,7 +24,8 @@ const (
 // A message has a key, or goes to all.
 type message struct{ key string }
 
-// router sends messages to workers. All its tasklets run one at a time, so what they share needs no lock.
+// router sends messages to workers. All its tasklets run one at a time, so what they share needs no
+// lock.
 type router struct {
 	o     options
 	out   io.Writer
@@ -58,8 +59,8 @@ func (r *router) main(t *actor.Tasklet) error {
 	return r.finish(t)
 }
 
-// start starts the workers. They are transient: a kill is a failure, after which they are restarted; when they are closed they end
-// normally, and when all have, so does their supervisor.
+// start starts the workers. They are transient: a kill is a failure, after which they are
+// restarted; when they are closed they end normally, and when all have, so does their supervisor.
 func (r *router) start(t *actor.Tasklet) (err error) {
 	names := registry.Of(t.System())
 	if r.workers, err = registry.NewGroup[message](names, "workers"); err != nil {

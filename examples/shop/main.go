@@ -8,16 +8,17 @@
 //	│  └─ worker-1 to worker-8
 //	└─ mailer     a mail for each order that is done
 //
-// Failures are drawn from a seed: workers, the connection, the cache and the mailer panic now and then. The tree is logged every
-// second, and a summary accounts for every order: done, called off, lost in the hands of a worker that crashed, or left over when
-// the shop had to close.
+// Failures are drawn from a seed: workers, the connection, the cache and the mailer panic now and
+// then. The tree is logged every second, and a summary accounts for every order: done, called off,
+// lost in the hands of a worker that crashed, or left over when the shop had to close.
 //
 // Run it with
 //
 //	go run ./examples/shop -seed 7 -orders 10000 -crash 0.01
 //
-// With -virtual the seconds are those of a virtual clock: it is over at once, and the same every time. With -crash 0.4 the
-// supervisors give up. Ctrl-C closes the shop early; the account is still right.
+// With -virtual the seconds are those of a virtual clock: it is over at once, and the same every
+// time. With -crash 0.4 the supervisors give up. Ctrl-C closes the shop early; the account is still
+// right.
 package main
 
 import (
@@ -106,7 +107,8 @@ func logger(w io.Writer, everything bool) *zap.Logger {
 	return zap.New(zapcore.NewCore(zapcore.NewConsoleEncoder(cfg), zapcore.Lock(zapcore.AddSync(w)), level))
 }
 
-// open is the main tasklet: it starts the shop, brings the orders, and waits until each has an outcome.
+// open is the main tasklet: it starts the shop, brings the orders, and waits until each has an
+// outcome.
 func (s *shop) open(t *actor.Tasklet) error {
 	top, err := supervisor.Start(t, s.spec())
 	if err != nil {

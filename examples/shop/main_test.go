@@ -10,7 +10,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// Every order has exactly one outcome, whatever crashes: so few that nothing happens, many, and so many that the shop closes.
+// Every order has exactly one outcome, whatever crashes: so few that nothing happens, many, and so
+// many that the shop closes.
 func TestAccount(t *testing.T) {
 	closed := 0
 	for crash, orders := range map[string]string{"0": "2000", "0.01": "2000", "0.1": "2000", "0.4": "5000", "1": "10000"} {

@@ -35,14 +35,16 @@ type (
 	mail struct{ order int }
 )
 
-// shop is what the parts of the shop share. All of them run on one scheduler, one at a time, so there is no lock.
+// shop is what the parts of the shop share. All of them run on one scheduler, one at a time, so
+// there is no lock.
 type shop struct {
 	options
 	draw  *rand.Rand
 	books books
 	took  time.Duration
 
-	// Addresses stay the same when their tasklets are restarted, so everybody may know them from the start.
+	// Addresses stay the same when their tasklets are restarted, so everybody may know them from
+	// the start.
 	conn    actor.Ref[query]
 	cache   actor.Ref[priceQuestion]
 	mailer  actor.Ref[mail]
@@ -112,7 +114,8 @@ func (s *shop) connect(t *actor.Tasklet) (func(*actor.Tasklet, query) error, err
 	}, nil
 }
 
-// answer replies. That nobody waits for it any more, because a worker has crashed meanwhile, is no failure of who answers.
+// answer replies. That nobody waits for it any more, because a worker has crashed meanwhile, is no
+// failure of who answers.
 func answer(t *actor.Tasklet, r actor.Reply[int], v int) error {
 	if err := r.Send(t, v); !errors.Is(err, actor.ErrNotAwaited) {
 		return err
@@ -160,8 +163,9 @@ func (s *shop) newMailer(t *actor.Tasklet) (func(*actor.Tasklet, mail) error, er
 	}, nil
 }
 
-// worker is the init of a worker. When a worker crashes, the order in its hands is lost: the next one begins with the next order.
-// The deferred call is part of the worker that crashed, and knows which it was.
+// worker is the init of a worker. When a worker crashes, the order in its hands is lost: the next
+// one begins with the next order. The deferred call is part of the worker that crashed, and knows
+// which it was.
 func (s *shop) worker(t *actor.Tasklet) (func(*actor.Tasklet, order) error, error) {
 	inHand := 0
 	t.Defer(func() {

@@ -1,12 +1,14 @@
-// Ticker shows what happens at certain times: a tasklet that does something again and again (Interval), one that keeps a rate
-// (Rate), one that waits and then ends the first (Later and Kill), and a failure from which an interval goes on.
+// Ticker shows what happens at certain times: a tasklet that does something again and again
+// (Interval), one that keeps a rate (Rate), one that waits and then ends the first (Later and
+// Kill), and a failure from which an interval goes on.
 //
 // Run it with
 //
 //	go run ./examples/ticker
 //	go run ./examples/ticker -virtual
 //
-// The second takes no time: the clock is a virtual one, which jumps from one deadline to the next. It prints the same every time.
+// The second takes no time: the clock is a virtual one, which jumps from one deadline to the next.
+// It prints the same every time.
 package main
 
 import (
@@ -75,7 +77,8 @@ func (d *demo) main(t *actor.Tasklet) error {
 		return nil
 	}, actor.Name("heart"), actor.Immediate())
 
-	// Four calls a second: they aim at 250 ms, 500 ms and so on after the start, however long each takes.
+	// Four calls a second: they aim at 250 ms, 500 ms and so on after the start, however long each
+	// takes.
 	frames := 0
 	camera := actor.Rate(t, 4, func(t *actor.Tasklet, now time.Time) error {
 		frames++
@@ -105,7 +108,8 @@ func (d *demo) main(t *actor.Tasklet) error {
 	return nil
 }
 
-// onEvent shows how main's children ended, and what failed. The log has that too, but here it is part of the output.
+// onEvent shows how main's children ended, and what failed. The log has that too, but here it is
+// part of the output.
 func (d *demo) onEvent(e actor.Event) {
 	if e.Tasklet.Parent() == nil {
 		return

@@ -16,8 +16,8 @@ import (
 	"github.com/gotasklet/tasklet/mailbox"
 )
 
-// A counter is one run of the program, and its result. All its tasklets work on it without a lock: they run one at a time, and
-// lose control only where they wait.
+// A counter is one run of the program, and its result. All its tasklets work on it without a lock:
+// they run one at a time, and lose control only where they wait.
 type counter struct {
 	source  *source
 	parsers int
@@ -42,7 +42,8 @@ type row struct {
 	info  actor.Info
 }
 
-// main is the body of the root tasklet. It starts the others, who receives before who sends, and sees them to their end:
+// main is the body of the root tasklet. It starts the others, who receives before who sends, and
+// sees them to their end:
 //
 //	reader ── lines ──▶ parser-1, parser-2 ... ── words ──▶ aggregator
 //
@@ -55,8 +56,8 @@ func (c *counter) main(t *actor.Tasklet) error {
 	}
 	reader := actor.Go(t, func(t *actor.Tasklet) error { return c.readTo(t, parsers) }, actor.Name("reader"))
 
-	// The tree has only those who live. Remember them now, to tell what became of them: at the end, or when the run is
-	// interrupted, which raises a panic where main waits.
+	// The tree has only those who live. Remember them now, to tell what became of them: at the end,
+	// or when the run is interrupted, which raises a panic where main waits.
 	var all []*actor.Tasklet
 	for t, level := range t.Tree() {
 		all = append(all, t)
@@ -84,7 +85,8 @@ func (c *counter) main(t *actor.Tasklet) error {
 	return words.Join(t)
 }
 
-// readTo deals out the lines in turn. Reading blocks: Await does it on another goroutine, and the parsers work meanwhile.
+// readTo deals out the lines in turn. Reading blocks: Await does it on another goroutine, and the
+// parsers work meanwhile.
 func (c *counter) readTo(t *actor.Tasklet, parsers []actor.Ref[line]) error {
 	next := 0
 	for {
@@ -120,7 +122,8 @@ func (c *counter) hand(t *actor.Tasklet, parser actor.Ref[line], l line) error {
 	return err
 }
 
-// parser gives the handler of one parser. If it fails, that line is lost, and the parser goes on with the next.
+// parser gives the handler of one parser. If it fails, that line is lost, and the parser goes on
+// with the next.
 func (c *counter) parser(i int, words actor.Ref[[]string]) func(*actor.Tasklet, line) error {
 	draw := rand.New(rand.NewPCG(c.seed, uint64(i)))
 	return func(t *actor.Tasklet, l line) error {
@@ -142,7 +145,8 @@ func (c *counter) aggregate(t *actor.Tasklet, inbox *mailbox.Mailbox[[]string]) 
 				if n, ok := c.words[w]; ok {
 					c.words[w] = n + 1
 				} else {
-					c.words[strings.Clone(w)] = 1 // w alone would keep all the text around it in memory
+					// w alone would keep all the text around it in memory
+					c.words[strings.Clone(w)] = 1
 				}
 			}
 		}
@@ -159,7 +163,8 @@ type lineError struct {
 func (e *lineError) Error() string { return "crashed at " + e.where() }
 func (e *lineError) where() string { return fmt.Sprintf("%s:%d", e.file, e.number) }
 
-// onEvent is told of everything that happens in the system; of the failures it keeps which lines they cost.
+// onEvent is told of everything that happens in the system; of the failures it keeps which lines
+// they cost.
 func (c *counter) onEvent(e actor.Event) {
 	var l *lineError
 	if e.Kind == actor.EventFailure && errors.As(e.Err, &l) {
@@ -179,7 +184,8 @@ func (c *counter) lostLines() []string {
 	return names
 }
 
-// orLeave calls f, which may block for ever and knows no context. When ctx is done it returns, and f is left behind.
+// orLeave calls f, which may block for ever and knows no context. When ctx is done it returns, and
+// f is left behind.
 func orLeave[R any](ctx context.Context, f func() (R, error)) (R, error) {
 	type result struct {
 		v   R
@@ -199,7 +205,8 @@ func orLeave[R any](ctx context.Context, f func() (R, error)) (R, error) {
 	}
 }
 
-// split gives the words of a text in lower case: runs of letters and digits, with apostrophes inside.
+// split gives the words of a text in lower case: runs of letters and digits, with apostrophes
+// inside.
 func split(text string) []string {
 	words := strings.FieldsFunc(strings.ToLower(text), func(r rune) bool { return !inWord(r) })
 	kept := words[:0]

@@ -1,5 +1,6 @@
-// Wordcount counts the words of text, and shows how the counting went: a reader deals out lines to some parsers, and these send
-// their words to an aggregator. All wait for each other by mailboxes that hold only so many messages.
+// Wordcount counts the words of text, and shows how the counting went: a reader deals out lines to
+// some parsers, and these send their words to an aggregator. All wait for each other by mailboxes
+// that hold only so many messages.
 //
 // Run it with files and folders, or without to count standard input:
 //
@@ -7,9 +8,9 @@
 //	go run ./examples/wordcount -mailbox 1 -parsers 1 README.md docs
 //	go run ./examples/wordcount -crash 0.01 -v README.md docs
 //
-// The words go to standard output, the log to standard error. A line of more than 64 KiB counts as several. The exit status is
-// 1 if something was not counted, and the output says what; 2 for wrong usage; 130 after an interrupt, with what was counted
-// until then.
+// The words go to standard output, the log to standard error. A line of more than 64 KiB counts as
+// several. The exit status is 1 if something was not counted, and the output says what; 2 for wrong
+// usage; 130 after an interrupt, with what was counted until then.
 package main
 
 import (
@@ -146,7 +147,8 @@ func (c *counter) print(w io.Writer, top int, err error) {
 func (c *counter) printTree(w io.Writer) {
 	tw := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	for _, r := range c.tree {
-		state := strings.TrimSpace(fmt.Sprint(r.info.State, " ", r.info.Wait, " ", r.info.On)) // "parked send to /wordcount/parser-1"
+		// "parked send to /wordcount/parser-1"
+		state := strings.TrimSpace(fmt.Sprint(r.info.State, " ", r.info.Wait, " ", r.info.On))
 		fmt.Fprintf(tw, "%s%s\t%s\t%s", strings.Repeat("   ", r.level), r.info.Name, r.info.Kind, state)
 		if m := r.info.Mailbox; m != nil {
 			fmt.Fprintf(tw, "\tmailbox %d/%d\tpeak %d\thandled %d", m.Len, m.Cap, m.Peak, m.Handled)

@@ -108,8 +108,8 @@ func randomText(r *rand.Rand, name string, n int) []string {
 	return lines
 }
 
-// Whatever the text, the mailboxes, the number of parsers and the crashes: the counts are those of a plain loop over the lines
-// that are not reported as lost.
+// Whatever the text, the mailboxes, the number of parsers and the crashes: the counts are those of
+// a plain loop over the lines that are not reported as lost.
 func TestCountsAsAPlainLoop(t *testing.T) {
 	draw := rand.New(rand.NewPCG(1, 2))
 	for seed := range 20 {
@@ -189,7 +189,8 @@ func TestReads(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			got := count(t, 0, test.in)
 			requireWords(t, test.words, got.words)
-			require.InDelta(t, test.lines, got.lines, 1) // of a long line, which is cut where words end
+			// of a long line, which is cut where words end
+			require.InDelta(t, test.lines, got.lines, 1)
 			require.Empty(t, got.log)
 		})
 	}
@@ -258,7 +259,8 @@ func TestProblems(t *testing.T) {
 	}
 }
 
-// An interrupt while standard input gives nothing more: the program ends, and says that its result is a part.
+// An interrupt while standard input gives nothing more: the program ends, and says that its result
+// is a part.
 func TestInterrupt(t *testing.T) {
 	const lines = 2000
 	stdin := &endless{text: strings.NewReader(strings.Repeat("word\n", lines)), release: make(chan struct{})}

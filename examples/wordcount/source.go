@@ -21,8 +21,9 @@ type line struct {
 
 const (
 	readBytes = 64 << 10
-	// maxLine is the length from which on a line goes in pieces of the same number, cut between words: so memory has a bound
-	// whatever is read, and no parser holds the scheduler for long. A single word that is longer is cut, too.
+	// maxLine is the length from which on a line goes in pieces of the same number, cut between
+	// words: so memory has a bound whatever is read, and no parser holds the scheduler for long. A
+	// single word that is longer is cut, too.
 	maxLine = 64 << 10
 )
 
@@ -76,7 +77,8 @@ func (s *source) next() (c chunk, err error) {
 	return c, nil
 }
 
-// split takes the lines off rest that are complete, or long enough for a piece. atEnd: nothing comes after rest.
+// split takes the lines off rest that are complete, or long enough for a piece. atEnd: nothing
+// comes after rest.
 func (s *source) split(atEnd bool) (lines []line) {
 	text := string(s.rest) // one copy, of which all lines are parts
 	for {
@@ -132,7 +134,8 @@ func (s *source) open(c *chunk) error {
 	return nil
 }
 
-// look finds the files below the folder s.name. What begins with a dot is left out, and what is no plain file.
+// look finds the files below the folder s.name. What begins with a dot is left out, and what is no
+// plain file.
 func (s *source) look(c *chunk) {
 	_ = fs.WalkDir(os.DirFS(s.name), ".", func(path string, d fs.DirEntry, err error) error {
 		full := filepath.Join(s.name, path)

@@ -1,7 +1,8 @@
 package core
 
-// Bell wakes a task that waits for something that others do, on whatever goroutine: they ring as often as it happens, and it wakes
-// the task if that is waiting by the bell then. Hence the task looks, each time, whether what it waits for is there.
+// Bell wakes a task that waits for something that others do, on whatever goroutine: they ring as
+// often as it happens, and it wakes the task if that is waiting by the bell then. Hence the task
+// looks, each time, whether what it waits for is there.
 type Bell struct {
 	t     *Task
 	waits bool // owned by t's scheduler
@@ -17,7 +18,8 @@ func (b *Bell) Park(w Wait) error {
 	return b.t.Park(w)
 }
 
-// Ring wakes the task. from is the scheduler that the caller runs on, nil for an ordinary goroutine.
+// Ring wakes the task. from is the scheduler that the caller runs on, nil for an ordinary
+// goroutine.
 func (b *Bell) Ring(from *Scheduler) {
 	if from == b.t.s {
 		b.Do()

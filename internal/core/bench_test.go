@@ -9,8 +9,8 @@ import (
 	"github.com/gotasklet/tasklet/scheduler"
 )
 
-// A benchmark of two sides runs both in one process, so that the ratio means something; absolute times differ from machine to
-// machine. "go" is the same with goroutines and Go's own tools.
+// A benchmark of two sides runs both in one process, so that the ratio means something; absolute
+// times differ from machine to machine. "go" is the same with goroutines and Go's own tools.
 
 // between runs two tasks of a scheduler with a real clock and a watchdog; the first ends it.
 func between(b *testing.B, x, y func(t *core.Task)) {
@@ -46,7 +46,8 @@ func perMessage(b *testing.B, messages int) {
 	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(messages*b.N), "ns/msg")
 }
 
-// The unit that other prices are given in: there and back over unbuffered channels between two goroutines is two hops.
+// The unit that other prices are given in: there and back over unbuffered channels between two
+// goroutines is two hops.
 func BenchmarkHop(b *testing.B) {
 	a, c := make(chan int), make(chan int)
 	go func() {
@@ -63,7 +64,8 @@ func BenchmarkHop(b *testing.B) {
 	close(a)
 }
 
-// Two tasks that wake each other and park: the bare price of a switch with everything that the loop does.
+// Two tasks that wake each other and park: the bare price of a switch with everything that the loop
+// does.
 func BenchmarkPingPongParked(b *testing.B) {
 	var x, y *core.Task
 	ping, pong := false, false

@@ -14,13 +14,15 @@ type chore struct {
 	work Work
 }
 
-// WhenCalm has w done when the scheduler is about to sleep, a second from now or later. It is not an event: a virtual clock does
-// not move for it, and it does not keep the scheduler from being quiescent. For giving memory back. On the scheduler.
+// WhenCalm has w done when the scheduler is about to sleep, a second from now or later. It is not
+// an event: a virtual clock does not move for it, and it does not keep the scheduler from being
+// quiescent. For giving memory back. On the scheduler.
 func (s *Scheduler) WhenCalm(w Work) {
 	s.chores = append(s.chores, chore{s.now + calmAfter, w})
 }
 
-// tidy does the chores that are due, and gives the time until the next one; negative: there is none.
+// tidy does the chores that are due, and gives the time until the next one; negative: there is
+// none.
 func (s *Scheduler) tidy() int64 {
 	defer s.caught()
 	n := 0

@@ -1,20 +1,24 @@
 package core
 
-// A ring of waits that goes over several schedulers can't be seen from one of them, so nobody refuses the wait that closes it.
-// It is found by a chase, which goes along the edges from scheduler to scheduler, through their doors, as in the edge chasing of
-// Chandy, Misra and Haas (1983). When it comes back to where it began, it goes round once more and looks whether everybody is
-// still in the wait in which it was found the first time. If so, all of them were in these waits at one moment, namely between
-// the two rounds: the ring is real, and as none of its waits has an end of its own, it stays. Then the youngest of the waits that
-// go from one scheduler to another is refused, with the *[DeadlockError] that it would have got at its begin had it been seen.
+// A ring of waits that goes over several schedulers can't be seen from one of them, so nobody
+// refuses the wait that closes it. It is found by a chase, which goes along the edges from
+// scheduler to scheduler, through their doors, as in the edge chasing of Chandy, Misra and Haas
+// (1983). When it comes back to where it began, it goes round once more and looks whether everybody
+// is still in the wait in which it was found the first time. If so, all of them were in these waits
+// at one moment, namely between the two rounds: the ring is real, and as none of its waits has an
+// end of its own, it stays. Then the youngest of the waits that go from one scheduler to another is
+// refused, with the *[DeadlockError] that it would have got at its begin had it been seen.
 //
-// The fast path pays nothing for it: a chase begins when a wait has gone on for chaseAfter, and one whose search for a ring left the
-// scheduler has begun since the last look.
+// The fast path pays nothing for it: a chase begins when a wait has gone on for chaseAfter, and one
+// whose search for a ring left the scheduler has begun since the last look.
 //
-// None is missed for good. Look at the edge that came last and closed the ring: a wait that began, or was redirected, on scheduler
-// S. There the search for a ring went along the edges and left S, by a wait of a task of S that is part of the ring, and saw to it
-// that S looks at all its waits for other schedulers later than that. The ring stays as it is, so the chase of that wait comes back.
-// If two edges of a ring began at one moment on two schedulers, both look, and each chase is late enough to find both. Only a ring of
-// more than maxHops is left to those who see that nothing goes on: Hooks.Quiescent.
+// None is missed for good. Look at the edge that came last and closed the ring: a wait that began,
+// or was redirected, on scheduler S. There the search for a ring went along the edges and left S,
+// by a wait of a task of S that is part of the ring, and saw to it that S looks at all its waits
+// for other schedulers later than that. The ring stays as it is, so the chase of that wait comes
+// back. If two edges of a ring began at one moment on two schedulers, both look, and each chase is
+// late enough to find both. Only a ring of more than maxHops is left to those who see that nothing
+// goes on: Hooks.Quiescent.
 type chase struct {
 	hops  []hop
 	mark  *Task // to see a ring that the chase leads into and did not begin in: see ring
@@ -33,7 +37,8 @@ type hop struct {
 }
 
 const (
-	// chaseAfter is how long a wait for a task of another scheduler goes on before anybody looks whether it can end.
+	// chaseAfter is how long a wait for a task of another scheduler goes on before anybody looks
+	// whether it can end.
 	chaseAfter = calmAfter
 	// maxChases is how many chases one look sends at most; those that are left come next.
 	maxChases = 1024
@@ -75,8 +80,9 @@ func (c *calmLook) Do() {
 	s.look()
 }
 
-// look looks at the waits that have gone on for long, if it is time: at all of them, but in several looks if there are many. It is
-// called when the scheduler is calm, and once in a while when it never is.
+// look looks at the waits that have gone on for long, if it is time: at all of them, but in several
+// looks if there are many. It is called when the scheduler is calm, and once in a while when it
+// never is.
 func (s *Scheduler) look() {
 	if s.chaseAt == 0 || s.now < s.chaseAt {
 		return
@@ -108,7 +114,8 @@ func (s *Scheduler) look() {
 	}
 }
 
-// waitsFirmlyOn reports whether t waits for a task, next if that is not nil, and nothing has ended the wait yet. On t's scheduler.
+// waitsFirmlyOn reports whether t waits for a task, next if that is not nil, and nothing has ended
+// the wait yet. On t's scheduler.
 func (t *Task) waitsFirmlyOn(next *Task) bool {
 	if t.state != Parked && t.state != Idle || t.waitsOn == nil || t.waitsOn.Holder == nil {
 		return false
@@ -157,7 +164,8 @@ func (p *chase) verify() {
 	p.found()
 }
 
-// found ends the youngest wait between two schedulers, or tells of it if somebody in the ring can time out.
+// found ends the youngest wait between two schedulers, or tells of it if somebody in the ring can
+// time out.
 func (p *chase) found() {
 	soft, victim := false, -1
 	for i := range p.hops {

@@ -8,7 +8,8 @@ import (
 // waitFor lets t wait for the end of other, without a line to stand in: nobody ends it.
 func waitFor(t, other *Task) error { return t.Park(Wait{Kind: InJoin, On: other.Resource()}) }
 
-// twoOfAGroup makes two schedulers with a virtual clock, and counts what they are told about rings: firm ones and others.
+// twoOfAGroup makes two schedulers with a virtual clock, and counts what they are told about rings:
+// firm ones and others.
 func twoOfAGroup(t *testing.T, f func(ss []*Scheduler, firm, soft func() int)) {
 	t.Helper()
 	var log, warned lockedTrace
@@ -30,8 +31,8 @@ func twoOfAGroup(t *testing.T, f func(ss []*Scheduler, firm, soft func() int)) {
 	}
 }
 
-// A look that has more waits to look at than it may send chases for leaves none out: also those in which one of its parts ends and
-// the next begins are chased.
+// A look that has more waits to look at than it may send chases for leaves none out: also those in
+// which one of its parts ends and the next begins are chased.
 func TestLooksLeaveNobodyOut(t *testing.T) {
 	// Each of them is in a ring of its own.
 	twoOfAGroup(t, func(ss []*Scheduler, firm, _ func() int) {
@@ -62,8 +63,8 @@ func TestLooksLeaveNobodyOut(t *testing.T) {
 	})
 }
 
-// Those who wait for a ring that they are not part of cost a few steps each, however long they and the ring wait; and a ring that
-// somebody will leave is told of once, also if there are several.
+// Those who wait for a ring that they are not part of cost a few steps each, however long they and
+// the ring wait; and a ring that somebody will leave is told of once, also if there are several.
 func TestChasesIntoASoftRing(t *testing.T) {
 	twoOfAGroup(t, func(ss []*Scheduler, firm, soft func() int) {
 		var ring [2][2]*Task

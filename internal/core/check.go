@@ -7,22 +7,27 @@ import (
 	"runtime"
 )
 
-// Check looks whether all that must hold between two steps of s does, and says what does not; nil: all is well. tasks gives the
-// tasks that the caller knows of, since a scheduler itself knows only those that are ready or parked; and of each whether a kill
-// that came while it is idle must have called it by now. It may be nil.
+// Check looks whether all that must hold between two steps of s does, and says what does not; nil:
+// all is well. tasks gives the tasks that the caller knows of, since a scheduler itself knows only
+// those that are ready or parked; and of each whether a kill that came while it is idle must have
+// called it by now. It may be nil.
 //
-// It is for tests: nothing calls it unless the build has the tag tasklet_check. It takes a time that grows with the number of tasks
-// and timers, and changes nothing. On the scheduler: from a running task or injected work, not from a hook or a timer.
+// It is for tests: nothing calls it unless the build has the tag tasklet_check. It takes a time
+// that grows with the number of tasks and timers, and changes nothing. On the scheduler: from a
+// running task or injected work, not from a hook or a timer.
 //
 // What holds:
 //
-//   - A task is in the run queue, once, if and only if it is ready; one at most is running, and that one is Current.
-//   - A parked task keeps a coroutine, which knows of it; every coroutine runs, is free or is kept; no two are in one slot.
-//   - A place in a line that a task is parked with stands in its line, whose links agree both ways; a task that is not parked has
-//     none that stands.
-//   - A timer is in the bucket of its tick, the bits say which buckets are not empty, none is late, and a task that has finished
-//     has none. Who sleeps has one.
-//   - No parked task has a kill that nobody is about to raise. Who waits for a Mutex waits for somebody.
+//   - A task is in the run queue, once, if and only if it is ready; one at most is running, and
+//     that one is Current.
+//   - A parked task keeps a coroutine, which knows of it; every coroutine runs, is free or is kept;
+//     no two are in one slot.
+//   - A place in a line that a task is parked with stands in its line, whose links agree both ways;
+//     a task that is not parked has none that stands.
+//   - A timer is in the bucket of its tick, the bits say which buckets are not empty, none is late,
+//     and a task that has finished has none. Who sleeps has one.
+//   - No parked task has a kill that nobody is about to raise. Who waits for a Mutex waits for
+//     somebody.
 //   - Nobody waits in a ring in which no wait can end.
 func (s *Scheduler) Check(tasks iter.Seq2[*Task, bool]) error {
 	c := check{s: s, queued: map[*Task]int{}, lines: map[*Line]bool{}, walks: map[*Task]*Task{}, known: map[*Task]bool{}}
@@ -183,7 +188,8 @@ func (c *check) parked(t *Task) {
 	}
 }
 
-// firmRing reports whether t, which is parked, leads into a ring of waits of which none can end. Each chain is walked once.
+// firmRing reports whether t, which is parked, leads into a ring of waits of which none can end.
+// Each chain is walked once.
 func (c *check) firmRing(t *Task) bool {
 	for x := t; ; x = x.waitsOn.Holder {
 		if walk, seen := c.walks[x]; seen {
@@ -203,8 +209,9 @@ func (c *check) idleKill(t *Task) {
 	}
 }
 
-// onItsWay reports whether the kill that is noted in t will be heard of. Whoever kills notes it first and then comes through the
-// door; on another goroutine it may be between the two, so this waits a little before it says no.
+// onItsWay reports whether the kill that is noted in t will be heard of. Whoever kills notes it
+// first and then comes through the door; on another goroutine it may be between the two, so this
+// waits a little before it says no.
 func (c *check) onItsWay(t *Task) bool {
 	s := c.s
 	if s.stopping || s.current == nil && s.door.busy {
@@ -359,8 +366,8 @@ func (c *check) rest() {
 	}
 }
 
-// stepCheck calls Hooks.Check between two activations: after each where there are few tasks, else so rarely that it looks at a few of them
-// a step.
+// stepCheck calls Hooks.Check between two activations: after each where there are few tasks, else
+// so rarely that it looks at a few of them a step.
 func (s *Scheduler) stepCheck() {
 	if s.hooks.Check == nil || s.fatal != nil {
 		return

@@ -6,7 +6,8 @@ import (
 	"time"
 )
 
-// Check finds what was broken on purpose: each fault is made in a system that is well, found, and undone.
+// Check finds what was broken on purpose: each fault is made in a system that is well, found, and
+// undone.
 func TestCheckFindsFaults(t *testing.T) {
 	s := New(Config{Clock: NewVirtualClock(time.Time{})})
 	var m mutex
@@ -76,7 +77,8 @@ func TestCheckFindsFaults(t *testing.T) {
 	mustEnd(t, s)
 }
 
-// With the tag tasklet_check a fault ends the scheduler after the step that made it; without it nobody looks.
+// With the tag tasklet_check a fault ends the scheduler after the step that made it; without it
+// nobody looks.
 func TestCheckAfterEachStep(t *testing.T) {
 	looks := 0
 	s := New(Config{Hooks: Hooks{Check: func() (int, error) { looks++; return 1, nil }}})

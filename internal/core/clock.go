@@ -7,21 +7,22 @@ import (
 	"time"
 )
 
-// A Clock tells a scheduler the time. There are two: [RealClock], the default, and the one that [NewVirtualClock] makes. It
-// has unexported methods: how time moves and how a scheduler sleeps belong together, so no third can be written elsewhere.
+// A Clock tells a scheduler the time. There are two: [RealClock], the default, and the one that
+// [NewVirtualClock] makes. It has unexported methods: how time moves and how a scheduler sleeps
+// belong together, so no third can be written elsewhere.
 type Clock interface {
 	// Now returns the current time. It may be called from any goroutine.
 	Now() time.Time
 
-	// since returns the nanoseconds since the clock's origin; it never goes back. Only differences mean something: a
-	// scheduler takes its own zero from it when it starts.
+	// since returns the nanoseconds since the clock's origin; it never goes back. Only differences
+	// mean something: a scheduler takes its own zero from it when it starts.
 	since() int64
 
 	// virtual reports whether time moves only by jump.
 	virtual() bool
 
-	// jump moves a virtual clock forward to ns after its origin, or does nothing if that has passed. Only a scheduler
-	// calls it, when nothing is ready and nothing outside is awaited.
+	// jump moves a virtual clock forward to ns after its origin, or does nothing if that has
+	// passed. Only a scheduler calls it, when nothing is ready and nothing outside is awaited.
 	jump(ns int64)
 
 	// claim makes the clock that of user, a *Scheduler or a *Team, once more; it reports false if
@@ -44,12 +45,13 @@ func addNS(a, b int64) int64 {
 	}
 }
 
-// RealClock returns a clock that runs by itself. Inside a bubble of [testing/synctest] it shows the bubble's time.
+// RealClock returns a clock that runs by itself. Inside a bubble of [testing/synctest] it shows the
+// bubble's time.
 func RealClock() Clock { return &realClock{origin: time.Now()} }
 
 type realClock struct {
-	// Set in RealClock, then read-only. It is not a variable of the package: that would be set before any synctest bubble
-	// begins, whose monotonic time is another.
+	// Set in RealClock, then read-only. It is not a variable of the package: that would be set
+	// before any synctest bubble begins, whose monotonic time is another.
 	origin time.Time // with its monotonic reading, so a step of the wall clock moves no deadline
 }
 
@@ -60,19 +62,19 @@ func (*realClock) jump(int64)     { panic("scheduler: internal error: jump of th
 func (*realClock) claim(any) bool { return true }
 func (*realClock) release()       {}
 
-// A VirtualClock stands still while tasks run and jumps to the next deadline when none is ready and nothing outside is
-// awaited. Work takes no time on it, and a wait takes none of the real time. It belongs to one
-// scheduler or [Team] at a time, from [New] until Run has returned; New panics with a clock that
-// another has. Use [NewVirtualClock] to make one.
+// A VirtualClock stands still while tasks run and jumps to the next deadline when none is ready and
+// nothing outside is awaited. Work takes no time on it, and a wait takes none of the real time. It
+// belongs to one scheduler or [Team] at a time, from [New] until Run has returned; New panics with
+// a clock that another has. Use [NewVirtualClock] to make one.
 //
 // Its time ends 146 years after the start: a wait that would end later ends there, and one that
 // begins there ends at the next tick.
 type VirtualClock struct {
 	start time.Time // set in NewVirtualClock, then read-only; without a monotonic reading
 
-	// Atomic: nanoseconds since start; written by jump on a scheduler, read by Now and since on any goroutine, because
-	// loggers and goroutines outside ask for the time. It publishes nothing but itself; a plain one would be a data
-	// race, and torn on 32-bit machines.
+	// Atomic: nanoseconds since start; written by jump on a scheduler, read by Now and since on any
+	// goroutine, because loggers and goroutines outside ask for the time. It publishes nothing but
+	// itself; a plain one would be a data race, and torn on 32-bit machines.
 	offset atomic.Int64
 
 	mu    sync.Mutex // protects the following
@@ -80,14 +82,14 @@ type VirtualClock struct {
 	users int        // how many schedulers of user have not ended
 }
 
-// NewVirtualClock returns a virtual clock that shows start until it first jumps. If start is the zero time, it is
-// 2000-01-01 00:00:00 UTC, as in [testing/synctest].
+// NewVirtualClock returns a virtual clock that shows start until it first jumps. If start is the
+// zero time, it is 2000-01-01 00:00:00 UTC, as in [testing/synctest].
 func NewVirtualClock(start time.Time) *VirtualClock {
 	if start.IsZero() {
 		start = time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC)
 	}
-	// Round(0) strips the monotonic reading: it would make Sub of this clock's times and of real ones use a time that
-	// has nothing to do with either.
+	// Round(0) strips the monotonic reading: it would make Sub of this clock's times and of real
+	// ones use a time that has nothing to do with either.
 	return &VirtualClock{start: start.Round(0)}
 }
 
@@ -98,7 +100,8 @@ func (c *VirtualClock) since() int64 { return c.offset.Load() }
 func (*VirtualClock) virtual() bool  { return true }
 
 func (c *VirtualClock) jump(ns int64) {
-	// A loop, since several schedulers may share the clock: the furthest jump wins and none goes back.
+	// A loop, since several schedulers may share the clock: the furthest jump wins and none goes
+	// back.
 	for {
 		now := c.offset.Load()
 		if ns <= now || c.offset.CompareAndSwap(now, ns) {

@@ -10,15 +10,16 @@ import (
 
 type taskKey struct{}
 
-// TaskContext is a context that is a task's own: what a type that holds a Task implements to be one. A wait under it has no
-// end of its own.
+// TaskContext is a context that is a task's own: what a type that holds a Task implements to be
+// one. A wait under it has no end of its own.
 type TaskContext interface {
 	context.Context
 	Task() *Task
 }
 
-// From gives the task that ctx belongs to, nil for the context of an ordinary goroutine. limit is what can end a wait under
-// ctx besides a kill of the task: nil if ctx is the task's own context, else ctx.
+// From gives the task that ctx belongs to, nil for the context of an ordinary goroutine. limit is
+// what can end a wait under ctx besides a kill of the task: nil if ctx is the task's own context,
+// else ctx.
 func From(ctx context.Context) (t *Task, limit context.Context) {
 	switch c := ctx.(type) {
 	case *Task:
@@ -34,11 +35,13 @@ func From(ctx context.Context) (t *Task, limit context.Context) {
 	return t, ctx
 }
 
-// outsideCtx belongs to no task, which is seen at once and not at the end of a walk through its parents.
+// outsideCtx belongs to no task, which is seen at once and not at the end of a walk through its
+// parents.
 type outsideCtx struct{ context.Context }
 
-// Outside gives ctx for use on an ordinary goroutine: as a context it is the same, but it belongs to no task, whatever it was derived
-// from. A send with it costs a quarter less than with one in which From has to look for a task.
+// Outside gives ctx for use on an ordinary goroutine: as a context it is the same, but it belongs
+// to no task, whatever it was derived from. A send with it costs a quarter less than with one in
+// which From has to look for a task.
 func Outside(ctx context.Context) context.Context { return &outsideCtx{ctx} }
 
 func (c *outsideCtx) Value(key any) any {
@@ -49,8 +52,8 @@ func (c *outsideCtx) Value(key any) any {
 	return c.Context.Value(key)
 }
 
-// Caller is From for a call that blocks tasks: op names the call. It panics if ctx belongs to no task, or to one that is not
-// running.
+// Caller is From for a call that blocks tasks: op names the call. It panics if ctx belongs to no
+// task, or to one that is not running.
 func Caller(ctx context.Context, op string) (t *Task, limit context.Context) {
 	if ctx == nil {
 		misuse("%s with a nil context", op)
@@ -74,8 +77,8 @@ func (t *Task) mustRun(op string) {
 	}
 }
 
-// contextError is what a blocking call returns for a context that is done: ErrTimeout for a deadline, else the cause. Nil if
-// it is not done.
+// contextError is what a blocking call returns for a context that is done: ErrTimeout for a
+// deadline, else the cause. Nil if it is not done.
 func contextError(ctx context.Context) error {
 	err := ctx.Err()
 	switch {
@@ -90,27 +93,31 @@ func contextError(ctx context.Context) error {
 	return context.Cause(ctx)
 }
 
-// ContextError is what a blocking call returns because ctx is done: [ErrTimeout] for a deadline, else context.Cause(ctx); nil
-// if ctx is not done.
+// ContextError is what a blocking call returns because ctx is done: [ErrTimeout] for a deadline,
+// else context.Cause(ctx); nil if ctx is not done.
 func ContextError(ctx context.Context) error { return contextError(ctx) }
 
-// timeoutCtx is a context with a deadline on a scheduler's clock. A task that blocks under it sets its own timer, so nothing
-// runs for the context itself until somebody asks for Done.
+// timeoutCtx is a context with a deadline on a scheduler's clock. A task that blocks under it sets
+// its own timer, so nothing runs for the context itself until somebody asks for Done.
 type timeoutCtx struct {
 	// Set in withDeadline, then read-only.
 	parent  context.Context
 	task    *Task
-	at      int64       // ns on the scheduler's clock
-	limited bool        // parent is not just the task: it may end first
-	foreign bool        // somebody outside may end it: among its parents is a context that is not ours
+	at      int64 // ns on the scheduler's clock
+	limited bool  // parent is not just the task: it may end first
+	// somebody outside may end it: among its parents is a context that is not ours
+	foreign bool
 	outer   *timeoutCtx // that has adopted it; nil if none has
-	follows bool        // it ends with the task's own context. Not if that was over when it was made: a deferred call may still wait
+	// it ends with the task's own context. Not if that was over when it was made: a deferred call
+	// may still wait
+	follows bool
 
 	// mu protects the following. No other context's mu is taken under it.
-	mu       sync.Mutex
-	done     chan struct{}            // nil until asked for
-	err      error                    // not nil: done is closed if it was made
-	cause    error                    // what a blocking call returns; written with err, then read-only
+	mu   sync.Mutex
+	done chan struct{} // nil until asked for
+	err  error         // not nil: done is closed if it was made
+	// what a blocking call returns; written with err, then read-only
+	cause    error
 	parked   *Task                    // the task that blocks under it now
 	seq      uint32                   // of its wait
 	children map[*timeoutCtx]struct{} // of the same task
@@ -124,15 +131,17 @@ type timeoutCtx struct {
 	timer   Timer
 }
 
-// WithTimeout is context.WithTimeout on the clock of the task that parent belongs to, a virtual one too; without a goroutine
-// or a timer of the runtime. The deadline becomes that of every blocking call that is given the context. For a parent that
-// belongs to no task it is context.WithTimeout.
+// WithTimeout is context.WithTimeout on the clock of the task that parent belongs to, a virtual one
+// too; without a goroutine or a timer of the runtime. The deadline becomes that of every blocking
+// call that is given the context. For a parent that belongs to no task it is context.WithTimeout.
 //
-// With a virtual clock Deadline reports the parent's deadline only: code that compares it with the wall clock would be misled.
+// With a virtual clock Deadline reports the parent's deadline only: code that compares it with the
+// wall clock would be misled.
 //
-// From any goroutine. The end of the context ends those derived from it by WithTimeout and WithDeadline in the same step; those
-// that package context derives from it are ended by a goroutine each, as context.AfterFunc promises. Contexts of package context
-// count as the outside: while a task waits under one, a virtual clock stands still.
+// From any goroutine. The end of the context ends those derived from it by WithTimeout and
+// WithDeadline in the same step; those that package context derives from it are ended by a
+// goroutine each, as context.AfterFunc promises. Contexts of package context count as the outside:
+// while a task waits under one, a virtual clock stands still.
 func WithTimeout(parent context.Context, d time.Duration) (context.Context, context.CancelFunc) {
 	if parent == nil {
 		misuse("WithTimeout with a nil context")
@@ -198,7 +207,8 @@ func (c *timeoutCtx) release() {
 	}
 }
 
-// follow sees to it that c ends when the task's own context does, once somebody asks for more than Err. Not under mu.
+// follow sees to it that c ends when the task's own context does, once somebody asks for more than
+// Err. Not under mu.
 func (c *timeoutCtx) follow() {
 	if c.outer != nil {
 		c.outer.follow()
@@ -220,8 +230,8 @@ func (c *timeoutCtx) follow() {
 	}
 }
 
-// ours gives the timeoutCtx that ends when ctx does: ctx itself, or the one to which ctx adds nothing but values. Nil if there is
-// none.
+// ours gives the timeoutCtx that ends when ctx does: ctx itself, or the one to which ctx adds
+// nothing but values. Nil if there is none.
 func ours(ctx context.Context) *timeoutCtx {
 	if c, ok := ctx.(*timeoutCtx); ok {
 		return c
@@ -234,8 +244,9 @@ func ours(ctx context.Context) *timeoutCtx {
 
 // deadlineOf is the deadline that ctx has on its scheduler's clock, 0 if it has none.
 //
-// A context derived by context.WithoutCancel has that of its parent no longer. Only Done and Deadline tell, so with a virtual clock,
-// which Deadline does not show, one derived from that again by package context keeps the old deadline.
+// A context derived by context.WithoutCancel has that of its parent no longer. Only Done and
+// Deadline tell, so with a virtual clock, which Deadline does not show, one derived from that again
+// by package context keeps the old deadline.
 func deadlineOf(ctx context.Context) int64 {
 	if c, ok := ctx.(*timeoutCtx); ok {
 		return c.at
@@ -275,7 +286,8 @@ func (c *timeoutCtx) Value(key any) any {
 	return c.parent.Value(key)
 }
 
-// Err does not wait for a timer or a goroutine to tell c that it has ended: it looks at the clock and at the parent.
+// Err does not wait for a timer or a goroutine to tell c that it has ended: it looks at the clock
+// and at the parent.
 func (c *timeoutCtx) Err() error {
 	c.mu.Lock()
 	err := c.err
@@ -333,8 +345,8 @@ func (c *timeoutCtx) AfterFunc(f func()) (stop func() bool) {
 	}
 }
 
-// adopt makes the end of c that of child, in the same step: if it took a goroutine, virtual time might go on in between. It needs
-// no timer of c, since child's deadline is not after c's.
+// adopt makes the end of c that of child, in the same step: if it took a goroutine, virtual time
+// might go on in between. It needs no timer of c, since child's deadline is not after c's.
 func (c *timeoutCtx) adopt(child *timeoutCtx) (unhook func() bool) {
 	c.mu.Lock()
 	err, cause := c.err, c.cause
@@ -388,7 +400,8 @@ func (c *timeoutCtx) cancel(err, cause error) error {
 	c.hooks, c.children = nil, nil
 	t, seq, timing := c.parked, c.seq, c.timing
 	c.mu.Unlock()
-	// The order among them decides nothing: at most one of all that belong to a task is the one that it is parked under.
+	// The order among them decides nothing: at most one of all that belong to a task is the one
+	// that it is parked under.
 	for child := range children {
 		child.cancel(err, cause)
 	}
@@ -418,9 +431,11 @@ func (e *endWait) Do() {
 
 // watch is what makes the end of a context end a wait.
 type watch struct {
-	ours    *timeoutCtx
-	unhook  func() bool
-	foreign bool // the end of the context may come from outside: while it is watched, a virtual clock stands still
+	ours   *timeoutCtx
+	unhook func() bool
+	// the end of the context may come from outside: while it is watched, a virtual clock stands
+	// still
+	foreign bool
 }
 
 // watch makes the end of ctx end the wait that t is about to begin.
@@ -458,7 +473,8 @@ func (t *Task) unwatch(w watch) {
 	}
 }
 
-// ownDone reports whether ctx, which is none of ours, ends only with the task: then virtual time may go on.
+// ownDone reports whether ctx, which is none of ours, ends only with the task: then virtual time
+// may go on.
 func ownDone(ctx context.Context, t *Task) bool {
 	h := t.s.hooks.Context
 	return h != nil && h(t).Done() == ctx.Done()

@@ -309,7 +309,8 @@ func TestEndOfAContext(t *testing.T) {
 							fail(t.s, "the wait ended with %v after %v, want %v after %v", err, took, test.wait, test.after)
 						}
 						if test.after > 0 {
-							t.Sleep(time.Millisecond) // package context ends what it has derived by a goroutine
+							// package context ends what it has derived by a goroutine
+							t.Sleep(time.Millisecond)
 						}
 						if err := ContextError(e.ctx); err != test.wait {
 							fail(t.s, "ContextError gives %v", err)
@@ -457,8 +458,9 @@ func TestLateEndOfAContextEndsNoOtherWait(t *testing.T) {
 	})
 }
 
-// Rule 14: with the virtual clock Deadline reports what the wall clock decides and nothing of ours, so that context.WithTimeout
-// over ours keeps its own; with the real clock it is always the same time.
+// Rule 14: with the virtual clock Deadline reports what the wall clock decides and nothing of ours,
+// so that context.WithTimeout over ours keeps its own; with the real clock it is always the same
+// time.
 func TestDeadline(t *testing.T) {
 	inVirtual(t, func(t *Task) {
 		c, cancel := WithTimeout(t, time.Second)
@@ -508,7 +510,8 @@ func TestDeadline(t *testing.T) {
 	}
 }
 
-// Rule 14: a foreign context never makes virtual time move and counts as the outside, also above or below one of ours.
+// Rule 14: a foreign context never makes virtual time move and counts as the outside, also above or
+// below one of ours.
 func TestVirtualTimeWaitsForForeignContexts(t *testing.T) {
 	for name, derive := range map[string]func(foreign context.Context) context.Context{
 		"foreign": func(c context.Context) context.Context { return c },
@@ -569,7 +572,8 @@ func TestValuesDoNotHoldVirtualTime(t *testing.T) {
 	mustEnd(t, s)
 }
 
-// The end of a context ends those derived from it in the same step: no goroutine is needed, so with a seed it is the same each time.
+// The end of a context ends those derived from it in the same step: no goroutine is needed, so with
+// a seed it is the same each time.
 func TestCancelOfAnOuterContextIsPrompt(t *testing.T) {
 	for range 100 {
 		s := virtual()
@@ -647,7 +651,8 @@ func TestCancelledContextLeavesItsParent(t *testing.T) {
 	})
 }
 
-// A goroutine outside, given the context, sees it end: by time on the scheduler's clock, or by cancel.
+// A goroutine outside, given the context, sees it end: by time on the scheduler's clock, or by
+// cancel.
 func TestDoneForAGoroutine(t *testing.T) {
 	for _, clock := range []Clock{nil, NewVirtualClock(time.Time{})} {
 		inTask(t, Config{Clock: clock}, func(t *Task) {
@@ -661,7 +666,8 @@ func TestDoneForAGoroutine(t *testing.T) {
 			}()
 			t.Sleep(time.Minute)
 			for range 2 {
-				if err := <-called; err != context.DeadlineExceeded { // blocks the scheduler, for a moment
+				// blocks the scheduler, for a moment
+				if err := <-called; err != context.DeadlineExceeded {
 					fail(t.s, "ended with %v", err)
 				}
 			}
@@ -673,7 +679,8 @@ func TestDoneForAGoroutine(t *testing.T) {
 	}
 }
 
-// Goroutines ask and cancel while the task waits under the context and derives from it: nothing is lost, the detector is content.
+// Goroutines ask and cancel while the task waits under the context and derives from it: nothing is
+// lost, the detector is content.
 func TestContextsFromManyGoroutines(t *testing.T) {
 	s := New(Config{})
 	spawn(s, 1, func(t *Task) {
@@ -706,7 +713,8 @@ func TestContextsFromManyGoroutines(t *testing.T) {
 	mustEnd(t, s)
 }
 
-// A context made by Outside belongs to no task, whatever it was derived from, and is the same otherwise.
+// A context made by Outside belongs to no task, whatever it was derived from, and is the same
+// otherwise.
 func TestOutside(t *testing.T) {
 	s := New(Config{Clock: NewVirtualClock(time.Time{})})
 	type key struct{}

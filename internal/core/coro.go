@@ -2,23 +2,25 @@ package core
 
 import "iter"
 
-// A coroutine is a goroutine that runs only when control is handed to it, and hands it on instead of blocking. The Go
-// runtime has them behind [iter.Pull]: a call of next or yield moves control from one goroutine to another without Go's
-// scheduler, at about a quarter of the price of a channel hand-over. This file makes of these pairs a switch from any
-// coroutine to any other, in one step.
+// A coroutine is a goroutine that runs only when control is handed to it, and hands it on instead
+// of blocking. The Go runtime has them behind [iter.Pull]: a call of next or yield moves control
+// from one goroutine to another without Go's scheduler, at about a quarter of the price of a
+// channel hand-over. This file makes of these pairs a switch from any coroutine to any other, in
+// one step.
 //
-// The trick is to see a pair not as "iterator and consumer" but as a slot: a place in which exactly one goroutine is
-// parked, namely the one that is not running of the two that met there last. Whoever calls next or yield of a slot takes
-// the place of the goroutine parked in it and wakes it. The runtime demands that next and yield alternate; it does not
-// demand that a given goroutine calls a given one of them (runtime/coro.go, the comment on coro: "a channel with always one
-// goroutine blocked on it"). So N coroutines own N slots; with the driver they are N+1 goroutines; one of them runs and each
-// slot holds one of the others.
+// The trick is to see a pair not as "iterator and consumer" but as a slot: a place in which exactly
+// one goroutine is parked, namely the one that is not running of the two that met there last.
+// Whoever calls next or yield of a slot takes the place of the goroutine parked in it and wakes it.
+// The runtime demands that next and yield alternate; it does not demand that a given goroutine
+// calls a given one of them (runtime/coro.go, the comment on coro: "a channel with always one
+// goroutine blocked on it"). So N coroutines own N slots; with the driver they are N+1 goroutines;
+// one of them runs and each slot holds one of the others.
 //
-// Owned by one scheduler: only the goroutine that has control touches any of it. Handing over control orders the memory
-// accesses of the two goroutines (iter.Pull tells the race detector so).
+// Owned by one scheduler: only the goroutine that has control touches any of it. Handing over
+// control orders the memory accesses of the two goroutines (iter.Pull tells the race detector so).
 //
-// coro_slots.go has this switch, coro_trampoline.go (build tag tasklet_trampoline) the plain one that goes through the
-// driver and relies on nothing but iter.Pull's documentation.
+// coro_slots.go has this switch, coro_trampoline.go (build tag tasklet_trampoline) the plain one
+// that goes through the driver and relies on nothing but iter.Pull's documentation.
 type coro struct {
 	own  *slot // made with it; it ends when the goroutine does
 	at   *slot // where it is parked; meaningless while it runs
@@ -28,7 +30,8 @@ type coro struct {
 	pos  int   // index in Scheduler.coros
 }
 
-// newCoro makes a coroutine that runs body when control is first handed to it. When body returns, control goes to s.target.
+// newCoro makes a coroutine that runs body when control is first handed to it. When body returns,
+// control goes to s.target.
 func (s *Scheduler) newCoro(body func(me *coro)) *coro {
 	sl := &slot{}
 	c := &coro{own: sl, at: sl, pos: len(s.coros)}

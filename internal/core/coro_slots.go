@@ -5,7 +5,8 @@ package core
 type slot struct {
 	next  func() (struct{}, bool)
 	yield func(struct{}) bool
-	mid   bool // the goroutine parked here called next, so the one that wants its place must call yield
+	// the goroutine parked here called next, so the one that wants its place must call yield
+	mid bool
 }
 
 // swap parks the caller in sl and wakes the goroutine that was parked there.
@@ -19,16 +20,16 @@ func (sl *slot) swap() {
 	}
 }
 
-// switchTo hands control from me, which must have it, to x, and returns when somebody hands control back to me.
-// Budget: one swap, no allocation.
+// switchTo hands control from me, which must have it, to x, and returns when somebody hands control
+// back to me. Budget: one swap, no allocation.
 func (s *Scheduler) switchTo(me, x *coro) {
 	s.target = x
 	s.handOn(me)
 	s.running = me
 }
 
-// handOn: whoever is woken and is not the target passes control on. A goroutine is woken by mistake only when a coroutine
-// ends, because the runtime then wakes the one in the ended coroutine's slot.
+// handOn: whoever is woken and is not the target passes control on. A goroutine is woken by mistake
+// only when a coroutine ends, because the runtime then wakes the one in the ended coroutine's slot.
 func (s *Scheduler) handOn(me *coro) {
 	for s.target != me {
 		sl := s.target.at
@@ -37,11 +38,12 @@ func (s *Scheduler) handOn(me *coro) {
 	}
 }
 
-// goexit is called from a deferred call of a worker whose goroutine is being ended by runtime.Goexit (t.FailNow does that) or by
-// a panic, and hands the scheduler over to a new worker.
+// goexit is called from a deferred call of a worker whose goroutine is being ended by
+// runtime.Goexit (t.FailNow does that) or by a panic, and hands the scheduler over to a new worker.
 //
-// When the goroutine is gone, the runtime wakes whoever is parked in its own slot; if that one called next, iter.Pull makes
-// the Goexit go on there. A caller of yield gets no Goexit. So the heir itself goes into the slot by yield first.
+// When the goroutine is gone, the runtime wakes whoever is parked in its own slot; if that one
+// called next, iter.Pull makes the Goexit go on there. A caller of yield gets no Goexit. So the
+// heir itself goes into the slot by yield first.
 func (s *Scheduler) goexit(me *coro) {
 	me.died = true
 	heir := s.newCoro(s.work)
@@ -52,8 +54,9 @@ func (s *Scheduler) goexit(me *coro) {
 	s.end(me, heir)
 }
 
-// inherit is the heir's half of goexit: it takes the place in the dying worker's slot, whose occupant is woken, sees that the
-// victim is the target, and wakes it; the victim's goroutine ends, and that wakes the heir.
+// inherit is the heir's half of goexit: it takes the place in the dying worker's slot, whose
+// occupant is woken, sees that the victim is the target, and wakes it; the victim's goroutine ends,
+// and that wakes the heir.
 func (s *Scheduler) inherit(me *coro) {
 	v := s.victim
 	if v == nil {

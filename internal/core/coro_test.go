@@ -35,9 +35,10 @@ func wantSteps(t *testing.T, got []string, want string) {
 	}
 }
 
-// The first fact of iter.Pull that slots rely on: next and yield of a pair must alternate, but any goroutine may call them.
-// The caller takes the place of the one that is parked in the pair, and that one goes on, whether it is the pair's own
-// goroutine or not. If this test fails on a new version of Go, build with the tag tasklet_trampoline.
+// The first fact of iter.Pull that slots rely on: next and yield of a pair must alternate, but any
+// goroutine may call them. The caller takes the place of the one that is parked in the pair, and
+// that one goes on, whether it is the pair's own goroutine or not. If this test fails on a new
+// version of Go, build with the tag tasklet_trampoline.
 func TestPullMayBeSwappedByAnyGoroutine(t *testing.T) {
 	var steps []string
 	step := func(s string) { steps = append(steps, s) }
@@ -67,8 +68,9 @@ func TestPullMayBeSwappedByAnyGoroutine(t *testing.T) {
 	wantSteps(t, steps, "p1 q1 t1 q2 p2 t2 p3 q3 p4 t3")
 }
 
-// The second fact: when a pair's goroutine ends, the one that is parked in the pair goes on, whoever that is. If it called
-// yield, it gets nothing but false, even when the goroutine ended by runtime.Goexit.
+// The second fact: when a pair's goroutine ends, the one that is parked in the pair goes on,
+// whoever that is. If it called yield, it gets nothing but false, even when the goroutine ended by
+// runtime.Goexit.
 func TestPullEndWakesOccupant(t *testing.T) {
 	for _, goexit := range []bool{false, true} {
 		t.Run(fmt.Sprintf("goexit=%v", goexit), func(t *testing.T) {
@@ -90,15 +92,16 @@ func TestPullEndWakesOccupant(t *testing.T) {
 			})
 			p.next()
 			step("t1")
-			alive := q.yield(struct{}{}) // wakes p, which ends, which wakes q, which ends, which wakes the test
+			// wakes p, which ends, which wakes q, which ends, which wakes the test
+			alive := q.yield(struct{}{})
 			step(fmt.Sprint("t2 ", alive))
 			wantSteps(t, steps, "p1 q1 t1 p2 q2 false t2 false")
 		})
 	}
 }
 
-// The other half of the second fact: the Goexit goes on in an occupant that called next. That is why an heir first takes the
-// place in a dying worker's slot by yield.
+// The other half of the second fact: the Goexit goes on in an occupant that called next. That is
+// why an heir first takes the place in a dying worker's slot by yield.
 func TestPullGoexitSpreadsToCallerOfNext(t *testing.T) {
 	spread := make(chan bool)
 	go func() {
@@ -253,8 +256,8 @@ func TestListOfCoroutinesShrinks(t *testing.T) {
 	}
 }
 
-// runtime.Goexit ends its own task and nobody else's: the only one, several in a row on the same worker, one that was parked
-// before, one in whose worker's slot others are parked.
+// runtime.Goexit ends its own task and nobody else's: the only one, several in a row on the same
+// worker, one that was parked before, one in whose worker's slot others are parked.
 func TestGoexitEndsOnlyItsTask(t *testing.T) {
 	for _, before := range []int{0, 1, 2, 50} { // tasks parked before it is called
 		for _, parks := range []int{0, 1, 2} { // how often it parks itself before
@@ -306,8 +309,8 @@ func TestGoexitEndsOnlyItsTask(t *testing.T) {
 	}
 }
 
-// Tasks that sleep, yield, wake each other, are killed and Goexit, in an order drawn from a seed. Everyone ends exactly once
-// and no goroutine stays.
+// Tasks that sleep, yield, wake each other, are killed and Goexit, in an order drawn from a seed.
+// Everyone ends exactly once and no goroutine stays.
 func TestGoexitInAnyOrder(t *testing.T) {
 	seeds := 300
 	if raceEnabled || testing.Short() {
@@ -366,7 +369,8 @@ func TestGoexitInAnyOrder(t *testing.T) {
 	}
 }
 
-// One after the other on what is the same worker, as a table of failing subtests would: no stack grows, nothing stays.
+// One after the other on what is the same worker, as a table of failing subtests would: no stack
+// grows, nothing stays.
 func TestGoexitThousandsInARow(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const n = 5000
@@ -430,7 +434,8 @@ func TestPanicOutOfRunnerEndsRun(t *testing.T) {
 	}
 }
 
-// More panics while the others unwind, even from all of them: everyone still unwinds, and the first panic is reported.
+// More panics while the others unwind, even from all of them: everyone still unwinds, and the first
+// panic is reported.
 func TestPanicsWhileUnwinding(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := New(Config{Clock: NewVirtualClock(time.Time{})})
@@ -478,7 +483,8 @@ func TestPanicAfterGoexit(t *testing.T) {
 	})
 }
 
-// A panic in a deferred call of a Goexit: the Goexit goes on after the panic was recovered, and must not spread.
+// A panic in a deferred call of a Goexit: the Goexit goes on after the panic was recovered, and
+// must not spread.
 func TestPanicWhileInGoexit(t *testing.T) {
 	for _, parked := range []int{0, 1, 20} {
 		synctest.Test(t, func(t *testing.T) {
@@ -512,7 +518,8 @@ func TestPanicWhileInGoexit(t *testing.T) {
 	}
 }
 
-// Injected work must not call Goexit. Where it takes no task along, it ends the scheduler in good order.
+// Injected work must not call Goexit. Where it takes no task along, it ends the scheduler in good
+// order.
 func TestGoexitInInjectedWork(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := New(Config{Clock: NewVirtualClock(time.Time{})})

@@ -1,14 +1,16 @@
 package core
 
-// checkDeadlock is called before t parks on w.On, which has a holder. It follows the chain of waits: the holder may be parked
-// on a resource, which has a holder, and so on. Three ends are possible: somebody who is not parked on a resource, or not for long as he was
-// killed (then all is well); t itself; a ring that t would wait for but is not part of (its members have their own time limits, or they would have
-// been refused).
+// checkDeadlock is called before t parks on w.On, which has a holder. It follows the chain of
+// waits: the holder may be parked on a resource, which has a holder, and so on. Three ends are
+// possible: somebody who is not parked on a resource, or not for long as he was killed (then all is
+// well); t itself; a ring that t would wait for but is not part of (its members have their own time
+// limits, or they would have been refused).
 //
-// If the chain comes back to t and nobody on it can time out, the wait is refused with a *DeadlockError. If somebody can, the
-// wait begins, and the hook is told.
+// If the chain comes back to t and nobody on it can time out, the wait is refused with a
+// *DeadlockError. If somebody can, the wait begins, and the hook is told.
 //
-// The chain is followed within one scheduler. A ring that goes over others is found by a chase, a little later.
+// The chain is followed within one scheduler. A ring that goes over others is found by a chase, a
+// little later.
 func (t *Task) checkDeadlock(w Wait, soft bool) error {
 	e, soft := t.ring(w, soft)
 	if e == nil {
@@ -23,8 +25,8 @@ func (t *Task) checkDeadlock(w Wait, soft bool) error {
 	return e
 }
 
-// MayWait gives the *[DeadlockError] that Park would return for w, for those who first do something that should not be done if
-// they then can't wait. On the running task.
+// MayWait gives the *[DeadlockError] that Park would return for w, for those who first do something
+// that should not be done if they then can't wait. On the running task.
 func (t *Task) MayWait(w Wait) error {
 	if w.On == nil || w.On.Holder == nil || w.Ctx != nil || w.Until != 0 {
 		return nil
@@ -35,7 +37,8 @@ func (t *Task) MayWait(w Wait) error {
 	return t.checkDeadlock(w, false)
 }
 
-// ring gives the chain that comes back to t if t waits as w says, nil if there is none, and whether somebody on it can time out.
+// ring gives the chain that comes back to t if t waits as w says, nil if there is none, and whether
+// somebody on it can time out.
 func (t *Task) ring(w Wait, soft bool) (*DeadlockError, bool) {
 	// Brent's way to see a ring: the mark is moved on after 2, 4, 8 ... steps.
 	var mark *Task

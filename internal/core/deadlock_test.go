@@ -12,7 +12,8 @@ func join(t, target *Task, until int64) error {
 	return t.Park(Wait{Kind: InJoin, On: target.Resource(), Until: until})
 }
 
-// Rule 29: a wait that would close a ring of firm waits is refused, with the chain; the others go on waiting.
+// Rule 29: a wait that would close a ring of firm waits is refused, with the chain; the others go
+// on waiting.
 func TestDeadlockIsRefused(t *testing.T) {
 	for _, n := range []int{1, 2, 3, 4, 5, 100} {
 		var reports int
@@ -48,8 +49,8 @@ func TestDeadlockIsRefused(t *testing.T) {
 	}
 }
 
-// What is waited for must be there for the search only while it is waited for: a stackless task that waited for somebody, was
-// called again and is idle for another reason holds nobody up.
+// What is waited for must be there for the search only while it is waited for: a stackless task
+// that waited for somebody, was called again and is idle for another reason holds nobody up.
 func TestIdleOnLastsUntilTheNextActivation(t *testing.T) {
 	s := virtual()
 	var y *Task
@@ -80,7 +81,8 @@ func TestIdleOnLastsUntilTheNextActivation(t *testing.T) {
 	mustEnd(t, s)
 }
 
-// The search against the obvious one, in a crowd that waits for each other at random, firmly or not.
+// The search against the obvious one, in a crowd that waits for each other at random, firmly or
+// not.
 func TestDeadlockSearchAgainstSets(t *testing.T) {
 	for seed := range uint64(200) {
 		r := rand.New(rand.NewPCG(seed, 3))

@@ -16,8 +16,8 @@ func init() {
 	guard.Trust[*PanicError]()
 }
 
-// ErrTimeout is what a blocking call returns when its time is over. It is context.DeadlineExceeded to errors.Is, and has
-// Timeout() true. The packages mailbox and actor export the same value.
+// ErrTimeout is what a blocking call returns when its time is over. It is context.DeadlineExceeded
+// to errors.Is, and has Timeout() true. The packages mailbox and actor export the same value.
 var ErrTimeout error = timeoutError{}
 
 type timeoutError struct{}
@@ -27,12 +27,15 @@ func (timeoutError) Timeout() bool        { return true }
 func (timeoutError) Temporary() bool      { return true }
 func (timeoutError) Is(target error) bool { return target == context.DeadlineExceeded }
 
-// DeadlockError says that a wait was refused because it could never have ended: whoever is waited for waits, over some
-// steps, for the one that asks. Everybody on the chain waits without a time limit.
+// DeadlockError says that a wait was refused because it could never have ended: whoever is waited
+// for waits, over some steps, for the one that asks. Everybody on the chain waits without a time
+// limit.
 type DeadlockError struct {
-	// Chain has one entry for each waiting task, first the one that was refused. The last one waits for the first.
+	// Chain has one entry for each waiting task, first the one that was refused. The last one waits
+	// for the first.
 	Chain []Link
-	// Quiescent: there need be no ring; nothing can happen any more, and these are all that wait, each with its own On.
+	// Quiescent: there need be no ring; nothing can happen any more, and these are all that wait,
+	// each with its own On.
 	Quiescent bool
 }
 
@@ -66,7 +69,8 @@ func (e *DeadlockError) String() string {
 	return b.String()
 }
 
-// quoted is the name of a task as a word of a sentence. The names that this package gives, "task 2", have a space, and need no quotes.
+// quoted is the name of a task as a word of a sentence. The names that this package gives, "task
+// 2", have a space, and need no quotes.
 func quoted(name string) string {
 	if strings.HasPrefix(name, "/") {
 		return text.Word(name)

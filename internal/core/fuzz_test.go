@@ -12,9 +12,9 @@ import (
 	"time"
 )
 
-// script is a script at work: whoever has control takes the next bytes, does what they say, and checks everything. Tasks start,
-// park, stand in lines, sleep, yield, join, wake and kill each other, wait under contexts and cancel them, inject, Goexit and
-// finish, on the virtual clock.
+// script is a script at work: whoever has control takes the next bytes, does what they say, and
+// checks everything. Tasks start, park, stand in lines, sleep, yield, join, wake and kill each
+// other, wait under contexts and cancel them, inject, Goexit and finish, on the virtual clock.
 type script struct {
 	crowd
 	rest     []byte

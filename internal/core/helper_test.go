@@ -11,7 +11,8 @@ type runFunc func(*Task)
 
 func (f runFunc) Run(t *Task) { f(t) }
 
-// spawn makes a ready task of s that runs f once. It is finished when f is over, by a kill or Goexit too; other panics go on.
+// spawn makes a ready task of s that runs f once. It is finished when f is over, by a kill or
+// Goexit too; other panics go on.
 func spawn(s *Scheduler, id uint64, f func(*Task)) *Task {
 	t := new(Task)
 	t.Init(s, id, runFunc(func(t *Task) {

@@ -9,22 +9,24 @@ import (
 	"github.com/gotasklet/tasklet/internal/guard"
 )
 
-// Some calls have no context that says who makes them: Read of a net.Conn is one. Here finds out, and is right on whatever goroutine it
-// is called.
+// Some calls have no context that says who makes them: Read of a net.Conn is one. Here finds out,
+// and is right on whatever goroutine it is called.
 //
-// Go gives goroutines no names that a program may ask for, but runtime.Callers shows which functions are on the stack. Below each task
-// is the call by the scheduler's loop, and between the two are calls that spell the scheduler's number in binary, one for each digit
-// but the first. Numbers are given anew when a scheduler ends: in a program with one scheduler that has the number 1, and no further
-// frame. Whoever has these frames below it runs on that scheduler, and what runs there has control. Rejected: a goroutine's id, which
-// is not to be had but from the text of runtime.Stack or by assembly; a look at Scheduler.current, which is a data race from elsewhere,
+// Go gives goroutines no names that a program may ask for, but runtime.Callers shows which
+// functions are on the stack. Below each task is the call by the scheduler's loop, and between the
+// two are calls that spell the scheduler's number in binary, one for each digit but the first.
+// Numbers are given anew when a scheduler ends: in a program with one scheduler that has the number
+// 1, and no further frame. Whoever has these frames below it runs on that scheduler, and what runs
+// there has control. Rejected: a goroutine's id, which is not to be had but from the text of
+// runtime.Stack or by assembly; a look at Scheduler.current, which is a data race from elsewhere,
 // and right by chance.
 
-// Here is the running task of s if the caller runs on s; nil for any other caller, and for injected work and timers. inside says
-// whether the caller is a task of any scheduler at all: false for an ordinary goroutine, and for one that a task has started with
-// go or iter.Pull. From any goroutine.
+// Here is the running task of s if the caller runs on s; nil for any other caller, and for injected
+// work and timers. inside says whether the caller is a task of any scheduler at all: false for an
+// ordinary goroutine, and for one that a task has started with go or iter.Pull. From any goroutine.
 //
-// It looks through the caller's stack down to the task's Run: less than 0.1 us for each call on it (measured). [Scheduler.Checkpoint] does
-// without as a rule.
+// It looks through the caller's stack down to the task's Run: less than 0.1 us for each call on it
+// (measured). [Scheduler.Checkpoint] does without as a rule.
 func (s *Scheduler) Here() (t *Task, inside bool) {
 	n := s.spelled()
 	if n == 0 || n != s.number.Load() {
@@ -33,8 +35,8 @@ func (s *Scheduler) Here() (t *Task, inside bool) {
 	return s.current, true
 }
 
-// Checkpoint raises a kill that is pending for the running task, if the caller is that task; see [Task.Checkpoint]. From any
-// goroutine. As long as nobody was killed it costs one atomic load.
+// Checkpoint raises a kill that is pending for the running task, if the caller is that task; see
+// [Task.Checkpoint]. From any goroutine. As long as nobody was killed it costs one atomic load.
 func (s *Scheduler) Checkpoint() {
 	if !s.alarm.Load() {
 		return
@@ -63,8 +65,8 @@ func spelledAnywhere() uint32 {
 	}
 }
 
-// spelled is the number of the scheduler whose task the caller is, 0 if it is none. To look no further down than need be it tries
-// the depth that was right last time first.
+// spelled is the number of the scheduler whose task the caller is, 0 if it is none. To look no
+// further down than need be it tries the depth that was right last time first.
 func (s *Scheduler) spelled() uint32 {
 	var buf [64]uintptr
 	guess := int(s.depth.Load())
@@ -90,11 +92,13 @@ func (s *Scheduler) spelled() uint32 {
 	}
 }
 
-// frames are the return addresses by which frames are known. Each is that of the only call that a function makes of one that is never
-// inlined, so that it is the same in every build: loop calls call; zero and one call spell.
+// frames are the return addresses by which frames are known. Each is that of the only call that a
+// function makes of one that is never inlined, so that it is the same in every build: loop calls
+// call; zero and one call spell.
 type frames struct{ loop, zero, one uintptr }
 
-// read gives the number that the frames of a stack spell, and how many of them that needed; 0 if they are not all there.
+// read gives the number that the frames of a stack spell, and how many of them that needed; 0 if
+// they are not all there.
 func (f *frames) read(pcs []uintptr) (n uint32, depth int) {
 	n = 1
 	for i, pc := range pcs {
@@ -132,7 +136,8 @@ func (t *Task) one(n uint32) { t.spell(n) }
 
 var marks = sync.OnceValue(findMarks)
 
-// findMarks finds the frames, by looking at some: those of a scheduler that runs for this, on goroutines of its own.
+// findMarks finds the frames, by looking at some: those of a scheduler that runs for this, on
+// goroutines of its own.
 func findMarks() *frames {
 	var f frames
 	want := map[string]*uintptr{"loop": &f.loop, "zero": &f.zero, "one": &f.one}
@@ -169,7 +174,8 @@ type onlooker func()
 
 func (p onlooker) Run(*Task) { p() }
 
-// numbers are those of the schedulers that run. Each has the lowest that was free, so they have few digits.
+// numbers are those of the schedulers that run. Each has the lowest that was free, so they have few
+// digits.
 var numbers struct {
 	mu    sync.Mutex
 	taken []uint64 // a bit for each; mu protects it. Bit i is number i+1
@@ -189,7 +195,8 @@ func takeNumber() uint32 {
 	return uint32(len(numbers.taken)*64 - 63)
 }
 
-// giveBack frees a number. Coroutines that are left behind still spell it, but nothing runs on them any more.
+// giveBack frees a number. Coroutines that are left behind still spell it, but nothing runs on them
+// any more.
 func giveBack(n uint32) {
 	numbers.mu.Lock()
 	defer numbers.mu.Unlock()

@@ -68,7 +68,8 @@ func TestHere(t *testing.T) {
 	require.Equal(t, here{}, look(s), "after Run")
 }
 
-// What is known of the frames does not depend on where it was first asked for: here inside the task of a scheduler with the number 2.
+// What is known of the frames does not depend on where it was first asked for: here inside the task
+// of a scheduler with the number 2.
 func TestMarks(t *testing.T) {
 	want := *marks()
 	n := takeNumber()
@@ -83,7 +84,8 @@ func TestMarks(t *testing.T) {
 	mustEnd(t, s)
 }
 
-// Each of many schedulers that run at the same time knows its own tasks, and only those; later ones have the same numbers again.
+// Each of many schedulers that run at the same time knows its own tasks, and only those; later ones
+// have the same numbers again.
 func TestHereOfOtherSchedulers(t *testing.T) {
 	for range 3 {
 		const n = 9
@@ -143,7 +145,8 @@ func TestNumbers(t *testing.T) {
 	}
 }
 
-// Checkpoint raises a kill, also one that a hand-over has left for the next blocking point, in the killed task and nowhere else.
+// Checkpoint raises a kill, also one that a hand-over has left for the next blocking point, in the
+// killed task and nowhere else.
 func TestCheckpoint(t *testing.T) {
 	s := New(Config{})
 	var killed []string

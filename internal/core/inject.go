@@ -5,12 +5,14 @@ import (
 	"sync/atomic"
 )
 
-// Work is something to be done on a scheduler, between two activations of its tasks: by then nobody else touches what the
-// scheduler owns. Do must be short, and may neither park nor call runtime.Goexit (t.FailNow does): it runs on the stack of
-// whoever gave up control. A panic that it lets out ends the scheduler.
+// Work is something to be done on a scheduler, between two activations of its tasks: by then nobody
+// else touches what the scheduler owns. Do must be short, and may neither park nor call
+// runtime.Goexit (t.FailNow does): it runs on the stack of whoever gave up control. A panic that it
+// lets out ends the scheduler.
 type Work interface{ Do() }
 
-// door is the one way in for other goroutines. Everything else of a scheduler is its own and needs no lock.
+// door is the one way in for other goroutines. Everything else of a scheduler is its own and needs
+// no lock.
 type door struct {
 	mu    sync.Mutex
 	work  []Work // mu protects; in order of arrival
@@ -18,17 +20,19 @@ type door struct {
 	busy  bool   // owned by the scheduler: what came in is being done
 	shut  bool   // mu protects; nothing is taken any more
 
-	// pending is written under mu, and read by the scheduler before each activation: without it every activation would
-	// take the lock.
+	// pending is written under mu, and read by the scheduler before each activation: without it
+	// every activation would take the lock.
 	pending atomic.Bool
-	// sleeping is set by the scheduler before it blocks on wake. Whoever sets it back to false, by compare and swap, owes
-	// one value on wake (an injector) or takes none from it (the scheduler, whose timer was first).
+	// sleeping is set by the scheduler before it blocks on wake. Whoever sets it back to false, by
+	// compare and swap, owes one value on wake (an injector) or takes none from it (the scheduler,
+	// whose timer was first).
 	sleeping atomic.Bool
 	wake     chan struct{} // made in New, then read-only; holds one
 }
 
-// Inject hands w to the scheduler. From any goroutine, tasks included; never blocks. Injected work is done in order of
-// arrival, before the next task is called or resumed. False: the scheduler has stopped, and w will not be done.
+// Inject hands w to the scheduler. From any goroutine, tasks included; never blocks. Injected work
+// is done in order of arrival, before the next task is called or resumed. False: the scheduler has
+// stopped, and w will not be done.
 func (s *Scheduler) Inject(w Work) bool {
 	d := &s.door
 	d.mu.Lock()
@@ -83,7 +87,8 @@ func (s *Scheduler) do(work []Work) {
 	s.door.busy = false
 }
 
-// doSome is do from the i-th on, up to the first that panics. It gives the number of those that are done.
+// doSome is do from the i-th on, up to the first that panics. It gives the number of those that are
+// done.
 func (s *Scheduler) doSome(work []Work, i int) (done int) {
 	defer s.caught()
 	for done = i; done < len(work); {

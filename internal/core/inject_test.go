@@ -18,7 +18,8 @@ func TestInjectedWorkComesBeforeTheNextActivation(t *testing.T) {
 				if s.Current() != nil {
 					fail(s, "work is done inside a task")
 				}
-				if i == 0 { // what arrives meanwhile is not this batch: one activation comes in between
+				// what arrives meanwhile is not this batch: one activation comes in between
+				if i == 0 {
 					s.InjectFunc(func() { log.add("late") })
 				}
 			})
@@ -165,8 +166,9 @@ func TestInjectWhileTheTimerFires(t *testing.T) {
 	})
 }
 
-// What is injected just when the scheduler falls asleep wakes it: the one that injects next is told by the work itself, so it comes in
-// the moment between the last look at the door and the sleep again and again.
+// What is injected just when the scheduler falls asleep wakes it: the one that injects next is told
+// by the work itself, so it comes in the moment between the last look at the door and the sleep
+// again and again.
 func TestInjectAsItFallsAsleep(t *testing.T) {
 	rounds := 300_000
 	if testing.Short() || raceEnabled {

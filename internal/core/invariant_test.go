@@ -5,7 +5,8 @@ import (
 	"iter"
 )
 
-// crowd is everything that a test has made on a scheduler: what Scheduler.Check can't know by itself.
+// crowd is everything that a test has made on a scheduler: what Scheduler.Check can't know by
+// itself.
 type crowd struct {
 	s        *Scheduler
 	tasks    []*Task
@@ -24,7 +25,8 @@ func (c *crowd) all() iter.Seq2[*Task, bool] {
 	}
 }
 
-// check panics with what is wrong. It may be called from inside a task and from injected work, whenever control is there.
+// check panics with what is wrong. It may be called from inside a task and from injected work,
+// whenever control is there.
 func (c *crowd) check() {
 	if err := c.s.Check(c.all()); err != nil {
 		panic(testFailure(err.Error()))
@@ -34,7 +36,8 @@ func (c *crowd) check() {
 	}
 }
 
-// problem looks at the lines of the test, and whether the timers are those of its tasks and contexts.
+// problem looks at the lines of the test, and whether the timers are those of its tasks and
+// contexts.
 func (c *crowd) problem() string {
 	for _, l := range c.lines {
 		var all []*Waiter

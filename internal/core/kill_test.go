@@ -67,14 +67,16 @@ func TestSoftKillIsRaisedWhereTheTaskIsParked(t *testing.T) {
 	}
 }
 
-// Rule 17: a kill that comes while the task runs, or is ready with a result, is raised at its next blocking point; the result wins.
+// Rule 17: a kill that comes while the task runs, or is ready with a result, is raised at its next
+// blocking point; the result wins.
 func TestKillWhileReadyLetsTheResultWin(t *testing.T) {
 	s := virtual()
 	var log trace
 	for i, kill := range []func(x *Task){
 		func(x *Task) { x.Wake(); x.Kill(false) },
 		func(x *Task) { x.Wake(); x.Kill(true) },
-		func(x *Task) { x.Kill(false); x.Wake() }, // the kill is a piece of work: the wake-up is first
+		// the kill is a piece of work: the wake-up is first
+		func(x *Task) { x.Kill(false); x.Wake() },
 	} {
 		x := spawn(s, uint64(i+1), func(t *Task) {
 			raised := caughtKill(t, func() {
@@ -145,7 +147,8 @@ func TestHardKillIsRaisedAtEveryBlockingPoint(t *testing.T) {
 	}
 }
 
-// Rule 11: while a soft kill unwinds, deferred calls may block. Further soft kills do nothing meanwhile; a hard one is raised.
+// Rule 11: while a soft kill unwinds, deferred calls may block. Further soft kills do nothing
+// meanwhile; a hard one is raised.
 func TestDeferredCallsMayBlockUnderASoftKill(t *testing.T) {
 	for _, hard := range []bool{false, true} {
 		s := virtual()
@@ -179,8 +182,8 @@ func TestDeferredCallsMayBlockUnderASoftKill(t *testing.T) {
 	}
 }
 
-// Rule 17: further kills do nothing until the raised one was recovered and the task has parked again; then the hook is called, and
-// the next kill works.
+// Rule 17: further kills do nothing until the raised one was recovered and the task has parked
+// again; then the hook is called, and the next kill works.
 func TestRecoveredKill(t *testing.T) {
 	var log trace
 	var s *Scheduler
@@ -246,7 +249,8 @@ type interruptable struct {
 
 func (i *interruptable) Interrupt() { i.n++; i.f() }
 
-// A kill does not end a wait whose Item is an Interrupter: it asks the one outside, and is raised afterwards.
+// A kill does not end a wait whose Item is an Interrupter: it asks the one outside, and is raised
+// afterwards.
 func TestKillOfAnInterrupterWait(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := virtual()
@@ -299,7 +303,8 @@ func TestStopInterrupts(t *testing.T) {
 	}
 }
 
-// A killed task leaves its line at once, before it runs: what is handed over meanwhile goes to the next.
+// A killed task leaves its line at once, before it runs: what is handed over meanwhile goes to the
+// next.
 func TestKilledTaskLeavesItsLineAtOnce(t *testing.T) {
 	s := virtual()
 	var line Line
@@ -402,7 +407,8 @@ func TestExitValue(t *testing.T) {
 	}
 }
 
-// Many goroutines kill the same tasks: each kill is raised at most once, each task ends, and the race detector is content.
+// Many goroutines kill the same tasks: each kill is raised at most once, each task ends, and the
+// race detector is content.
 func TestKillFromManyGoroutines(t *testing.T) {
 	const tasks, goroutines = 50, 8
 	s := New(Config{})
@@ -456,7 +462,8 @@ func TestKillFromManyGoroutines(t *testing.T) {
 	g.Wait()
 }
 
-// A wake-up belongs to one wait: if that one was refused (its context was done), the wake-up does not end the next.
+// A wake-up belongs to one wait: if that one was refused (its context was done), the wake-up does
+// not end the next.
 func TestWakeUpForARefusedWait(t *testing.T) {
 	var slept time.Duration
 	inTask(t, Config{Clock: NewVirtualClock(time.Time{})}, func(t *Task) {

@@ -1,6 +1,7 @@
 package core
 
-// Kind says in which call a task is parked. It is the word in a tree, a deadlock's chain and a stall report.
+// Kind says in which call a task is parked. It is the word in a tree, a deadlock's chain and a
+// stall report.
 type Kind uint8
 
 const (

@@ -5,24 +5,24 @@ package core
 // nobody parks with a place in it.
 type Line struct{ first, last *Waiter }
 
-// Waiter is a place in a Line. The zero Waiter stands in none; it may be used again after it has left, and must not be copied
-// while it stands. Owned by one scheduler.
+// Waiter is a place in a Line. The zero Waiter stands in none; it may be used again after it has
+// left, and must not be copied while it stands. Owned by one scheduler.
 //
-// A place belongs to the task that is parked with it (Wait.In). When anything but the awaited ends the wait (a kill, a time,
-// a context), the waiter leaves its line at that moment, before its task runs: an entry left behind would take a hand-over
-// that is meant for the next in line.
+// A place belongs to the task that is parked with it (Wait.In). When anything but the awaited ends
+// the wait (a kill, a time, a context), the waiter leaves its line at that moment, before its task
+// runs: an entry left behind would take a hand-over that is meant for the next in line.
 type Waiter struct {
 	next, prev *Waiter
 	line       *Line
 	task       *Task // parked with this place; nil: nobody has to be woken
 
-	// Item is what the place is for, as the owner of the line needs it: the message of a parked sender, for example. If it
-	// is an [Interrupter], a kill calls it and does not end the wait.
+	// Item is what the place is for, as the owner of the line needs it: the message of a parked
+	// sender, for example. If it is an [Interrupter], a kill calls it and does not end the wait.
 	Item any
 }
 
-// Interrupter is the Item of a wait that a kill can't simply end, because somebody outside works on the task's behalf.
-// Interrupt asks that one to finish soon.
+// Interrupter is the Item of a wait that a kill can't simply end, because somebody outside works on
+// the task's behalf. Interrupt asks that one to finish soon.
 type Interrupter interface{ Interrupt() }
 
 // Empty reports whether nobody stands in l.
@@ -73,7 +73,8 @@ func (w *Waiter) Leave() {
 	w.next, w.prev, w.line = nil, nil, nil
 }
 
-// Release takes w out of its line and lets its task go on, with the result that it waited for. On the scheduler of the task.
+// Release takes w out of its line and lets its task go on, with the result that it waited for. On
+// the scheduler of the task.
 func (w *Waiter) Release() {
 	w.Leave()
 	if w.task != nil {
@@ -88,7 +89,8 @@ func (l *Line) ReleaseAll() {
 	}
 }
 
-// waiter gives a free place: lines without items of their own (a mutex, a join) use these, so that waiting allocates nothing.
+// waiter gives a free place: lines without items of their own (a mutex, a join) use these, so that
+// waiting allocates nothing.
 func (s *Scheduler) waiter() *Waiter {
 	w := s.waiters
 	if w == nil {

@@ -73,7 +73,8 @@ func TestLineAddTwice(t *testing.T) {
 	wantPanic(t, "scheduler: internal error: waiter stands in a line already", func() { other.Add(&w) })
 }
 
-// Release wakes the task, with the result that it waited for; whatever else ends a wait takes the waiter out first.
+// Release wakes the task, with the result that it waited for; whatever else ends a wait takes the
+// waiter out first.
 func TestWaiterLeavesByWhateverEndsItsWait(t *testing.T) {
 	s := virtual()
 	var line Line
@@ -109,7 +110,8 @@ func TestWaiterLeavesByWhateverEndsItsWait(t *testing.T) {
 			fail(s, "whose place is it?")
 		}
 		s.StartTimer(&Timer{}, s.After(time.Second), expireFunc(func() {
-			// This timer was started last: the waits of 0 and 1 have timed out, and neither has run yet.
+			// This timer was started last: the waits of 0 and 1 have timed out, and neither has run
+			// yet.
 			stand(&places[2], &places[3])
 			line.ReleaseAll()
 		}))

@@ -44,7 +44,8 @@ func TestReadyTasksRunFirstComeFirstServed(t *testing.T) {
 		spawn(s, uint64(i+1), func(t *Task) {
 			log.add("%d", t.ID())
 			if i == 1 {
-				spawn(s, 9, func(t *Task) { log.add("%d", t.ID()) }) // to the tail; the starter goes on (rule 25)
+				// to the tail; the starter goes on (rule 25)
+				spawn(s, 9, func(t *Task) { log.add("%d", t.ID()) })
 				log.add("started")
 			}
 		})
@@ -136,7 +137,8 @@ func TestWakeByState(t *testing.T) {
 	}
 }
 
-// A wake-up of a running task that then parks is not lost and does not end the wait: the task is called again.
+// A wake-up of a running task that then parks is not lost and does not end the wait: the task is
+// called again.
 func TestWakeOfRunningTaskThatParks(t *testing.T) {
 	s := virtual()
 	var log trace
@@ -171,7 +173,8 @@ func TestFinishWhileReady(t *testing.T) {
 	}
 }
 
-// Rule 15: timers round up to the next tick of 1 ms, counted from the scheduler's start; a deadline on a tick fires on it.
+// Rule 15: timers round up to the next tick of 1 ms, counted from the scheduler's start; a deadline
+// on a tick fires on it.
 func TestSleepEndsOnATick(t *testing.T) {
 	clock := NewVirtualClock(time.Time{})
 	clock.jump(1234567) // the scheduler's start is not a tick of the clock
@@ -238,7 +241,8 @@ type handClock struct{ VirtualClock }
 
 func (*handClock) virtual() bool { return false }
 
-// A task that yields for ever starves neither timers (they are looked at every 64 activations) nor injected work.
+// A task that yields for ever starves neither timers (they are looked at every 64 activations) nor
+// injected work.
 func TestYieldingForEverStarvesNobody(t *testing.T) {
 	clock := &handClock{}
 	s := New(Config{Clock: clock})
@@ -295,7 +299,8 @@ func TestIdleDoesNotPoll(t *testing.T) {
 	})
 }
 
-// While the outside is awaited, virtual time stands still: by a task parked with one of the kinds for it, or by AwaitOutside.
+// While the outside is awaited, virtual time stands still: by a task parked with one of the kinds
+// for it, or by AwaitOutside.
 func TestVirtualTimeWaitsForTheOutside(t *testing.T) {
 	for _, kind := range []Kind{InAwait, InIO, NotParked} {
 		t.Run(kind.String(), func(t *testing.T) {
@@ -333,7 +338,8 @@ func TestVirtualTimeWaitsForTheOutside(t *testing.T) {
 	}
 }
 
-// Rule 16, virtual clock: the hook is called at once and once, and may make something ready; then it is called again.
+// Rule 16, virtual clock: the hook is called at once and once, and may make something ready; then
+// it is called again.
 func TestQuiescentWithVirtualClock(t *testing.T) {
 	var s *Scheduler
 	var x *Task
@@ -393,7 +399,8 @@ func TestQuiescentWithRealClock(t *testing.T) {
 	})
 }
 
-// Rule 39: with a seed the order is drawn, and the same seed draws the same, whatever the number of processors.
+// Rule 39: with a seed the order is drawn, and the same seed draws the same, whatever the number of
+// processors.
 func TestSeedDecidesTheOrder(t *testing.T) {
 	run := func(seed uint64) string {
 		s := New(Config{Clock: NewVirtualClock(time.Time{}), Seed: seed})
@@ -510,8 +517,8 @@ func TestWakeAtDoesNotDisturbAWait(t *testing.T) {
 	}
 }
 
-// What the loop calls besides tasks runs on the stack of whoever gave up control. If it panics, the scheduler ends, and the task
-// sees nothing but the kill of the end.
+// What the loop calls besides tasks runs on the stack of whoever gave up control. If it panics, the
+// scheduler ends, and the task sees nothing but the kill of the end.
 func TestPanicOutsideOfTasks(t *testing.T) {
 	for _, test := range []struct {
 		name  string
@@ -539,7 +546,8 @@ func TestPanicOutsideOfTasks(t *testing.T) {
 						defer t.Finish()
 						defer func() { seen = recover() }()
 						test.begin(s)
-						s.InjectFunc(func() { done = true }) // what comes after the panic is done too
+						// what comes after the panic is done too
+						s.InjectFunc(func() { done = true })
 						park(t)
 					}))
 					x.Wake()

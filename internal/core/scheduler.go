@@ -15,14 +15,15 @@ type Config struct {
 	// Clock is the time that sleeps and timeouts go by; nil: a real one of its own. A virtual one
 	// may not be that of another scheduler, unless the two are of one Team.
 	Clock Clock
-	// Seed, if not 0, lets a generator with this seed draw the order among ready tasks, which is first come first served
-	// otherwise. With a virtual clock the same seed gives the same run.
+	// Seed, if not 0, lets a generator with this seed draw the order among ready tasks, which is
+	// first come first served otherwise. With a virtual clock the same seed gives the same run.
 	Seed uint64
-	// StallAfter is how long a task may keep control before Hooks.Stall is called. 0: 100 ms, or never if the clock is
-	// virtual; negative: never.
+	// StallAfter is how long a task may keep control before Hooks.Stall is called. 0: 100 ms, or
+	// never if the clock is virtual; negative: never.
 	StallAfter time.Duration
 	Hooks      Hooks
-	// Team, if not nil, is that of the schedulers with which this one works together. They are all to be made before one runs.
+	// Team, if not nil, is that of the schedulers with which this one works together. They are all
+	// to be made before one runs.
 	Team *Team
 	// Labels is the context whose labels of the profiler, see runtime/pprof, tasks begin with; nil:
 	// they begin with none.
@@ -35,8 +36,9 @@ type Config struct {
 	Owner any
 }
 
-// Hooks are called by a scheduler when something happens that its owner may want to know. Any may be nil. All are called on the
-// scheduler but Stall, which has a goroutine of its own. They must be short and may not park.
+// Hooks are called by a scheduler when something happens that its owner may want to know. Any may
+// be nil. All are called on the scheduler but Stall, which has a goroutine of its own. They must be
+// short and may not park.
 type Hooks struct {
 	// Name gives a task's name for messages.
 	Name func(*Task) string
@@ -44,11 +46,13 @@ type Hooks struct {
 	ExitValue func(*Task) any
 	// Recovered is called when a killed task blocks again after it recovered the kill.
 	Recovered func(*Task)
-	// Deadlock is called when t is about to wait in a ring. soft: somebody in the ring can time out, so t waits all the same.
+	// Deadlock is called when t is about to wait in a ring. soft: somebody in the ring can time
+	// out, so t waits all the same.
 	Deadlock func(t *Task, e *DeadlockError, soft bool)
-	// Quiescent is called when nothing is ready, no timer runs and nothing outside is awaited: with a virtual clock at once
-	// (and it may make something ready), with a real one after a second, once until something happens again. In a Team all
-	// that is meant of all its members, who stand still meanwhile; what it wants to be done goes through their doors.
+	// Quiescent is called when nothing is ready, no timer runs and nothing outside is awaited: with
+	// a virtual clock at once (and it may make something ready), with a real one after a second,
+	// once until something happens again. In a Team all that is meant of all its members, who stand
+	// still meanwhile; what it wants to be done goes through their doors.
 	Quiescent func()
 	// Lost is called when t can't be brought to its end: its Run let a panic out, or the scheduler
 	// ends and t recovers every kill. t is not called again; its owner must tell everybody who
@@ -59,39 +63,46 @@ type Hooks struct {
 	// when it has injected nothing. In a Team it is called when that holds for all members, who
 	// stand still meanwhile; what it wants to be done goes through their doors.
 	Left func()
-	// Crashed is called, with the first panic, when something that must not panic did, and the scheduler is about to end: what
-	// is woken now is still served.
+	// Crashed is called, with the first panic, when something that must not panic did, and the
+	// scheduler is about to end: what is woken now is still served.
 	Crashed func(*PanicError)
-	// Idle is called when nothing is ready, before anything else is done about that, and once in a while when there never is such a
-	// moment. For what shall happen in a moment that does not depend on other goroutines; it may make something ready.
+	// Idle is called when nothing is ready, before anything else is done about that, and once in a
+	// while when there never is such a moment. For what shall happen in a moment that does not
+	// depend on other goroutines; it may make something ready.
 	Idle func()
-	// Stall is called, on another goroutine, when a task keeps control for too long, and again when that is over.
+	// Stall is called, on another goroutine, when a task keeps control for too long, and again when
+	// that is over.
 	Stall func(Stall)
 	// Context gives the task's own context, for tasks that are part of a TaskContext.
 	Context func(*Task) TaskContext
 	// Worker is called on the goroutine of each new coroutine that calls tasks, before anything
 	// else.
 	Worker func()
-	// Jump is called before a virtual clock goes on by d, in a Team of one member. It may make nothing ready.
+	// Jump is called before a virtual clock goes on by d, in a Team of one member. It may make
+	// nothing ready.
 	Jump func(d time.Duration)
-	// Check is called between two activations in builds with the tag tasklet_check, and never in others: see [Scheduler.Check]. An
-	// error ends the scheduler. size says how much it looked at; after a large one it is called less often.
+	// Check is called between two activations in builds with the tag tasklet_check, and never in
+	// others: see [Scheduler.Check]. An error ends the scheduler. size says how much it looked at;
+	// after a large one it is called less often.
 	Check func() (size int, err error)
 
-	// The following are for simulations that decide what is else left to chance, as package actortest does. They cost nothing
-	// where they are nil: without a Seed the first is not even looked at, the others are far from where tasks are switched.
+	// The following are for simulations that decide what is else left to chance, as package
+	// actortest does. They cost nothing where they are nil: without a Seed the first is not even
+	// looked at, the others are far from where tasks are switched.
 
-	// Order, with a Seed, is asked instead of the seed which of the n ready tasks is the next, also for n = 1; 0 is the one
-	// that has been ready longest. The others keep their order.
+	// Order, with a Seed, is asked instead of the seed which of the n ready tasks is the next, also
+	// for n = 1; 0 is the one that has been ready longest. The others keep their order.
 	Order func(n int) int
-	// Settled is called when nothing is ready and nothing outside is awaited, before anything else is done about that: before a virtual
-	// clock jumps. Once until something is ready again, and it may make something ready.
+	// Settled is called when nothing is ready and nothing outside is awaited, before anything else
+	// is done about that: before a virtual clock jumps. Once until something is ready again, and it
+	// may make something ready.
 	Settled func()
 	// Late gives by how much a virtual clock jumps too far, so that timers are late; 0 or more.
 	Late func() time.Duration
 }
 
-// Scheduler runs tasks, one at a time, each until it parks or returns. New makes one, Run is its loop.
+// Scheduler runs tasks, one at a time, each until it parks or returns. New makes one, Run is its
+// loop.
 type Scheduler struct {
 	// Set in New, then read-only.
 	clock  Clock
@@ -102,41 +113,46 @@ type Scheduler struct {
 	member int             // its number in the team
 	draw   *rand.Rand      // nil without a seed; its state is owned by the loop
 
-	// Owned by whoever has control: one of the coroutines, or the driver, which is the goroutine in Run.
-	ready    runQueue
-	wheel    wheel
-	now      int64 // ns on the clock at the last look; may be late by 64 activations
-	origin   int64 // ns on the clock when ticks began to be counted
-	tick     uint32
-	outside  int    // waits that somebody outside will end: virtual time stands still
-	current  *Task  // the task that has control, nil while the loop itself has it
-	running  *coro  // the coroutine that has control
-	header   []byte // where a goroutine's stack begins, for lockedToThread; nil: nobody looks
-	target   *coro  // who shall get control, see switchTo
-	driver   *coro
-	victim   *coro   // a worker that dies of Goexit, see goexit
-	handed   *Task   // the first task that a free worker shall call
-	coros    []*coro // all that live
-	free     []*coro // those that serve no task
-	chores   []chore // see WhenCalm; in order of time
-	waiters  *Waiter // free places, see waiter
-	spare    int     // how many these are
-	yielded  bool    // gave way to other goroutines since something was ready
-	quiet    bool    // Quiescent was called since something was ready; in a Team: it has rested since then
-	settled  bool    // Settled was called since something was ready
-	stopping bool    // since Stop or a panic: the loop ends
-	asked    bool    // Stop was called
-	ending   bool    // after that: unwind has what is ready served, see last
-	calls    int     // of tasks without a coroutine while ending
+	// Owned by whoever has control: one of the coroutines, or the driver, which is the goroutine in
+	// Run.
+	ready   runQueue
+	wheel   wheel
+	now     int64 // ns on the clock at the last look; may be late by 64 activations
+	origin  int64 // ns on the clock when ticks began to be counted
+	tick    uint32
+	outside int    // waits that somebody outside will end: virtual time stands still
+	current *Task  // the task that has control, nil while the loop itself has it
+	running *coro  // the coroutine that has control
+	header  []byte // where a goroutine's stack begins, for lockedToThread; nil: nobody looks
+	target  *coro  // who shall get control, see switchTo
+	driver  *coro
+	victim  *coro   // a worker that dies of Goexit, see goexit
+	handed  *Task   // the first task that a free worker shall call
+	coros   []*coro // all that live
+	free    []*coro // those that serve no task
+	chores  []chore // see WhenCalm; in order of time
+	waiters *Waiter // free places, see waiter
+	spare   int     // how many these are
+	yielded bool    // gave way to other goroutines since something was ready
+	// Quiescent was called since something was ready; in a Team: it has rested since then
+	quiet    bool
+	settled  bool // Settled was called since something was ready
+	stopping bool // since Stop or a panic: the loop ends
+	asked    bool // Stop was called
+	ending   bool // after that: unwind has what is ready served, see last
+	calls    int  // of tasks without a coroutine while ending
 	sleeper  *time.Timer
-	chaseAt  int64                    // ns on the clock: when to look for rings that go over other schedulers; 0: there is no reason to. See chase
+	// ns on the clock: when to look for rings that go over other schedulers; 0: there is no reason
+	// to. See chase
+	chaseAt  int64
 	stray    bool                     // a search has left s since the last round of looks began
 	unchased int                      // of coros: to be looked at before the round is over
 	looking  bool                     // a chore looks when the scheduler is calm
 	chased   int                      // index in coros of the last one that was looked at
 	refused  map[*Task]*DeadlockError // those whose wait has just been ended by a chase
-	fatal    *PanicError              // the first panic that a Runner, injected work, a timer or Quiescent let out
-	unlooked int                      // steps until stepCheck looks again
+	// the first panic that a Runner, injected work, a timer or Quiescent let out
+	fatal    *PanicError
+	unlooked int // steps until stepCheck looks again
 
 	// Protected by Team.mu.
 	rests    bool  // see Team
@@ -144,17 +160,20 @@ type Scheduler struct {
 	restTill int64 // ns on the clock: its next timer; negative: it has none
 
 	started atomic.Bool // Run was called; a second call is misuse
-	// number is written by Run, and read by Here on any goroutine to find out whether it runs on this scheduler; 0: Run is not at work.
+	// number is written by Run, and read by Here on any goroutine to find out whether it runs on
+	// this scheduler; 0: Run is not at work.
 	number atomic.Uint32
-	// depth is how far down the stack Here found what it looked for, the last time: a guess for the next, on whatever goroutine.
+	// depth is how far down the stack Here found what it looked for, the last time: a guess for the
+	// next, on whatever goroutine.
 	depth atomic.Int32
-	// alarm is set when a task is killed, and when one runs on with a kill; false: the running task has none. For Checkpoint, which
-	// does not know who calls it.
+	// alarm is set when a task is killed, and when one runs on with a kill; false: the running task
+	// has none. For Checkpoint, which does not know who calls it.
 	alarm   atomic.Bool
 	endings []Work // see WhenOver; owned by whoever has control
 	// unwound is written by the scheduler's goroutine, and read by those who ask: see Unwound.
 	unwound atomic.Bool
-	// gone is made in New, then read-only. It is done when nobody needs to wait for the scheduler any more: see Gone.
+	// gone is made in New, then read-only. It is done when nobody needs to wait for the scheduler
+	// any more: see Gone.
 	gone   context.Context
 	giveUp context.CancelFunc
 	door   door
@@ -162,26 +181,31 @@ type Scheduler struct {
 }
 
 const (
-	// glance is the number of activations after which the loop looks at the timers though tasks are ready.
+	// glance is the number of activations after which the loop looks at the timers though tasks are
+	// ready.
 	glance = 64
-	// neverIdle is the number of activations after which Hooks.Idle is called though tasks are ready.
+	// neverIdle is the number of activations after which Hooks.Idle is called though tasks are
+	// ready.
 	neverIdle = glance << 10
-	// maxFree is how many free coroutines are kept: each has a stack of 8 KiB or so, and making one costs half a microsecond.
+	// maxFree is how many free coroutines are kept: each has a stack of 8 KiB or so, and making one
+	// costs half a microsecond.
 	maxFree = 256
-	// maxSpare is how many free places in lines are kept. A list of coroutines of this length does not shrink.
+	// maxSpare is how many free places in lines are kept. A list of coroutines of this length does
+	// not shrink.
 	maxSpare = 1 << 12
 	// tickNS is the resolution of timers.
 	tickNS = int64(time.Millisecond)
 	// forever is the latest time of a timer, 146 years on: what is added to it does not overflow.
 	forever = int64(1) << 62
-	// maxRaised is how many kills a task that is unwound after Stop may recover, or meet in its deferred calls. Then it is given
-	// up: it stays parked, and its goroutine is left behind.
+	// maxRaised is how many kills a task that is unwound after Stop may recover, or meet in its
+	// deferred calls. Then it is given up: it stays parked, and its goroutine is left behind.
 	maxRaised = 100
-	// maxHard is the same for a task that was killed hard before Stop. It is that large because many deferred calls are no
-	// fault; without it, a task that recovers every kill and blocks again would keep control for ever.
+	// maxHard is the same for a task that was killed hard before Stop. It is that large because
+	// many deferred calls are no fault; without it, a task that recovers every kill and blocks
+	// again would keep control for ever.
 	maxHard = 1000
-	// maxCalls is how many calls tasks without a coroutine get after Stop, all together: tasks that wake themselves, or start
-	// each other, must not keep Run from ending.
+	// maxCalls is how many calls tasks without a coroutine get after Stop, all together: tasks that
+	// wake themselves, or start each other, must not keep Run from ending.
 	maxCalls = 1 << 20
 )
 
@@ -257,9 +281,9 @@ func (s *Scheduler) Run() error {
 // Stop ends Run. From any goroutine; returns at once.
 func (s *Scheduler) Stop() { s.InjectFunc(func() { s.stopping, s.asked = true, true }) }
 
-// next is the loop of the scheduler: it gives the task to be called or resumed next; nil when the scheduler stops. It runs on
-// the stack of whoever gives up control, and sleeps there too, so that a task that is woken by the one event it waits for goes
-// on without any switch.
+// next is the loop of the scheduler: it gives the task to be called or resumed next; nil when the
+// scheduler stops. It runs on the stack of whoever gives up control, and sleeps there too, so that
+// a task that is woken by the one event it waits for goes on without any switch.
 //
 // Budget: 10 ns when a task is ready: two atomic loads, one store.
 func (s *Scheduler) next() *Task {
@@ -303,8 +327,8 @@ func (s *Scheduler) pop() *Task {
 	return s.ready.popAny(s.draw)
 }
 
-// work is the body of a coroutine: it calls ready tasks, one after the other on the same stack. A task that parks keeps the
-// coroutine and others go on elsewhere.
+// work is the body of a coroutine: it calls ready tasks, one after the other on the same stack. A
+// task that parks keeps the coroutine and others go on elsewhere.
 func (s *Scheduler) work(me *coro) {
 	returned := false
 	defer func() {
@@ -321,9 +345,11 @@ func (s *Scheduler) work(me *coro) {
 		} else if t != nil {
 			s.afterCall(t)
 		} else {
-			s.crash("runtime.Goexit outside of a task") // in what the loop called: injected work, a timer, a hook
+			// in what the loop called: injected work, a timer, a hook
+			s.crash("runtime.Goexit outside of a task")
 		}
-		// For a panic too: it may have come in a deferred call of a Goexit, which goes on although the panic was recovered.
+		// For a panic too: it may have come in a deferred call of a Goexit, which goes on although
+		// the panic was recovered.
 		s.goexit(me)
 	}()
 	s.cleanGoroutine() // it has inherited the labels of the task that had control
@@ -455,8 +481,9 @@ func (s *Scheduler) crash(v any) {
 	}
 }
 
-// caught is deferred around what the loop calls besides tasks. The loop runs on the stack of whoever gave up control: without
-// this, a panic would unwind a task that has nothing to do with it.
+// caught is deferred around what the loop calls besides tasks. The loop runs on the stack of
+// whoever gave up control: without this, a panic would unwind a task that has nothing to do with
+// it.
 func (s *Scheduler) caught() {
 	if v := recover(); v != nil {
 		s.crash(v)
@@ -475,8 +502,9 @@ func (s *Scheduler) idle() {
 		}
 	}
 	if !s.yielded {
-		// Others may be about to inject something: giving way once is far cheaper than to sleep and be woken. More than
-		// once, or spinning, costs more than it gains on a machine with few cores (measured).
+		// Others may be about to inject something: giving way once is far cheaper than to sleep and
+		// be woken. More than once, or spinning, costs more than it gains on a machine with few
+		// cores (measured).
 		s.yielded = true
 		runtime.Gosched()
 		return
@@ -498,7 +526,8 @@ func (s *Scheduler) idle() {
 	if s.clock.virtual() && s.wheel.n > 0 && s.outside == 0 {
 		at := s.origin + s.wheel.deadline()*tickNS
 		if h := s.hooks.Late; h != nil {
-			at = max(at, min(addNS(at, int64(h())), forever)) // a fault may not bring the end of time
+			// a fault may not bring the end of time
+			at = max(at, min(addNS(at, int64(h())), forever))
 		}
 		s.jump(at)
 		s.expire()
@@ -525,9 +554,11 @@ func (s *Scheduler) idle() {
 	s.sleep(d)
 }
 
-// untilTimer is how long it is to the next look at the timers, in ns; negative: there is none, or the clock is virtual.
+// untilTimer is how long it is to the next look at the timers, in ns; negative: there is none, or
+// the clock is virtual.
 func (s *Scheduler) untilTimer() int64 {
-	at := s.wheel.next() // not deadline, which looks through a list: waking for a cascade too is cheaper
+	// not deadline, which looks through a list: waking for a cascade too is cheaper
+	at := s.wheel.next()
 	if at < 0 || s.clock.virtual() {
 		return -1
 	}
@@ -567,7 +598,8 @@ func (s *Scheduler) quiescent() {
 	s.hooks.Quiescent()
 }
 
-// sleep blocks until something is injected, or for ns if that is not negative. It reports whether something was injected.
+// sleep blocks until something is injected, or for ns if that is not negative. It reports whether
+// something was injected.
 func (s *Scheduler) sleep(ns int64) (woken bool) {
 	s.watch.idle()
 	defer s.watch.busy()
@@ -610,7 +642,8 @@ func (s *Scheduler) expire() {
 // startTimer starts t to fire at ns on the clock or at the next tick after it, never before.
 func (s *Scheduler) startTimer(t *Timer, ns int64) {
 	if s.wheel.n == 0 {
-		// Nothing was advanced while the wheel was empty: without this a near deadline would land on a far level.
+		// Nothing was advanced while the wheel was empty: without this a near deadline would land
+		// on a far level.
 		s.wheel.advance((s.now - s.origin) / tickNS)
 	}
 	s.wheel.start(t, min(max(ns, 0)-s.origin-1, forever)/tickNS+1)
@@ -622,7 +655,8 @@ func (s *Scheduler) stopTimer(t *Timer) {
 	}
 }
 
-// StartTimer starts t to call target at ns on the scheduler's clock, or at the next tick after it. On the scheduler.
+// StartTimer starts t to call target at ns on the scheduler's clock, or at the next tick after it.
+// On the scheduler.
 func (s *Scheduler) StartTimer(t *Timer, ns int64, target Expirer) {
 	t.target = target
 	s.startTimer(t, ns)
@@ -631,7 +665,8 @@ func (s *Scheduler) StartTimer(t *Timer, ns int64, target Expirer) {
 // StopTimer stops t and reports whether it was running. On the scheduler.
 func (s *Scheduler) StopTimer(t *Timer) bool { return s.wheel.stop(t) }
 
-// Nanotime is the time of the scheduler's clock in nanoseconds since an arbitrary point. From any goroutine.
+// Nanotime is the time of the scheduler's clock in nanoseconds since an arbitrary point. From any
+// goroutine.
 func (s *Scheduler) Nanotime() int64 { return s.clock.since() }
 
 // Now is the time of the scheduler's clock. From any goroutine.
@@ -654,7 +689,8 @@ func (s *Scheduler) timeAt(ns int64) time.Time {
 	panic("unreachable: there are two clocks")
 }
 
-// after is the time d from now, at least 1 so that it is not "never", and at most the largest number.
+// after is the time d from now, at least 1 so that it is not "never", and at most the largest
+// number.
 func (s *Scheduler) after(d time.Duration) int64 {
 	return max(addNS(s.clock.since(), int64(d)), 1)
 }
@@ -666,9 +702,10 @@ func (s *Scheduler) After(d time.Duration) int64 { return s.after(d) }
 // Current is the task that has control, nil between two. On the scheduler only.
 func (s *Scheduler) Current() *Task { return s.current }
 
-// Ready is the number of ready tasks, the running one not among them. From any goroutine; see [Peek].
+// Ready is the number of ready tasks, the running one not among them. From any goroutine; see
+// [Peek].
 func (s *Scheduler) Ready() int { return int(Peek(&s.ready.n)) }
 
-// AwaitOutside adds n to the number of things outside of the scheduler that are awaited, without a task being parked for them:
-// while it is not 0, a virtual clock stands still. On the scheduler.
+// AwaitOutside adds n to the number of things outside of the scheduler that are awaited, without a
+// task being parked for them: while it is not 0, a virtual clock stands still. On the scheduler.
 func (s *Scheduler) AwaitOutside(n int) { s.outside += n }

@@ -69,8 +69,8 @@ func TestHookOrderPanics(t *testing.T) {
 	}
 }
 
-// Hooks.Settled is called once when nothing is ready, before time goes on, not while something outside is awaited, and may make
-// something ready.
+// Hooks.Settled is called once when nothing is ready, before time goes on, not while something
+// outside is awaited, and may make something ready.
 func TestHookSettled(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var s *Scheduler

@@ -12,9 +12,10 @@ import (
 
 // Runner is what a task does.
 type Runner interface {
-	// Run is called on the scheduler each time the task has become ready. When it returns, the task is idle and owns no
-	// stack, until the next Wake. If it parks half-way, it keeps the coroutine on which it runs until it returns. Calls do
-	// not nest, and wake-ups do not count: Run looks at everything that could have happened.
+	// Run is called on the scheduler each time the task has become ready. When it returns, the task
+	// is idle and owns no stack, until the next Wake. If it parks half-way, it keeps the coroutine
+	// on which it runs until it returns. Calls do not nest, and wake-ups do not count: Run looks at
+	// everything that could have happened.
 	//
 	// A panic that Run lets out ends the scheduler.
 	Run(t *Task)
@@ -43,17 +44,21 @@ func (s State) String() string {
 	return [...]string{"idle", "ready", "running", "parked", "finished"}[s]
 }
 
-// Resource is something that a task can hold up: a mailbox that its reader has to empty, a mutex, a task that others join.
-// Deadlocks are found by going from a parked task to the resource that it waits for, and on to its holder.
+// Resource is something that a task can hold up: a mailbox that its reader has to empty, a mutex, a
+// task that others join. Deadlocks are found by going from a parked task to the resource that it
+// waits for, and on to its holder.
 type Resource struct {
-	// Holder is the task that can end the wait; nil if it is not one task. Owned by the scheduler of the waiting tasks.
+	// Holder is the task that can end the wait; nil if it is not one task. Owned by the scheduler
+	// of the waiting tasks.
 	Holder *Task
 }
 
-// Task is a co-operatively scheduled activity. It is made to be a field of something larger: a tasklet is a Task with an
-// identity and a place in a tree. Call Init before use; must not be copied.
+// Task is a co-operatively scheduled activity. It is made to be a field of something larger: a
+// tasklet is a Task with an identity and a place in a tree. Call Init before use; must not be
+// copied.
 //
-// A *Task is a context.Context. It marks its blocking calls as its own and otherwise does nothing: it never ends.
+// A *Task is a context.Context. It marks its blocking calls as its own and otherwise does nothing:
+// it never ends.
 type Task struct {
 	// Set in Init, then read-only.
 	s      *Scheduler
@@ -66,8 +71,9 @@ type Task struct {
 	waitsOn *Resource
 	self    Resource // what joiners wait on: held by the task itself
 	timer   Timer    // ends a wait; or wakes an idle task, see WakeAt
-	since   int64    // ns on the scheduler's clock, as of the last look at it: since when it is idle or parked
-	waitSeq uint32   // counts waits, so that what arrives late can't end the wrong one
+	// ns on the scheduler's clock, as of the last look at it: since when it is idle or parked
+	since   int64
+	waitSeq uint32 // counts waits, so that what arrives late can't end the wrong one
 	state   State
 	kind    Kind // of the wait
 	soft    bool // the wait has an end of its own: a time or a context
@@ -76,8 +82,8 @@ type Task struct {
 	told    bool  // this wait was reported as part of a ring that somebody will leave
 	panics  uint8 // those in flight below the kill that was raised last, see unwinding
 
-	// kill is set by whoever kills, from any goroutine, and read by the task; without the atomic a busy task could not see
-	// that it was killed until it parks.
+	// kill is set by whoever kills, from any goroutine, and read by the task; without the atomic a
+	// busy task could not see that it was killed until it parks.
 	kill atomic.Uint32
 }
 
@@ -103,8 +109,8 @@ const (
 	killCount              // from here on: how many were raised since the kill is hard
 )
 
-// Init makes t a task of s that does r. The id is the caller's, unique within s, below 1<<40 and not 0; the stall watchdog
-// reports it.
+// Init makes t a task of s that does r. The id is the caller's, unique within s, below 1<<40 and
+// not 0; the stall watchdog reports it.
 func (t *Task) Init(s *Scheduler, id uint64, r Runner) {
 	t.s, t.id, t.runner = s, id, r
 	t.self.Holder = t
@@ -123,7 +129,8 @@ func (t *Task) State() State { return t.state }
 // Resource is what a task waits on that waits for the end of t.
 func (t *Task) Resource() *Resource { return &t.self }
 
-// Waits says in which call t is parked and on whose resource, and since when (as Scheduler.Nanotime). On t's scheduler only.
+// Waits says in which call t is parked and on whose resource, and since when (as
+// Scheduler.Nanotime). On t's scheduler only.
 func (t *Task) Waits() (kind Kind, on *Resource, since int64) {
 	if t.state != Parked {
 		return NotParked, nil, t.since
@@ -131,8 +138,9 @@ func (t *Task) Waits() (kind Kind, on *Resource, since int64) {
 	return t.kind, t.waitsOn, t.since
 }
 
-// Wake makes t ready: an idle task will be called, a parked one goes on with what it waited for. A running one is called
-// again when it returns; a ready or finished one stays as it is. On t's scheduler only; see [Scheduler.Inject].
+// Wake makes t ready: an idle task will be called, a parked one goes on with what it waited for. A
+// running one is called again when it returns; a ready or finished one stays as it is. On t's
+// scheduler only; see [Scheduler.Inject].
 func (t *Task) Wake() { t.wake(awaited) }
 
 func (t *Task) wake(o outcome) {
@@ -152,8 +160,8 @@ func (t *Task) wake(o outcome) {
 	}
 }
 
-// Finish makes t finished: it is not called again. From its own Run, which may not block afterwards, or while t is idle or ready
-// to be called.
+// Finish makes t finished: it is not called again. From its own Run, which may not block
+// afterwards, or while t is idle or ready to be called.
 func (t *Task) Finish() {
 	if t.co != nil {
 		bug("a parked task can't finish")
@@ -162,13 +170,14 @@ func (t *Task) Finish() {
 	t.s.stopTimer(&t.timer)
 }
 
-// OwnsStack reports whether t stopped half-way in a call of its Run: it is parked, or about to go on. On t's scheduler.
+// OwnsStack reports whether t stopped half-way in a call of its Run: it is parked, or about to go
+// on. On t's scheduler.
 func (t *Task) OwnsStack() bool { return t.co != nil }
 
-// WakeAt wakes t at ns on the scheduler's clock: how a stackless task sleeps. A second call replaces the first. It does not end
-// a wait: if t is parked by then, it is called again after it has returned. math.MaxInt64 is never,
-// so that a task with nothing else to wait for is one for which nothing can happen. On t's
-// scheduler, while t is not parked.
+// WakeAt wakes t at ns on the scheduler's clock: how a stackless task sleeps. A second call
+// replaces the first. It does not end a wait: if t is parked by then, it is called again after it
+// has returned. math.MaxInt64 is never, so that a task with nothing else to wait for is one for
+// which nothing can happen. On t's scheduler, while t is not parked.
 func (t *Task) WakeAt(ns int64) {
 	if t.co != nil {
 		bug("WakeAt of a parked task")
@@ -195,16 +204,18 @@ type Wait struct {
 	Ctx context.Context
 	// Until ends the wait at this time of the scheduler's clock, in nanoseconds; 0: never.
 	Until int64
-	// In is the place in a line that the task stands in meanwhile; it may be nil, and is free again when Park returns.
+	// In is the place in a line that the task stands in meanwhile; it may be nil, and is free again
+	// when Park returns.
 	In *Waiter
 }
 
-// Park suspends the running task t until it is woken (Wake, Waiter.Release), and gives nil then. Other results: [ErrTimeout]
-// when Until or a deadline of Ctx has passed, else context.Cause(Ctx) when Ctx is done; a *[DeadlockError], without parking,
-// when the wait could never end.
+// Park suspends the running task t until it is woken (Wake, Waiter.Release), and gives nil then.
+// Other results: [ErrTimeout] when Until or a deadline of Ctx has passed, else context.Cause(Ctx)
+// when Ctx is done; a *[DeadlockError], without parking, when the wait could never end.
 //
-// A kill is raised here as a panic: at once if it came earlier, else when it comes. A wake-up that was there first wins. A wait
-// whose In has an Interrupter is not ended by a kill: that is told, now or later, and the wait goes on.
+// A kill is raised here as a panic: at once if it came earlier, else when it comes. A wake-up that
+// was there first wins. A wait whose In has an Interrupter is not ended by a kill: that is told,
+// now or later, and the wait goes on.
 func (t *Task) Park(w Wait) error {
 	if guard.Guests() {
 		t.mayNotBeGuest()
@@ -213,7 +224,8 @@ func (t *Task) Park(w Wait) error {
 		t.mayNotBlock()
 	}
 	t.mustNotBeLocked()
-	t.waitSeq++ // also for a wait that ends before it begins: a wake-up for it must not end the next
+	// also for a wait that ends before it begins: a wake-up for it must not end the next
+	t.waitSeq++
 	if t.kill.Load() != 0 {
 		t.raisePending(w.In)
 	}
@@ -221,7 +233,8 @@ func (t *Task) Park(w Wait) error {
 		defer t.setAside()()
 	}
 	soft := w.Ctx != nil || w.Until != 0
-	if w.On != nil && w.On.Holder != nil && w.Kind != InStop { // a stop breaks the waits that it meets
+	// a stop breaks the waits that it meets
+	if w.On != nil && w.On.Holder != nil && w.Kind != InStop {
 		if err := t.checkDeadlock(w, soft); err != nil {
 			leave(w.In)
 			return err
@@ -312,7 +325,8 @@ func (t *Task) suspend(w Wait) {
 	}
 }
 
-// mayNotBeGuest refuses a wait by a function that runs on a goroutine of its own while t seems to run.
+// mayNotBeGuest refuses a wait by a function that runs on a goroutine of its own while t seems to
+// run.
 func (t *Task) mayNotBeGuest() {
 	if in := guard.Guest(); in != "" {
 		panic(guard.Refusal(fmt.Sprintf("scheduler: %s blocks in %s, which may not block", t.s.name(t), in)))
@@ -327,7 +341,8 @@ func (t *Task) mayNotBlock() {
 	misuse("%s blocks while %s runs: a context may be used only inside its own task", t.s.name(t), t.s.name(t.s.current))
 }
 
-// setAside lends the timer of WakeAt to the wait that begins; the function that it returns gives it back.
+// setAside lends the timer of WakeAt to the wait that begins; the function that it returns gives it
+// back.
 func (t *Task) setAside() (giveBack func()) {
 	when := t.timer.when
 	t.s.stopTimer(&t.timer)
@@ -376,9 +391,10 @@ func (t *Task) Sleep(d time.Duration) {
 	_ = t.Park(Wait{Kind: InSleep, Until: t.s.after(d)}) // the timeout is what was asked for
 }
 
-// Kill asks t to end: a soft kill is raised once, as a panic, at the blocking point where t is parked or at its next one; a
-// hard one at every blocking point from now on. An idle task is called, and finds it by [Task.Killed]. From any goroutine. It
-// reports whether it changed anything: further soft kills do nothing until the first was recovered and t has parked again.
+// Kill asks t to end: a soft kill is raised once, as a panic, at the blocking point where t is
+// parked or at its next one; a hard one at every blocking point from now on. An idle task is
+// called, and finds it by [Task.Killed]. From any goroutine. It reports whether it changed
+// anything: further soft kills do nothing until the first was recovered and t has parked again.
 func (t *Task) Kill(hard bool) bool {
 	for {
 		was := t.kill.Load()
@@ -399,7 +415,8 @@ func (t *Task) Kill(hard bool) bool {
 	}
 }
 
-// Killed reports whether a kill waits to be raised (or to be found, by a stackless task), and whether it is hard.
+// Killed reports whether a kill waits to be raised (or to be found, by a stackless task), and
+// whether it is hard.
 func (t *Task) Killed() (pending, hard bool) {
 	k := t.kill.Load()
 	return k&(killSoft|killHard) != 0, k&killHard != 0
@@ -432,8 +449,9 @@ func (k *killWork) Do() {
 	}
 }
 
-// TakeKill is for a task that ends: a soft kill counts as raised, and one that was raised as done with, so that what is left to be
-// run may block. It reports whether a kill was pending. On t's scheduler.
+// TakeKill is for a task that ends: a soft kill counts as raised, and one that was raised as done
+// with, so that what is left to be run may block. It reports whether a kill was pending. On t's
+// scheduler.
 func (t *Task) TakeKill() (pending, hard bool) {
 	k := t.kill.Load()
 	if k&(killSoft|killRaised) != 0 {
@@ -449,8 +467,8 @@ func (t *Task) Checkpoint() {
 	}
 }
 
-// raisePending raises the kill found at the entry of a blocking call, if there is one to raise. In front of that it finds out
-// whether an earlier one was recovered.
+// raisePending raises the kill found at the entry of a blocking call, if there is one to raise. In
+// front of that it finds out whether an earlier one was recovered.
 func (t *Task) raisePending(w *Waiter) {
 	k := t.kill.Load()
 	if k&killRaised != 0 && !t.unwinding() {

@@ -2,19 +2,22 @@ package core
 
 import "sync"
 
-// A Team is for schedulers that work together: those of one system. They have one idea of time and of quiet: with a virtual
-// clock, which they have to share, time goes on only when nothing is ready on any of them, and Hooks.Quiescent is called, on one
-// of them, when nothing can go on anywhere. The zero Team has no members; Config.Team makes one.
+// A Team is for schedulers that work together: those of one system. They have one idea of time and
+// of quiet: with a virtual clock, which they have to share, time goes on only when nothing is ready
+// on any of them, and Hooks.Quiescent is called, on one of them, when nothing can go on anywhere.
+// The zero Team has no members; Config.Team makes one.
 //
 // In everything else each scheduler is by itself: its members reach each other through their doors.
 type Team struct {
 	members []*Scheduler // grows in New, before any of them runs; then read-only
 
-	// mu protects the following, and rests and restTill of the members. Under it, what a member that rests owns can be read.
+	// mu protects the following, and rests and restTill of the members. Under it, what a member
+	// that rests owns can be read.
 	//
-	// A member rests when nothing is ready on it and only its timers or its door can change that. One that rests and has
-	// something at its door is about to wake up. It takes mu before it does, so as long as somebody holds mu, those that rest
-	// don't move; when all rest and no door has anything, nobody does.
+	// A member rests when nothing is ready on it and only its timers or its door can change that.
+	// One that rests and has something at its door is about to wake up. It takes mu before it does,
+	// so as long as somebody holds mu, those that rest don't move; when all rest and no door has
+	// anything, nobody does.
 	mu    sync.Mutex
 	asked bool // Quiescent was called since something was ready on a member
 	over  bool // nothing is left to do on any member: all end. It never becomes false again
@@ -29,13 +32,14 @@ func (team *Team) join(s *Scheduler) {
 	team.members = append(team.members, s)
 }
 
-// Kin reports whether s and other are the same scheduler, or of the same team: then a wait of one for the other is no wait for
-// the outside. From any goroutine.
+// Kin reports whether s and other are the same scheduler, or of the same team: then a wait of one
+// for the other is no wait for the outside. From any goroutine.
 func (s *Scheduler) Kin(other *Scheduler) bool {
 	return s == other || other != nil && s.team != nil && s.team == other.team
 }
 
-// rest is the sleep of a member on which nothing is ready, and for which nobody outside of the team works. calm is as in sleep.
+// rest is the sleep of a member on which nothing is ready, and for which nobody outside of the team
+// works. calm is as in sleep.
 func (s *Scheduler) rest(calm int64) {
 	if !s.lieDown(s.wheel.n > 0) {
 		s.sleep(calm)
@@ -47,8 +51,8 @@ func (s *Scheduler) rest(calm int64) {
 	s.look()
 }
 
-// lieDown is the begin of a rest. If all others rest already, time goes on, or the team is quiescent; true: a timer of s is due. timers
-// says whether s has some that count.
+// lieDown is the begin of a rest. If all others rest already, time goes on, or the team is
+// quiescent; true: a timer of s is due. timers says whether s has some that count.
 func (s *Scheduler) lieDown(timers bool) (due bool) {
 	team := s.team
 	team.mu.Lock()

@@ -50,8 +50,8 @@ func (l *lockedTrace) add(format string, args ...any) {
 	l.trace.add(format, args...)
 }
 
-// With a virtual clock time goes on when nothing is ready on any member, to the earliest of all their timers. A member that is woken
-// by another runs before that.
+// With a virtual clock time goes on when nothing is ready on any member, to the earliest of all
+// their timers. A member that is woken by another runs before that.
 func TestTeamTime(t *testing.T) {
 	for range 20 {
 		clock := NewVirtualClock(time.Time{})
@@ -112,8 +112,8 @@ func TestTeamTimeAndOutside(t *testing.T) {
 	}
 }
 
-// Rule 16: quiescent is a team of which no member has anything to do. The hook is called once until something happens again, and
-// the members stand still meanwhile.
+// Rule 16: quiescent is a team of which no member has anything to do. The hook is called once until
+// something happens again, and the members stand still meanwhile.
 func TestTeamQuiescent(t *testing.T) {
 	for _, virtual := range []bool{true, false} {
 		synctest.Test(t, func(t *testing.T) {
@@ -160,7 +160,8 @@ func TestTeamQuiescent(t *testing.T) {
 	}
 }
 
-// A member that a panic has ended serves the others until it is told to stop: what they have to do with its tasks is done.
+// A member that a panic has ended serves the others until it is told to stop: what they have to do
+// with its tasks is done.
 func TestTeamCrash(t *testing.T) {
 	ss := newTeam(2, RealClock(), Hooks{})
 	unwound := make(chan struct{})
@@ -190,8 +191,8 @@ func TestTeamCrash(t *testing.T) {
 	}
 }
 
-// A bell wakes a task whenever it waits by it, from its own scheduler, from another and from a goroutine, and never from another
-// wait.
+// A bell wakes a task whenever it waits by it, from its own scheduler, from another and from a
+// goroutine, and never from another wait.
 func TestBell(t *testing.T) {
 	ss := newTeam(2, NewVirtualClock(time.Time{}), Hooks{})
 	spawn(ss[0], 1, func(t *Task) {

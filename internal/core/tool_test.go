@@ -2,7 +2,8 @@ package core
 
 import "context"
 
-// mutex is a lock with a holder, as package scheduler has one, for tests of what the engine does with it.
+// mutex is a lock with a holder, as package scheduler has one, for tests of what the engine does
+// with it.
 type mutex struct {
 	lock Resource
 	line Line

@@ -1,7 +1,8 @@
 package core
 
-// WakeUp ends one certain wait of a task, the one that begins next after NextWait; if it comes when that wait is over, it does
-// nothing. It is Work, for those who end waits from elsewhere: t.Scheduler().Inject(w).
+// WakeUp ends one certain wait of a task, the one that begins next after NextWait; if it comes when
+// that wait is over, it does nothing. It is Work, for those who end waits from elsewhere:
+// t.Scheduler().Inject(w).
 type WakeUp struct {
 	t   *Task
 	seq uint32
@@ -60,12 +61,13 @@ func (t *Task) misusedAway(op string) {
 // Runner is the one given to Init.
 func (t *Task) Runner() Runner { return t.runner }
 
-// IdleOn is for a stackless task that waits for the holder of on and is about to return from Run: a search for deadlocks goes on
-// there. soft: the wait has an end of its own. Until the next activation. On t's scheduler.
+// IdleOn is for a stackless task that waits for the holder of on and is about to return from Run: a
+// search for deadlocks goes on there. soft: the wait has an end of its own. Until the next
+// activation. On t's scheduler.
 func (t *Task) IdleOn(kind Kind, on *Resource, soft bool) { t.kind, t.waitsOn, t.soft = kind, on, soft }
 
-// Redirect changes what t, which is parked, waits on: the one that it waits for has handed its duty to somebody else. On t's
-// scheduler.
+// Redirect changes what t, which is parked, waits on: the one that it waits for has handed its duty
+// to somebody else. On t's scheduler.
 func (t *Task) Redirect(on *Resource) {
 	if t.state != Parked {
 		return
@@ -76,7 +78,8 @@ func (t *Task) Redirect(on *Resource) {
 	}
 }
 
-// View is what can be seen of a task from any goroutine; each field by itself, not all at one moment.
+// View is what can be seen of a task from any goroutine; each field by itself, not all at one
+// moment.
 type View struct {
 	State State
 	Kind  Kind

@@ -11,14 +11,17 @@ import (
 
 // Stall tells of a task that keeps control: nothing else on its scheduler can run meanwhile.
 type Stall struct {
-	ID    uint64        // of the task
-	For   time.Duration // about how long it has had control
-	Stack []byte        // where it is now; nil if that would take too long to find out (over 100,000 goroutines)
-	Over  bool          // it has given up control; sent once after each report, at the latest when Run ends
+	ID  uint64        // of the task
+	For time.Duration // about how long it has had control
+	// where it is now; nil if that would take too long to find out (over 100,000 goroutines)
+	Stack []byte
+	// it has given up control; sent once after each report, at the latest when Run ends
+	Over bool
 }
 
-// watchdog names the task that hogs the scheduler. At each activation and resume the loop stores one word, made of the task's
-// id and a count; a goroutine samples it four times per limit. The same word four times in a row is a stall.
+// watchdog names the task that hogs the scheduler. At each activation and resume the loop stores
+// one word, made of the task's id and a count; a goroutine samples it four times per limit. The
+// same word four times in a row is a stall.
 type watchdog struct {
 	// Set in init, then read-only.
 	s     *Scheduler
@@ -27,13 +30,14 @@ type watchdog struct {
 	quit  chan struct{}
 	gone  chan struct{}
 
-	// word is written by the loop and read by the watchdog's goroutine: id<<24 | count, 0 while the scheduler sleeps. An
-	// atomic because it is the only thing that the two share.
+	// word is written by the loop and read by the watchdog's goroutine: id<<24 | count, 0 while the
+	// scheduler sleeps. An atomic because it is the only thing that the two share.
 	word atomic.Uint64
-	// asleep is set by the watchdog before it waits for the scheduler to be busy again, and taken back by whoever wakes it.
+	// asleep is set by the watchdog before it waits for the scheduler to be busy again, and taken
+	// back by whoever wakes it.
 	asleep atomic.Bool
-	// hog is written by the watchdog's goroutine and read by those who ask for it, see Stalled; nil: no stall was seen. It
-	// publishes the mark.
+	// hog is written by the watchdog's goroutine and read by those who ask for it, see Stalled;
+	// nil: no stall was seen. It publishes the mark.
 	hog atomic.Pointer[hogMark]
 }
 
@@ -57,8 +61,8 @@ func (w *watchdog) note(id uint64, count uint32) {
 
 func (w *watchdog) idle() { w.word.Store(0) }
 
-// busy is called after a sleep, before anything runs. The word is not 0 any more before asleep is read, and the watchdog sets
-// asleep before it reads the word, so one of the two sees the other.
+// busy is called after a sleep, before anything runs. The word is not 0 any more before asleep is
+// read, and the watchdog sets asleep before it reads the word, so one of the two sees the other.
 func (w *watchdog) busy() {
 	w.word.Store(1)
 	if w.asleep.Load() && w.asleep.CompareAndSwap(true, false) {
@@ -121,7 +125,8 @@ func (w *watchdog) run() {
 	}
 }
 
-// rest lets the watchdog sleep as long as its scheduler does: an idle program has no timer that ticks. False: quit.
+// rest lets the watchdog sleep as long as its scheduler does: an idle program has no timer that
+// ticks. False: quit.
 func (w *watchdog) rest() bool {
 	w.asleep.Store(true)
 	if w.word.Load() != 0 && w.asleep.CompareAndSwap(true, false) {
@@ -135,15 +140,15 @@ func (w *watchdog) rest() bool {
 	}
 }
 
-// Busy gives the id of the task that had control last and a word that changes whenever control does; 0 while the scheduler sleeps.
-// From any goroutine.
+// Busy gives the id of the task that had control last and a word that changes whenever control
+// does; 0 while the scheduler sleeps. From any goroutine.
 func (s *Scheduler) Busy() (id, word uint64) {
 	word = s.watch.word.Load()
 	return word >> 24, word
 }
 
-// Stalled gives the id of the task that keeps control for longer than StallAfter, and for how long, in real time. 0: there is none,
-// or the watchdog is off. From any goroutine.
+// Stalled gives the id of the task that keeps control for longer than StallAfter, and for how long,
+// in real time. 0: there is none, or the watchdog is off. From any goroutine.
 func (s *Scheduler) Stalled() (id uint64, d time.Duration) {
 	m := s.watch.hog.Load()
 	if m == nil || m.word != s.watch.word.Load() {
@@ -152,8 +157,8 @@ func (s *Scheduler) Stalled() (id uint64, d time.Duration) {
 	return m.word >> 24, time.Since(m.since)
 }
 
-// Hog gives the stack of the goroutine that has control: it is inside an activation and not inside a switch. Nil if there are too
-// many goroutines to look. From any goroutine.
+// Hog gives the stack of the goroutine that has control: it is inside an activation and not inside
+// a switch. Nil if there are too many goroutines to look. From any goroutine.
 func (s *Scheduler) Hog() []byte {
 	var found [][]byte
 	for group := range goroutines() {

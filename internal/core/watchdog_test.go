@@ -8,7 +8,8 @@ import (
 	"time"
 )
 
-// stalls collects what the hook is called with. In a bubble a task hogs by time.Sleep, which blocks the scheduler.
+// stalls collects what the hook is called with. In a bubble a task hogs by time.Sleep, which blocks
+// the scheduler.
 type stalls struct {
 	begin time.Time
 	all   []seen // owned by the watchdog's goroutine until Run has ended
@@ -21,8 +22,9 @@ type seen struct {
 
 func (l *stalls) hook(x Stall) { l.all = append(l.all, seen{x, time.Since(l.begin)}) }
 
-// want checks that there were just these stalls: begin and end of each, for a limit of 100 ms. A stall is reported between the
-// limit and a quarter of it later, if the samples fall badly after another; its end within a quarter.
+// want checks that there were just these stalls: begin and end of each, for a limit of 100 ms. A
+// stall is reported between the limit and a quarter of it later, if the samples fall badly after
+// another; its end within a quarter.
 func (l *stalls) want(t *testing.T, id uint64, want ...[2]time.Duration) {
 	t.Helper()
 	const limit, quarter = 100 * time.Millisecond, 25 * time.Millisecond

@@ -12,9 +12,10 @@ import (
 	"unsafe"
 )
 
-// wheelTester runs a script of commands on a wheel and on the obvious version, a sorted slice, in lockstep: what fires must
-// be the first of the slice. The script is a string of bytes, so that the property test and the fuzzer share it; read to its
-// end it goes on with zeros, which mean "do nothing".
+// wheelTester runs a script of commands on a wheel and on the obvious version, a sorted slice, in
+// lockstep: what fires must be the first of the slice. The script is a string of bytes, so that the
+// property test and the fuzzer share it; read to its end it goes on with zeros, which mean "do
+// nothing".
 type wheelTester struct {
 	t      testing.TB
 	script []byte
@@ -50,7 +51,8 @@ func runWheelScript(t testing.TB, script []byte) *wheelTester {
 		}
 		x.check()
 	}
-	// Everything within reach of a clock in nanoseconds fires; what is left after that is removed by hand.
+	// Everything within reach of a clock in nanoseconds fires; what is left after that is removed
+	// by hand.
 	x.advanceTo(max(x.w.now, math.MaxInt64/int64(time.Millisecond)))
 	for i := range x.timers {
 		x.stop(i)
@@ -326,7 +328,8 @@ func (r *recorder) expect(t *testing.T, want ...string) {
 	}
 }
 
-// Timers of one tick, each started when the tick was at another level of the wheel, the first ones when it was beyond it.
+// Timers of one tick, each started when the tick was at another level of the wheel, the first ones
+// when it was beyond it.
 func TestWheelOrderWithinTick(t *testing.T) {
 	// A tick whose digits are all 1, so that each cascade moves down one level.
 	var due int64
@@ -502,8 +505,9 @@ func TestWheelAllocatesNothing(t *testing.T) {
 	}
 }
 
-// Among 1,000,000 timers spread over an hour, stop one and start it again: always the same (a time-out around a call), or
-// any of them in turn (a time-out a connection), which pays for the memory that is not in the cache.
+// Among 1,000,000 timers spread over an hour, stop one and start it again: always the same (a
+// time-out around a call), or any of them in turn (a time-out a connection), which pays for the
+// memory that is not in the cache.
 func BenchmarkTimerStopStart(b *testing.B) {
 	const n, hour, timeout = 1_000_000, 3_600_000, 30_000
 	spread := func(i int) int64 { // any tick of the hour, without a pattern

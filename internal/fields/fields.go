@@ -2,10 +2,10 @@
 // programs, whatever handler is behind the logger and whatever a user's input has put into them.
 // What is to be written:
 //
-//   - Keys, strings, byte strings, error texts and what has a String method: as text.Line says, values cut to
-//     text.MaxError.
-//   - Durations: as a number of seconds, under the key with "_seconds" behind it. Encoders differ: the same time is 5 for one,
-//     5000000000 for another and "5s" for a third.
+//   - Keys, strings, byte strings, error texts and what has a String method: as text.Line says,
+//     values cut to text.MaxError.
+//   - Durations: as a number of seconds, under the key with "_seconds" behind it. Encoders differ:
+//     the same time is 5 for one, 5000000000 for another and "5s" for a third.
 //   - Arrays and objects: the same for all that they add.
 //
 // Values that go through reflection are left to the encoder.

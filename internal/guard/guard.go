@@ -78,7 +78,8 @@ func Sprint(v any) string {
 	}
 	var text string
 	if fault := Call(func() { text = fmt.Sprint(v) }); fault != nil {
-		return fmt.Sprintf("a %T", v) // a Goexit, or a panic with a value that panics too: fmt reports the others
+		// a Goexit, or a panic with a value that panics too: fmt reports the others
+		return fmt.Sprintf("a %T", v)
 	}
 	return text
 }

@@ -47,7 +47,8 @@ func TestCall(t *testing.T) {
 			t.Errorf("%s: no text", name)
 		}
 	}
-	if f := Call(func() { panic(nil) }); f == nil || f.Goexit { //nolint:govet // what a careless user may do
+	//nolint:govet // what a careless user may do
+	if f := Call(func() { panic(nil) }); f == nil || f.Goexit {
 		t.Error("panic(nil) is a panic:", f)
 	}
 }

@@ -8,8 +8,8 @@ import (
 	"github.com/gotasklet/tasklet/internal/core"
 )
 
-// Each benchmark of the package stands beside one of a Go channel that does the same; what counts is the ratio of the two in
-// one run. The budgets are in docs/design.md.
+// Each benchmark of the package stands beside one of a Go channel that does the same; what counts
+// is the ratio of the two in one run. The budgets are in docs/design.md.
 
 // message is of two words.
 type message struct {
@@ -110,7 +110,8 @@ func BenchmarkPingPongReceivers(b *testing.B) {
 	run(b, s, 2*b.N)
 }
 
-// Two tasks that read with Receive, so each message parks and resumes one. Budget: 0.70 of PingPongChannel.
+// Two tasks that read with Receive, so each message parks and resumes one. Budget: 0.70 of
+// PingPongChannel.
 func BenchmarkPingPongParked(b *testing.B) { ringOfTasks(b, 2) }
 
 // Budget: 0.70 of PingPongChannel.

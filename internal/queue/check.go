@@ -9,15 +9,18 @@ import (
 	"github.com/gotasklet/tasklet/internal/core"
 )
 
-// Check looks whether all that must hold of m between two steps does, and says what does not; nil: all is well. It is for tests:
-// nothing calls it unless the build has the tag tasklet_check. It changes nothing. On home, or before the first Open.
+// Check looks whether all that must hold of m between two steps does, and says what does not; nil:
+// all is well. It is for tests: nothing calls it unless the build has the tag tasklet_check. It
+// changes nothing. On home, or before the first Open.
 //
 // What holds, besides what elsewhere.go says of credits and lines:
 //
 //   - Never more messages than the capacity, but for one that was put back.
 //   - A reader that waits for so many messages has been woken when so many are queued.
-//   - What stands in the line of senders is an envelope with its message undecided; a task that is parked with one waits for room here.
-//   - Tickets lie beside the messages, place for place; a free place holds neither a message nor a ticket.
+//   - What stands in the line of senders is an envelope with its message undecided; a task that is
+//     parked with one waits for room here.
+//   - Tickets lie beside the messages, place for place; a free place holds neither a message nor a
+//     ticket.
 func (m *Queue[M]) Check() error {
 	var c check
 	n, granted := m.queue.n, m.granted

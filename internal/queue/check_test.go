@@ -8,7 +8,8 @@ import (
 	"github.com/gotasklet/tasklet/internal/core"
 )
 
-// Check finds what was broken on purpose: each fault is made in a mailbox that is well, found, and undone.
+// Check finds what was broken on purpose: each fault is made in a mailbox that is well, found, and
+// undone.
 func TestCheckFindsFaults(t *testing.T) {
 	home(t, func(d *core.Task) {
 		s := d.Scheduler()

@@ -8,35 +8,41 @@ import (
 	"github.com/gotasklet/tasklet/internal/core"
 )
 
-// Senders from elsewhere, that is from ordinary goroutines and from tasks of other schedulers, may not touch the queue. They
-// leave their messages with ext, under a lock, and the scheduler at home moves them over. So that the capacity holds without
-// counting together, room is promised in advance, as credits: the promised room is taken off what local senders may use
-// (granted), and a sender from elsewhere spends a credit for each message. In every moment
+// Senders from elsewhere, that is from ordinary goroutines and from tasks of other schedulers, may
+// not touch the queue. They leave their messages with ext, under a lock, and the scheduler at home
+// moves them over. So that the capacity holds without counting together, room is promised in
+// advance, as credits: the promised room is taken off what local senders may use (granted), and a
+// sender from elsewhere spends a credit for each message. In every moment
 //
 //	queue.n + granted <= cap   and   granted = credits + in.n - over
 //
-// where in holds the messages on their way. A message put back is the one exception: it may be above the capacity.
+// where in holds the messages on their way. A message put back is the one exception: it may be
+// above the capacity.
 //
-// Whoever finds no credit and is to wait puts an envelope in ext.queue and knocks; home moves it into the one line of senders,
-// behind those that came before, and room goes to the line first. As long as anybody stands there, no credits are out, so
-// nobody overtakes. Otherwise, when home has done its part and there is room, some of it is promised:
+// Whoever finds no credit and is to wait puts an envelope in ext.queue and knocks; home moves it
+// into the one line of senders, behind those that came before, and room goes to the line first. As
+// long as anybody stands there, no credits are out, so nobody overtakes. Otherwise, when home has
+// done its part and there is room, some of it is promised:
 //
 //	line not empty  =>  credits = 0 and queue.n + granted >= cap
 //	room and nobody in ext.queue  =>  granted > 0
 //
 // By the second, no credit means full, or that a message is on its way and home will look.
 //
-// Tried and rejected: a common atomic count (every local send pays for it, and a sender that takes its count back makes another
-// see "full" and park with nobody to wake it); giving the count back in batches (a local sender that is parked meanwhile is
-// not woken); a second queue that the reader looks into (m2, sent because of m1, overtakes m1); credits only after somebody
-// from elsewhere has asked (TrySend finds an empty mailbox full).
+// Tried and rejected: a common atomic count (every local send pays for it, and a sender that takes
+// its count back makes another see "full" and park with nobody to wake it); giving the count back
+// in batches (a local sender that is parked meanwhile is not woken); a second queue that the reader
+// looks into (m2, sent because of m1, overtakes m1); credits only after somebody from elsewhere has
+// asked (TrySend finds an empty mailbox full).
 type ext[M any] struct {
 	// Owned by home.
-	line    core.Line // of senders that wait for room; an Item is an *Envelope[M]
-	free    *Envelope[M]
-	low     uint32   // when the reader has left fewer, letIn has something to do
-	spare   ring[M]  // what in becomes next
-	evicted uint64   // messages that home dropped: nothing is dropped before ext was needed to find out that there is no room
+	line  core.Line // of senders that wait for room; an Item is an *Envelope[M]
+	free  *Envelope[M]
+	low   uint32  // when the reader has left fewer, letIn has something to do
+	spare ring[M] // what in becomes next
+	// messages that home dropped: nothing is dropped before ext was needed to find out that there
+	// is no room
+	evicted uint64
 	pretend pretence // see PretendFull
 	revoked uint64   // messages that were taken out of the middle: see Revoke
 	putBack bool     // a message was put back: there may be one above the capacity
@@ -64,7 +70,8 @@ func (m *Queue[M]) extra() *ext[M] {
 	return m.ext.Load()
 }
 
-// sendFromElsewhere is Send and TrySend for a goroutine (t is nil) or a task of another scheduler, or before the first Open.
+// sendFromElsewhere is Send and TrySend for a goroutine (t is nil) or a task of another scheduler,
+// or before the first Open.
 func (m *Queue[M]) sendFromElsewhere(t *core.Task, ctx context.Context, v M, ticket Ticket, try bool) error {
 	if ticket == nil && m.enterQuickly(v) {
 		return nil
@@ -129,7 +136,8 @@ func gone(home *core.Scheduler) <-chan struct{} {
 	return home.Gone().Done()
 }
 
-// enterQuickly is enter in the middle of a stream, when there is a credit and home has been told already; false: nothing was done.
+// enterQuickly is enter in the middle of a stream, when there is a credit and home has been told
+// already; false: nothing was done.
 //
 // Budget: 15 ns, most of it the lock.
 func (m *Queue[M]) enterQuickly(v M) bool {
@@ -150,8 +158,8 @@ func (m *Queue[M]) enterQuickly(v M) bool {
 	return true
 }
 
-// enter puts v on its way. If there is no credit, onFull says what is to be done; for Block, nothing was done, and mu of the
-// ext that it gives is held.
+// enter puts v on its way. If there is no credit, onFull says what is to be done; for Block,
+// nothing was done, and mu of the ext that it gives is held.
 func (m *Queue[M]) enter(v M, ticket Ticket, onFull Policy) (wait *ext[M], err error) {
 	x := m.extra()
 	x.mu.Lock()
@@ -190,7 +198,8 @@ func (m *Queue[M]) enter(v M, ticket Ticket, onFull Policy) (wait *ext[M], err e
 	case x.in.n < m.cap:
 		x.over++
 	default:
-		// As many as m can hold are on their way, so the oldest of them, and what is older, give way.
+		// As many as m can hold are on their way, so the oldest of them, and what is older, give
+		// way.
 		x.dropped++
 		old, oldTicket := x.in.popTicket()
 		x.in.push(v, ticket)
@@ -216,8 +225,8 @@ func (m *Queue[M]) enqueue(x *ext[M], e *Envelope[M]) (*core.Scheduler, error) {
 	return home, nil
 }
 
-// knock sees to it that home will look; false: home's scheduler has stopped, so m is closed. Before the first Open there is
-// nobody to be told: Open looks. mu held.
+// knock sees to it that home will look; false: home's scheduler has stopped, so m is closed. Before
+// the first Open there is nobody to be told: Open looks. mu held.
 func (m *Queue[M]) knock(x *ext[M], home *core.Scheduler) bool {
 	if home == nil || x.knocked {
 		return true
@@ -229,7 +238,8 @@ func (m *Queue[M]) knock(x *ext[M], home *core.Scheduler) bool {
 	return x.knocked
 }
 
-// parkElsewhere parks a task that is not at home. A virtual clock stands still while home, a scheduler with another, works.
+// parkElsewhere parks a task that is not at home. A virtual clock stands still while home, a
+// scheduler with another, works.
 func (m *Queue[M]) parkElsewhere(e *Envelope[M], limit context.Context, home *core.Scheduler) error {
 	t := e.away.task
 	w := core.Wait{Kind: core.InSend, Ctx: limit}
@@ -258,8 +268,8 @@ func (m *Queue[M]) parkElsewhere(e *Envelope[M], limit context.Context, home *co
 	return err
 }
 
-// killed is asked by a kill of a sender elsewhere: if home has moved the message in, that came first, and the wait is over any moment;
-// else the message is taken back.
+// killed is asked by a kill of a sender elsewhere: if home has moved the message in, that came
+// first, and the wait is over any moment; else the message is taken back.
 type killed[M any] struct {
 	m *Queue[M]
 	e *Envelope[M]
@@ -277,7 +287,8 @@ func (m *Queue[M]) leave(e *Envelope[M]) bool {
 	if !e.away.phase.CompareAndSwap(phaseWaiting, phaseLeft) {
 		return false
 	}
-	// Home takes the envelope out of its line, or there would be no bound on those that time out one after the other.
+	// Home takes the envelope out of its line, or there would be no bound on those that time out
+	// one after the other.
 	x := m.ext.Load()
 	x.mu.Lock()
 	home := m.home.Load()
@@ -312,7 +323,8 @@ type arrival[M any] Queue[M]
 
 func (a *arrival[M]) Do() { (*Queue[M])(a).takeIn() }
 
-// takeIn moves what came from elsewhere into the queue and into the line, and gives out new credits. On home.
+// takeIn moves what came from elsewhere into the queue and into the line, and gives out new
+// credits. On home.
 func (m *Queue[M]) takeIn() {
 	x := m.ext.Load()
 	x.mu.Lock()
@@ -349,8 +361,8 @@ func (m *Queue[M]) takeIn() {
 	m.letIn(x)
 }
 
-// letIn gives free room to those in the line and, if nobody stands there, to the outside as credits; or sends everybody away
-// if m is closed. On home.
+// letIn gives free room to those in the line and, if nobody stands there, to the outside as
+// credits; or sends everybody away if m is closed. On home.
 func (m *Queue[M]) letIn(x *ext[M]) {
 	x.low = never
 	if m.Closed() {
@@ -376,7 +388,8 @@ func (m *Queue[M]) letIn(x *ext[M]) {
 	m.lower(x)
 }
 
-// promise gives credits to the outside, so that half of the room is promised: neither side has to ask each time. On home.
+// promise gives credits to the outside, so that half of the room is promised: neither side has to
+// ask each time. On home.
 func (m *Queue[M]) promise(x *ext[M]) {
 	share := max(1, (m.cap-m.queue.n)/2)
 	if share <= m.granted {
@@ -391,7 +404,8 @@ func (m *Queue[M]) promise(x *ext[M]) {
 	x.mu.Unlock()
 }
 
-// lower sets low for an empty line: letIn is to be called when less than an eighth of the room is promised. On home.
+// lower sets low for an empty line: letIn is to be called when less than an eighth of the room is
+// promised. On home.
 func (m *Queue[M]) lower(x *ext[M]) {
 	x.low = 0
 	if m.granted <= m.cap/8 {
@@ -399,8 +413,8 @@ func (m *Queue[M]) lower(x *ext[M]) {
 	}
 }
 
-// reclaim is called when m is full, and takes room back that was promised to the outside and not yet used. It reports whether
-// there is room now. On home.
+// reclaim is called when m is full, and takes room back that was promised to the outside and not
+// yet used. It reports whether there is room now. On home.
 func (m *Queue[M]) reclaim() bool {
 	if m.granted == 0 {
 		return false
@@ -420,13 +434,15 @@ func (m *Queue[M]) reclaim() bool {
 
 // away is the part of an envelope that its sender, elsewhere, and home share.
 type away struct {
-	// phase goes from waiting to one of the others, once, by compare and swap: home decides, or the sender leaves.
+	// phase goes from waiting to one of the others, once, by compare and swap: home decides, or the
+	// sender leaves.
 	phase atomic.Uint32
 	done  chan struct{} // for a goroutine: holds one, which says that it is worth a look; see ring
 	task  *core.Task    // the sender, if it is a task; with neither, nobody waits: see Deliver
 
 	// Owned by task's scheduler.
-	parked bool        // it is parked for this; else the wake-up comes late and would end another wait
+	// it is parked for this; else the wake-up comes late and would end another wait
+	parked bool
 	place  core.Waiter // in no line; for a kill, see killed
 }
 

@@ -8,8 +8,9 @@ import (
 	"github.com/gotasklet/tasklet/internal/core"
 )
 
-// Envelope is a message that waits for room: a place in the line of senders. It belongs to a parked sender or, with Deliver,
-// to something that nobody waits for (a timer, a watch), which keeps it. The zero Envelope is ready for use.
+// Envelope is a message that waits for room: a place in the line of senders. It belongs to a parked
+// sender or, with Deliver, to something that nobody waits for (a timer, a watch), which keeps it.
+// The zero Envelope is ready for use.
 type Envelope[M any] struct {
 	place  core.Waiter // in ext.line or ext.queue; its Item is the envelope. Owned by who owns that
 	msg    M
@@ -19,9 +20,10 @@ type Envelope[M any] struct {
 	next   *Envelope[M]  // in the free list
 	count  *atomic.Int32 // that counts it as one that waits; nil: none. Owned by who owns place
 
-	// Decided is called when a message given to Deliver that had to wait is moved in, or refused, unless it was withdrawn before. It
-	// may not use m. It is called on home, which it is given; but if m is closed before the first Open, on the goroutine that closes,
-	// and is given nil. May be nil.
+	// Decided is called when a message given to Deliver that had to wait is moved in, or refused,
+	// unless it was withdrawn before. It may not use m. It is called on home, which it is given;
+	// but if m is closed before the first Open, on the goroutine that closes, and is given nil. May
+	// be nil.
 	Decided func(on *core.Scheduler)
 }
 
@@ -64,7 +66,8 @@ func (m *Queue[M]) wait(t *core.Task, limit context.Context, v M, ticket Ticket)
 			e.uncount()
 		}
 	}()
-	// A kill that is raised here takes the envelope out of the line, and it is left to the garbage collector.
+	// A kill that is raised here takes the envelope out of the line, and it is left to the garbage
+	// collector.
 	err := t.Park(core.Wait{Kind: core.InSend, On: &m.reader, Ctx: limit, In: &e.place})
 	raised = false
 	if err == nil {
@@ -94,8 +97,8 @@ func (e *Envelope[M]) clear() {
 	e.msg, e.ticket = zero, nil
 }
 
-// decide takes e, with err as its fate, out of the line, and lets its sender go on if it has one. False: the sender has left
-// already. On home, which is given as on.
+// decide takes e, with err as its fate, out of the line, and lets its sender go on if it has one.
+// False: the sender has left already. On home, which is given as on.
 func (e *Envelope[M]) decide(on *core.Scheduler, err error) bool {
 	e.clear()
 	e.uncount()
@@ -114,7 +117,8 @@ func (e *Envelope[M]) decide(on *core.Scheduler, err error) bool {
 	return true
 }
 
-// refuse gives ErrClosed to everybody in l, and what is lost with it: the messages that nobody waits for.
+// refuse gives ErrClosed to everybody in l, and what is lost with it: the messages that nobody
+// waits for.
 func (m *Queue[M]) refuse(on *core.Scheduler, l *core.Line) Loss {
 	lost := Loss{Reason: ErrClosed}
 	for !l.Empty() {
@@ -137,12 +141,13 @@ func (e *Envelope[M]) alone() bool {
 	return e.place.Task() == nil
 }
 
-// Deliver puts v into m on behalf of nobody: it never parks. If there is no room, the message takes its place among the parked
-// senders with e, which must not be in use, and is moved in when its turn comes; under Fail and DropNewest it is lost
-// unless mustWait. It reports whether the message waits: then Decided will be called. A message that is lost is reported.
+// Deliver puts v into m on behalf of nobody: it never parks. If there is no room, the message takes
+// its place among the parked senders with e, which must not be in use, and is moved in when its
+// turn comes; under Fail and DropNewest it is lost unless mustWait. It reports whether the message
+// waits: then Decided will be called. A message that is lost is reported.
 //
-// on is the scheduler that the caller runs on: one and the same for all uses of e. If it is not home, that the message waits may be
-// over by the time Deliver returns.
+// on is the scheduler that the caller runs on: one and the same for all uses of e. If it is not
+// home, that the message waits may be over by the time Deliver returns.
 func (m *Queue[M]) Deliver(on *core.Scheduler, e *Envelope[M], v M, mustWait bool) (waits bool) {
 	onFull := m.policy
 	if mustWait && (onFull == Fail || onFull == DropNewest) {
@@ -169,8 +174,9 @@ func (m *Queue[M]) Deliver(on *core.Scheduler, e *Envelope[M], v M, mustWait boo
 	return waits
 }
 
-// Withdraw takes e, which was given to Deliver on the same scheduler, out of the line, if it stands there; false: too late, it was
-// decided already, as Decided will tell. If it went to another scheduler, e can't be used again.
+// Withdraw takes e, which was given to Deliver on the same scheduler, out of the line, if it stands
+// there; false: too late, it was decided already, as Decided will tell. If it went to another
+// scheduler, e can't be used again.
 func (m *Queue[M]) Withdraw(on *core.Scheduler, e *Envelope[M]) (inTime bool) {
 	switch {
 	case e.away == nil:

@@ -7,7 +7,8 @@ import (
 	"github.com/gotasklet/tasklet/internal/core"
 )
 
-// Rule 7: without room, a message that nobody waits for takes its place among the parked senders, in order, and isn't counted.
+// Rule 7: without room, a message that nobody waits for takes its place among the parked senders,
+// in order, and isn't counted.
 func TestDeliver(t *testing.T) {
 	for _, early := range []bool{false, true} {
 		bubble(t, func(d *core.Task, other *core.Scheduler, rest func()) {
@@ -47,7 +48,8 @@ func TestDeliver(t *testing.T) {
 	}
 }
 
-// Decided is called once, for a message that had to wait: not if there was room, not if it was taken back.
+// Decided is called once, for a message that had to wait: not if there was room, not if it was
+// taken back.
 func TestDecided(t *testing.T) {
 	home(t, func(d *core.Task) {
 		m := opened[int](d, Config{Cap: 1})
@@ -72,7 +74,8 @@ func TestDecided(t *testing.T) {
 	})
 }
 
-// Rule 7: under Fail and DropNewest it is lost, except one that must wait; under DropOldest and Unbounded it never waits.
+// Rule 7: under Fail and DropNewest it is lost, except one that must wait; under DropOldest and
+// Unbounded it never waits.
 func TestDeliverPolicies(t *testing.T) {
 	for _, early := range []bool{false, true} {
 		for _, c := range []struct {
@@ -136,7 +139,8 @@ func (l ticketLog) Settled(err error) {
 	*l.all = append(*l.all, s)
 }
 
-// A ticket is settled once: when the reader turns to the next message, or fails, or when the message is lost.
+// A ticket is settled once: when the reader turns to the next message, or fails, or when the
+// message is lost.
 func TestTickets(t *testing.T) {
 	for _, elsewhere := range []bool{false, true} {
 		home(t, func(d *core.Task) {

@@ -22,7 +22,8 @@ func (f runFunc) Run(t *core.Task) { f(t) }
 
 var lastID atomic.Uint64
 
-// spawn makes a ready task of s that runs f once. It is finished when f is over, by a kill too; other panics end the scheduler.
+// spawn makes a ready task of s that runs f once. It is finished when f is over, by a kill too;
+// other panics end the scheduler.
 func spawn(s *core.Scheduler, f func(*core.Task)) *core.Task {
 	t := new(core.Task)
 	t.Init(s, lastID.Add(1), runFunc(func(t *core.Task) {
@@ -44,7 +45,8 @@ type testFailure string
 
 func (f testFailure) Error() string { return string(f) }
 
-// fail ends the scheduler from inside a task, so that mustEnd fails the test: t.Fatal would end only the task.
+// fail ends the scheduler from inside a task, so that mustEnd fails the test: t.Fatal would end
+// only the task.
 func fail(format string, args ...any) { panic(testFailure(fmt.Sprintf(format, args...))) }
 
 // mustEnd runs s to its end, which must be a good one.
@@ -67,7 +69,8 @@ func mustEnd(t testing.TB, s *core.Scheduler) {
 	}
 }
 
-// receiver is a stackless reader, as package actor has them: called with one message after the other, at most 64 in a row.
+// receiver is a stackless reader, as package actor has them: called with one message after the
+// other, at most 64 in a row.
 type receiver[M any] struct {
 	core.Task
 	box    Queue[M]
@@ -112,7 +115,8 @@ func home(t *testing.T, f func(d *core.Task)) {
 	mustEnd(t, s)
 }
 
-// bubble is home in a bubble of synctest, with a second scheduler, for tests with goroutines: rest lets everybody come to rest.
+// bubble is home in a bubble of synctest, with a second scheduler, for tests with goroutines: rest
+// lets everybody come to rest.
 func bubble(t *testing.T, f func(d *core.Task, other *core.Scheduler, rest func())) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {

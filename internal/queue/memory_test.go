@@ -25,7 +25,8 @@ func TestMemoryGrowsWithUse(t *testing.T) {
 	}
 }
 
-// What a burst took is given back a second later if the mailbox is empty then: the buffers, and the places of parked senders.
+// What a burst took is given back a second later if the mailbox is empty then: the buffers, and the
+// places of parked senders.
 func TestMemoryIsGivenBack(t *testing.T) {
 	bubble(t, func(d *core.Task, other *core.Scheduler, rest func()) {
 		m := opened[int](d, Config{Cap: 300})
@@ -115,7 +116,8 @@ func TestMessagesAreNotHeld(t *testing.T) {
 	})
 }
 
-// allocations runs f, a task's body that does warm-up rounds until it calls begin, then n rounds, and gives what a round allocated.
+// allocations runs f, a task's body that does warm-up rounds until it calls begin, then n rounds,
+// and gives what a round allocated.
 func allocations(t *testing.T, n int, start func(s *core.Scheduler, begin, end func())) float64 {
 	t.Helper()
 	var before, after runtime.MemStats

@@ -13,11 +13,13 @@ import (
 	"github.com/gotasklet/tasklet/internal/core"
 )
 
-// The model is the obvious mailbox: slices, and a list of what home has still to do. A seed draws commands; after each the mailbox and
-// the model are compared, with all that is queued, on its way, and in line. The only thing that the model asks the mailbox is whether
-// a sender from elsewhere finds a credit: when it must, and when it must not, the model knows.
+// The model is the obvious mailbox: slices, and a list of what home has still to do. A seed draws
+// commands; after each the mailbox and the model are compared, with all that is queued, on its way,
+// and in line. The only thing that the model asks the mailbox is whether a sender from elsewhere
+// finds a credit: when it must, and when it must not, the model knows.
 
-// errLeft is the fate of a sender elsewhere whose context has ended, errKilled that of one that was killed.
+// errLeft is the fate of a sender elsewhere whose context has ended, errKilled that of one that was
+// killed.
 var errLeft = errors.New("its context has ended")
 
 // waiting is a sender without room.
@@ -220,7 +222,8 @@ func (m *model) drained() bool {
 	return len(m.queue) == 0
 }
 
-// pass lets time pass until the moment till (0: without end), or until stop, which is asked whenever everybody has run.
+// pass lets time pass until the moment till (0: without end), or until stop, which is asked
+// whenever everybody has run.
 func (m *model) pass(till int64, stop func() bool) {
 	for {
 		m.home()
@@ -306,7 +309,8 @@ func (w *twin) next() (id int, ticket Ticket) {
 	return w.id, nil
 }
 
-// at gives a moment n or so ms from now: an even one. The reader's own limits are odd, so nothing falls on one moment with them.
+// at gives a moment n or so ms from now: an even one. The reader's own limits are odd, so nothing
+// falls on one moment with them.
 func (w *twin) at(n int) int64 { return (w.now + int64(n) + 2) / 2 * 2 }
 
 func (w *twin) odd(n int) int64 { return (w.now+int64(n)+1)/2*2 + 1 }
@@ -342,7 +346,8 @@ func (w *twin) sendAway(try bool) {
 	id, ticket := w.next()
 	x := w.box.extra()
 	credit := x.credits > 0
-	if credit && (len(w.line)+len(w.away) > 0 || w.full() && !x.putBack) { // one put back may take the room of a credit
+	// one put back may take the room of a credit
+	if credit && (len(w.line)+len(w.away) > 0 || w.full() && !x.putBack) {
 		w.fail("there is a credit, and no room, or somebody waits")
 	}
 	if !credit && !w.closed && w.policy != Unbounded && len(w.in)+len(w.away)+len(w.line) == 0 && !w.full() {

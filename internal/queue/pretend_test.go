@@ -21,7 +21,8 @@ func answers(in ...bool) func() bool {
 	}
 }
 
-// Under Block a sender that is told that the mailbox is full parks until the next task runs, and nobody overtakes it.
+// Under Block a sender that is told that the mailbox is full parks until the next task runs, and
+// nobody overtakes it.
 func TestPretendFullBlock(t *testing.T) {
 	home(t, func(d *core.Task) {
 		var got []int
@@ -98,7 +99,8 @@ func TestPretendFullNobodyOvertakes(t *testing.T) {
 	})
 }
 
-// The other policies do what they do at a full mailbox; Unbounded is never asked; a mailbox that is opened again is still asked.
+// The other policies do what they do at a full mailbox; Unbounded is never asked; a mailbox that is
+// opened again is still asked.
 func TestPretendFullPolicies(t *testing.T) {
 	home(t, func(d *core.Task) {
 		for _, c := range []struct {
@@ -141,7 +143,8 @@ func TestPretendFullPolicies(t *testing.T) {
 	})
 }
 
-// Who comes while somebody stands in front of the line stands behind him, also if the mailbox is full by then.
+// Who comes while somebody stands in front of the line stands behind him, also if the mailbox is
+// full by then.
 func TestPretendFullThenFull(t *testing.T) {
 	home(t, func(d *core.Task) {
 		m := New[int](Config{Cap: 2})
@@ -169,7 +172,8 @@ func TestPretendFullThenFull(t *testing.T) {
 	})
 }
 
-// A mailbox that is closed, or discarded, sends those away who stand in front of the line; one that is killed there leaves it.
+// A mailbox that is closed, or discarded, sends those away who stand in front of the line; one that
+// is killed there leaves it.
 func TestPretendFullEnds(t *testing.T) {
 	home(t, func(d *core.Task) {
 		for _, end := range []func(m *Queue[int], sender *core.Task){

@@ -18,15 +18,19 @@ const MaxCap = 1 << 30
 type Policy uint8
 
 const (
-	// Block parks the sender until there is room; senders are served first come first served. The default.
+	// Block parks the sender until there is room; senders are served first come first served. The
+	// default.
 	Block Policy = iota
 	// Fail returns ErrFull.
 	Fail
-	// DropNewest drops the message that is being sent. The send reports no error; the loss is counted and reported.
+	// DropNewest drops the message that is being sent. The send reports no error; the loss is
+	// counted and reported.
 	DropNewest
-	// DropOldest drops the oldest message of the mailbox to make room. The loss is counted and reported.
+	// DropOldest drops the oldest message of the mailbox to make room. The loss is counted and
+	// reported.
 	DropOldest
-	// Unbounded takes every message: the mailbox grows until memory ends. For senders that can't wait and can't be refused.
+	// Unbounded takes every message: the mailbox grows until memory ends. For senders that can't
+	// wait and can't be refused.
 	Unbounded
 )
 
@@ -51,16 +55,17 @@ func (p Policy) String() string {
 type Config struct {
 	Cap      int    // 1 to MaxCap; 0: DefaultCap. Must be 0 with Unbounded
 	Overflow Policy // Block
-	// Losses is told of messages that were accepted, or dropped instead, and will never be read. Nil: nobody is told.
+	// Losses is told of messages that were accepted, or dropped instead, and will never be read.
+	// Nil: nobody is told.
 	Losses LossReporter
 }
 
 // LossReporter is told of losses, on the goroutine that found out. MessagesLost may not park.
 type LossReporter interface{ MessagesLost(Loss) }
 
-// A ReaderTeller is a LossReporter that knows who is going to read the mailbox, as far as it can be told from any goroutine: the
-// resource is what a sender on another scheduler of the same team waits on, and held by the same task for ever. Nil: nobody
-// known.
+// A ReaderTeller is a LossReporter that knows who is going to read the mailbox, as far as it can be
+// told from any goroutine: the resource is what a sender on another scheduler of the same team
+// waits on, and held by the same task for ever. Nil: nobody known.
 type ReaderTeller interface {
 	LossReporter
 	ReaderResource() *core.Resource
@@ -79,32 +84,37 @@ type Loss struct {
 	Reason error        // ErrDropped, ErrClosed
 }
 
-// Queue is a bounded queue of messages of type M between tasks, with one reader. New makes one; Open gives it its reader.
-// A Queue must not be copied.
+// Queue is a bounded queue of messages of type M between tasks, with one reader. New makes one;
+// Open gives it its reader. A Queue must not be copied.
 type Queue[M any] struct {
 	// The order of the fields leaves no gaps: an idle receiver has one of these.
 
 	// Set in Init, then read-only; policy too.
 	cap uint32 // math.MaxUint32 for Unbounded
-	// state is written by whoever closes, and read by every send: a sender on another goroutine has to see it.
+	// state is written by whoever closes, and read by every send: a sender on another goroutine has
+	// to see it.
 	state  atomic.Uint32
 	losses LossReporter
 
-	// home is the scheduler that owns the queue: nil until the first Open. Written once, read by every send to tell the
-	// local ones.
+	// home is the scheduler that owns the queue: nil until the first Open. Written once, read by
+	// every send to tell the local ones.
 	home atomic.Pointer[core.Scheduler]
-	// ext is allocated by the first that needs it: a sender that finds no room, or one from outside.
+	// ext is allocated by the first that needs it: a sender that finds no room, or one from
+	// outside.
 	ext atomic.Pointer[ext[M]]
 
 	// Owned by home.
-	reader  core.Resource // its holder is the reader; nil between two readers
-	queue   ring[M]
-	granted uint32 // room promised to senders from elsewhere: unspent credits and messages on their way
+	reader core.Resource // its holder is the reader; nil between two readers
+	queue  ring[M]
+	// room promised to senders from elsewhere: unspent credits and messages on their way
+	granted uint32
 	need    uint32 // the reader wants to be woken when so many are queued; never: it is not waiting
 	peak    uint32 // the most that were ever queued
 	calming bool   // a look at unused memory is due
-	taken   uint8  // messages in the reader's hand, as far as they fit: taken, and it has not asked for more
-	any     bool   // the reader wants to be woken by any message that comes, however many are queued
+	// messages in the reader's hand, as far as they fit: taken, and it has not asked for more
+	taken uint8
+	// the reader wants to be woken by any message that comes, however many are queued
+	any     bool
 	policy  Policy
 	handled uint64 // messages read
 }
@@ -141,8 +151,8 @@ func (m *Queue[M]) Init(cfg Config) {
 	m.granted = m.firstCredits()
 }
 
-// firstCredits is the room promised to the outside from the start, so that the first sender from there need not ask. Local
-// senders take it back when they need it.
+// firstCredits is the room promised to the outside from the start, so that the first sender from
+// there need not ask. Local senders take it back when they need it.
 func (m *Queue[M]) firstCredits() uint32 {
 	if m.policy == Unbounded {
 		return 0
@@ -164,7 +174,8 @@ func (c Config) check() string {
 	return ""
 }
 
-// Open makes t the reader. A mailbox has one reader at a time; all of them are tasks of one scheduler. On that scheduler.
+// Open makes t the reader. A mailbox has one reader at a time; all of them are tasks of one
+// scheduler. On that scheduler.
 func (m *Queue[M]) Open(t *core.Task) {
 	if m.reader.Holder != nil {
 		misuse("opened by %v while %v reads it", t, m.reader.Holder)
@@ -173,7 +184,8 @@ func (m *Queue[M]) Open(t *core.Task) {
 	switch home {
 	case t.Scheduler():
 	case nil:
-		// A sender from elsewhere holds the lock while it looks at home: it sees the new one, or what it did is taken in below.
+		// A sender from elsewhere holds the lock while it looks at home: it sees the new one, or
+		// what it did is taken in below.
 		m.home.Store(t.Scheduler())
 	default:
 		misuse("opened by %v on another scheduler than before", t)
@@ -185,14 +197,15 @@ func (m *Queue[M]) Open(t *core.Task) {
 	}
 }
 
-// Hold ends the reader but not the mailbox: it goes on to take messages up to its capacity, for the next reader. On home.
+// Hold ends the reader but not the mailbox: it goes on to take messages up to its capacity, for the
+// next reader. On home.
 func (m *Queue[M]) Hold() {
 	m.reader.Holder, m.taken = nil, 0
 	m.need = never
 }
 
-// Close lets no more messages in; what is queued is still read, then the reader is told. Parked senders get ErrClosed. From any
-// goroutine. Closing twice does nothing.
+// Close lets no more messages in; what is queued is still read, then the reader is told. Parked
+// senders get ErrClosed. From any goroutine. Closing twice does nothing.
 func (m *Queue[M]) Close() {
 	if m.state.Swap(stateClosed) == stateClosed {
 		return
@@ -201,7 +214,8 @@ func (m *Queue[M]) Close() {
 		home.Inject((*closing[M])(m))
 		return
 	}
-	// Not opened yet, so whoever waits is in ext.queue. If m is being opened now, Open sends them away.
+	// Not opened yet, so whoever waits is in ext.queue. If m is being opened now, Open sends them
+	// away.
 	if x := m.ext.Load(); x != nil {
 		x.mu.Lock()
 		lost := m.refuse(nil, &x.queue)
@@ -267,8 +281,8 @@ func (m *Queue[M]) Discard() {
 	m.CloseEmpty()
 }
 
-// CloseEmpty is Close for a mailbox that nobody will read any more: what is queued, or on its way, is reported as lost. On home;
-// if m was never opened, from any goroutine.
+// CloseEmpty is Close for a mailbox that nobody will read any more: what is queued, or on its way,
+// is reported as lost. On home; if m was never opened, from any goroutine.
 func (m *Queue[M]) CloseEmpty() {
 	m.state.Store(stateClosed)
 	m.collect()
@@ -331,8 +345,8 @@ func (m *Queue[M]) Cap() int {
 // Overflow is the policy.
 func (m *Queue[M]) Overflow() Policy { return m.policy }
 
-// Len is the number of queued messages, those on their way included; parked senders do not count. From any goroutine: from
-// another than home's it may lag behind by what happens at the moment.
+// Len is the number of queued messages, those on their way included; parked senders do not count.
+// From any goroutine: from another than home's it may lag behind by what happens at the moment.
 func (m *Queue[M]) Len() int {
 	n := int(core.Peek(&m.queue.n))
 	if x := m.ext.Load(); x != nil {

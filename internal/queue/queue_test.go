@@ -37,7 +37,8 @@ func TestConfig(t *testing.T) {
 	}
 }
 
-// Close: what is queued, or on its way, is still read; whoever waits gets ErrClosed, from everywhere; twice does nothing.
+// Close: what is queued, or on its way, is still read; whoever waits gets ErrClosed, from
+// everywhere; twice does nothing.
 func TestClose(t *testing.T) {
 	for _, from := range []string{"reader", "goroutine"} {
 		bubble(t, func(d *core.Task, other *core.Scheduler, rest func()) {
@@ -165,7 +166,8 @@ func TestDiscardNeverOpened(t *testing.T) {
 	})
 }
 
-// Rule 2: held, it queues up to its bound, and parked senders keep their places for the next reader.
+// Rule 2: held, it queues up to its bound, and parked senders keep their places for the next
+// reader.
 func TestHold(t *testing.T) {
 	bubble(t, func(d *core.Task, other *core.Scheduler, rest func()) {
 		m := opened[int](d, Config{Cap: 2})
@@ -241,7 +243,8 @@ func TestReopenAtOnce(t *testing.T) {
 	})
 }
 
-// The scheduler at home stops: the reader is killed and discards, senders from elsewhere get ErrClosed, nobody is left waiting.
+// The scheduler at home stops: the reader is killed and discards, senders from elsewhere get
+// ErrClosed, nobody is left waiting.
 func TestSchedulerStops(t *testing.T) {
 	bubble(t, func(d *core.Task, other *core.Scheduler, rest func()) {
 		lost := &losses{}
@@ -275,7 +278,8 @@ func TestSchedulerStops(t *testing.T) {
 	})
 }
 
-// A mailbox whose reader has left it as it is, on a scheduler that has stopped: the first sender finds out.
+// A mailbox whose reader has left it as it is, on a scheduler that has stopped: the first sender
+// finds out.
 func TestSenderFindsTheSchedulerStopped(t *testing.T) {
 	bubble(t, func(d *core.Task, other *core.Scheduler, rest func()) {
 		lost := &losses{}

@@ -46,16 +46,17 @@ func (m *Queue[M]) pop() (v M) {
 	return v
 }
 
-// inHand notes the ticket of a message that was taken; nil too, so that PutBack finds the right one.
+// inHand notes the ticket of a message that was taken; nil too, so that PutBack finds the right
+// one.
 func (m *Queue[M]) inHand(ticket Ticket) {
 	if k := m.queue.tickets; k != nil {
 		k.taken = append(k.taken, ticket)
 	}
 }
 
-// Settle tells the senders of the messages in hand, that is taken and not settled, that the reader is through with them: err
-// is nil, or why it failed on them. Asking for the next message settles with nil, except TryNext and TakeBatch, after which
-// the caller does it. On home.
+// Settle tells the senders of the messages in hand, that is taken and not settled, that the reader
+// is through with them: err is nil, or why it failed on them. Asking for the next message settles
+// with nil, except TryNext and TakeBatch, after which the caller does it. On home.
 func (m *Queue[M]) Settle(err error) {
 	if k := m.queue.tickets; k != nil {
 		k.settle(err)
@@ -91,8 +92,8 @@ func (m *Queue[M]) TryNext() (v M, ok bool) {
 	return m.pop(), true
 }
 
-// Take is TryNext for a caller that is the reader by its making, as a body that is called for each message is: it does not look
-// who is running.
+// Take is TryNext for a caller that is the reader by its making, as a body that is called for each
+// message is: it does not look who is running.
 func (m *Queue[M]) Take() (v M, ok bool) {
 	if m.queue.n == 0 {
 		return v, false
@@ -100,9 +101,9 @@ func (m *Queue[M]) Take() (v M, ok bool) {
 	return m.pop(), true
 }
 
-// Next takes the next message; while there is none it parks the reader. It returns ErrClosed when m is closed and nothing is
-// left, else ErrTimeout or the cause of ctx when ctx is done before a message came. Only the reader may call it, with its own
-// context.
+// Next takes the next message; while there is none it parks the reader. It returns ErrClosed when m
+// is closed and nothing is left, else ErrTimeout or the cause of ctx when ctx is done before a
+// message came. Only the reader may call it, with its own context.
 func (m *Queue[M]) Next(ctx context.Context) (M, error) {
 	t := m.mustRead("Next")
 	_, limit := core.Caller(ctx, "Next")
@@ -120,10 +121,11 @@ func (m *Queue[M]) next(t *core.Task, w core.Wait) (v M, err error) {
 	return m.pop(), nil
 }
 
-// some parks the reader until a message is queued. If one is there when the wait ends, it doesn't matter what ended it.
+// some parks the reader until a message is queued. If one is there when the wait ends, it doesn't
+// matter what ended it.
 //
-// Between a read and Park is this one call: after a switch the processor predicts no return rightly, so each costs as much as
-// taking a message (measured).
+// Between a read and Park is this one call: after a switch the processor predicts no return
+// rightly, so each costs as much as taking a message (measured).
 func (m *Queue[M]) some(t *core.Task, w core.Wait) error {
 	m.taken = 0
 	defer m.rested()
@@ -154,9 +156,9 @@ func (m *Queue[M]) await(t *core.Task, w core.Wait, need uint32) error {
 // rested is deferred, for a kill may be raised: a message must not wake the task from another wait.
 func (m *Queue[M]) rested() { m.need, m.any = never, false }
 
-// Await is for a stackless reader, which has found fewer than need messages and is about to return from Run: it will be woken
-// when so many are queued, or m is closed. It reports false if that is so already; if m is closed, Drained tells whether there
-// will be more.
+// Await is for a stackless reader, which has found fewer than need messages and is about to return
+// from Run: it will be woken when so many are queued, or m is closed. It reports false if that is
+// so already; if m is closed, Drained tells whether there will be more.
 func (m *Queue[M]) Await(need int) bool {
 	m.taken = 0
 	if int(m.queue.n) >= need || m.Closed() {
@@ -173,8 +175,8 @@ func (m *Queue[M]) Awaited() bool { return m.need != never }
 // StopAwait takes back Await, when the reader has been woken by something else.
 func (m *Queue[M]) StopAwait() { m.need = never }
 
-// Receive gives the messages as they come, and parks the reader while there are none. It ends when m is closed and nothing is
-// left. Only the reader may use it.
+// Receive gives the messages as they come, and parks the reader while there are none. It ends when
+// m is closed and nothing is left. Only the reader may use it.
 func (m *Queue[M]) Receive() iter.Seq[M] {
 	return func(yield func(M) bool) {
 		for {
@@ -188,9 +190,9 @@ func (m *Queue[M]) Receive() iter.Seq[M] {
 	}
 }
 
-// ReceiveTimeout is Receive with a limit of d on the wait for each message: when it is over, the last pair is (zero,
-// ErrTimeout). If m is closed it ends without such a pair. With d <= 0 it doesn't wait, but gives way to the other ready tasks
-// when there is nothing.
+// ReceiveTimeout is Receive with a limit of d on the wait for each message: when it is over, the
+// last pair is (zero, ErrTimeout). If m is closed it ends without such a pair. With d <= 0 it
+// doesn't wait, but gives way to the other ready tasks when there is nothing.
 func (m *Queue[M]) ReceiveTimeout(d time.Duration) iter.Seq2[M, error] {
 	return func(yield func(M, error) bool) {
 		for {
@@ -218,10 +220,11 @@ func (m *Queue[M]) nextWithin(t *core.Task, d time.Duration) (v M, err error) {
 	return m.next(t, w)
 }
 
-// ReceiveBatch gives the messages in batches of at most max, which is cut to the capacity. Each waits for a first message, and
-// from then on for more until it is full, at most for wait: 0 takes what is there, a negative wait has no limit. What is
-// collected stays in the mailbox until the batch is handed over, so a kill leaves it there; Close hands over what is there.
-// The slice is valid until the next one. Only the reader may use it. It panics if max is not positive.
+// ReceiveBatch gives the messages in batches of at most max, which is cut to the capacity. Each
+// waits for a first message, and from then on for more until it is full, at most for wait: 0 takes
+// what is there, a negative wait has no limit. What is collected stays in the mailbox until the
+// batch is handed over, so a kill leaves it there; Close hands over what is there. The slice is
+// valid until the next one. Only the reader may use it. It panics if max is not positive.
 func (m *Queue[M]) ReceiveBatch(max int, wait time.Duration) iter.Seq[[]M] {
 	if max <= 0 {
 		misuse("ReceiveBatch with max %d: it must be positive", max)
@@ -268,12 +271,12 @@ func (m *Queue[M]) TakeBatch(batch []M, max int) []M {
 	return batch
 }
 
-// Match is the selective receive: it takes the first message for which want is true; the others keep their order. While
-// there is none it parks the reader, and looks at the new ones as they come. Its cost is linear in
-// what is queued: it asks want about every message before the one that it takes. ErrClosed if m is
-// closed and no message matches; ErrFull, at once, if no message matches and none can come, because
-// m is full and doesn't drop old ones; else errors as Next. Only the reader may call it, with its
-// own context; want may not park.
+// Match is the selective receive: it takes the first message for which want is true; the others
+// keep their order. While there is none it parks the reader, and looks at the new ones as they
+// come. Its cost is linear in what is queued: it asks want about every message before the one that
+// it takes. ErrClosed if m is closed and no message matches; ErrFull, at once, if no message
+// matches and none can come, because m is full and doesn't drop old ones; else errors as Next. Only
+// the reader may call it, with its own context; want may not park.
 func (m *Queue[M]) Match(ctx context.Context, want func(M) bool) (v M, err error) {
 	t := m.mustRead("Match")
 	_, limit := core.Caller(ctx, "Match")
@@ -292,7 +295,8 @@ func (m *Queue[M]) Match(ctx context.Context, want func(M) bool) (v M, err error
 			dropped = now
 		}
 		if now := m.revoked(); now != revoked {
-			revoked, seen = now, 0 // one is gone that may have been seen or not: look at all of them again
+			// one is gone that may have been seen or not: look at all of them again
+			revoked, seen = now, 0
 		}
 		for ; seen < m.queue.n; seen++ {
 			if want(m.queue.buf[m.queue.index(seen)]) {
@@ -328,7 +332,8 @@ func (m *Queue[M]) take(i uint32) M {
 // large is the number of unused places in the buffer from which it is worth to give it back.
 const large = 16
 
-// calm is called when the reader begins to wait. If m is empty a second later, its memory is given back.
+// calm is called when the reader begins to wait. If m is empty a second later, its memory is given
+// back.
 func (m *Queue[M]) calm() {
 	if m.calming || m.queue.n > 0 {
 		return

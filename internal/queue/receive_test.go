@@ -59,7 +59,8 @@ func TestReceive(t *testing.T) {
 	})
 }
 
-// Rule 10: d counts anew for each message; the last pair is (zero, ErrTimeout); closing ends it without a pair.
+// Rule 10: d counts anew for each message; the last pair is (zero, ErrTimeout); closing ends it
+// without a pair.
 func TestReceiveTimeout(t *testing.T) {
 	home(t, func(d *core.Task) {
 		m := opened[int](d, Config{})
@@ -117,7 +118,8 @@ func TestReceiveTimeoutZero(t *testing.T) {
 	})
 }
 
-// Rule 8: the effective max is that of the capacity; after the first message the batch waits for more, at most wait.
+// Rule 8: the effective max is that of the capacity; after the first message the batch waits for
+// more, at most wait.
 func TestReceiveBatch(t *testing.T) {
 	type step struct {
 		after time.Duration
@@ -173,7 +175,8 @@ func TestReceiveBatch(t *testing.T) {
 	}
 }
 
-// Rule 8: while a batch is collected its messages count, and a kill leaves them; Close hands over what is there.
+// Rule 8: while a batch is collected its messages count, and a kill leaves them; Close hands over
+// what is there.
 func TestReceiveBatchStaysQueued(t *testing.T) {
 	home(t, func(d *core.Task) {
 		m := New[int](Config{Cap: 4})
@@ -318,7 +321,8 @@ func TestReadMisuse(t *testing.T) {
 	})
 }
 
-// Rule 17 and the glossary: a read is a blocking point, whether it has to wait or not; the message stays.
+// Rule 17 and the glossary: a read is a blocking point, whether it has to wait or not; the message
+// stays.
 func TestKillOfABusyReader(t *testing.T) {
 	home(t, func(d *core.Task) {
 		for _, read := range []func(*Queue[int], *core.Task){

@@ -1,8 +1,8 @@
 package queue
 
-// Revoke takes back the message that was sent with ticket, if it is still queued: its sender was told afterwards that it can't have
-// been sent. The ticket is settled with ErrDropped, and nothing is reported. From any goroutine; it is done a little later if that
-// is not home's.
+// Revoke takes back the message that was sent with ticket, if it is still queued: its sender was
+// told afterwards that it can't have been sent. The ticket is settled with ErrDropped, and nothing
+// is reported. From any goroutine; it is done a little later if that is not home's.
 func (m *Queue[M]) Revoke(ticket Ticket) {
 	if home := m.home.Load(); home != nil {
 		home.Inject(&revocation[M]{m, ticket})

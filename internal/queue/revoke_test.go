@@ -6,7 +6,8 @@ import (
 	"github.com/gotasklet/tasklet/internal/core"
 )
 
-// A message that is revoked is not read, wherever it is by then; the others keep their order, and who waits for room gets it.
+// A message that is revoked is not read, wherever it is by then; the others keep their order, and
+// who waits for room gets it.
 func TestRevoke(t *testing.T) {
 	home(t, func(d *core.Task) {
 		m := opened[int](d, Config{Cap: 3})
@@ -43,7 +44,8 @@ func TestRevoke(t *testing.T) {
 	})
 }
 
-// A reader that looks for one message and has seen those before it misses none when one of them is revoked.
+// A reader that looks for one message and has seen those before it misses none when one of them is
+// revoked.
 func TestRevokeUnderMatch(t *testing.T) {
 	home(t, func(d *core.Task) {
 		m := New[int](Config{})

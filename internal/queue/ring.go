@@ -2,17 +2,18 @@ package queue
 
 import "github.com/gotasklet/tasklet/internal/core"
 
-// A Ticket travels with a message whose sender waits to learn what becomes of it: the caller that expects a reply.
+// A Ticket travels with a message whose sender waits to learn what becomes of it: the caller that
+// expects a reply.
 type Ticket interface {
-	// Settled is called once: with nil when the reader is through with the message, that is when it asks for the next one;
-	// with the error when it failed on the message; with ErrDropped or ErrClosed when the message will never be read. It is
-	// called on the mailbox's scheduler or, for the last two, on the goroutine of the one who closes or overflows it, and may
-	// not park.
+	// Settled is called once: with nil when the reader is through with the message, that is when it
+	// asks for the next one; with the error when it failed on the message; with ErrDropped or
+	// ErrClosed when the message will never be read. It is called on the mailbox's scheduler or,
+	// for the last two, on the goroutine of the one who closes or overflows it, and may not park.
 	Settled(err error)
 }
 
-// A ReaderWaiter is a Ticket whose sender, when its message is queued, waits for the reader all the same. ReadBy is called on the
-// mailbox's scheduler when t has become the reader; it may not park.
+// A ReaderWaiter is a Ticket whose sender, when its message is queued, waits for the reader all the
+// same. ReadBy is called on the mailbox's scheduler when t has become the reader; it may not park.
 type ReaderWaiter interface {
 	Ticket
 	ReadBy(t *core.Task)
@@ -24,7 +25,8 @@ type ticketing struct {
 	taken []Ticket // of the messages that the reader has taken and not yet settled
 }
 
-// ring is a queue of messages in a buffer that grows by doubling. The zero ring is empty and owns no memory.
+// ring is a queue of messages in a buffer that grows by doubling. The zero ring is empty and owns
+// no memory.
 type ring[M any] struct {
 	buf     []M        // its length is a power of two, or 0
 	tickets *ticketing // nil until a message with a ticket comes
@@ -95,7 +97,8 @@ func (r *ring[M]) remove(i uint32) (M, Ticket) {
 	if r.tickets != nil {
 		ticket = r.tickets.slots[at]
 	}
-	// The messages in front move one place towards the tail: they are the fewer in a selective receive.
+	// The messages in front move one place towards the tail: they are the fewer in a selective
+	// receive.
 	for ; i > 0; i-- {
 		to, from := r.index(i), r.index(i-1)
 		r.buf[to] = r.buf[from]

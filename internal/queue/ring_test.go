@@ -18,7 +18,8 @@ type mark int
 
 func (mark) Settled(error) {}
 
-// ringStep does to both what one byte of a script says, and compares. limit is the most that there may be after a push.
+// ringStep does to both what one byte of a script says, and compares. limit is the most that there
+// may be after a push.
 func ringStep(t *testing.T, r *ring[int], s *slowRing, op byte, next, limit int) {
 	t.Helper()
 	var ticket Ticket

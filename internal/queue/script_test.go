@@ -12,9 +12,10 @@ import (
 	"github.com/gotasklet/tasklet/internal/core"
 )
 
-// A script drives one mailbox from everywhere: the director is a task at home, and reads; others send from there, from
-// goroutines, and from tasks of a second scheduler. All of it happens in a bubble of synctest, so after each step everybody has
-// come to rest, and what holds then is checked.
+// A script drives one mailbox from everywhere: the director is a task at home, and reads; others
+// send from there, from goroutines, and from tasks of a second scheduler. All of it happens in a
+// bubble of synctest, so after each step everybody has come to rest, and what holds then is
+// checked.
 
 type letter struct {
 	class   int // classLocal, classElsewhere: the order holds within one
@@ -39,7 +40,8 @@ type script struct {
 	log         []string
 	failed      bool
 
-	sent, handled, lost, waiting int // sent: accepted, by Send or Deliver; waiting: senders that have not come back
+	// sent: accepted, by Send or Deliver; waiting: senders that have not come back
+	sent, handled, lost, waiting int
 	arrivals, last               [2]int
 	backs                        int // messages put back that may be above the capacity
 	envelopes                    [3]Envelope[letter]
@@ -97,8 +99,8 @@ func (s *script) turn() {
 	}
 }
 
-// state checks what holds at any moment at home. Check allows one message above the capacity when any was ever put back; here it is
-// known when.
+// state checks what holds at any moment at home. Check allows one message above the capacity when
+// any was ever put back; here it is known when.
 func (s *script) state() {
 	m := s.box
 	if m.queue.n+m.granted <= m.cap {

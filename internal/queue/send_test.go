@@ -15,8 +15,8 @@ import (
 
 var background = context.Background()
 
-// Rule 5: when room appears, the first parked sender's message is moved in on its behalf, before it runs; neither TrySend nor a
-// new sender overtakes.
+// Rule 5: when room appears, the first parked sender's message is moved in on its behalf, before it
+// runs; neither TrySend nor a new sender overtakes.
 func TestFirstParkedSenderIsMovedIn(t *testing.T) {
 	home(t, func(d *core.Task) {
 		m := opened[string](d, Config{Cap: 1})
@@ -76,7 +76,8 @@ func TestOneLineForSendersFromEverywhere(t *testing.T) {
 	})
 }
 
-// The order is that of each sender, and of arrival among those at home: parked ones, and one that sends when there is room.
+// The order is that of each sender, and of arrival among those at home: parked ones, and one that
+// sends when there is room.
 func TestOrderAtHome(t *testing.T) {
 	home(t, func(d *core.Task) {
 		m := opened[[2]int](d, Config{Cap: 3})
@@ -103,7 +104,8 @@ func TestOrderAtHome(t *testing.T) {
 	})
 }
 
-// Rule 5: a sender whose context ends, or who is killed, leaves the line without sending; the others keep their places.
+// Rule 5: a sender whose context ends, or who is killed, leaves the line without sending; the
+// others keep their places.
 func TestSenderLeavesTheLine(t *testing.T) {
 	for _, how := range []string{"timeout", "cancel", "kill"} {
 		for _, where := range []string{"home", "goroutine", "other"} {
@@ -173,7 +175,8 @@ func TestSenderLeavesTheLine(t *testing.T) {
 	}
 }
 
-// The first in line has left, but home hasn't heard of it: the next one is let in, and the first has not sent.
+// The first in line has left, but home hasn't heard of it: the next one is let in, and the first
+// has not sent.
 func TestWhoHasLeftIsNotLetIn(t *testing.T) {
 	bubble(t, func(d *core.Task, other *core.Scheduler, rest func()) {
 		m := opened[int](d, Config{Cap: 1})
@@ -217,7 +220,8 @@ func TestVirtualClockWaitsForElsewhere(t *testing.T) {
 	})
 }
 
-// A done context doesn't hinder a send that needs not wait; rule 13: if the result is there too, it wins.
+// A done context doesn't hinder a send that needs not wait; rule 13: if the result is there too, it
+// wins.
 func TestSendWithADoneContext(t *testing.T) {
 	bubble(t, func(d *core.Task, other *core.Scheduler, rest func()) {
 		m := opened[int](d, Config{Cap: 2})
@@ -241,7 +245,8 @@ func TestSendWithADoneContext(t *testing.T) {
 	})
 }
 
-// A sender on another scheduler whose message was let in before it had parked must not be woken from its next wait.
+// A sender on another scheduler whose message was let in before it had parked must not be woken
+// from its next wait.
 func TestLateWakeUp(t *testing.T) {
 	bubble(t, func(d *core.Task, other *core.Scheduler, rest func()) {
 		m := opened[int](d, Config{Cap: 1})
@@ -348,7 +353,8 @@ func TestPolicies(t *testing.T) {
 	}
 }
 
-// Under DropOldest the newest are kept, also of those that are on their way, and the bound holds when home looks.
+// Under DropOldest the newest are kept, also of those that are on their way, and the bound holds
+// when home looks.
 func TestDropOldestOnTheWay(t *testing.T) {
 	home(t, func(d *core.Task) {
 		lost := &losses{}
@@ -366,7 +372,8 @@ func TestDropOldestOnTheWay(t *testing.T) {
 	})
 }
 
-// Rule 4: a mailbox that was never opened queues up to its bound; further senders park; then it is opened.
+// Rule 4: a mailbox that was never opened queues up to its bound; further senders park; then it is
+// opened.
 func TestNeverOpened(t *testing.T) {
 	bubble(t, func(d *core.Task, other *core.Scheduler, rest func()) {
 		m := New[int](Config{Cap: 4})

@@ -11,8 +11,9 @@ import (
 	"github.com/gotasklet/tasklet/internal/core"
 )
 
-// Tasks at home, goroutines and tasks of a second scheduler send at once, as fast as they can; others look. The bound is never
-// passed, the order of each sender holds, and every message is accounted for: sent = handled + reported.
+// Tasks at home, goroutines and tasks of a second scheduler send at once, as fast as they can;
+// others look. The bound is never passed, the order of each sender holds, and every message is
+// accounted for: sent = handled + reported.
 func TestEverybodySendsAtOnce(t *testing.T) {
 	each := 3000
 	if testing.Short() {
@@ -152,7 +153,8 @@ func stress(t *testing.T, policy Policy, capacity, each int, stackless bool) {
 	}
 }
 
-// Senders give up, mailboxes close and open again, readers change, all at once; the account is still exact.
+// Senders give up, mailboxes close and open again, readers change, all at once; the account is
+// still exact.
 func TestComingAndGoing(t *testing.T) {
 	rounds := 200
 	if testing.Short() {
@@ -260,8 +262,8 @@ func TestComingAndGoing(t *testing.T) {
 	}
 }
 
-// A batch from elsewhere wakes home and its reader once, not once for each message: while home is busy with something else, what comes
-// is collected behind one knock.
+// A batch from elsewhere wakes home and its reader once, not once for each message: while home is
+// busy with something else, what comes is collected behind one knock.
 func TestBatchFromElsewhereWakesOnce(t *testing.T) {
 	const batch = 100
 	bubble(t, func(d *core.Task, other *core.Scheduler, rest func()) {

@@ -23,7 +23,8 @@ import (
 const (
 	connections = 1000
 	messageSize = 64
-	clientOf    = "NETIO_TEST_CLIENT_OF" // the address of the server that this process is to be the client of
+	// the address of the server that this process is to be the client of
+	clientOf = "NETIO_TEST_CLIENT_OF"
 )
 
 func TestMain(m *testing.M) {
@@ -34,7 +35,8 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// client has a message to and fro on each of its connections, once all are there, until the server closes them.
+// client has a message to and fro on each of its connections, once all are there, until the server
+// closes them.
 func client(addr string) {
 	var wg sync.WaitGroup
 	start := make(chan struct{})
@@ -62,8 +64,8 @@ func client(addr string) {
 	wg.Wait()
 }
 
-// server is what both sides of the benchmark have in common: it counts messages, and measures b.N of them after each connection has
-// had its first.
+// server is what both sides of the benchmark have in common: it counts messages, and measures b.N
+// of them after each connection has had its first.
 type server struct {
 	b     *testing.B
 	count atomic.Int64

@@ -85,8 +85,9 @@ func (c *call) Do() {
 // Interrupt is called when the task is killed while it waits.
 func (c *call) Interrupt() { c.sd.interrupt() }
 
-// help has a helper make the call, and parks t until that has returned. A kill interrupts it: then cut is set, unless something has
-// come of the call all the same. Only when the scheduler ends a kill is raised at once.
+// help has a helper make the call, and parks t until that has returned. A kill interrupts it: then
+// cut is set, unless something has come of the call all the same. Only when the scheduler ends a
+// kill is raised at once.
 func (c *call) help(t *core.Task) {
 	sd := c.sd
 	c.n, c.conn, c.err = 0, nil, nil

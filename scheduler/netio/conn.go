@@ -8,19 +8,21 @@ import (
 	"net"
 )
 
-// Conn is a connection whose calls park the calling task instead of blocking its scheduler. It is a net.Conn.
+// Conn is a connection whose calls park the calling task instead of blocking its scheduler. It is a
+// net.Conn.
 type Conn struct {
 	link
 	conn net.Conn // set when it is made, then read-only
 }
 
-// Wrap gives c as a connection for the tasks of the scheduler that ctx belongs to. c may be any net.Conn whose deadlines, or at
-// least whose Close, end its calls; if it is a *Conn, of whatever scheduler, the new one stands on the same connection. ctx must belong to
-// the running task, and is not kept. It never parks.
+// Wrap gives c as a connection for the tasks of the scheduler that ctx belongs to. c may be any
+// net.Conn whose deadlines, or at least whose Close, end its calls; if it is a *Conn, of whatever
+// scheduler, the new one stands on the same connection. ctx must belong to the running task, and is
+// not kept. It never parks.
 //
-// TCP connections, stream connections of unix sockets and connected UDP sockets as package net makes them are the fast kinds. Other
-// types have each call made by a helper goroutine. Put what has its own layers on top, not below: wrap a TCP connection and give the
-// *Conn to tls.Client.
+// TCP connections, stream connections of unix sockets and connected UDP sockets as package net
+// makes them are the fast kinds. Other types have each call made by a helper goroutine. Put what
+// has its own layers on top, not below: wrap a TCP connection and give the *Conn to tls.Client.
 func Wrap(ctx context.Context, c net.Conn) *Conn {
 	h, _, _ := homeOf(ctx, "netio.Wrap")
 	if c == nil {
@@ -38,12 +40,13 @@ func (h *home) wrap(conn net.Conn) *Conn {
 	return c
 }
 
-// NetConn gives the connection below, as tls.Conn's does. What is done with it blocks as in package net; its deadlines are better left
-// alone.
+// NetConn gives the connection below, as tls.Conn's does. What is done with it blocks as in package
+// net; its deadlines are better left alone.
 func (c *Conn) NetConn() net.Conn { return c.conn }
 
-// Read is net.Conn's: it parks until there is something to read. A kill is raised at the entry, or while it is parked, and then
-// nothing was read; but what came at the same moment is returned, and the kill is raised at the next blocking point.
+// Read is net.Conn's: it parks until there is something to read. A kill is raised at the entry, or
+// while it is parked, and then nothing was read; but what came at the same moment is returned, and
+// the kill is raised at the next blocking point.
 func (c *Conn) Read(b []byte) (int, error) {
 	sd := &c.in
 	sd.enter(opRead)
@@ -73,9 +76,10 @@ func (c *Conn) Read(b []byte) (int, error) {
 	}
 }
 
-// Write is net.Conn's: it parks while there is no room, and returns when all is written, or with an error. Calls at the same time are
-// made one after the other. A kill is raised at the entry, or while it is parked: then an unknown part of b was written, and all that is
-// left to do with the connection is to close it.
+// Write is net.Conn's: it parks while there is no room, and returns when all is written, or with an
+// error. Calls at the same time are made one after the other. A kill is raised at the entry, or
+// while it is parked: then an unknown part of b was written, and all that is left to do with the
+// connection is to close it.
 func (c *Conn) Write(b []byte) (sent int, err error) {
 	sd := &c.out
 	sd.enter(opWrite)
@@ -115,8 +119,8 @@ func (c *Conn) opError(op string, err error) error {
 	return &net.OpError{Op: op, Net: local.Network(), Source: local, Addr: c.conn.RemoteAddr(), Err: err}
 }
 
-// CloseRead shuts down the reading side, if the connection below can do that: TCP and unix sockets. Else the error is
-// errors.ErrUnsupported. It does not park.
+// CloseRead shuts down the reading side, if the connection below can do that: TCP and unix sockets.
+// Else the error is errors.ErrUnsupported. It does not park.
 func (c *Conn) CloseRead() error {
 	if half, ok := c.conn.(interface{ CloseRead() error }); ok {
 		return half.CloseRead()
@@ -124,7 +128,8 @@ func (c *Conn) CloseRead() error {
 	return c.unsupported("CloseRead")
 }
 
-// CloseWrite shuts down the writing side, so that the other end reads what was written and then an io.EOF. As CloseRead.
+// CloseWrite shuts down the writing side, so that the other end reads what was written and then an
+// io.EOF. As CloseRead.
 func (c *Conn) CloseWrite() error {
 	if half, ok := c.conn.(interface{ CloseWrite() error }); ok {
 		return half.CloseWrite()

@@ -50,8 +50,8 @@ func isTimeout(tb testing.TB, err error) {
 	require.True(tb, ne.Timeout())
 }
 
-// stuff writes to c until that fails. If nobody reads it is parked as good as always; the kernel may find some more room once in a
-// while.
+// stuff writes to c until that fails. If nobody reads it is parked as good as always; the kernel
+// may find some more room once in a while.
 func stuff(c *netio.Conn) error {
 	b := make([]byte, 1<<20)
 	for {
@@ -81,7 +81,8 @@ func TestDeadlines(t *testing.T) {
 		isTimeout(tb, err)
 		require.NoError(tb, x.SetDeadline(time.Time{}))
 
-		// Set, moved and taken away while a reader and a writer are parked: by another task, and from outside.
+		// Set, moved and taken away while a reader and a writer are parked: by another task, and
+		// from outside.
 		for _, outside := range []bool{false, true} {
 			do := func(f func()) { f() }
 			if outside {
@@ -210,7 +211,8 @@ func TestHalfClose(t *testing.T) {
 	})
 }
 
-// The end that comes together with the last data, or right after it, is seen though a read that got little does not try again.
+// The end that comes together with the last data, or right after it, is seen though a read that got
+// little does not try again.
 func TestDataAndEnd(t *testing.T) {
 	for _, kind := range []string{"tcp", "unix"} {
 		t.Run(kind, func(tb *testing.T) {
@@ -242,8 +244,8 @@ func TestDataAndEnd(t *testing.T) {
 	}
 }
 
-// After a read that got little the next one waits for a signal instead of trying. It sees one that came while nobody waited, and that
-// the connection is closed.
+// After a read that got little the next one waits for a signal instead of trying. It sees one that
+// came while nobody waited, and that the connection is closed.
 func TestReadAfterLittle(t *testing.T) {
 	for _, kind := range []string{"tcp", "unix"} {
 		run(t, func(b *bench, task *core.Task) {
@@ -323,7 +325,8 @@ func TestNothing(t *testing.T) {
 	})
 }
 
-// Writers of much data, and a reader that takes a little at a time: nothing is lost, and no Write has another in it.
+// Writers of much data, and a reader that takes a little at a time: nothing is lost, and no Write
+// has another in it.
 func TestWritesAreWhole(t *testing.T) {
 	each(t, func(tb testing.TB, b *bench, t *core.Task, kind string) {
 		const size, writers, times = 1 << 20, 4, 3
@@ -435,7 +438,8 @@ func TestOrdinaryGoroutines(t *testing.T) {
 	})
 }
 
-// A connection belongs to a scheduler. On another, a call that has to wait is misuse; Wrap makes it that one's.
+// A connection belongs to a scheduler. On another, a call that has to wait is misuse; Wrap makes it
+// that one's.
 func TestOtherScheduler(t *testing.T) {
 	run(t, func(b *bench, task *core.Task) {
 		x, y := pair(t, task, "tcp")
@@ -498,7 +502,8 @@ func TestVirtualClock(t *testing.T) {
 	}
 }
 
-// A connection that is forgotten without Close is closed by the garbage collector, as those of package net are.
+// A connection that is forgotten without Close is closed by the garbage collector, as those of
+// package net are.
 func TestForgotten(t *testing.T) {
 	run(t, func(b *bench, task *core.Task) {
 		l, err := net.Listen("tcp", "127.0.0.1:0")

@@ -27,8 +27,8 @@ func (r *raw) oneFrom(b []byte) (n int, from net.Addr, err error) {
 	return max(r.n, 0), udpAddr(r.addr), nil
 }
 
-// oneTo makes one attempt to send b as a datagram. ok: there is an attempt to make, else only package net knows what to do with the
-// address.
+// oneTo makes one attempt to send b as a datagram. ok: there is an attempt to make, else only
+// package net knows what to do with the address.
 func (r *raw) oneTo(b []byte, to net.Addr) (ok bool, err error) {
 	if r.try == nil {
 		r.try = func(fd uintptr) bool {
@@ -47,8 +47,8 @@ func (r *raw) oneTo(b []byte, to net.Addr) (ok bool, err error) {
 	return true, err
 }
 
-// sockaddr is nil for what is better left to package net: host-local zones, unspecified addresses, addresses of the other family,
-// other types.
+// sockaddr is nil for what is better left to package net: host-local zones, unspecified addresses,
+// addresses of the other family, other types.
 func (r *raw) sockaddr(to net.Addr) syscall.Sockaddr {
 	a, ok := to.(*net.UDPAddr)
 	if !ok || a == nil || a.Zone != "" || a.IP.IsUnspecified() {

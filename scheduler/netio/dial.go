@@ -9,9 +9,10 @@ import (
 	"github.com/gotasklet/tasklet/internal/core"
 )
 
-// Dial is net.Dial for the tasks of the scheduler that ctx belongs to. It parks until the connection is there, and returns the errors of
-// package net; when ctx ends first, [scheduler.ErrTimeout] or the cause of ctx. When it is killed meanwhile, the attempt is given up and
-// the kill raised. ctx must belong to the running task, and is not needed afterwards.
+// Dial is net.Dial for the tasks of the scheduler that ctx belongs to. It parks until the
+// connection is there, and returns the errors of package net; when ctx ends first,
+// [scheduler.ErrTimeout] or the cause of ctx. When it is killed meanwhile, the attempt is given up
+// and the kill raised. ctx must belong to the running task, and is not needed afterwards.
 func Dial(ctx context.Context, network, addr string) (*Conn, error) {
 	h, t, limit := homeOf(ctx, "netio.Dial")
 	c, err := outside(h, t, limit, func(ctx context.Context) (net.Conn, error) {
@@ -23,8 +24,8 @@ func Dial(ctx context.Context, network, addr string) (*Conn, error) {
 	return h.wrap(c), nil
 }
 
-// outside parks t while a helper runs f. What f has made is closed if nobody takes it. The context of f ends with limit, and by a
-// kill; the wait ends only when f has returned.
+// outside parks t while a helper runs f. What f has made is closed if nobody takes it. The context
+// of f ends with limit, and by a kill; the wait ends only when f has returned.
 func outside[R io.Closer](h *home, t *core.Task, limit context.Context, f func(context.Context) (R, error)) (v R, err error) {
 	t.Checkpoint()
 	a := &errand[R]{h: h, t: t, f: f}

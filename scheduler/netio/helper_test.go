@@ -15,7 +15,8 @@ import (
 	"github.com/gotasklet/tasklet/scheduler/netio"
 )
 
-// bench is a scheduler with tasks for a test. Its tasks end by themselves or by a kill; any other panic ends the test.
+// bench is a scheduler with tasks for a test. Its tasks end by themselves or by a kill; any other
+// panic ends the test.
 type bench struct {
 	*core.Scheduler
 	tb    testing.TB
@@ -59,7 +60,8 @@ func newBench(tb testing.TB, cfg core.Config) *bench {
 	return &bench{Scheduler: core.New(cfg), tb: tb}
 }
 
-// run calls f in a task of a scheduler, which is stopped when f returns, and sees to it that nothing is left behind.
+// run calls f in a task of a scheduler, which is stopped when f returns, and sees to it that
+// nothing is left behind.
 func run(tb testing.TB, f func(b *bench, t *core.Task)) {
 	tb.Helper()
 	runWith(tb, core.Config{StallAfter: 10 * time.Second}, f)

@@ -55,7 +55,8 @@ func (h *home) Do() {
 	h.running.Wait()
 }
 
-// caller is the running task of the scheduler if it is the one that calls; nil: an ordinary goroutine. Others panic.
+// caller is the running task of the scheduler if it is the one that calls; nil: an ordinary
+// goroutine. Others panic.
 func (h *home) caller(op op) *core.Task {
 	t, inside := h.s.Here()
 	if t == nil && inside {
@@ -64,8 +65,8 @@ func (h *home) caller(op op) *core.Task {
 	return t
 }
 
-// helper is a goroutine that makes a call for a task when that would block. It serves one job after the other, and is kept for the
-// next one: as many are made as jobs wait at one time.
+// helper is a goroutine that makes a call for a task when that would block. It serves one job after
+// the other, and is kept for the next one: as many are made as jobs wait at one time.
 type helper struct{ jobs chan job }
 
 // job is a call for a helper.

@@ -19,8 +19,8 @@ import (
 	"github.com/gotasklet/tasklet/scheduler/netio"
 )
 
-// Killed while it reads, or writes, or waits for its turn to do so: the task unwinds, and the others use the connection as if nothing
-// had been.
+// Killed while it reads, or writes, or waits for its turn to do so: the task unwinds, and the
+// others use the connection as if nothing had been.
 func TestKillInConn(t *testing.T) {
 	each(t, func(tb testing.TB, b *bench, t *core.Task, kind string) {
 		x, y := pair(tb, t, kind)
@@ -246,7 +246,8 @@ func TestDial(t *testing.T) {
 	})
 }
 
-// When the scheduler stops, all that wait unwind, wherever they are; nothing is left, and their buffers are their own again.
+// When the scheduler stops, all that wait unwind, wherever they are; nothing is left, and their
+// buffers are their own again.
 func TestStop(t *testing.T) {
 	if runtime.GOOS != "linux" {
 		t.Skip("slow relies on how Linux treats a full queue")
@@ -347,7 +348,8 @@ func (g *generous) SetReadDeadline(at time.Time) error {
 	return nil
 }
 
-// What has come when a kill interrupts the helper's call is returned, and the kill raised at the next blocking point.
+// What has come when a kill interrupts the helper's call is returned, and the kill raised at the
+// next blocking point.
 func TestKillKeepsWhatCame(t *testing.T) {
 	run(t, func(b *bench, task *core.Task) {
 		x, _ := plainPair(t, "tcp")

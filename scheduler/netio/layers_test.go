@@ -122,8 +122,8 @@ func tlsConfig() *tls.Config {
 	return &tls.Config{Certificates: []tls.Certificate{certificate()}, InsecureSkipVerify: true, ServerName: "test"}
 }
 
-// One task reads from a tls.Conn and another writes to it, on both ends, much data in both directions at the same time: after the
-// handshake that is safe.
+// One task reads from a tls.Conn and another writes to it, on both ends, much data in both
+// directions at the same time: after the handshake that is safe.
 func TestTLSReaderAndWriter(t *testing.T) {
 	for _, version := range []uint16{tls.VersionTLS12, tls.VersionTLS13} {
 		each(t, func(tb testing.TB, b *bench, t *core.Task, kind string) {
@@ -169,7 +169,8 @@ func TestTLSReaderAndWriter(t *testing.T) {
 	}
 }
 
-// A TLS server by way of tls.NewListener, with a task for each connection, and clients that are ordinary goroutines.
+// A TLS server by way of tls.NewListener, with a task for each connection, and clients that are
+// ordinary goroutines.
 func TestTLSListener(t *testing.T) {
 	run(t, func(b *bench, task *core.Task) {
 		ln := tls.NewListener(listen(t, task, "tcp"), tlsConfig())
@@ -215,8 +216,9 @@ type locked struct {
 	mu sync.Mutex
 }
 
-// A task that parks while it holds a sync.Mutex, and another that wants it: that one blocks the scheduler, and the first can't go on.
-// The stall is reported; with a task of its own for each such lock it does not come to that.
+// A task that parks while it holds a sync.Mutex, and another that wants it: that one blocks the
+// scheduler, and the first can't go on. The stall is reported; with a task of its own for each such
+// lock it does not come to that.
 func TestMutexAcrossAWait(t *testing.T) {
 	stalled := make(chan core.Stall, 10)
 	cfg := core.Config{StallAfter: 20 * time.Millisecond, Hooks: core.Hooks{Stall: func(s core.Stall) { stalled <- s }}}
@@ -248,8 +250,9 @@ func TestMutexAcrossAWait(t *testing.T) {
 	<-rescued
 }
 
-// handshakers is for a process of its own: two tasks use a tls.Conn that has not had its handshake. One parks in it with a mutex locked,
-// the other wants that mutex, and the scheduler is blocked for good.
+// handshakers is for a process of its own: two tasks use a tls.Conn that has not had its handshake.
+// One parks in it with a mutex locked, the other wants that mutex, and the scheduler is blocked for
+// good.
 const handshakers = "NETIO_TEST_HANDSHAKERS"
 
 func TestTLSTwoHandshakes(t *testing.T) {

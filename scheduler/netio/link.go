@@ -23,7 +23,8 @@ type link struct {
 
 	in, out side
 
-	// watched is written by the scheduler, when a task has to wait for the first time, and read by Close on any goroutine.
+	// watched is written by the scheduler, when a task has to wait for the first time, and read by
+	// Close on any goroutine.
 	watched   atomic.Pointer[watched]
 	unwatched bool // it can't be watched; owned by the scheduler
 }
@@ -35,8 +36,9 @@ func (l *link) init(h *home, e end) {
 	l.in.raw, l.out.raw = newRaw(e, false), newRaw(e, true)
 }
 
-// Close closes the connection. Calls that are under way, in whatever task or goroutine, return with an error that is net.ErrClosed
-// (or what the connection below has for it). From any goroutine; it does not park, and is no blocking point.
+// Close closes the connection. Calls that are under way, in whatever task or goroutine, return with
+// an error that is net.ErrClosed (or what the connection below has for it). From any goroutine; it
+// does not park, and is no blocking point.
 func (l *link) Close() error {
 	err := l.end.Close()
 	l.in.shut()
@@ -48,9 +50,10 @@ func (l *link) Close() error {
 // LocalAddr is as in package net.
 func (l *link) LocalAddr() net.Addr { return l.end.LocalAddr() }
 
-// SetDeadline sets both deadlines. They go by the real clock, whatever clock the scheduler has, since the other end does. A call that
-// is under way is bound by a new deadline, too. The error of a call whose deadline has passed is os.ErrDeadlineExceeded, and a
-// net.Error with Timeout. From any goroutine, as the following.
+// SetDeadline sets both deadlines. They go by the real clock, whatever clock the scheduler has,
+// since the other end does. A call that is under way is bound by a new deadline, too. The error of
+// a call whose deadline has passed is os.ErrDeadlineExceeded, and a net.Error with Timeout. From
+// any goroutine, as the following.
 func (l *link) SetDeadline(at time.Time) error {
 	return errors.Join(l.in.setLimit(at), l.out.setLimit(at))
 }

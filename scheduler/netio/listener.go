@@ -21,9 +21,9 @@ type Listener struct {
 	closing sync.Once
 }
 
-// Listen is net.Listen for the tasks of the scheduler that ctx belongs to: for "tcp", "tcp4", "tcp6", "unix" and "unixpacket". It parks
-// while it looks up a host's name. ctx must belong to the running task; what ends it before Listen has returned ends that, and does
-// nothing afterwards.
+// Listen is net.Listen for the tasks of the scheduler that ctx belongs to: for "tcp", "tcp4",
+// "tcp6", "unix" and "unixpacket". It parks while it looks up a host's name. ctx must belong to the
+// running task; what ends it before Listen has returned ends that, and does nothing afterwards.
 func Listen(ctx context.Context, network, addr string) (*Listener, error) {
 	h, t, limit := homeOf(ctx, "netio.Listen")
 	l, err := outside(h, t, limit, func(ctx context.Context) (net.Listener, error) {
@@ -37,8 +37,9 @@ func Listen(ctx context.Context, network, addr string) (*Listener, error) {
 	return ln, nil
 }
 
-// Accept is net.Listener's: it parks until somebody connects. The connection is a *Conn. A kill is raised at the entry, or while it is
-// parked; a connection that came at the same moment is returned, and the kill is raised at the next blocking point.
+// Accept is net.Listener's: it parks until somebody connects. The connection is a *Conn. A kill is
+// raised at the entry, or while it is parked; a connection that came at the same moment is
+// returned, and the kill is raised at the next blocking point.
 func (l *Listener) Accept() (net.Conn, error) {
 	sd := &l.side
 	sd.enter(opAccept)
@@ -112,7 +113,8 @@ func (l *Listener) rest(d time.Duration) {
 
 var errRested = errors.New("netio: the rest is over") // so that there is nothing to close
 
-// Close is net.Listener's. An Accept that is under way returns with net.ErrClosed. From any goroutine; it does not park.
+// Close is net.Listener's. An Accept that is under way returns with net.ErrClosed. From any
+// goroutine; it does not park.
 func (l *Listener) Close() error {
 	err := l.listener.Close()
 	l.closing.Do(func() { close(l.gone) }) // after it, so that the loop of All finds it closed

@@ -11,8 +11,9 @@ type PacketConn struct {
 	conn net.PacketConn // set when it is made, then read-only
 }
 
-// ListenPacket is net.ListenPacket for the tasks of the scheduler that ctx belongs to. It parks while it looks up a host's name. ctx must
-// belong to the running task; what ends it before ListenPacket has returned ends that, and does nothing afterwards.
+// ListenPacket is net.ListenPacket for the tasks of the scheduler that ctx belongs to. It parks
+// while it looks up a host's name. ctx must belong to the running task; what ends it before
+// ListenPacket has returned ends that, and does nothing afterwards.
 func ListenPacket(ctx context.Context, network, addr string) (*PacketConn, error) {
 	h, t, limit := homeOf(ctx, "netio.ListenPacket")
 	conn, err := outside(h, t, limit, func(ctx context.Context) (net.PacketConn, error) {
@@ -52,7 +53,8 @@ func (c *PacketConn) ReadFrom(b []byte) (int, net.Addr, error) {
 	return n, call.addr, err
 }
 
-// WriteTo is net.PacketConn's: it parks while there is no room for the datagram. When a kill is raised nothing was sent.
+// WriteTo is net.PacketConn's: it parks while there is no room for the datagram. When a kill is
+// raised nothing was sent.
 func (c *PacketConn) WriteTo(b []byte, addr net.Addr) (int, error) {
 	sd := &c.out
 	sd.enter(opWriteTo)

@@ -7,13 +7,15 @@ import (
 	"syscall"
 )
 
-// poller waits for many connections with one goroutine. Each connection for which a task has once waited is registered with an
-// epoll descriptor of the scheduler's own, edge-triggered and for both directions, until it is closed. That descriptor can itself be
-// polled by Go's runtime, so the goroutine waits for it as for a connection, and hands what it finds to the scheduler, a batch at a
-// time: the next one is fetched when this one is done with.
+// poller waits for many connections with one goroutine. Each connection for which a task has once
+// waited is registered with an epoll descriptor of the scheduler's own, edge-triggered and for both
+// directions, until it is closed. That descriptor can itself be polled by Go's runtime, so the
+// goroutine waits for it as for a connection, and hands what it finds to the scheduler, a batch at
+// a time: the next one is fetched when this one is done with.
 //
-// No edge is lost: a task tries its call first, and parks only if no signal has come since. Both happen on the scheduler, and so does
-// the giving of signals. One that comes late, for something that was read already, costs one attempt.
+// No edge is lost: a task tries its call first, and parks only if no signal has come since. Both
+// happen on the scheduler, and so does the giving of signals. One that comes late, for something
+// that was read already, costs one attempt.
 type poller struct {
 	// Set in newPoller, then read-only.
 	h    *home
@@ -32,8 +34,8 @@ type poller struct {
 	seq     int32      // of the last that was registered
 }
 
-// watched is a connection that is registered. It does not refer to that: one that is forgotten without Close can be collected, and
-// package net closes it then.
+// watched is a connection that is registered. It does not refer to that: one that is forgotten
+// without Close can be collected, and package net closes it then.
 type watched struct {
 	p       *poller
 	in, out signal
@@ -94,7 +96,8 @@ func (h *home) newPoller() bool {
 	return true
 }
 
-// The bits of an event that concern a direction; what concerns both wakes both, and the next try tells.
+// The bits of an event that concern a direction; what concerns both wakes both, and the next try
+// tells.
 const (
 	both  = syscall.EPOLLERR | syscall.EPOLLHUP
 	last  = both | syscall.EPOLLRDHUP | syscall.EPOLLPRI

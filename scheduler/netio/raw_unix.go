@@ -9,13 +9,14 @@ import (
 	"syscall"
 )
 
-// raw tries the calls of one direction on the descriptor: what can be done at once is done by the task itself. The zero raw tries
-// none. Owned by who has the turn.
+// raw tries the calls of one direction on the descriptor: what can be done at once is done by the
+// task itself. The zero raw tries none. Owned by who has the turn.
 type raw struct {
-	fd     syscall.RawConn // nil: nothing can be tried
-	write  bool
-	try    func(fd uintptr) bool // makes one attempt, whatever comes of it; made once, so that a call allocates nothing
-	stream bool                  // nothing read is the end
+	fd    syscall.RawConn // nil: nothing can be tried
+	write bool
+	// makes one attempt, whatever comes of it; made once, so that a call allocates nothing
+	try    func(fd uintptr) bool
+	stream bool // nothing read is the end
 
 	b      []byte
 	n      int
@@ -24,7 +25,8 @@ type raw struct {
 	err    error
 }
 
-// newRaw gives what tries reads, or writes, of e; the zero raw if e is of a kind that we don't know enough of.
+// newRaw gives what tries reads, or writes, of e; the zero raw if e is of a kind that we don't know
+// enough of.
 func newRaw(e any, write bool) raw {
 	r := raw{write: write}
 	var err error
@@ -50,7 +52,8 @@ func newRaw(e any, write bool) raw {
 // maxRW is as in package internal/poll: some systems refuse more in one call.
 const maxRW = 1 << 30
 
-// one makes one attempt to read into b or to write it. errAgain: it would have blocked. Other errors are as those of package net.
+// one makes one attempt to read into b or to write it. errAgain: it would have blocked. Other
+// errors are as those of package net.
 func (r *raw) one(b []byte) (n int, err error) {
 	if r.try == nil {
 		r.try = func(fd uintptr) bool {

@@ -21,11 +21,13 @@ type side struct {
 	close       func() error
 
 	// Owned by who has the turn.
-	raw     raw   // tries calls
-	drained bool  // the last read got less than it wanted: until a signal comes, there is nothing more
+	raw raw // tries calls
+	// the last read got less than it wanted: until a signal comes, there is nothing more
+	drained bool
 	spare   *call // nil until a helper was needed
 
-	// streak counts calls since the last wait. Atomic: written by each who is about to take the turn.
+	// streak counts calls since the last wait. Atomic: written by each who is about to take the
+	// turn.
 	streak atomic.Uint32
 
 	signal *signal // owned by the scheduler; nil until the connection is watched
@@ -69,8 +71,8 @@ func (sd *side) call(o op, b []byte) *call {
 	return c
 }
 
-// do makes c: for a task by a helper, for an ordinary goroutine there and then. A kill that interrupts it is raised if nothing has
-// come of the call; else at the next blocking point.
+// do makes c: for a task by a helper, for an ordinary goroutine there and then. A kill that
+// interrupts it is raised if nothing has come of the call; else at the next blocking point.
 func (sd *side) do(c *call) {
 	t := sd.h.caller(c.op)
 	if t == nil {
@@ -147,11 +149,13 @@ func (sd *side) nudge() {
 	}
 }
 
-// signal tells that a call that could not be made without blocking is worth another try. Owned by the scheduler.
+// signal tells that a call that could not be made without blocking is worth another try. Owned by
+// the scheduler.
 type signal struct {
 	t     *core.Task // waits for it; nil: nobody does
 	ready bool       // it came while nobody waited
-	final bool       // the end of the stream has come, or something unusual: then there need not be a further one
+	// the end of the stream has come, or something unusual: then there need not be a further one
+	final bool
 }
 
 // Do gives the signal.
@@ -163,7 +167,8 @@ func (g *signal) Do() {
 	}
 }
 
-// wait parks t until it is worth to try again, or the deadline has passed. A kill is raised, and nothing is lost by it.
+// wait parks t until it is worth to try again, or the deadline has passed. A kill is raised, and
+// nothing is lost by it.
 func (sd *side) wait(t *core.Task) error {
 	sd.streak.Store(0)
 	g := sd.signal

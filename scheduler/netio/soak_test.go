@@ -15,9 +15,9 @@ import (
 	"github.com/gotasklet/tasklet/scheduler/netio"
 )
 
-// One writer sends numbered bytes over a connection while readers come and go: they are killed, run into deadlines, change them for each
-// other. Every byte arrives once and in order, and at the end nobody waits for something that
-// has come.
+// One writer sends numbered bytes over a connection while readers come and go: they are killed, run
+// into deadlines, change them for each other. Every byte arrives once and in order, and at the end
+// nobody waits for something that has come.
 func TestSoak(t *testing.T) {
 	each(t, func(tb testing.TB, b *bench, t *core.Task, kind string) {
 		for seed := range uint64(10) {
@@ -131,7 +131,8 @@ func TestCloseAnytime(t *testing.T) {
 	})
 }
 
-// Ids of connections that were closed are used again, and what comes late for one of them does not reach the other.
+// Ids of connections that were closed are used again, and what comes late for one of them does not
+// reach the other.
 func TestManyConnections(t *testing.T) {
 	run(t, func(b *bench, task *core.Task) {
 		l := listen(t, task, "tcp")

@@ -6,8 +6,9 @@ import (
 	"github.com/gotasklet/tasklet/internal/core"
 )
 
-// turn lets the calls in one direction of a connection be made one after the other, first come first served, whoever makes them: a
-// task parks until it is its turn, an ordinary goroutine blocks.
+// turn lets the calls in one direction of a connection be made one after the other, first come
+// first served, whoever makes them: a task parks until it is its turn, an ordinary goroutine
+// blocks.
 type turn struct {
 	// mu protects the following.
 	mu    sync.Mutex

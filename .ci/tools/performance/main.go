@@ -1,10 +1,12 @@
-// Command performance measures the rows of the performance budget and prints them as a table, for docs/performance.md:
+// Command performance measures the rows of the performance budget and prints them as a table, for
+// docs/performance.md:
 //
 //	go -C .ci/tools run ./performance [-rounds 6] [-benchtime 1s]
 //
-// Each row is a pair of benchmarks, ours and the plain Go that it is compared with. In each round the two run one after the
-// other in processes of their own, and only their ratio is kept: the machine's speed drifts, and both sides drift together. The table
-// has the median ratio, with the lowest and the highest.
+// Each row is a pair of benchmarks, ours and the plain Go that it is compared with. In each round
+// the two run one after the other in processes of their own, and only their ratio is kept: the
+// machine's speed drifts, and both sides drift together. The table has the median ratio, with the
+// lowest and the highest.
 package main
 
 import (

@@ -1,7 +1,8 @@
 // Package conformance runs golang.org/x/net/nettest.TestConn on the connections of package netio.
 //
-// TestConn calls a connection from goroutines of its own. So it is run in two ways: with each call made by a task of its own on the
-// connection's scheduler, while the goroutine waits for that; and with the calls as they are, from ordinary goroutines.
+// TestConn calls a connection from goroutines of its own. So it is run in two ways: with each call
+// made by a task of its own on the connection's scheduler, while the goroutine waits for that; and
+// with the calls as they are, from ordinary goroutines.
 package conformance
 
 import (
