@@ -1,14 +1,9 @@
-// Package examples tests that the program in README.md is one.
+// Package examples tests the programs of docs/start.md.
 package examples
 
 import (
 	"context"
 	"fmt"
-	"os"
-	"strings"
-	"testing"
-
-	"github.com/stretchr/testify/require"
 
 	"github.com/gotasklet/tasklet/actor"
 )
@@ -34,18 +29,4 @@ func Example() {
 	// Hello, Grace
 	// Hello, Barbara
 	// <nil>
-}
-
-// The block in README.md is the first statement of Example, to the letter.
-func TestReadme(t *testing.T) {
-	readme, err := os.ReadFile("../README.md")
-	require.NoError(t, err)
-	source, err := os.ReadFile("readme_test.go")
-	require.NoError(t, err)
-	_, block, found := strings.Cut(string(readme), "```go\n")
-	require.True(t, found)
-	block, _, _ = strings.Cut(block, "```\n")
-	_, body, _ := strings.Cut(string(source), "func Example() {\n")
-	body, _, _ = strings.Cut(body, "\n\n\tfmt.Println(err)")
-	require.Equal(t, strings.ReplaceAll("\n"+body+"\n", "\n\t", "\n")[1:], block)
 }
