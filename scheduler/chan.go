@@ -7,45 +7,45 @@ import (
 	"github.com/gotasklet/tasklet/internal/core"
 )
 
-// Chan is a channel between the tasks of one scheduler; a channel of Go would block all of them.
-// Without a capacity it is a rendezvous: a send ends when a receiver has the value. With one, that
-// many values can be on their way.
+// Chan is a channel between the tasklets of one scheduler. (A wait on a Go channel would block the
+// whole scheduler.) A Chan with a capacity buffers that many values. A Chan without one is a
+// rendezvous: a send returns when a receiver has the value.
 //
-// Values are received in the order in which they were sent, and who waits is served first come
-// first served: nobody overtakes.
+// Values are received in the order in which they were sent. Waiting senders and waiting receivers
+// are served first come, first served.
 //
-// NewChan makes one; the zero Chan is a rendezvous. A Chan belongs to one scheduler: its methods
-// are called from that one's tasks or from what was injected there. It must not be copied.
+// Use [NewChan] to make a Chan with a capacity. The zero Chan is a rendezvous, ready to use. A Chan
+// belongs to one scheduler, and only the tasklets of that scheduler may call its methods. A Chan
+// must not be copied after first use.
 type Chan[T any] struct {
 	home home
 
 	// Set in NewChan, then read-only: the slice, not what is in it.
 	buf []T // a ring
 
-	// Owned by the scheduler. While receivers are parked, nothing is buffered and no sender is
-	// parked; while senders are, the buffer is full.
+	// Owned by the scheduler. While receivers are parked, the buffer is empty and no sender is
+	// parked. While senders are parked, the buffer is full.
 	head, n   int
-	senders   core.Line // their places hold what they send
-	receivers core.Line // their places will hold what they get
+	senders   core.Line // each place holds the value to send
+	receivers core.Line // each place receives a value
 	spare     places[T]
 	closed    bool
 }
 
-// NewChan makes a Chan with room for capacity values, which is allocated at once. 0 is a
-// rendezvous; a negative capacity panics.
+// NewChan returns a Chan with room for capacity values, which is allocated at once. A capacity of 0
+// makes a rendezvous. NewChan panics if capacity is negative.
 func NewChan[T any](capacity int) *Chan[T] {
 	if capacity < 0 {
-		misuse("NewChan with the negative capacity %d", capacity)
+		misuse("NewChan with negative capacity %d", capacity)
 	}
 	return &Chan[T]{buf: make([]T, capacity)}
 }
 
-// Send sends v. It parks while there is neither a parked receiver nor room.
+// Send sends v. It parks the calling tasklet while there is neither a waiting receiver nor room.
 //
-// It returns [ErrClosed] if c is closed, also when that happens while it is parked; [ErrTimeout] or
-// the cause of ctx if ctx ends first. After an error v was not sent, after nil it was. A kill is
-// raised at the entry or while parked, and v was not sent then. ctx must belong to the running
-// task.
+// Send returns [ErrClosed] if c is closed before v is sent, and [ErrTimeout] or the cause of ctx if
+// ctx ends first. If the error is not nil, v was not sent. A kill is raised when Send is called or
+// while it is parked; v was not sent then. ctx must belong to the running tasklet.
 func (c *Chan[T]) Send(ctx context.Context, v T) error {
 	t, limit := c.home.enter(ctx, "Chan.Send")
 	for {
@@ -64,13 +64,13 @@ func (c *Chan[T]) Send(ctx context.Context, v T) error {
 	}
 }
 
-// Receive receives the next value. It parks while there is none.
+// Receive receives the next value. It parks the calling tasklet while there is none.
 //
-// It returns [ErrClosed] if c is closed and empty, also when that happens while it is parked;
-// [ErrTimeout] or the cause of ctx if ctx ends first. With an error the value is zero, and none was
-// taken. A kill is raised at the entry or while parked; a value that was handed over before the
-// kill came is received, and the kill raised at the next blocking call. ctx must belong to the
-// running task.
+// Receive returns [ErrClosed] if c is closed and empty, or is closed while Receive is parked. It
+// returns [ErrTimeout] or the cause of ctx if ctx ends first. If the error is not nil, the value is
+// zero and none was taken. A kill is raised when Receive is called or while it is parked. If a
+// value was handed over before the kill, Receive returns the value, and the kill is raised at the
+// next blocking point. ctx must belong to the running tasklet.
 func (c *Chan[T]) Receive(ctx context.Context) (T, error) {
 	t, limit := c.home.enter(ctx, "Chan.Receive")
 	for {
@@ -90,15 +90,17 @@ func (c *Chan[T]) Receive(ctx context.Context) (T, error) {
 	}
 }
 
-// TrySend sends v if it can be done at once: to a parked receiver, or into the buffer. False: it
-// was not sent, for there is no room, or c is closed. It never parks and needs no context.
+// TrySend sends v if it need not wait, and reports whether it did. It returns false if there is
+// neither a waiting receiver nor room, or if c is closed. It never parks.
 func (c *Chan[T]) TrySend(v T) bool { return !c.closed && c.give(v) }
 
-// TryReceive receives the next value if there is one. It never parks and needs no context.
+// TryReceive receives the next value if there is one, and reports whether there was. It never
+// parks.
 func (c *Chan[T]) TryReceive() (v T, ok bool) { return c.take() }
 
-// All receives one value after the other, until c is closed and empty, or ctx ends ([ContextError]
-// then tells why). It parks as Receive does.
+// All returns an iterator over the values of c. The iterator ends when c is closed and empty, or
+// when ctx ends; it parks as [Chan.Receive] does. After the loop, context.Cause(ctx) tells the two
+// apart: it is nil unless ctx has ended.
 func (c *Chan[T]) All(ctx context.Context) iter.Seq[T] {
 	return func(yield func(T) bool) {
 		for {
@@ -110,21 +112,22 @@ func (c *Chan[T]) All(ctx context.Context) iter.Seq[T] {
 	}
 }
 
-// Close says that nothing more will be sent. What is buffered can still be received. Parked senders
-// get ErrClosed, and so do parked receivers. Closing twice does nothing. It never parks.
+// Close closes c. Buffered values can still be received. The Send and Receive calls that are parked
+// return ErrClosed. Closing a closed Chan has no effect. Close never parks.
 func (c *Chan[T]) Close() {
 	c.closed = true
 	c.senders.ReleaseAll()
 	c.receivers.ReleaseAll()
 }
 
-// Len is the number of values in the buffer; what parked senders hold does not count.
+// Len returns the number of buffered values, without those of parked senders.
 func (c *Chan[T]) Len() int { return c.n }
 
-// Cap is the capacity, 0 for a rendezvous.
+// Cap returns the capacity, 0 for a rendezvous.
 func (c *Chan[T]) Cap() int { return len(c.buf) }
 
-// give hands v to the first receiver or puts it into the buffer, if either can be done.
+// give hands v to the first receiver or puts it into the buffer, and reports whether it could do
+// either.
 func (c *Chan[T]) give(v T) bool {
 	if w := c.receivers.First(); w != nil {
 		p := w.Item.(*place[T])
@@ -139,8 +142,8 @@ func (c *Chan[T]) give(v T) bool {
 	return true
 }
 
-// take gives the next value, if there is one: from the buffer, where the first sender's value then
-// takes the room, or else from that sender.
+// take takes the next value, if there is one. If it comes from the buffer, the first sender's value
+// moves into the freed room; with an empty buffer it comes from the first sender.
 func (c *Chan[T]) take() (v T, ok bool) {
 	if c.n > 0 {
 		v, c.buf[c.head] = c.buf[c.head], v

@@ -42,13 +42,13 @@ func newPlay(t *testing.T, seed uint64) *play {
 	return p
 }
 
-// actor is the Runner of a play's tasks: it runs once, and a kill ends it.
-type actor struct {
+// role is the Runner of a play's tasks: it runs once, and a kill ends it.
+type role struct {
 	p *play
 	f func(t *core.Task)
 }
 
-func (a actor) Run(t *core.Task) {
+func (a role) Run(t *core.Task) {
 	defer func() {
 		if v := recover(); v != nil {
 			if _, ok := v.(*core.Exit); !ok {
@@ -65,7 +65,7 @@ func (a actor) Run(t *core.Task) {
 func (p *play) task(name string, f func(t *core.Task)) *core.Task {
 	t := new(core.Task)
 	p.names[t] = name
-	t.Init(p.s, uint64(len(p.names)), actor{p, f})
+	t.Init(p.s, uint64(len(p.names)), role{p, f})
 	t.Wake()
 	return t
 }
@@ -183,7 +183,7 @@ func TestChanTry(t *testing.T) {
 	if want := []any{true, true, false, 1, true, true, false, 2, true, 4, true, 0, false}; !slices.Equal(got, want) {
 		t.Errorf("got  %v\nwant %v", got, want)
 	}
-	if got, want := panics(func() { scheduler.NewChan[int](-1) }), "scheduler: NewChan with the negative capacity -1"; got != want {
+	if got, want := panics(func() { scheduler.NewChan[int](-1) }), "scheduler: NewChan with negative capacity -1"; got != want {
 		t.Errorf("panic: %s\nwant:  %s", got, want)
 	}
 }

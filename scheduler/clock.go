@@ -6,13 +6,13 @@ import (
 	"github.com/gotasklet/tasklet/internal/core"
 )
 
-// A Clock tells the schedulers of a system the time. There are two: [RealClock], the default, and
-// the one that [NewVirtualClock] returns. Clock has unexported methods, since how time moves and
-// how a scheduler sleeps belong together; so no third clock can be written elsewhere.
+// A Clock is the source of time of a system. There are two: [RealClock], the default, and
+// [VirtualClock]. Clock has unexported methods, because the way time advances and the way a
+// scheduler sleeps depend on each other; other packages cannot implement it.
 type Clock = core.Clock
 
-// RealClock returns a clock that runs by itself. Inside a bubble of [testing/synctest] it shows the
-// bubble's time.
+// RealClock returns the machine's clock. Inside a [testing/synctest] bubble it shows the bubble's
+// time.
 func RealClock() Clock { return core.RealClock() }
 
 // A VirtualClock stands still while tasklets run. It jumps to the next deadline when no tasklet is

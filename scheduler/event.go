@@ -6,11 +6,11 @@ import (
 	"github.com/gotasklet/tasklet/internal/core"
 )
 
-// Event is something that has happened or not: set, until it is cleared. Any number of tasks of one
-// scheduler may wait for it.
+// Event is a flag that tasklets wait for. It is set or not, and any number of tasklets of one
+// scheduler may wait until it is set.
 //
-// The zero Event is not set. An Event belongs to one scheduler: its methods are called from that
-// one's tasks or from what was injected there. It must not be copied.
+// The zero Event is not set, and ready to use. An Event belongs to one scheduler, and only the
+// tasklets of that scheduler may call its methods. An Event must not be copied after first use.
 type Event struct {
 	home home
 
@@ -19,22 +19,23 @@ type Event struct {
 	set  bool
 }
 
-// Set sets e and lets all who wait go on, in order; a Clear before they run does not hold them up.
-// Setting twice does nothing. It never parks.
+// Set sets e and wakes all waiting tasklets, in the order in which they began to wait. They return
+// from Wait even if Clear is called before they run. Setting an Event that is set has no effect.
+// Set never parks.
 func (e *Event) Set() {
 	e.set = true
 	e.line.HandAll()
 }
 
-// Clear makes e not set: who waits from now on parks until the next Set. It never parks.
+// Clear resets e, so that later calls of Wait park until the next Set. It never parks.
 func (e *Event) Clear() { e.set = false }
 
 // IsSet reports whether e is set.
 func (e *Event) IsSet() bool { return e.set }
 
-// Wait waits until e is set. It parks if that is not so yet. It returns [ErrTimeout] or the cause
-// of ctx if ctx ends first. A kill is raised at the entry or while parked. ctx must belong to the
-// running task.
+// Wait parks the calling tasklet until e is set. It returns nil at once if e is set already. It
+// returns [ErrTimeout] or the cause of ctx if ctx ends first. A kill is raised when Wait is called
+// or while it is parked. ctx must belong to the running tasklet.
 func (e *Event) Wait(ctx context.Context) error {
 	t, limit := e.home.enter(ctx, "Event.Wait")
 	for !e.set {

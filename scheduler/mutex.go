@@ -6,34 +6,36 @@ import (
 	"github.com/gotasklet/tasklet/internal/core"
 )
 
-// Mutex is a lock between the tasks of one scheduler; a sync.Mutex would block all of them. A task
-// needs it only for what must stay as it is while the task parks: between two blocking calls nobody
-// else runs anyway.
+// Mutex is a lock between the tasklets of one scheduler. (A wait for a sync.Mutex would block the
+// whole scheduler.) A tasklet needs a Mutex only for state that must not change while the tasklet
+// is parked: between two blocking points no other tasklet runs.
 //
-// It has a holder, the task that locked it. So a deadlock is found when it forms: the Lock that
-// would close a ring gets a *[DeadlockError]. Who waits is served first come first served, and
-// Unlock hands the lock over: nobody overtakes.
+// A locked Mutex has a holder, the tasklet that locked it, so a deadlock is detected when it forms:
+// the Lock that would close a cycle returns a *[DeadlockError]. Waiting tasklets are served first
+// come, first served. Unlock hands the lock to the first of them, so no other can overtake it.
 //
-// A task that ends without Unlock leaves the Mutex locked for ever, for nobody knows in which state
-// it left what the Mutex protects. Those who wait then are parked on a finished task, which
-// [Task.Waits] names. Use defer: deferred calls run in a killed task too.
+// If a tasklet ends without calling Unlock, the Mutex stays locked, because the state that it
+// protects may be inconsistent. Call Unlock in a defer statement: deferred calls run in a killed
+// tasklet too.
 //
-// The zero Mutex is unlocked. A Mutex belongs to one scheduler and must not be copied.
+// The zero Mutex is unlocked, and ready to use. A Mutex belongs to one scheduler, and only the
+// tasklets of that scheduler may call its methods. A Mutex must not be copied after first use.
 type Mutex struct {
 	home home
 
 	// Owned by the scheduler.
-	lock core.Resource // its holder is that of the Mutex
+	lock core.Resource // its holder is the holder of the Mutex
 	line core.Line
 }
 
-// Lock locks m. While another task holds it, Lock parks.
+// Lock locks m. It parks the calling tasklet while another tasklet holds m.
 //
-// It returns a *[DeadlockError], at once, if the holder waits, over some steps, for the caller, and
-// nobody on the way has a time limit; so too if the caller itself holds m. It returns [ErrTimeout]
-// or the cause of ctx if ctx ends first. After an error m was not locked. A kill is raised at the
-// entry or while parked; a lock that was handed over before the kill came is the caller's, and the
-// kill is raised at its next blocking call. ctx must belong to the running task.
+// Lock returns a *[DeadlockError] at once if the holder waits, directly or through others, for the
+// caller and no wait in that cycle has a time limit, or if the caller itself holds m. It returns
+// [ErrTimeout] or the cause of ctx if ctx ends first. If the error is not nil, the caller does not
+// hold m. A kill is raised when Lock is called or while it is parked. If the lock was handed over
+// before the kill, Lock returns nil, and the kill is raised at the next blocking point. ctx must
+// belong to the running tasklet.
 func (m *Mutex) Lock(ctx context.Context) error {
 	t, limit := m.home.enter(ctx, "Mutex.Lock")
 	for m.lock.Holder != nil {
@@ -46,8 +48,8 @@ func (m *Mutex) Lock(ctx context.Context) error {
 	return nil
 }
 
-// TryLock locks m if nobody holds it, and reports whether it did. It never parks; it needs the
-// context, which must belong to the running task, to know the holder.
+// TryLock locks m if no tasklet holds it, and reports whether it did. It never parks. ctx must
+// belong to the running tasklet, which becomes the holder.
 func (m *Mutex) TryLock(ctx context.Context) bool {
 	t, _ := core.Caller(ctx, "Mutex.TryLock")
 	m.home.check(t, "Mutex.TryLock")
@@ -58,8 +60,8 @@ func (m *Mutex) TryLock(ctx context.Context) bool {
 	return true
 }
 
-// Unlock hands m to the first that waits for it. It never parks. It panics unless the running task
-// holds m.
+// Unlock unlocks m, or hands it to the first waiting tasklet. It never parks. It panics if the
+// running tasklet does not hold m.
 func (m *Mutex) Unlock() {
 	t := m.lock.Holder
 	if t == nil {

@@ -8,46 +8,46 @@ import (
 	"github.com/gotasklet/tasklet/internal/core"
 )
 
-// ErrTooMany is returned by Semaphore.Acquire for more units than there are: no wait could ever
-// help.
+// ErrTooMany is returned by Semaphore.Acquire for more units than the semaphore has in all, as no
+// wait could succeed.
 var ErrTooMany = errors.New("scheduler: more units than the semaphore has")
 
-// Semaphore is a number of units that tasks of one scheduler take and give back: connections,
-// megabytes, simultaneous requests. Who waits is served first come first served: a big request is
-// not overtaken by small ones that would fit.
+// Semaphore is a number of units that the tasklets of one scheduler acquire and release:
+// connections, megabytes, simultaneous requests. Waiting tasklets are served first come, first
+// served, so a large request is not overtaken by small ones that would fit.
 //
-// It has no holder (a unit may be given back by another task than the one that took it), so a
-// deadlock is not found.
+// A Semaphore has no holder, because one tasklet may release what another acquired. Deadlocks on a
+// Semaphore are therefore not detected.
 //
-// NewSemaphore makes one; the zero Semaphore has no units. A Semaphore belongs to one scheduler:
-// its methods are called from that one's tasks or from what was injected there. It must not be
-// copied.
+// Use [NewSemaphore] to make a Semaphore; the zero Semaphore has no units. A Semaphore belongs to
+// one scheduler, and only the tasklets of that scheduler may call its methods. A Semaphore must not
+// be copied after first use.
 type Semaphore struct {
 	home home
 	size int64 // set in NewSemaphore, then read-only
 
 	// Owned by the scheduler.
 	free  int64
-	line  core.Line // their places hold how many they want
+	line  core.Line // each place holds the number of units wanted
 	spare places[int64]
 }
 
-// NewSemaphore makes a semaphore of n units, all of them free. A negative n panics.
+// NewSemaphore returns a semaphore with n units, all of them free. It panics if n is negative.
 func NewSemaphore(n int64) *Semaphore {
 	if n < 0 {
-		misuse("NewSemaphore with the negative size %d", n)
+		misuse("NewSemaphore with negative size %d", n)
 	}
 	return &Semaphore{size: n, free: n}
 }
 
-// Acquire takes k units, all at once. It parks while they are not free or others wait already; that
-// holds for 0 units too.
+// Acquire acquires k units in one step. It parks the calling tasklet while fewer than k units are
+// free or other tasklets wait already; the latter also holds for k = 0.
 //
-// It returns, at once, an error that is [ErrTooMany] if s has less than k units in all;
-// [ErrTimeout] or the cause of ctx if ctx ends first. After an error nothing was taken. A negative
-// k panics. A kill is raised at the entry or while parked; units that were handed over before the
-// kill came are the caller's, and the kill is raised at its next blocking call. ctx must belong to
-// the running task.
+// Acquire returns an error that wraps [ErrTooMany], at once, if s has fewer than k units in all. It
+// returns [ErrTimeout] or the cause of ctx if ctx ends first. If the error is not nil, no units
+// were acquired. A kill is raised when Acquire is called or while it is parked. If the units were
+// handed over before the kill, Acquire returns nil, and the kill is raised at the next blocking
+// point. Acquire panics if k is negative. ctx must belong to the running tasklet.
 func (s *Semaphore) Acquire(ctx context.Context, k int64) error {
 	t, limit := s.home.enter(ctx, "Semaphore.Acquire")
 	if k > s.size {
@@ -63,7 +63,7 @@ func (s *Semaphore) Acquire(ctx context.Context, k int64) error {
 }
 
 func (s *Semaphore) stand(t *core.Task, limit context.Context, k int64) (ok bool, err error) {
-	// One that leaves the line, by a kill too, may have been in the way of others who want less.
+	// A tasklet that leaves the line, also by a kill, may have held up others that want less.
 	defer s.serve()
 	p := s.spare.get(k)
 	s.line.Add(&p.Waiter)
@@ -72,11 +72,11 @@ func (s *Semaphore) stand(t *core.Task, limit context.Context, k int64) (ok bool
 	return ok, err
 }
 
-// TryAcquire takes k units if they are free and nobody waits, and reports whether it did. It never
-// parks and needs no context. A negative k panics.
+// TryAcquire acquires k units if they are free and no tasklet waits, and reports whether it did. It
+// never parks. It panics if k is negative.
 func (s *Semaphore) TryAcquire(k int64) bool {
 	if k < 0 {
-		misuse("acquiring the negative number %d of units of a Semaphore", k)
+		misuse("Semaphore.Acquire or TryAcquire of a negative number of units, %d", k)
 	}
 	if k > s.free || !s.line.Empty() {
 		return false
@@ -85,17 +85,18 @@ func (s *Semaphore) TryAcquire(k int64) bool {
 	return true
 }
 
-// Release gives k units back, and hands them to those who wait. It never parks. It panics if k is
-// negative, or if less than k units are out.
+// Release releases k units, and hands free units to waiting tasklets. It never parks. It panics if
+// k is negative, or if fewer than k units are acquired.
 func (s *Semaphore) Release(k int64) {
 	if k < 0 || k > s.size-s.free {
-		misuse("Semaphore.Release of %d units, but %d of %d are out", k, s.size-s.free, s.size)
+		misuse("Semaphore.Release of %d units, but %d of %d are acquired", k, s.size-s.free, s.size)
 	}
 	s.free += k
 	s.serve()
 }
 
-// serve hands free units to those who wait, in order, as far as they go.
+// serve hands free units to the waiting tasklets, in order, until the first one that wants more
+// than are left.
 func (s *Semaphore) serve() {
 	for w := s.line.First(); w != nil; w = s.line.First() {
 		p := w.Item.(*place[int64])

@@ -309,7 +309,7 @@ func TestGateWrongContext(t *testing.T) {
 					q := newPlay(t, 0)
 					q.task("stranger", func(s *core.Task) {
 						want := "scheduler: " + op + " by stranger of another scheduler: " +
-							"what tasks wait for with each other belongs to one scheduler"
+							"a Chan, Mutex, Semaphore, Event or WaitGroup belongs to one scheduler"
 						if got := panics(func() { _ = g.pass(s) }); got != want {
 							t.Errorf("panic:\n\t%s\nwant:\n\t%s", got, want)
 						}
@@ -396,7 +396,7 @@ func TestMutexMisuse(t *testing.T) {
 	p.expect("a: scheduler: Mutex.Unlock of a Mutex that nobody holds",
 		"b: scheduler: Mutex.Unlock while b runs, but a holds the Mutex",
 		"b: scheduler: Mutex.TryLock with the context of a, but b is running: a context may be used only inside its own task",
-		"b: scheduler: Mutex.TryLock by stranger of another scheduler: what tasks wait for with each other belongs to one scheduler")
+		"b: scheduler: Mutex.TryLock by stranger of another scheduler: a Chan, Mutex, Semaphore, Event or WaitGroup belongs to one scheduler")
 }
 
 // A holder that ends without Unlock is named as the one that others are parked on.
@@ -618,11 +618,11 @@ func TestSemaphoreMisuse(t *testing.T) {
 			f    func()
 			want string
 		}{
-			{func() { scheduler.NewSemaphore(-1) }, "scheduler: NewSemaphore with the negative size -1"},
-			{func() { _ = s.Acquire(a, -1) }, "scheduler: acquiring the negative number -1 of units of a Semaphore"},
-			{func() { s.TryAcquire(-1) }, "scheduler: acquiring the negative number -1 of units of a Semaphore"},
-			{func() { s.Release(-1) }, "scheduler: Semaphore.Release of -1 units, but 2 of 3 are out"},
-			{func() { s.Release(3) }, "scheduler: Semaphore.Release of 3 units, but 2 of 3 are out"},
+			{func() { scheduler.NewSemaphore(-1) }, "scheduler: NewSemaphore with negative size -1"},
+			{func() { _ = s.Acquire(a, -1) }, "scheduler: Semaphore.Acquire or TryAcquire of a negative number of units, -1"},
+			{func() { s.TryAcquire(-1) }, "scheduler: Semaphore.Acquire or TryAcquire of a negative number of units, -1"},
+			{func() { s.Release(-1) }, "scheduler: Semaphore.Release of -1 units, but 2 of 3 are acquired"},
+			{func() { s.Release(3) }, "scheduler: Semaphore.Release of 3 units, but 2 of 3 are acquired"},
 		} {
 			if got := panics(c.f); got != c.want {
 				t.Errorf("panic: %s\nwant:  %s", got, c.want)
@@ -748,8 +748,8 @@ func TestWaitGroup(t *testing.T) {
 		p.note(t, "%s", panics(g.Done))
 	})
 	p.expect("a: <nil>", "2: done", "1: done", "0: done", "a: <nil>",
-		"a: scheduler: the counter of a WaitGroup would become negative: 1-2", "b: <nil>",
-		"a: scheduler: the counter of a WaitGroup would become negative: 0-1")
+		"a: scheduler: negative WaitGroup counter: 1-2", "b: <nil>",
+		"a: scheduler: negative WaitGroup counter: 0-1")
 }
 
 // Waiting allocates nothing, once the first has waited.

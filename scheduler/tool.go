@@ -7,16 +7,16 @@ import (
 	"github.com/gotasklet/tasklet/internal/core"
 )
 
-// What the blocking tools for tasks have in common: Chan, Mutex, Semaphore, Event, WaitGroup.
+// This file has what Chan, Mutex, Semaphore, Event and WaitGroup have in common.
 //
-// A blocking call looks whether it may go on; if not, it stands in a line and parks. Whoever makes
-// it possible hands the thing over (the value, the lock, the units) to the first in line, in one
-// step with waking it, so nobody can overtake and the one that wakes up owns what it waited for,
-// whatever else comes before it runs. A task that was woken without a hand-over (by Task.Wake, from
-// somewhere else) starts again at the top.
+// A blocking call proceeds if it can; otherwise it joins a line and parks. The task that makes
+// progress possible hands over the value, the lock or the units to the first in line, in one step
+// with waking it. So no other task can overtake, and the woken task owns what it waited for,
+// whatever happens before it runs. A task that is woken without a hand-over (by Task.Wake) starts
+// again at the top.
 
-// home is the one scheduler whose tasks use a tool: that of the first that blocks. Everything in a
-// tool is owned by it.
+// home is the scheduler that a tool belongs to: that of the first task that makes a blocking call.
+// The scheduler owns everything in the tool.
 type home struct {
 	_ noCopy
 	s *core.Scheduler
@@ -35,13 +35,13 @@ func (h *home) check(t *core.Task, op string) {
 		return
 	}
 	if h.s != nil {
-		misuse("%s by %s of another scheduler: what tasks wait for with each other belongs to one scheduler", op, t)
+		misuse("%s by %s of another scheduler: a Chan, Mutex, Semaphore, Event or WaitGroup belongs to one scheduler", op, t)
 	}
 	h.s = t.Scheduler()
 }
 
-// place is a place in line with a value: what a sender brings, what a receiver gets, how many units
-// of a semaphore.
+// place is a place in a line with a value: the value to send or to receive, or a number of units of
+// a semaphore.
 type place[T any] struct {
 	core.Waiter // its Item is the place
 	v           T
@@ -49,20 +49,20 @@ type place[T any] struct {
 	next        *place[T] // in places
 }
 
-// hand ends the wait: what was waited for has happened.
+// hand marks the place as served and ends the wait.
 func (p *place[T]) hand() {
 	p.done = true
 	p.Release()
 }
 
-// places keeps free ones, so that waiting allocates nothing after the first times.
+// places keeps free places for reuse, so that waiting does not allocate in the long run.
 type places[T any] struct {
 	free *place[T]
 	n    int
 }
 
-// maxPlaces is how many free places a tool keeps: the others of a crowd that once stood there are
-// given back.
+// maxPlaces is the number of free places that a tool keeps. More of them, left by a crowd, are left
+// to the garbage collector.
 const maxPlaces = 256
 
 func (ps *places[T]) get(v T) *place[T] {
@@ -78,8 +78,8 @@ func (ps *places[T]) get(v T) *place[T] {
 	return p
 }
 
-// put gives back a place, and what it was used for. Not to be called when a kill is raised: the
-// place is dropped then.
+// put takes back a place and returns what it held. It must not be called when a kill is raised: the
+// place may still be in use, and is dropped.
 func (ps *places[T]) put(p *place[T]) (v T, done bool) {
 	v, p.v = p.v, v
 	done, p.done = p.done, false
@@ -96,7 +96,7 @@ type noCopy struct{}
 func (*noCopy) Lock()   {}
 func (*noCopy) Unlock() {}
 
-// misuse panics at the caller with the rule that the caller broke.
+// misuse panics with the rule that the caller broke.
 func misuse(format string, args ...any) {
 	panic("scheduler: " + fmt.Sprintf(format, args...))
 }

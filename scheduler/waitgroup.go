@@ -6,12 +6,12 @@ import (
 	"github.com/gotasklet/tasklet/internal/core"
 )
 
-// WaitGroup is a counter whose coming to 0 tasks of one scheduler can wait for: of pieces of work
-// that are not finished.
+// WaitGroup counts pieces of unfinished work. Tasklets of one scheduler can wait until the counter
+// is 0.
 //
-// The zero WaitGroup has counted to 0. It may be used again any number of times. A WaitGroup
-// belongs to one scheduler: its methods are called from that one's tasks or from what was injected
-// there. It must not be copied.
+// The counter of the zero WaitGroup is 0, and it is ready to use. A WaitGroup may be reused any
+// number of times. It belongs to one scheduler, and only the tasklets of that scheduler may call
+// its methods. A WaitGroup must not be copied after first use.
 type WaitGroup struct {
 	home home
 
@@ -20,12 +20,12 @@ type WaitGroup struct {
 	n    int
 }
 
-// Add adds n, which may be negative, to the counter. When it comes to 0, all who wait go on, in
-// order; adding more before they run does not hold them up. It panics if the counter would become
-// negative. It never parks.
+// Add adds n, which may be negative, to the counter. When the counter becomes 0, Add wakes all
+// waiting tasklets, in the order in which they began to wait. They return from Wait even if more is
+// added before they run. Add panics if the counter would become negative. It never parks.
 func (g *WaitGroup) Add(n int) {
 	if n < -g.n {
-		misuse("the counter of a WaitGroup would become negative: %d%+d", g.n, n)
+		misuse("negative WaitGroup counter: %d%+d", g.n, n)
 	}
 	g.n += n
 	if g.n == 0 {
@@ -33,12 +33,12 @@ func (g *WaitGroup) Add(n int) {
 	}
 }
 
-// Done is Add(-1).
+// Done decrements the counter by one. It is the same as Add(-1).
 func (g *WaitGroup) Done() { g.Add(-1) }
 
-// Wait waits until the counter is 0. It parks if that is not so yet. It returns [ErrTimeout] or the
-// cause of ctx if ctx ends first. A kill is raised at the entry or while parked. ctx must belong to
-// the running task.
+// Wait parks the calling tasklet until the counter is 0. It returns nil at once if it is 0 already.
+// It returns [ErrTimeout] or the cause of ctx if ctx ends first. A kill is raised when Wait is
+// called or while it is parked. ctx must belong to the running tasklet.
 func (g *WaitGroup) Wait(ctx context.Context) error {
 	t, limit := g.home.enter(ctx, "WaitGroup.Wait")
 	for g.n > 0 {

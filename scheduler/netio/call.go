@@ -7,7 +7,7 @@ import (
 	"github.com/gotasklet/tasklet/internal/core"
 )
 
-// op is what is to be done with a connection or a listener.
+// op is an operation on a connection or a listener.
 type op uint8
 
 const (
@@ -22,7 +22,7 @@ var opNames = [...]string{"Read", "Write", "ReadFrom", "WriteTo", "Accept"}
 
 func (o op) String() string { return opNames[o] }
 
-// call is one call of a connection's method, made by a helper while the task is parked.
+// call is one call of a connection's method. A helper makes it while the task is parked.
 type call struct {
 	sd *side
 	w  *helper
@@ -36,13 +36,13 @@ type call struct {
 	conn net.Conn
 	err  error
 
-	returned sync.WaitGroup // the helper lets go of the call
+	returned sync.WaitGroup // done when the helper no longer uses the call
 
 	// Owned by the scheduler.
-	t     *core.Task // nil when nobody waits any more
+	t     *core.Task // nil when no task waits any more
 	place core.Waiter
 	done  bool
-	cut   bool // it was interrupted, and nothing came of it
+	cut   bool // the call was interrupted and had no result
 }
 
 func (c *call) servedBy(w *helper) { c.w = w }
@@ -57,7 +57,7 @@ func (c *call) run() {
 	c.make()
 }
 
-// make makes the call, on whatever goroutine.
+// make makes the call on the current goroutine.
 func (c *call) make() {
 	switch e := c.sd.end; c.op {
 	case opRead:
@@ -73,7 +73,7 @@ func (c *call) make() {
 	}
 }
 
-// Do is the end of the wait.
+// Do ends the wait. It runs on the scheduler.
 func (c *call) Do() {
 	c.sd.h.keep(c.w)
 	c.done = true
@@ -85,9 +85,9 @@ func (c *call) Do() {
 // Interrupt is called when the task is killed while it waits.
 func (c *call) Interrupt() { c.sd.interrupt() }
 
-// help has a helper make the call, and parks t until that has returned. A kill interrupts it: then
-// cut is set, unless something has come of the call all the same. Only when the scheduler ends a
-// kill is raised at once.
+// help lets a helper make the call, and parks t until the call has returned. A kill interrupts the
+// call; cut is then set, unless the call had a result all the same. A kill is raised at once only
+// when the scheduler ends.
 func (c *call) help(t *core.Task) {
 	sd := c.sd
 	c.n, c.conn, c.err = 0, nil, nil
@@ -98,9 +98,9 @@ func (c *call) help(t *core.Task) {
 	sd.h.hand(c)
 	defer func() {
 		c.t = nil
-		if !c.done { // raised: the buffer is the task's again only when the helper has let go of it
+		if !c.done { // a kill was raised, and the helper still uses the buffer
 			c.returned.Wait()
-			sd.spare = nil // c.Do is still to come
+			sd.spare = nil // because c.Do has not run yet
 		}
 		if sd.finish() {
 			c.settle()
@@ -111,7 +111,8 @@ func (c *call) help(t *core.Task) {
 	}
 }
 
-// settle is for a call that was interrupted: what was read or accepted is not lost.
+// settle evaluates a call that was interrupted, so that data that was read, or a connection that
+// was accepted, is not lost.
 func (c *call) settle() {
 	switch c.op {
 	case opRead, opReadFrom:

@@ -8,21 +8,22 @@ import (
 	"net"
 )
 
-// Conn is a connection whose calls park the calling task instead of blocking its scheduler. It is a
-// net.Conn.
+// Conn is a network connection whose calls park the calling task instead of blocking its scheduler.
+// It implements net.Conn. Use [Dial], [Listener.Accept] or [Wrap] to make one; the zero Conn is not
+// usable. Its methods may be called from any task of its scheduler and from ordinary goroutines.
 type Conn struct {
 	link
 	conn net.Conn // set when it is made, then read-only
 }
 
-// Wrap gives c as a connection for the tasks of the scheduler that ctx belongs to. c may be any
-// net.Conn whose deadlines, or at least whose Close, end its calls; if it is a *Conn, of whatever
-// scheduler, the new one stands on the same connection. ctx must belong to the running task, and is
-// not kept. It never parks.
+// Wrap returns a connection over c for the tasks of the scheduler that ctx belongs to. c may be any
+// net.Conn whose calls end when a deadline passes, or at least when it is closed. If c is a *Conn,
+// of this or another scheduler, the new Conn uses the connection under it. ctx must belong to the
+// running task, and is not kept. Wrap never parks. It panics if c is nil.
 //
-// TCP connections, stream connections of unix sockets and connected UDP sockets as package net
-// makes them are the fast kinds. Other types have each call made by a helper goroutine. Put what
-// has its own layers on top, not below: wrap a TCP connection and give the *Conn to tls.Client.
+// Package net's TCP connections, Unix stream connections and connected UDP sockets are fast. For
+// other types a helper goroutine makes each call. Layers such as TLS go on top: wrap the TCP
+// connection and pass the *Conn to tls.Client.
 func Wrap(ctx context.Context, c net.Conn) *Conn {
 	h, _, _ := homeOf(ctx, "netio.Wrap")
 	if c == nil {
@@ -40,13 +41,13 @@ func (h *home) wrap(conn net.Conn) *Conn {
 	return c
 }
 
-// NetConn gives the connection below, as tls.Conn's does. What is done with it blocks as in package
-// net; its deadlines are better left alone.
+// NetConn returns the underlying connection, like the method of tls.Conn. Calls on it block as in
+// package net. Do not set its deadlines, as this package sets them too.
 func (c *Conn) NetConn() net.Conn { return c.conn }
 
-// Read is net.Conn's: it parks until there is something to read. A kill is raised at the entry, or
-// while it is parked, and then nothing was read; but what came at the same moment is returned, and
-// the kill is raised at the next blocking point.
+// Read implements net.Conn. It parks the calling task until there is data. A kill is raised when
+// Read is called or while it is parked, and no data was read then. If data arrives at the moment of
+// the kill, Read returns it, and the kill is raised at the next blocking point.
 func (c *Conn) Read(b []byte) (int, error) {
 	sd := &c.in
 	sd.enter(opRead)
@@ -76,10 +77,10 @@ func (c *Conn) Read(b []byte) (int, error) {
 	}
 }
 
-// Write is net.Conn's: it parks while there is no room, and returns when all is written, or with an
-// error. Calls at the same time are made one after the other. A kill is raised at the entry, or
-// while it is parked: then an unknown part of b was written, and all that is left to do with the
-// connection is to close it.
+// Write implements net.Conn. It parks the calling task while the connection has no room, and
+// returns when all of b is written or with an error. Concurrent calls are made one after the other.
+// A kill is raised when Write is called or while it is parked. In the latter case an unknown part
+// of b was written, and the connection can only be closed.
 func (c *Conn) Write(b []byte) (sent int, err error) {
 	sd := &c.out
 	sd.enter(opWrite)
@@ -110,7 +111,7 @@ func (c *Conn) Write(b []byte) (sent int, err error) {
 	}
 }
 
-// opError is err as package net has it.
+// opError returns err as package net would return it.
 func (c *Conn) opError(op string, err error) error {
 	if err == nil || err == io.EOF {
 		return err
@@ -119,8 +120,9 @@ func (c *Conn) opError(op string, err error) error {
 	return &net.OpError{Op: op, Net: local.Network(), Source: local, Addr: c.conn.RemoteAddr(), Err: err}
 }
 
-// CloseRead shuts down the reading side, if the connection below can do that: TCP and unix sockets.
-// Else the error is errors.ErrUnsupported. It does not park.
+// CloseRead shuts down the reading side, if the underlying connection can do that, as TCP and Unix
+// sockets can. If it cannot, the error wraps errors.ErrUnsupported. CloseRead never parks, and may
+// be called from any goroutine.
 func (c *Conn) CloseRead() error {
 	if half, ok := c.conn.(interface{ CloseRead() error }); ok {
 		return half.CloseRead()
@@ -128,8 +130,8 @@ func (c *Conn) CloseRead() error {
 	return c.unsupported("CloseRead")
 }
 
-// CloseWrite shuts down the writing side, so that the other end reads what was written and then an
-// io.EOF. As CloseRead.
+// CloseWrite shuts down the writing side: the other end reads the data written so far, and then
+// io.EOF. It fails like [Conn.CloseRead], never parks, and may be called from any goroutine.
 func (c *Conn) CloseWrite() error {
 	if half, ok := c.conn.(interface{ CloseWrite() error }); ok {
 		return half.CloseWrite()
@@ -141,5 +143,5 @@ func (c *Conn) unsupported(op string) error {
 	return fmt.Errorf("netio: %s of a %T: %w", op, c.conn, errors.ErrUnsupported)
 }
 
-// RemoteAddr is net.Conn's.
+// RemoteAddr implements net.Conn.
 func (c *Conn) RemoteAddr() net.Addr { return c.conn.RemoteAddr() }

@@ -27,8 +27,8 @@ func (r *raw) oneFrom(b []byte) (n int, from net.Addr, err error) {
 	return max(r.n, 0), udpAddr(r.addr), nil
 }
 
-// oneTo makes one attempt to send b as a datagram. ok: there is an attempt to make, else only
-// package net knows what to do with the address.
+// oneTo makes one attempt to send b as a datagram. If ok is false, it made none, and package net
+// must handle the address.
 func (r *raw) oneTo(b []byte, to net.Addr) (ok bool, err error) {
 	if r.try == nil {
 		r.try = func(fd uintptr) bool {
@@ -47,8 +47,8 @@ func (r *raw) oneTo(b []byte, to net.Addr) (ok bool, err error) {
 	return true, err
 }
 
-// sockaddr is nil for what is better left to package net: host-local zones, unspecified addresses,
-// addresses of the other family, other types.
+// sockaddr returns nil for addresses that are left to package net: those with a zone, unspecified
+// ones, those of the other family, and other types.
 func (r *raw) sockaddr(to net.Addr) syscall.Sockaddr {
 	a, ok := to.(*net.UDPAddr)
 	if !ok || a == nil || a.Zone != "" || a.IP.IsUnspecified() {
@@ -73,7 +73,7 @@ func (r *raw) sockaddr(to net.Addr) syscall.Sockaddr {
 	return nil
 }
 
-// udpAddr is as package net has it.
+// udpAddr returns the address as package net would.
 func udpAddr(sa syscall.Sockaddr) net.Addr {
 	switch sa := sa.(type) {
 	case *syscall.SockaddrInet4:

@@ -9,10 +9,11 @@ import (
 	"github.com/gotasklet/tasklet/internal/core"
 )
 
-// Dial is net.Dial for the tasks of the scheduler that ctx belongs to. It parks until the
-// connection is there, and returns the errors of package net; when ctx ends first,
-// [scheduler.ErrTimeout] or the cause of ctx. When it is killed meanwhile, the attempt is given up
-// and the kill raised. ctx must belong to the running task, and is not needed afterwards.
+// Dial connects to an address, like net.Dial, for the tasks of the scheduler that ctx belongs to.
+// It parks until the connection is made. It returns the errors of net.Dial, or
+// [scheduler.ErrTimeout] or the cause of ctx if ctx ends first. If the task is killed, the attempt
+// is abandoned and the kill is raised. ctx must belong to the running task, and has no effect on
+// the Conn afterwards.
 func Dial(ctx context.Context, network, addr string) (*Conn, error) {
 	h, t, limit := homeOf(ctx, "netio.Dial")
 	c, err := outside(h, t, limit, func(ctx context.Context) (net.Conn, error) {
@@ -24,8 +25,8 @@ func Dial(ctx context.Context, network, addr string) (*Conn, error) {
 	return h.wrap(c), nil
 }
 
-// outside parks t while a helper runs f. What f has made is closed if nobody takes it. The context
-// of f ends with limit, and by a kill; the wait ends only when f has returned.
+// outside parks t while a helper runs f. The result of f is closed if it is not returned. The
+// context of f ends with limit or by a kill, but the wait ends only when f has returned.
 func outside[R io.Closer](h *home, t *core.Task, limit context.Context, f func(context.Context) (R, error)) (v R, err error) {
 	t.Checkpoint()
 	a := &errand[R]{h: h, t: t, f: f}
@@ -53,7 +54,7 @@ func outside[R io.Closer](h *home, t *core.Task, limit context.Context, f func(c
 	}
 	if a.err == nil {
 		taken = true
-		return a.v, nil // though ctx may have ended, or a kill have come
+		return a.v, nil // even if ctx has ended, or t was killed
 	}
 	t.Checkpoint()
 	if ended != nil {
@@ -76,7 +77,7 @@ type errand[R any] struct {
 	returned sync.WaitGroup
 
 	// Owned by the scheduler.
-	t     *core.Task // nil when nobody waits any more
+	t     *core.Task // nil when no task waits any more
 	place core.Waiter
 	done  bool
 }
@@ -88,7 +89,7 @@ func (a *errand[R]) run() {
 	a.v, a.err = a.f(a.ctx)
 }
 
-// Do is the end of the wait.
+// Do ends the wait. It runs on the scheduler.
 func (a *errand[R]) Do() {
 	a.h.keep(a.w)
 	a.done = true

@@ -22,13 +22,13 @@ func Example() {
 			return err
 		}
 		server := actor.Go(t, func(t *actor.Tasklet) error {
-			for c, err := range l.All() { // parks this tasklet only; until l is closed
+			for c, err := range l.All() { // parks only this tasklet; ends when l is closed
 				if err != nil {
-					t.Log().Warn("accept", zap.Error(err)) // it goes on: see All
+					t.Log().Warn("accept", zap.Error(err)) // the loop continues
 					continue
 				}
 				actor.Go(t, func(t *actor.Tasklet) error {
-					defer c.Close() // when it is killed, too
+					defer c.Close() // also when the tasklet is killed
 					_, err := io.Copy(c, c)
 					return err
 				})
@@ -53,7 +53,7 @@ func Example() {
 	// <nil>
 }
 
-// A connection that package net has made.
+// Wrap makes a connection of package net usable in a tasklet.
 func ExampleWrap() {
 	err := actor.Run(context.Background(), actor.Config{}, func(t *actor.Tasklet) error {
 		here, there := net.Pipe()

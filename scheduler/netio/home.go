@@ -7,7 +7,7 @@ import (
 	"github.com/gotasklet/tasklet/internal/core"
 )
 
-// home is what all connections of one scheduler share: helpers, and on Linux a poller.
+// home holds what all connections of one scheduler share: helpers, and on Linux a poller.
 type home struct {
 	s *core.Scheduler // set in homeOf, then read-only
 
@@ -18,13 +18,13 @@ type home struct {
 	running sync.WaitGroup // the helpers' goroutines and the poller's
 }
 
-// homes has one for each scheduler on which there are connections, until its Run ends.
+// homes holds the home of each scheduler that has connections, until the scheduler's Run ends.
 var homes struct {
 	mu sync.Mutex
 	of map[*core.Scheduler]*home
 }
 
-// homeOf gives the home on the scheduler of the running task, to whom ctx belongs.
+// homeOf returns the home of the running task's scheduler, and that task. ctx must belong to it.
 func homeOf(ctx context.Context, op string) (h *home, t *core.Task, limit context.Context) {
 	t, limit = core.Caller(ctx, op)
 	s := t.Scheduler()
@@ -42,7 +42,7 @@ func homeOf(ctx context.Context, op string) (h *home, t *core.Task, limit contex
 	return h, t, limit
 }
 
-// Do is called when the scheduler's Run ends: by then no task is left, so every helper is idle.
+// Do is called when the scheduler's Run ends. No task is left then, so every helper is idle.
 func (h *home) Do() {
 	homes.mu.Lock()
 	delete(homes.of, h.s)
@@ -55,8 +55,8 @@ func (h *home) Do() {
 	h.running.Wait()
 }
 
-// caller is the running task of the scheduler if it is the one that calls; nil: an ordinary
-// goroutine. Others panic.
+// caller returns the task that makes the call, or nil if an ordinary goroutine does. It panics if
+// the caller is a task of another scheduler, or injected work.
 func (h *home) caller(op op) *core.Task {
 	t, inside := h.s.Here()
 	if t == nil && inside {
@@ -65,21 +65,21 @@ func (h *home) caller(op op) *core.Task {
 	return t
 }
 
-// helper is a goroutine that makes a call for a task when that would block. It serves one job after
-// the other, and is kept for the next one: as many are made as jobs wait at one time.
+// helper is a goroutine that makes calls that would block for tasks. It serves one job after the
+// other. A new one is started only when all others are busy.
 type helper struct{ jobs chan job }
 
 // job is a call for a helper.
 type job interface {
 	run()               // makes the call, on the helper's goroutine
-	Do()                // afterwards, on the scheduler; not called if that has ended
-	servedBy(w *helper) // before run, on the scheduler
+	Do()                // ends the wait, on the scheduler; not called if the scheduler has ended
+	servedBy(w *helper) // called before run, on the scheduler
 }
 
-// maxIdle is how many helpers without a job a scheduler keeps.
+// maxIdle is the number of idle helpers that a scheduler keeps.
 const maxIdle = 64
 
-// hand gives j to a helper. On the scheduler.
+// hand passes j to a helper. It must be called on the scheduler.
 func (h *home) hand(j job) {
 	if n := len(h.idle); n > 0 {
 		w := h.idle[n-1]
@@ -102,7 +102,7 @@ func (h *home) hand(j job) {
 	})
 }
 
-// keep takes back a helper whose job is done. On the scheduler.
+// keep takes back a helper whose job is done. It must be called on the scheduler.
 func (h *home) keep(w *helper) {
 	if len(h.idle) == maxIdle {
 		close(w.jobs)

@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// end is what connections and packet connections of package net have in common.
+// end has the methods that connections and packet connections of package net share.
 type end interface {
 	Close() error
 	LocalAddr() net.Addr
@@ -15,7 +15,7 @@ type end interface {
 	SetWriteDeadline(time.Time) error
 }
 
-// link is what Conn and PacketConn have in common.
+// link has the fields and methods that Conn and PacketConn share.
 type link struct {
 	// Set by init, then read-only.
 	h   *home
@@ -23,10 +23,10 @@ type link struct {
 
 	in, out side
 
-	// watched is written by the scheduler, when a task has to wait for the first time, and read by
-	// Close on any goroutine.
+	// Atomic: written by the scheduler, when a task has to wait for the first time; read by Close
+	// on any goroutine.
 	watched   atomic.Pointer[watched]
-	unwatched bool // it can't be watched; owned by the scheduler
+	unwatched bool // the connection can't be watched; owned by the scheduler
 }
 
 func (l *link) init(h *home, e end) {
@@ -36,9 +36,9 @@ func (l *link) init(h *home, e end) {
 	l.in.raw, l.out.raw = newRaw(e, false), newRaw(e, true)
 }
 
-// Close closes the connection. Calls that are under way, in whatever task or goroutine, return with
-// an error that is net.ErrClosed (or what the connection below has for it). From any goroutine; it
-// does not park, and is no blocking point.
+// Close closes the connection. Pending calls of tasks and goroutines return an error that wraps
+// net.ErrClosed, or the error that the underlying connection returns in this case. Close never
+// parks and is not a blocking point. It may be called from any goroutine.
 func (l *link) Close() error {
 	err := l.end.Close()
 	l.in.shut()
@@ -47,24 +47,25 @@ func (l *link) Close() error {
 	return err
 }
 
-// LocalAddr is as in package net.
+// LocalAddr returns the local address, as in package net.
 func (l *link) LocalAddr() net.Addr { return l.end.LocalAddr() }
 
-// SetDeadline sets both deadlines. They go by the real clock, whatever clock the scheduler has,
-// since the other end does. A call that is under way is bound by a new deadline, too. The error of
-// a call whose deadline has passed is os.ErrDeadlineExceeded, and a net.Error with Timeout. From
-// any goroutine, as the following.
+// SetDeadline sets the deadlines of both directions. They use the real clock, whichever clock the
+// scheduler has, because the other end does. A new deadline also applies to pending calls. A call
+// whose deadline has passed returns an error that wraps os.ErrDeadlineExceeded and is a net.Error
+// with Timeout. SetDeadline may be called from any goroutine.
 func (l *link) SetDeadline(at time.Time) error {
 	return errors.Join(l.in.setLimit(at), l.out.setLimit(at))
 }
 
-// SetReadDeadline is as in package net; see SetDeadline.
+// SetReadDeadline sets the deadline of read calls; see SetDeadline.
 func (l *link) SetReadDeadline(at time.Time) error { return l.in.setLimit(at) }
 
-// SetWriteDeadline is as in package net; see SetDeadline.
+// SetWriteDeadline sets the deadline of write calls; see SetDeadline.
 func (l *link) SetWriteDeadline(at time.Time) error { return l.out.setLimit(at) }
 
-// helped has a call made by a helper, or there and then for an ordinary goroutine.
+// helped lets a helper make the call if its caller is a task; for an ordinary goroutine it makes
+// the call itself.
 func helped(c *call) (int, error) {
 	c.sd.do(c)
 	c.b = nil

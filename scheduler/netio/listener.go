@@ -10,7 +10,8 @@ import (
 	"time"
 )
 
-// Listener accepts connections for the tasks of one scheduler. It is a net.Listener.
+// Listener accepts connections for the tasks of one scheduler. It implements net.Listener. Use
+// [Listen] to make one; the zero Listener is not usable.
 type Listener struct {
 	// Set in Listen, then read-only.
 	listener net.Listener
@@ -21,9 +22,11 @@ type Listener struct {
 	closing sync.Once
 }
 
-// Listen is net.Listen for the tasks of the scheduler that ctx belongs to: for "tcp", "tcp4",
-// "tcp6", "unix" and "unixpacket". It parks while it looks up a host's name. ctx must belong to the
-// running task; what ends it before Listen has returned ends that, and does nothing afterwards.
+// Listen announces on a local network address, like net.Listen, for the tasks of the scheduler that
+// ctx belongs to. The network must be "tcp", "tcp4", "tcp6", "unix" or "unixpacket". Listen parks
+// while it looks up a host name. It returns the errors of net.Listen, or [scheduler.ErrTimeout] or
+// the cause of ctx if ctx ends first. ctx must belong to the running task, and has no effect on the
+// Listener afterwards.
 func Listen(ctx context.Context, network, addr string) (*Listener, error) {
 	h, t, limit := homeOf(ctx, "netio.Listen")
 	l, err := outside(h, t, limit, func(ctx context.Context) (net.Listener, error) {
@@ -37,9 +40,10 @@ func Listen(ctx context.Context, network, addr string) (*Listener, error) {
 	return ln, nil
 }
 
-// Accept is net.Listener's: it parks until somebody connects. The connection is a *Conn. A kill is
-// raised at the entry, or while it is parked; a connection that came at the same moment is
-// returned, and the kill is raised at the next blocking point.
+// Accept implements net.Listener. It parks the calling task until a client connects, and returns a
+// *Conn. A kill is raised when Accept is called or while it is parked. If a client connects at the
+// moment of the kill, Accept returns the connection, and the kill is raised at the next blocking
+// point.
 func (l *Listener) Accept() (net.Conn, error) {
 	sd := &l.side
 	sd.enter(opAccept)
@@ -54,16 +58,17 @@ func (l *Listener) Accept() (net.Conn, error) {
 	return l.h.wrap(conn), nil
 }
 
-// All returns an iterator over the connections: the loop of a server. It accepts one after the
-// other, and ends when the listener is closed. No other error of Accept ends it, since most of them
-// pass: the process may have too many open files (EMFILE) until some client leaves, or a client may
-// be gone before it was accepted. Such an error is yielded in place of a connection, which is nil
-// then; after it the iterator waits for 5 ms of real time, and twice as long after each further
-// error in a row, up to a second. Only os.ErrDeadlineExceeded, if there is a deadline, is yielded
-// once and ends the loop.
+// All returns an iterator over the accepted connections, for the loop of a server. It ends when the
+// listener is closed.
 //
-// The body of the loop runs in the caller, and should start a tasklet for each connection. A break
-// leaves the listener open. All parks as Accept does, and a kill is raised at the same places, and
+// Other errors of Accept do not end the iterator, because most of them are temporary: the process
+// has too many open files (EMFILE) until some client leaves, or a client has left before it was
+// accepted. The iterator yields such an error with a nil connection. Then it waits for 5 ms of real
+// time, and twice as long after each further error in a row, up to one second. The exception is
+// os.ErrDeadlineExceeded, which is yielded once and ends the iterator.
+//
+// The loop body runs in the caller, and should start a tasklet for each connection. A break leaves
+// the listener open. All parks as [Listener.Accept] does. A kill is raised at the same points, and
 // in the wait after an error.
 func (l *Listener) All() iter.Seq2[net.Conn, error] {
 	return func(yield func(net.Conn, error) bool) {
@@ -86,13 +91,14 @@ func (l *Listener) All() iter.Seq2[net.Conn, error] {
 	}
 }
 
-// Pauses after errors of Accept, as package net/http makes them.
+// Pauses after errors of Accept, as in package net/http.
 const (
 	firstPause = 5 * time.Millisecond
 	lastPause  = time.Second
 )
 
-// rest waits for d, or until l is closed. By the real clock, since files are closed in real time.
+// rest waits for d, or until l is closed. It uses the real clock, since files are closed in real
+// time.
 func (l *Listener) rest(d time.Duration) {
 	wait := func(ctx context.Context) (net.Listener, error) {
 		timer := time.NewTimer(d)
@@ -113,16 +119,17 @@ func (l *Listener) rest(d time.Duration) {
 
 var errRested = errors.New("netio: the rest is over") // so that there is nothing to close
 
-// Close is net.Listener's. An Accept that is under way returns with net.ErrClosed. From any
-// goroutine; it does not park.
+// Close implements net.Listener. A pending Accept returns an error that wraps net.ErrClosed. Close
+// never parks, and may be called from any goroutine.
 func (l *Listener) Close() error {
 	err := l.listener.Close()
-	l.closing.Do(func() { close(l.gone) }) // after it, so that the loop of All finds it closed
+	l.closing.Do(func() { close(l.gone) }) // last, so that the loop of All finds it closed
 	return err
 }
 
-// Addr is net.Listener's.
+// Addr implements net.Listener.
 func (l *Listener) Addr() net.Addr { return l.listener.Addr() }
 
-// SetDeadline lets Accept end with os.ErrDeadlineExceeded; see [Conn.SetDeadline].
+// SetDeadline sets the time at which Accept returns an error that wraps os.ErrDeadlineExceeded; see
+// [Conn.SetDeadline].
 func (l *Listener) SetDeadline(at time.Time) error { return l.side.setLimit(at) }

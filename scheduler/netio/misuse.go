@@ -2,5 +2,5 @@ package netio
 
 import "fmt"
 
-// misuse panics at the caller with the rule that it broke.
+// misuse panics with the rule that the caller broke.
 func misuse(format string, args ...any) { panic("netio: " + fmt.Sprintf(format, args...)) }

@@ -5,15 +5,17 @@ import (
 	"net"
 )
 
-// PacketConn sends and receives datagrams for the tasks of one scheduler. It is a net.PacketConn.
+// PacketConn sends and receives datagrams for the tasks of one scheduler. It implements
+// net.PacketConn. Use [ListenPacket] to make one; the zero PacketConn is not usable.
 type PacketConn struct {
 	link
 	conn net.PacketConn // set when it is made, then read-only
 }
 
-// ListenPacket is net.ListenPacket for the tasks of the scheduler that ctx belongs to. It parks
-// while it looks up a host's name. ctx must belong to the running task; what ends it before
-// ListenPacket has returned ends that, and does nothing afterwards.
+// ListenPacket announces on a local network address, like net.ListenPacket, for the tasks of the
+// scheduler that ctx belongs to. It parks while it looks up a host name. It returns the errors of
+// net.ListenPacket, or [scheduler.ErrTimeout] or the cause of ctx if ctx ends first. ctx must
+// belong to the running task, and has no effect on the PacketConn afterwards.
 func ListenPacket(ctx context.Context, network, addr string) (*PacketConn, error) {
 	h, t, limit := homeOf(ctx, "netio.ListenPacket")
 	conn, err := outside(h, t, limit, func(ctx context.Context) (net.PacketConn, error) {
@@ -27,10 +29,11 @@ func ListenPacket(ctx context.Context, network, addr string) (*PacketConn, error
 	return c, nil
 }
 
-// NetConn gives the connection below; see [Conn.NetConn].
+// NetConn returns the underlying connection; see [Conn.NetConn].
 func (c *PacketConn) NetConn() net.PacketConn { return c.conn }
 
-// ReadFrom is net.PacketConn's: it parks until a datagram is there. Kills are as for [Conn.Read].
+// ReadFrom implements net.PacketConn. It parks the calling task until a datagram arrives. Kills are
+// raised as in [Conn.Read].
 func (c *PacketConn) ReadFrom(b []byte) (int, net.Addr, error) {
 	sd := &c.in
 	sd.enter(opReadFrom)
@@ -53,8 +56,8 @@ func (c *PacketConn) ReadFrom(b []byte) (int, net.Addr, error) {
 	return n, call.addr, err
 }
 
-// WriteTo is net.PacketConn's: it parks while there is no room for the datagram. When a kill is
-// raised nothing was sent.
+// WriteTo implements net.PacketConn. It parks the calling task while there is no room for the
+// datagram. If a kill is raised, the datagram was not sent.
 func (c *PacketConn) WriteTo(b []byte, addr net.Addr) (int, error) {
 	sd := &c.out
 	sd.enter(opWriteTo)
@@ -83,7 +86,7 @@ func (c *PacketConn) WriteTo(b []byte, addr net.Addr) (int, error) {
 	return helped(call)
 }
 
-// opError is err as package net has it.
+// opError returns err as package net would return it.
 func (c *PacketConn) opError(op string, addr net.Addr, err error) error {
 	if err == nil {
 		return nil

@@ -7,45 +7,48 @@ import (
 	"syscall"
 )
 
-// poller waits for many connections with one goroutine. Each connection for which a task has once
-// waited is registered with an epoll descriptor of the scheduler's own, edge-triggered and for both
-// directions, until it is closed. That descriptor can itself be polled by Go's runtime, so the
-// goroutine waits for it as for a connection, and hands what it finds to the scheduler, a batch at
-// a time: the next one is fetched when this one is done with.
+// poller waits for many connections with one goroutine. A connection is registered with the
+// scheduler's epoll descriptor, edge-triggered and for both directions, when a task waits for it
+// for the first time, and stays registered until it is closed. Go's runtime polls that descriptor,
+// so the goroutine waits for it as for a connection. It hands events to the scheduler in batches,
+// and fetches the next batch when the scheduler is done with the last.
 //
-// No edge is lost: a task tries its call first, and parks only if no signal has come since. Both
-// happen on the scheduler, and so does the giving of signals. One that comes late, for something
-// that was read already, costs one attempt.
+// No edge is lost: a task tries its call first, and parks only if no signal has come since. The
+// try, the decision to park and the delivery of signals all happen on the scheduler. A signal that
+// comes late, for data that was read already, costs one attempt.
 type poller struct {
 	// Set in newPoller, then read-only.
 	h    *home
 	fd   int             // the epoll descriptor
-	file *os.File        // which is its owner
+	file *os.File        // owns fd
 	conn syscall.RawConn // of file
 
 	// Owned by the goroutine while it polls, by the scheduler while a batch is injected.
 	events [256]syscall.EpollEvent
 	n      int
-	next   chan struct{} // the scheduler is done with a batch; holds one
+	next   chan struct{} // capacity 1; filled when the scheduler is done with a batch
 
 	// Owned by the scheduler.
-	entries []*watched // by their id
-	free    []int32    // ids
-	seq     int32      // of the last that was registered
+	entries []*watched // by id
+	free    []int32    // unused ids
+	seq     int32      // of the connection registered last
 }
 
-// watched is a connection that is registered. It does not refer to that: one that is forgotten
-// without Close can be collected, and package net closes it then.
+// watched is the registration of a connection. It does not refer to the connection, so that one
+// that is dropped without Close can be collected, and is then closed by package net.
 type watched struct {
 	p       *poller
 	in, out signal
 	id      int32
-	seq     int32 // tells it from others that had its id
+	seq     int32 // distinguishes it from earlier ones with the same id
 
-	forgotten atomic.Bool // by Close, or by the garbage collector; the first gives the id back
+	// Atomic: set by Close or by the garbage collector, whichever comes first, which then returns
+	// the id.
+	forgotten atomic.Bool
 }
 
-// watch sees to it that signals are given for c, and reports whether they are. On the scheduler.
+// watch registers c if necessary, and reports whether signals come for it. It must be called on the
+// scheduler.
 func (h *home) watch(c *link) bool {
 	if c.in.signal != nil {
 		return true
@@ -67,14 +70,14 @@ func (h *home) watch(c *link) bool {
 	return true
 }
 
-// forget is called when the connection is closed or collected. From any goroutine.
+// forget is called when the connection is closed or collected, on any goroutine.
 func (w *watched) forget() {
 	if w != nil && !w.forgotten.Swap(true) {
 		w.p.h.s.Inject(w)
 	}
 }
 
-// Do gives the id back.
+// Do returns the id. It runs on the scheduler.
 func (w *watched) Do() {
 	w.p.entries[w.id] = nil
 	w.p.free = append(w.p.free, w.id)
@@ -85,7 +88,7 @@ func (h *home) newPoller() bool {
 	if err != nil {
 		return false
 	}
-	_ = syscall.SetNonblock(fd, true) // or Go's runtime does not poll it
+	_ = syscall.SetNonblock(fd, true) // Go's runtime polls only non-blocking descriptors
 	p := &poller{h: h, fd: fd, file: os.NewFile(uintptr(fd), "epoll"), next: make(chan struct{}, 1)}
 	if p.conn, err = p.file.SyscallConn(); err != nil {
 		p.file.Close()
@@ -96,8 +99,8 @@ func (h *home) newPoller() bool {
 	return true
 }
 
-// The bits of an event that concern a direction; what concerns both wakes both, and the next try
-// tells.
+// These are the event bits that concern each direction. A bit that concerns both wakes both, and
+// the next try returns the result.
 const (
 	both  = syscall.EPOLLERR | syscall.EPOLLHUP
 	last  = both | syscall.EPOLLRDHUP | syscall.EPOLLPRI
@@ -106,7 +109,7 @@ const (
 	edge  = 1 << 31 // syscall.EPOLLET, which is negative
 )
 
-// add registers a descriptor; nil if that can't be done.
+// add registers a descriptor. It returns nil if that fails.
 func (p *poller) add(conn syscall.RawConn) *watched {
 	p.seq++
 	w := &watched{p: p, id: int32(len(p.entries)), seq: p.seq}
@@ -143,12 +146,12 @@ func (p *poller) run() {
 	}
 }
 
-// Do gives the signals of a batch.
+// Do delivers the signals of a batch. It runs on the scheduler.
 func (p *poller) Do() {
 	for _, e := range p.events[:p.n] {
 		w := p.entries[e.Fd]
 		if w == nil || w.seq != e.Pad {
-			continue // forgotten meanwhile
+			continue // closed since the event was fetched
 		}
 		if e.Events&reads != 0 {
 			w.in.final = w.in.final || e.Events&last != 0
@@ -161,7 +164,7 @@ func (p *poller) Do() {
 	p.next <- struct{}{}
 }
 
-// close ends the goroutine. At the end of the scheduler.
+// close ends the goroutine. It is called at the end of the scheduler.
 func (p *poller) close() {
 	if p != nil {
 		_ = p.file.Close()

@@ -2,12 +2,12 @@
 
 package netio
 
-// poller is for Linux; elsewhere helpers wait.
+// poller exists only on Linux. On other systems helpers wait.
 type poller struct{}
 
 func (*poller) close() {}
 
-// watched is a connection for which signals are given: there is none.
+// watched is the registration of a connection. No connection has one on this system.
 type watched struct{}
 
 func (*watched) forget() {}

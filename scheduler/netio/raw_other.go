@@ -4,7 +4,7 @@ package netio
 
 import "net"
 
-// raw tries nothing here: a helper makes all calls that could block.
+// raw tries nothing on this system: a helper makes all calls that could block.
 type raw struct {
 	fd     any
 	stream bool

@@ -9,24 +9,25 @@ import (
 	"syscall"
 )
 
-// raw tries the calls of one direction on the descriptor: what can be done at once is done by the
-// task itself. The zero raw tries none. Owned by who has the turn.
+// raw tries the calls of one direction on the descriptor, so that the task itself makes each call
+// that need not wait. The zero raw tries none. The caller that has the turn owns it.
 type raw struct {
-	fd    syscall.RawConn // nil: nothing can be tried
+	fd    syscall.RawConn // nil if no call can be tried
 	write bool
-	// makes one attempt, whatever comes of it; made once, so that a call allocates nothing
+	// try makes one attempt and always returns true. It is made once, so that a call allocates
+	// nothing.
 	try    func(fd uintptr) bool
-	stream bool // nothing read is the end
+	stream bool // a read of 0 bytes is the end
 
 	b      []byte
 	n      int
-	addr   syscall.Sockaddr // of a datagram: where it came from, or goes to
-	family int              // of the socket; 0: not yet known
+	addr   syscall.Sockaddr // of a datagram: its source or destination
+	family int              // of the socket; 0 if not yet known
 	err    error
 }
 
-// newRaw gives what tries reads, or writes, of e; the zero raw if e is of a kind that we don't know
-// enough of.
+// newRaw returns the raw that tries reads or writes of e. It returns the zero raw if e is of any
+// other type than those that follow.
 func newRaw(e any, write bool) raw {
 	r := raw{write: write}
 	var err error
@@ -52,8 +53,8 @@ func newRaw(e any, write bool) raw {
 // maxRW is as in package internal/poll: some systems refuse more in one call.
 const maxRW = 1 << 30
 
-// one makes one attempt to read into b or to write it. errAgain: it would have blocked. Other
-// errors are as those of package net.
+// one makes one attempt to read into b or to write b. It returns errAgain if the call would block.
+// Other errors are those that package net returns.
 func (r *raw) one(b []byte) (n int, err error) {
 	if r.try == nil {
 		r.try = func(fd uintptr) bool {

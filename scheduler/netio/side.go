@@ -20,14 +20,15 @@ type side struct {
 	setDeadline func(time.Time) error // of this direction
 	close       func() error
 
-	// Owned by who has the turn.
+	// Owned by the caller that has the turn.
 	raw raw // tries calls
-	// the last read got less than it wanted: until a signal comes, there is nothing more
+	// drained says that the last read got less than it asked for, so that there is no more data
+	// until a signal comes.
 	drained bool
 	spare   *call // nil until a helper was needed
 
-	// streak counts calls since the last wait. Atomic: written by each who is about to take the
-	// turn.
+	// streak counts the calls since the last wait. Atomic: written by every caller before it takes
+	// the turn.
 	streak atomic.Uint32
 
 	signal *signal // owned by the scheduler; nil until the connection is watched
@@ -36,8 +37,8 @@ type side struct {
 	mu          sync.Mutex
 	deadline    time.Time
 	closed      bool
-	helped      bool // a helper makes a call
-	interrupted bool // which has been told to return
+	helped      bool // a helper is making a call
+	interrupted bool // that call was told to return
 	waits       bool // a task waits for the signal
 	timer       *time.Timer
 }
@@ -46,10 +47,11 @@ func (sd *side) init(h *home, end any, setDeadline func(time.Time) error, close 
 	sd.h, sd.end, sd.setDeadline, sd.close = h, end, setDeadline, close
 }
 
-// patience is how many calls in a row may be made without a wait before the others get their turn.
+// patience is the number of calls that may be made in a row without a wait before the caller
+// yields.
 const patience = 16
 
-// enter begins a call: it is a blocking point, and the turn is the caller's when it returns.
+// enter begins a call. It is a blocking point, and takes the turn for the caller.
 func (sd *side) enter(o op) {
 	sd.h.s.Checkpoint()
 	if sd.streak.Add(1) >= patience {
@@ -61,7 +63,7 @@ func (sd *side) enter(o op) {
 	sd.turn.take(sd.h, o)
 }
 
-// call gives a call to be made. It is the turn's.
+// call returns the call to make. It is valid as long as the caller has the turn.
 func (sd *side) call(o op, b []byte) *call {
 	if sd.spare == nil {
 		sd.spare = &call{sd: sd}
@@ -71,8 +73,8 @@ func (sd *side) call(o op, b []byte) *call {
 	return c
 }
 
-// do makes c: for a task by a helper, for an ordinary goroutine there and then. A kill that
-// interrupts it is raised if nothing has come of the call; else at the next blocking point.
+// do makes c: by a helper for a task, itself for an ordinary goroutine. A kill that interrupts the
+// call is raised if the call had no result, else at the next blocking point.
 func (sd *side) do(c *call) {
 	t := sd.h.caller(c.op)
 	if t == nil {
@@ -85,14 +87,14 @@ func (sd *side) do(c *call) {
 	}
 }
 
-// begin: a helper is about to make a call.
+// begin notes that a helper is about to make a call.
 func (sd *side) begin() {
 	sd.mu.Lock()
 	sd.helped = true
 	sd.mu.Unlock()
 }
 
-// interrupt lets the helper's call return at once.
+// interrupt makes the helper's call return at once.
 func (sd *side) interrupt() {
 	sd.mu.Lock()
 	defer sd.mu.Unlock()
@@ -101,14 +103,14 @@ func (sd *side) interrupt() {
 	}
 	sd.interrupted = true
 	if sd.setDeadline(past) != nil {
-		_ = sd.close() // there is no other way
+		_ = sd.close() // the only other way to end the call
 	}
 }
 
 // past is a deadline that has passed.
 var past = time.Unix(1, 0)
 
-// finish ends what begin has begun, and reports whether the call was interrupted.
+// finish notes that the helper's call has returned, and reports whether it was interrupted.
 func (sd *side) finish() (interrupted bool) {
 	sd.mu.Lock()
 	defer sd.mu.Unlock()
@@ -120,7 +122,7 @@ func (sd *side) finish() (interrupted bool) {
 	return interrupted
 }
 
-// setLimit is SetReadDeadline or SetWriteDeadline.
+// setLimit sets the deadline of this direction.
 func (sd *side) setLimit(at time.Time) error {
 	sd.mu.Lock()
 	defer sd.mu.Unlock()
@@ -142,23 +144,24 @@ func (sd *side) shut() {
 	sd.nudge()
 }
 
-// nudge lets a task that waits for the signal look again. mu held.
+// nudge makes a task that waits for the signal try again. mu must be held.
 func (sd *side) nudge() {
 	if sd.waits {
 		sd.h.s.Inject(sd.signal)
 	}
 }
 
-// signal tells that a call that could not be made without blocking is worth another try. Owned by
-// the scheduler.
+// signal is the news that a call which would have blocked is worth another try. The scheduler owns
+// it.
 type signal struct {
-	t     *core.Task // waits for it; nil: nobody does
-	ready bool       // it came while nobody waited
-	// the end of the stream has come, or something unusual: then there need not be a further one
+	t     *core.Task // the task that waits for it, or nil
+	ready bool       // it came while no task waited
+	// final says that the stream has ended, or has urgent data or an error. No further signal need
+	// come after that.
 	final bool
 }
 
-// Do gives the signal.
+// Do delivers the signal. It runs on the scheduler.
 func (g *signal) Do() {
 	if g.t == nil {
 		g.ready = true
@@ -167,8 +170,8 @@ func (g *signal) Do() {
 	}
 }
 
-// wait parks t until it is worth to try again, or the deadline has passed. A kill is raised, and
-// nothing is lost by it.
+// wait parks t until the call is worth another try, or the deadline has passed. A kill is raised,
+// and loses no data.
 func (sd *side) wait(t *core.Task) error {
 	sd.streak.Store(0)
 	g := sd.signal
@@ -179,7 +182,7 @@ func (sd *side) wait(t *core.Task) error {
 	sd.mu.Lock()
 	if sd.closed {
 		sd.mu.Unlock()
-		return nil // the next try tells
+		return nil // the next try returns the error
 	}
 	if !sd.deadline.IsZero() {
 		d := time.Until(sd.deadline)
@@ -217,5 +220,5 @@ func (sd *side) expire() {
 	sd.mu.Unlock()
 }
 
-// errAgain: the call would have blocked.
+// errAgain is returned by an attempt that would have blocked.
 var errAgain = errors.New("netio: internal error: would block")

@@ -6,25 +6,25 @@ import (
 	"github.com/gotasklet/tasklet/internal/core"
 )
 
-// turn lets the calls in one direction of a connection be made one after the other, first come
-// first served, whoever makes them: a task parks until it is its turn, an ordinary goroutine
-// blocks.
+// turn serializes the calls in one direction of a connection, first come, first served. A task
+// parks until it has the turn; an ordinary goroutine blocks.
 type turn struct {
 	// mu protects the following.
 	mu    sync.Mutex
 	taken bool
-	line  core.Line // of those whose turn will come; the Item of each place is a *waiting
+	line  core.Line // the waiting callers; the Item of each place is a *waiting
 }
 
 // waiting is a place in the line.
 type waiting struct {
 	place   core.Waiter   // in the line; turn.mu protects it
-	granted chan struct{} // closed when it is its turn
-	t       *core.Task    // nil: an ordinary goroutine
+	granted chan struct{} // closed when the caller gets the turn
+	t       *core.Task    // nil for an ordinary goroutine
 	parked  bool          // owned by t's scheduler
 }
 
-// take waits for the turn. It raises a kill as Task.Park does, and the turn is then not taken.
+// take waits for the turn and takes it. If it raises a kill, as Task.Park does, the turn was not
+// taken.
 func (u *turn) take(h *home, op op) {
 	u.mu.Lock()
 	if !u.taken {
@@ -61,7 +61,7 @@ func (u *turn) take(h *home, op op) {
 	killed = false
 }
 
-// Do wakes the task that waits.
+// Do wakes the waiting task. It runs on the scheduler.
 func (w *waiting) Do() {
 	if w.parked {
 		w.t.Wake()
@@ -77,7 +77,7 @@ func (w *waiting) isGranted() bool {
 	}
 }
 
-// give ends the turn: the next in line has it.
+// give passes the turn to the next caller in line.
 func (u *turn) give() {
 	u.mu.Lock()
 	if u.line.Empty() {
@@ -90,11 +90,11 @@ func (u *turn) give() {
 	u.mu.Unlock()
 	close(w.granted)
 	if w.t != nil {
-		w.t.Scheduler().Inject(w) // or its scheduler has ended: then its task leaves, or has left
+		w.t.Scheduler().Inject(w) // fails if the scheduler has ended; its task then leaves the line
 	}
 }
 
-// leave takes w out of the line. If it was its turn already, that is passed on.
+// leave takes w out of the line. If w had the turn already, leave passes it on.
 func (u *turn) leave(w *waiting) {
 	u.mu.Lock()
 	waits := w.place.Waits()
