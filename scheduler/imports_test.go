@@ -97,6 +97,10 @@ var testArrows = map[string][]arrow{
 	"scheduler/netio": {
 		{"actor", "an example shows connections where users meet them, in tasklets; netio itself knows tasks only."},
 	},
+	"mailbox": {
+		{"actor", "only a tasklet has a mailbox."},
+		{"scheduler", "a test picks the clock."},
+	},
 	"supervisor": {
 		{"scheduler", "a test picks the clock."},
 		{"internal/core", "the test of all times of the API covers the engine too."},
