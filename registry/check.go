@@ -11,12 +11,12 @@ import (
 
 func init() { actor.RegisterCheck(func(s *actor.System) error { return Of(s).check() }) }
 
-// check is the part of actor.System.Check that looks at names and groups. What holds:
+// check is the part of actor.System.Check for names and groups. The following holds:
 //
-//   - Who has a name or is in a group is a holder that says so, and a holder has something; none
-//     has ended for good.
-//   - A group's members and its index agree.
-//   - Nobody waits for a name that is there.
+//   - A ref that has a name or is in a group has a holder that says so. Every holder holds
+//     something, and none is of a ref that has ended permanently.
+//   - The members and the index of a group agree.
+//   - No call waits for a name that is registered.
 func (r *Registry) check() error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -66,7 +66,7 @@ func (r *Registry) check() error {
 
 func (e *entry[M]) key() any { return e.ref }
 
-// checked gives the members, and what is wrong with the books. Under Registry.mu.
+// checked returns the members, and an error if the group is inconsistent. Registry.mu must be held.
 func (g *Group[M]) checked() (refs []any, err error) {
 	g.mu.Lock()
 	defer g.mu.Unlock()

@@ -16,72 +16,77 @@ import (
 	"github.com/gotasklet/tasklet/mailbox"
 )
 
-// Group is a set of refs that take messages of type M, in the order in which they joined. Get it
-// with NewGroup.
+// Group is a set of refs that take messages of type M, in the order in which they joined. Use
+// [NewGroup] to get one; the zero Group is not usable. Its methods may be called from any
+// goroutine.
 type Group[M any] struct {
 	// Set in NewGroup, then read-only.
 	r    *Registry
 	name string
 
-	// now is what readers use; nil after a change, until somebody asks. A list is never changed:
-	// otherwise a broadcast would have to hold a lock while it waits for room.
+	// Atomic: the list that readers use, nil after a change until it is needed. Written under mu,
+	// read without a lock. A list is never changed, so that a broadcast needs no lock while it
+	// waits for room.
 	now atomic.Pointer[list[M]]
 
-	// ties is where LeastLoaded begins to look: behind the one it returned last. Written and read
-	// by every caller; that two of them may begin at the same place does no harm.
+	// Atomic: the index at which LeastLoaded begins to look, after the member that it returned
+	// last. Written and read by every caller. Two callers may begin at the same index, which does
+	// no harm.
 	ties atomic.Uint64
 
 	// Registry.mu protects the following.
 	byRef  map[actor.Ref[M]]*member[M]
 	joined uint64 // so far
 
-	// mu protects the following. It may be locked under Registry.mu.
+	// mu protects the following. It may be locked while Registry.mu is held.
 	mu sync.Mutex
-	// in order of joining, with some that have left; the beginnings of it are lists, so it only
-	// grows
+	// members is in the order of joining, and includes the members that have left. Every list is a
+	// prefix of it, so it is appended to or replaced, never changed.
 	members []*member[M]
-	left    int    // how many of them
-	last    uint64 // whose turn it was in Next, when now was last thrown away
+	left    int    // the number of members that have left
+	last    uint64 // the id of the member that Next returned last, before the last change
 }
 
 // member is a ref in a group.
 type member[M any] struct {
 	ref  actor.Ref[M]
-	id   uint64 // its number in the order of joining; the same for as long as it is a member
+	id   uint64 // the number in the order of joining
 	left bool   // Group.mu protects it
 }
 
-// list are the members between two changes.
+// list holds the members between two changes.
 type list[M any] struct {
 	members []*member[M]
-	turn    atomic.Uint64 // of Next; counted by every caller
+	turn    atomic.Uint64 // of Next; incremented by every caller
 }
 
-// anyGroup is a group without its type.
+// anyGroup is a group without its message type.
 type anyGroup interface {
 	message() reflect.Type
 	checked() (refs []any, err error)
 }
 
-// SendError says who did not get a broadcast message, and why.
+// SendError reports that a member of a group did not get a broadcast message, and why.
 type SendError[M any] struct {
 	Ref actor.Ref[M]
 	Err error
 }
 
-// Error is the path and the cause, on one line: what can't be printed is escaped.
+// Error returns the path and the cause on one line. Characters that cannot be printed are escaped.
 func (e *SendError[M]) Error() string {
 	_, path := who(e.Ref)
 	return fmt.Sprintf("registry: send to %s: %s", text.Word(path), text.Line(guard.Text(e.Err)))
 }
 
-// Unwrap gives Err.
+// Unwrap returns e.Err.
 func (e *SendError[M]) Unwrap() error { return e.Err }
 
-// NewGroup gives the group called name, and makes it if there is none: the same for the same name
-// and M. A *TypeError if there is one for other messages; a *NameError for a name that can't be
-// one. Names of groups and of refs are apart. A group stays, also without members, as long as the
-// registry. It panics on a nil registry.
+// NewGroup returns the group with this name, and makes it if there is none. All calls with the same
+// name and M return the same group. Names of groups and of refs are separate. A group exists as
+// long as the registry, also without members.
+//
+// NewGroup returns a *TypeError if the group exists for messages of another type, and a *NameError
+// if name cannot be a name. It panics if r is nil.
 func NewGroup[M any](r *Registry, name string) (*Group[M], error) {
 	if err := check(r, "NewGroup", name); err != nil {
 		return nil, err
@@ -103,11 +108,12 @@ func NewGroup[M any](r *Registry, name string) (*Group[M], error) {
 
 func (g *Group[M]) message() reflect.Type { return reflect.TypeFor[M]() }
 
-// Name is that of the group.
+// Name returns the name of the group.
 func (g *Group[M]) Name() string { return g.name }
 
-// Join makes ref a member, until it leaves or its tasklet ends for good. Joining again does
-// nothing. mailbox.ErrClosed if ref's tasklet has ended for good. It panics on a zero ref.
+// Join makes ref a member, until it leaves or its tasklet has ended permanently. If ref is a member
+// already, Join has no effect. It returns mailbox.ErrClosed if the tasklet of ref has ended
+// permanently. It panics if ref is zero. Join never parks.
 func (g *Group[M]) Join(ref actor.Ref[M]) error {
 	if ref.IsZero() {
 		misuse("Join of a zero Ref to the group %q", g.name)
@@ -133,8 +139,8 @@ func (g *Group[M]) Join(ref actor.Ref[M]) error {
 
 func (m *member[M]) who() (*actor.Tasklet, string) { return who(m.ref) }
 
-// Leave takes ref out; if it is no member, nothing happens. Who leaves and joins again is a new
-// member, the last in the order.
+// Leave removes ref from the group. It has no effect if ref is not a member. A ref that leaves and
+// joins again becomes the last member in the order. Leave never parks.
 func (g *Group[M]) Leave(ref actor.Ref[M]) {
 	g.r.mu.Lock()
 	m := g.byRef[ref]
@@ -154,7 +160,7 @@ func (g *Group[M]) Leave(ref actor.Ref[M]) {
 	g.r.unlock(EventGroupLeft, m.who, "group", g.name)
 }
 
-// changed throws the list away. Under mu.
+// changed discards the list after a change, and notes whose turn it was. mu must be held.
 func (g *Group[M]) changed() {
 	l := g.now.Load()
 	if l == nil {
@@ -168,7 +174,7 @@ func (g *Group[M]) changed() {
 	g.now.Store(nil)
 }
 
-// sweep forgets those who have left. Under mu.
+// sweep removes the members that have left. mu must be held.
 func (g *Group[M]) sweep() {
 	if g.left == 0 {
 		return
@@ -182,8 +188,8 @@ func (g *Group[M]) sweep() {
 	g.members, g.left = stay, 0
 }
 
-// list gives the members. When some have left it is made anew, which takes a time that grows with
-// their number.
+// list returns the members. After a change it makes a new list; that takes time in proportion to
+// the number of members if some have left.
 func (g *Group[M]) list() *list[M] {
 	if l := g.now.Load(); l != nil {
 		return l
@@ -191,7 +197,7 @@ func (g *Group[M]) list() *list[M] {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if l := g.now.Load(); l != nil {
-		return l // somebody else was faster, and turns were taken
+		return l // another caller was faster
 	}
 	g.sweep()
 	l := &list[M]{members: slices.Clip(g.members)}
@@ -201,7 +207,7 @@ func (g *Group[M]) list() *list[M] {
 	return l
 }
 
-// Members gives the members in order of joining.
+// Members returns the members in the order of joining.
 func (g *Group[M]) Members() []actor.Ref[M] {
 	ms := g.list().members
 	refs := make([]actor.Ref[M], len(ms))
@@ -211,11 +217,14 @@ func (g *Group[M]) Members() []actor.Ref[M] {
 	return refs
 }
 
-// Broadcast sends m to all that are members when it begins, one after the other in order of
-// joining, as Ref.Send does: it waits for room where a member's mailbox says so, as long as ctx
-// allows, and goes on with the next. Who joins meanwhile does not get m; who leaves meanwhile does.
-// sent is how many sends were done; what such a mailbox drops afterwards, under mailbox.DropNewest
-// for one, is a dead letter. err joins a *SendError for each member whose send failed.
+// Broadcast sends m to the refs that are members when it begins, one after the other in the order
+// of joining, as Ref.Send does. Where the mailbox of a member is full and its policy is to block,
+// Broadcast waits for room, as long as ctx allows, and then continues with the next member; in a
+// tasklet it parks. A ref that joins during the call does not get m; one that leaves still does.
+//
+// Broadcast returns the number of sends that succeeded, and an error that joins a *SendError for
+// each that failed. A message that a mailbox drops by its policy is reported as a dead letter, and
+// counts as sent.
 func (g *Group[M]) Broadcast(ctx context.Context, m M) (sent int, err error) {
 	var errs []error
 	for _, to := range g.list().members {
@@ -228,8 +237,9 @@ func (g *Group[M]) Broadcast(ctx context.Context, m M) (sent int, err error) {
 	return sent, errors.Join(errs...)
 }
 
-// Next gives the members in turn, in order of joining, without those that are closed. When members
-// come or go the turn stays where it is: who joins comes last in the round. ErrNoMembers.
+// Next returns the members in turn, in the order of joining, skipping closed ones. A member that
+// joins comes last in the round; otherwise changes do not move the turn. Next returns ErrNoMembers
+// if there is no open member.
 func (g *Group[M]) Next() (actor.Ref[M], error) {
 	l := g.list()
 	n := uint64(len(l.members))
@@ -238,7 +248,7 @@ func (g *Group[M]) Next() (actor.Ref[M], error) {
 			return ref, nil
 		}
 	}
-	for _, m := range l.members { // other callers may have had the turns of those that are open
+	for _, m := range l.members { // other callers may have taken the turns of the open members
 		if !m.ref.IsClosed() {
 			return m.ref, nil
 		}
@@ -246,9 +256,9 @@ func (g *Group[M]) Next() (actor.Ref[M], error) {
 	return actor.Ref[M]{}, g.none()
 }
 
-// LeastLoaded returns the member with the least to do, without those that are closed: the messages
-// that are queued, those of senders that wait for room, and what it has in hand count; see
-// Ref.Load. Equals have their turns. It looks at all of them. ErrNoMembers.
+// LeastLoaded returns the open member with the smallest load: the number of its messages that are
+// queued, in hand, or held by senders that wait for room; see Ref.Load. Members with equal loads
+// take turns. It examines all members. It returns ErrNoMembers if there is no open member.
 func (g *Group[M]) LeastLoaded() (actor.Ref[M], error) {
 	var best actor.Ref[M]
 	least, at := 0, 0
@@ -272,11 +282,14 @@ func (g *Group[M]) LeastLoaded() (actor.Ref[M], error) {
 	return best, nil
 }
 
-// ForKey gives the same member for the same key as long as it is a member and not closed; when one
-// leaves, only its keys go to others, and when one joins, it takes an equal share from each. That
-// is rendezvous hashing (D. Thaler and C. Ravishankar, "Using name-based mappings to increase hit
-// rates", 1998): every member draws a number from the key and its place in the order of joining,
-// and the highest has it. It looks at all members. ErrNoMembers.
+// ForKey returns the same member for the same key, as long as it is a member and open. When a
+// member leaves, only its keys move to others. When one joins, it takes an equal share of keys from
+// each.
+//
+// This is rendezvous hashing (D. Thaler and C. Ravishankar, "Using name-based mappings to increase
+// hit rates", 1998): a number is computed from the key and each member's place in the order of
+// joining, and the member with the highest number has the key. ForKey examines all members. It
+// returns ErrNoMembers if there is no open member.
 func (g *Group[M]) ForKey(key string) (actor.Ref[M], error) {
 	h := hash(key)
 	var best actor.Ref[M]
@@ -294,7 +307,7 @@ func (g *Group[M]) ForKey(key string) (actor.Ref[M], error) {
 
 func (g *Group[M]) none() error { return fmt.Errorf("%w: %q", ErrNoMembers, g.name) }
 
-// hash is FNV-1a, the same in every process.
+// hash is FNV-1a, which is the same in every process.
 func hash(key string) uint64 {
 	h := uint64(14695981039346656037)
 	for i := range len(key) {
@@ -303,8 +316,9 @@ func hash(key string) uint64 {
 	return h
 }
 
-// weight mixes a key's hash with a member's number: the finalizer of splitmix64 (G. Steele, D. Lea,
-// C. Flood, 2014), in which every bit of the input changes half of the bits of the result.
+// weight mixes the hash of a key with the number of a member. It is the finalizer of splitmix64 (G.
+// Steele, D. Lea, C. Flood, 2014), in which every bit of the input changes half of the bits of the
+// result.
 func weight(h, id uint64) uint64 {
 	x := h + id*0x9e3779b97f4a7c15
 	x = (x ^ x>>30) * 0xbf58476d1ce4e5b9

@@ -9,16 +9,16 @@ import (
 	"github.com/gotasklet/tasklet/actor"
 )
 
-// A holder is a ref that has names or is in groups: what its labels say, and what it loses at its
-// end. Registry.mu protects it.
+// A holder is a ref that has names or is in groups. It has what the ref's labels show, and what is
+// removed at the ref's permanent end. Registry.mu protects it.
 type holder struct {
 	names, groups set
 	cancel        func() // of the watch on its end
 }
 
-// lockFor locks mu for a change that gives ref something, and sees to it that ref has a holder; so
-// its end, if it is still to come, takes everything away again, after the change. False, and
-// nothing is locked: ref's tasklet has ended for good.
+// lockFor locks mu for a change that adds something to ref, and makes a holder for ref, so that the
+// end of ref removes it again. If the tasklet of ref has ended permanently, lockFor returns false
+// with mu unlocked.
 func lockFor[M any](r *Registry, ref actor.Ref[M]) bool {
 	r.mu.Lock()
 	if r.held[ref] == nil {
@@ -28,7 +28,7 @@ func lockFor[M any](r *Registry, ref actor.Ref[M]) bool {
 		if r.held[ref] == nil {
 			r.held[ref] = &holder{cancel: cancel}
 		} else {
-			cancel() // another goroutine was faster
+			cancel() // another goroutine has made the holder
 		}
 	}
 	if ref.IsDead() {
@@ -39,7 +39,7 @@ func lockFor[M any](r *Registry, ref actor.Ref[M]) bool {
 	return true
 }
 
-// dropEmpty forgets the holder of ref if it has nothing. Under mu.
+// dropEmpty removes the holder of ref if it holds nothing. mu must be held.
 func (r *Registry) dropEmpty(ref any) {
 	if h := r.held[ref]; h != nil && h.names.len()+h.groups.len() == 0 {
 		h.cancel()
@@ -47,7 +47,8 @@ func (r *Registry) dropEmpty(ref any) {
 	}
 }
 
-// note notes that ref has a name or is in a group, or no longer, and shows it. Under mu.
+// note records that ref has gained or lost a name or a group, and updates its label. mu must be
+// held.
 func note[M any](r *Registry, ref actor.Ref[M], key, value string, has bool) {
 	h := r.held[ref]
 	values := &h.names
@@ -63,8 +64,8 @@ func note[M any](r *Registry, ref actor.Ref[M], key, value string, has bool) {
 	r.dropEmpty(ref)
 }
 
-// ended takes everything away from ref, whose tasklet has ended for good. Name by name, so that
-// others are not kept waiting by one that has many.
+// ended removes all names and memberships of ref, whose tasklet has ended permanently. It removes
+// them one by one, so that a ref with many of them does not hold up other callers.
 func ended[M any](r *Registry, ref actor.Ref[M]) {
 	r.mu.Lock()
 	h := r.held[ref]
@@ -89,13 +90,13 @@ func ended[M any](r *Registry, ref actor.Ref[M]) {
 	}
 }
 
-// few is how many names or groups a label shows; of one who has more it shows the number. So one
-// who is in thousands of groups costs no more than others.
+// few is the number of names or groups that a label lists. For a ref with more it shows their
+// number, so that a ref in thousands of groups costs no more than others.
 const few = 8
 
-// set is a set of strings, of which few are kept in order.
+// set is a set of strings. Up to few of them are kept in order.
 type set struct {
-	few  []string // sorted; unless there are many
+	few  []string // sorted; unused if there are many
 	many map[string]struct{}
 }
 
@@ -137,7 +138,7 @@ func (s *set) sorted() []string {
 	return slices.Clone(s.few)
 }
 
-// String is the text of a label; "" if there is nothing.
+// String returns the text of a label, or "" for an empty set.
 func (s *set) String() string {
 	if s.many != nil {
 		return "(" + strconv.Itoa(len(s.many)) + ")"

@@ -18,21 +18,21 @@ import (
 )
 
 var (
-	// ErrTaken is returned when a name belongs to somebody else; the error is a *TakenError.
+	// ErrTaken is returned when a name belongs to another ref. The error is a *TakenError.
 	ErrTaken = errors.New("registry: name is taken")
-	// ErrName is returned for a string that can't be a name: an empty one, or one with control
-	// characters; the error is a *NameError.
+	// ErrName is returned for a string that cannot be a name: an empty one, one that is not UTF-8,
+	// or one with control characters. The error is a *NameError.
 	ErrName = errors.New("registry: not a name")
-	// ErrNotFound is returned when nobody has the name.
+	// ErrNotFound is returned when the name is not registered.
 	ErrNotFound = errors.New("registry: no such name")
-	// ErrNoMembers is returned when a group has none to choose from.
+	// ErrNoMembers is returned when a group has no open member to choose.
 	ErrNoMembers = errors.New("registry: group has no members")
 )
 
-// Its methods look at nothing but the error itself.
+// Package errors may call the methods of *TakenError unguarded: they look only at the error itself.
 func init() { guard.Trust[*TakenError]() }
 
-// TakenError says who has a name. It is ErrTaken to errors.Is.
+// TakenError reports that a name belongs to another ref. errors.Is(err, ErrTaken) is true for it.
 type TakenError struct {
 	Name  string
 	Owner string // the path of the owner's tasklet, or its ref's name if it was never started
@@ -45,11 +45,11 @@ func (e *TakenError) Error() string {
 // Is makes errors.Is(e, ErrTaken) true.
 func (e *TakenError) Is(target error) bool { return target == ErrTaken }
 
-// NameError says that a string can't be the name of a ref or of a group. It is ErrName to
-// errors.Is.
+// NameError reports that a string cannot be the name of a ref or of a group. errors.Is(err,
+// ErrName) is true for it.
 type NameError struct {
 	Name string
-	Rule string // that it breaks, as "is empty"
+	Rule string // the rule that Name breaks, such as "is empty"
 }
 
 func (e *NameError) Error() string { return fmt.Sprintf("registry: the name %q %s", e.Name, e.Rule) }
@@ -57,11 +57,11 @@ func (e *NameError) Error() string { return fmt.Sprintf("registry: the name %q %
 // Is makes errors.Is(e, ErrName) true.
 func (e *NameError) Is(target error) bool { return target == ErrName }
 
-// TypeError says that a name or a group is there, but for messages of another type.
+// TypeError reports that a name or a group exists for messages of another type.
 type TypeError struct {
 	Name string
-	Have reflect.Type // of its messages
-	Want reflect.Type // that were asked for
+	Have reflect.Type // the type of its messages
+	Want reflect.Type // the type that was asked for
 }
 
 func (e *TypeError) Error() string {
@@ -76,7 +76,7 @@ var (
 	EventGroupLeft      = actor.RegisterEvent(actor.EventUser+19, "group_left", zap.DebugLevel)
 )
 
-// Registry holds the names and groups of one system.
+// Registry holds the names and groups of one system. Use [Of] to get it.
 type Registry struct {
 	sys *actor.System // set in Of, then read-only
 
@@ -86,18 +86,18 @@ type Registry struct {
 
 	clerk clerk
 
-	// mu protects the following, and the membership of all groups. A change, the labels that show
-	// it, and the place of its event in their order are one step, so that they agree.
+	// mu protects the following, and the members of all groups. A change, the labels that show it,
+	// and the place of its event in the order of events are one step, so that they agree.
 	mu     sync.Mutex
 	groups map[string]anyGroup
 	held   map[any]*holder     // by ref
 	wanted map[string]*waiters // by name
 }
 
-// entry is who has a name.
+// entry is the owner of a name.
 type entry[M any] struct{ ref actor.Ref[M] }
 
-// owner is an entry without its type.
+// owner is an entry without its message type.
 type owner interface {
 	message() reflect.Type
 	who() (*actor.Tasklet, string)
@@ -111,7 +111,7 @@ func (e *entry[M]) who() (*actor.Tasklet, string) { return who(e.ref) }
 // release is called under mu when e has lost name.
 func (e *entry[M]) release(r *Registry, name string) { note(r, e.ref, "name", name, false) }
 
-// who gives the tasklet and the path for events and errors.
+// who returns the tasklet and the path of ref, for events and errors.
 func who[M any](ref actor.Ref[M]) (*actor.Tasklet, string) {
 	path := ref.String()
 	if path == "" {
@@ -122,7 +122,7 @@ func who[M any](ref actor.Ref[M]) (*actor.Tasklet, string) {
 
 type registryKey struct{}
 
-// Of gives the registry of s.
+// Of returns the registry of s. It panics if s is nil. It may be called from any goroutine.
 func Of(s *actor.System) *Registry {
 	if s == nil {
 		misuse("Of a nil *actor.System")
@@ -138,7 +138,8 @@ func misuse(format string, args ...any) {
 	panic("registry: " + fmt.Sprintf(format, args...))
 }
 
-// check returns a *NameError if name can't be one: it may come from a program's input.
+// check returns a *NameError if name cannot be a name. That is no misuse, because a name may come
+// from a program's input.
 func check(r *Registry, op, name string) error {
 	if r == nil {
 		misuse("%s(%q) with a nil *Registry", op, name)
@@ -163,11 +164,13 @@ func checkRef[M any](op, name string, ref actor.Ref[M]) {
 	}
 }
 
-// Register gives name to ref, until its tasklet ends for good. ErrTaken, as a *TakenError that
-// names the owner, if another ref has it; mailbox.ErrClosed if ref's tasklet has ended for good.
-// Registering the same ref again does nothing; a ref may have any number of names. A *NameError for
-// a name that can't be one: an empty one, one that is not UTF-8 or has control characters. It
-// panics on a nil registry and a zero ref.
+// Register registers ref under name, until the tasklet of ref has ended permanently. A ref may have
+// any number of names. Registering the same ref again has no effect.
+//
+// Register returns a *TakenError, which is ErrTaken, if another ref has the name; mailbox.ErrClosed
+// if the tasklet of ref has ended permanently; and a *NameError if name is empty, is not UTF-8 or
+// has control characters. It panics if r is nil or ref is zero. It never parks, and may be called
+// from any goroutine.
 func Register[M any](r *Registry, name string, ref actor.Ref[M]) error {
 	bad := check(r, "Register", name)
 	checkRef("Register", name, ref)
@@ -195,18 +198,18 @@ func Register[M any](r *Registry, name string, ref actor.Ref[M]) error {
 	return nil
 }
 
-// As is an option for the start of a tasklet: it registers ref under name when the tasklet starts,
-// before its init, so that a child specification can carry the name. A taken name is a failed start
-// whose error names the owner, and so is one that can't be a name. A restart keeps the name.
+// As returns an option for the start of a tasklet that registers ref under name before the init of
+// the tasklet, so that a child specification can carry the name. A restart keeps the name. If
+// Register returns an error, the start fails with it. As panics if r is nil or ref is zero.
 func As[M any](r *Registry, name string, ref actor.Ref[M]) actor.Option {
-	_ = check(r, "As", name) // the start returns it
+	_ = check(r, "As", name) // for its panic; the start returns the error
 	checkRef("As", name, ref)
 	return actor.OnStart(func(*actor.Tasklet) error { return Register(r, name, ref) })
 }
 
-// Lookup gives the ref that has name. ErrNotFound if nobody has it; a *TypeError that names both
-// types if it takes other messages than M; a *NameError if nobody can have it. It takes no lock,
-// and allocates nothing if it finds.
+// Lookup returns the ref that is registered under name. It returns ErrNotFound if there is none, a
+// *TypeError if the ref takes messages of another type than M, and a *NameError if name cannot be a
+// name. Lookup takes no lock, never parks, and allocates nothing if it finds the name.
 func Lookup[M any](r *Registry, name string) (actor.Ref[M], error) {
 	if err := check(r, "Lookup", name); err != nil {
 		return actor.Ref[M]{}, err
@@ -221,8 +224,8 @@ func Lookup[M any](r *Registry, name string) (actor.Ref[M], error) {
 	return actor.Ref[M]{}, &TypeError{name, has.(owner).message(), reflect.TypeFor[M]()}
 }
 
-// Unregister takes name away from whoever has it, and reports whether somebody had; nobody has what
-// can't be a name.
+// Unregister removes name, whichever ref has it, and reports whether it was registered. It never
+// parks.
 func (r *Registry) Unregister(name string) bool {
 	if check(r, "Unregister", name) != nil {
 		return false
@@ -231,7 +234,7 @@ func (r *Registry) Unregister(name string) bool {
 	return ok && r.remove(name, has.(owner))
 }
 
-// remove takes name away from e, and reports whether e had it.
+// remove removes name from e, and reports whether e had it.
 func (r *Registry) remove(name string, e owner) bool {
 	r.mu.Lock()
 	if !r.names.CompareAndDelete(name, e) {
@@ -243,8 +246,8 @@ func (r *Registry) remove(name string, e owner) bool {
 	return true
 }
 
-// Names gives all names, sorted. It takes no lock: a name that comes or goes meanwhile may be there
-// or not.
+// Names returns all names, sorted. It takes no lock, so it may or may not include a name that is
+// registered or removed during the call.
 func (r *Registry) Names() []string {
 	if r == nil {
 		misuse("Names of a nil *Registry")
@@ -258,8 +261,8 @@ func (r *Registry) Names() []string {
 	return names
 }
 
-// unlock unlocks mu and tells what has changed. The event has its place in their order before; it
-// is told after, because OnEvent may use the registry.
+// unlock unlocks mu and emits the event for a change. The event gets its place in the order of
+// events under mu, and is delivered afterwards, because OnEvent may use the registry.
 func (r *Registry) unlock(kind actor.EventKind, who func() (*actor.Tasklet, string), key, value string) {
 	wanted := r.sys.Wants(kind)
 	if wanted {

@@ -11,10 +11,13 @@ import (
 	"github.com/gotasklet/tasklet/mailbox"
 )
 
-// WaitFor is Lookup that waits until name is registered: it parks the calling tasklet or blocks the
-// calling goroutine, as long as ctx allows. A *TypeError comes when the name is there with another
-// type; actor.ErrStopped when the system has stopped; a *NameError, at once, if nobody can ever
-// have name. Those who wait for one name are told in the order in which they came.
+// WaitFor returns the ref that is registered under name, and waits until there is one. It parks the
+// calling tasklet, or blocks the calling goroutine, as long as ctx allows. Callers that wait for
+// the same name are served in the order in which they came.
+//
+// WaitFor returns a *TypeError if the name is registered with another type, actor.ErrStopped if the
+// system has stopped, and a *NameError, at once, if name cannot be a name. It returns ErrTimeout or
+// the cause of ctx if ctx ends first. It panics if r or ctx is nil.
 func WaitFor[M any](ctx context.Context, r *Registry, name string) (actor.Ref[M], error) {
 	bad := check(r, "WaitFor", name)
 	if ctx == nil {
@@ -36,9 +39,9 @@ func WaitFor[M any](ctx context.Context, r *Registry, name string) (actor.Ref[M]
 	}
 }
 
-// A clerk is the tasklet that those who wait for a name call. It is what makes a wait a call like
-// any other: with the caller's context, on its clock, and seen when nothing can happen any more.
-// Its work is only not to answer: who registers the name does.
+// A clerk is the tasklet that callers of WaitFor call. It makes a wait an ordinary call: the wait
+// has the caller's context and clock, and counts when the system looks for deadlocks. The clerk
+// itself does not answer; Register does, when the name is registered.
 type clerk struct {
 	mu  sync.Mutex // protects ref; not Registry.mu, because the start of a tasklet is an event
 	ref actor.Ref[waitRequest]
@@ -50,17 +53,17 @@ type waitRequest struct {
 	reply actor.Reply[struct{}]
 }
 
-// waiters are those who wait for one name. Registry.mu protects them.
+// waiters are the calls that wait for one name. Registry.mu protects them.
 type waiters struct {
 	replies []actor.Reply[struct{}] // in order
-	gone    int                     // how many have given up since the last look, or fewer
+	gone    int                     // calls that have given up since stale replies were removed
 }
 
-// wait returns when name was registered.
+// wait returns nil when name may have been registered.
 func (r *Registry) wait(ctx context.Context, name string) error {
 	answered := false
 	defer func() {
-		if !answered { // also when a kill is being raised
+		if !answered { // also if a kill is raised
 			r.forget(name)
 		}
 	}()
@@ -72,7 +75,7 @@ func (r *Registry) wait(ctx context.Context, name string) error {
 		if r.sys.Root().Err() != nil {
 			return actor.ErrStopped
 		}
-		return nil // somebody has killed the clerk: look again, and ask the next
+		return nil // the clerk was killed; the caller looks again, and asks the next one
 	}
 	return err
 }
@@ -87,12 +90,12 @@ func (r *Registry) startClerk() actor.Ref[waitRequest] {
 	return c.ref
 }
 
-// enter is the clerk's work.
+// enter handles a request of the clerk.
 func (r *Registry) enter(t *actor.Tasklet, q waitRequest) error {
 	q.reply.Delegate(t)
 	r.mu.Lock()
 	_, there := r.names.Load(q.name)
-	if !there && q.reply.Awaited() { // who gives up from now on finds the reply there
+	if !there && q.reply.Awaited() { // a caller that gives up from now on calls forget
 		w := r.wanted[q.name]
 		if w == nil {
 			w = &waiters{}
@@ -107,9 +110,9 @@ func (r *Registry) enter(t *actor.Tasklet, q waitRequest) error {
 	return nil
 }
 
-// forget is called after somebody who waited for name has given up. It does not look for that one:
-// when half of them may be gone it looks for all, so that a thousand who give up cost no thousand
-// searches.
+// forget is called after a caller has given up waiting for name. It does not search for that
+// caller's reply. When half of the replies may be stale it removes all stale ones, so that a
+// thousand callers that give up do not cost a thousand searches.
 func (r *Registry) forget(name string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -127,14 +130,14 @@ func (r *Registry) forget(name string) {
 	}
 }
 
-// answer tells w, which may be nil, that their name is there.
+// answer answers all calls of w, which may be nil.
 func (w *waiters) answer() {
 	if w == nil {
 		return
 	}
 	for _, reply := range w.replies {
 		if reply.Awaited() {
-			// one who gives up just now is told by its own context
+			// a caller that gives up at this moment gets the error of its own context
 			_ = reply.Send(context.Background(), struct{}{})
 		}
 	}
