@@ -13,22 +13,22 @@ import (
 	"github.com/gotasklet/tasklet/actor"
 )
 
-// Explore runs f as [Run] does, n times, with n seeds. Each seed draws which of the ready tasklets
-// is the next, and, with [Faults], what goes wrong when. The first run that fails, fails the test:
-// it prints a command that repeats it,
+// Explore runs f as [Run] does, n times, with n seeds. Each seed determines which of the ready
+// tasklets runs next and, with [Faults], which faults occur and when. The first failing run fails
+// the test, and Explore prints a command that replays it:
 //
 //	go test -run '^TestTransfer$' ./bank -actortest.seed=0x2a:17,40
 //
-// and before that, it is made smaller: decisions of the seed are taken back, and faults, as long as
-// it fails in the same way. What is left is listed; often it is the one decision that matters.
+// Before that, Explore shrinks the run: it takes back decisions and faults as long as the run fails
+// in the same way. The remaining ones are listed; often only the one decision that matters is left.
 //
-// f is called for each run, so it must make anew what it uses; and it has to use the TB of the run,
-// TB(t), instead of the test's. A run that is skipped counts as one that went well. n must be
-// positive.
+// f is called once for each run, so it must make everything that it uses anew. It must use the TB
+// of the run, TB(t), instead of the test's. A skipped run counts as one that passed. Explore panics
+// if n is not positive or f is nil.
 //
-// A seed stands for the same run as long as the program is the same, and its tasklets get their
-// input neither from other goroutines nor from the time or chance of the machine; what Await
-// returns comes in the order in which it was begun.
+// A seed identifies the same run as long as the program is the same, and its tasklets get no input
+// from other goroutines, or from the time or random numbers of the machine. The results of Await
+// are an exception: they are taken in the order in which the Awaits began.
 func Explore(tb testing.TB, n int, f func(t *actor.Tasklet), opts ...Option) {
 	tb.Helper()
 	switch {
@@ -40,7 +40,7 @@ func Explore(tb testing.TB, n int, f func(t *actor.Tasklet), opts ...Option) {
 	e := &exploration{tb: tb, o: newOptions(opts), f: f}
 	if replaying.seed != 0 {
 		if r := e.try(replaying.seed, replaying.only); r.fails() {
-			e.report(e.shrunk(r), "fails, as was asked for by -actortest.seed")
+			e.report(e.shrunk(r), "fails (as requested by -actortest.seed)")
 		} else {
 			tb.Logf("actortest: seed %s does not fail", replaying)
 		}
@@ -76,7 +76,7 @@ type attempt struct {
 
 func (a *attempt) fails() bool { return a.kind != "" }
 
-// try runs f with a seed; only as in plan.
+// try runs f with a seed. only is as in plan.
 func (e *exploration) try(seed uint64, only map[int]bool) *attempt {
 	rec := &recorder{TB: e.tb}
 	before := e.tb.Failed()
@@ -96,23 +96,23 @@ func (e *exploration) try(seed uint64, only map[int]bool) *attempt {
 	return a
 }
 
-// foreign is the kind of a run that failed by way of the test's own TB.
+// foreign is the kind of a run that failed through the test's own TB.
 const foreign = "the test's own TB"
 
-// report fails the test because of a.
+// report fails the test with the failing run a.
 func (e *exploration) report(a *attempt, how string) {
 	e.tb.Helper()
 	var b strings.Builder
 	fmt.Fprintf(&b, "actortest: seed %#x %s\nreplay it with\n    %s\n", a.seed.seed, how, command(e.tb.Name(), a.seed))
 	if a.seed.only != nil && len(a.acts) == 0 {
-		b.WriteString("it takes nothing but the plain order: it fails with every seed\n")
+		b.WriteString("it fails in the plain order, and so with every seed\n")
 	} else {
-		fmt.Fprintf(&b, "what it takes:\n")
+		fmt.Fprintf(&b, "the failure needs:\n")
 		for _, act := range a.acts[max(0, len(a.acts)-lastLines):] {
 			fmt.Fprintf(&b, "    %v %s (decision %d)\n", act.at, act.text, act.n)
 		}
 		if more := len(a.acts) - lastLines; more > 0 {
-			fmt.Fprintf(&b, "    and %d before that\n", more)
+			fmt.Fprintf(&b, "    and %d before these\n", more)
 		}
 	}
 	if a.kind == foreign {
@@ -130,7 +130,7 @@ func (e *exploration) report(a *attempt, how string) {
 	e.tb.Errorf("%s", b.String())
 }
 
-// command is what repeats a run, from the top of the module.
+// command returns the command that replays a run, for the top directory of the module.
 func command(test string, r replay) string {
 	var names []string
 	for _, part := range strings.Split(test, "/") {
@@ -140,8 +140,8 @@ func command(test string, r replay) string {
 	return fmt.Sprintf("go test -run '%s' %s -actortest.seed=%s", strings.Join(names, "/"), packageDir(), r)
 }
 
-// packageDir is the directory of the test, relative to that of its module: go test runs a test
-// where its package is.
+// packageDir returns the directory of the test relative to that of its module. The go command runs
+// a test in the directory of its package.
 func packageDir() string {
 	dir, err := os.Getwd()
 	if err != nil {
@@ -160,8 +160,8 @@ func packageDir() string {
 	}
 }
 
-// replay is a run that can be repeated. As a flag it is a seed, or a seed and the decisions that
-// count: "0x2a", "0x2a:17,40", and "0x2a:none".
+// replay identifies a run that can be repeated. As a flag it is a seed, or a seed and the decisions
+// that count: "0x2a", "0x2a:17,40", and "0x2a:none".
 type replay struct {
 	seed uint64
 	only map[int]bool

@@ -74,7 +74,7 @@ func TestExploreFindsARace(t *testing.T) {
 			require.NoError(t, actortest.Replay(t, seed))
 			again := explored(t, 1, lostUpdate)
 			require.Contains(t, again, "a deposit was lost")
-			require.Contains(t, again, "as was asked for by -actortest.seed")
+			require.Contains(t, again, "as requested by -actortest.seed")
 			require.Equal(t, found[1], command.FindStringSubmatch(again)[1], "it is made as small as before")
 		}
 	}
@@ -106,7 +106,7 @@ func TestExplorePlainFailure(t *testing.T) {
 		actortest.TB(t).Fatal("always")
 	})
 	require.Contains(t, report, "-actortest.seed=0x1:none\n")
-	require.Contains(t, report, "it fails with every seed")
+	require.Contains(t, report, "and so with every seed")
 }
 
 // Explore stops at the first seed that fails, begins with FirstSeed, and a good function is called
@@ -440,7 +440,7 @@ func TestFaultLostWakeUp(t *testing.T) {
 	}
 	actortest.Explore(t, 30, f)
 	report := explored(t, 100, f, actortest.Faults(actortest.LostWakeUp), actortest.Limit(time.Second))
-	require.Contains(t, report, "nobody tells /test that its call outside has returned")
+	require.Contains(t, report, "the result of an Await of /test is lost")
 	require.Contains(t, report, "the run is not over after 1s")
 	require.Contains(t, report, "/test: parked in await")
 	require.NotContains(t, report, "left behind")
@@ -458,7 +458,7 @@ func TestFaultLostWakeUp(t *testing.T) {
 	}
 	actortest.Explore(t, 30, g)
 	report = explored(t, 100, g, actortest.Faults(actortest.LostWakeUp), actortest.Limit(50*time.Millisecond))
-	require.Contains(t, report, "nobody tells /test/worker that")
+	require.Contains(t, report, "the result of an Await of /test/worker is lost")
 }
 
 // The names of faults are those of their constants.

@@ -8,31 +8,32 @@ import (
 	"github.com/gotasklet/tasklet/internal/core"
 )
 
-// A Fault is something that goes wrong on purpose in a run of Explore, at moments drawn from the
-// seed. Which kinds do is said by [Faults]; who may meet with them, by [Victims].
+// A Fault is a kind of failure that Explore injects at moments drawn from the seed. [Faults]
+// selects the kinds, and [Victims] the tasklets that they may affect.
 type Fault uint8
 
 const (
-	// Kill kills a tasklet where it is parked, or waits for messages or a time.
+	// Kill kills a tasklet where it is parked, or where it is idle and waits for messages or a
+	// time.
 	Kill Fault = iota
-	// HandlerPanic lets a handler, or a round of an Every, AtRate or Loop, panic with [Injected]
+	// HandlerPanic makes a handler, or a round of an Every, AtRate or Loop, panic with [Injected]
 	// instead of being called.
 	HandlerPanic
-	// FullMailbox lets a send find the mailbox full: it parks for a moment, fails with
-	// mailbox.ErrFull, or drops a message, as the policy says. A send that could never go on if the
-	// mailbox were full is refused with a *actor.DeadlockError.
+	// FullMailbox makes a send find the mailbox full. According to the policy, the send parks for a
+	// moment, fails with mailbox.ErrFull, or drops a message. A send that could never proceed if
+	// the mailbox were full is refused with a *actor.DeadlockError.
 	FullMailbox
-	// LateTimer lets the virtual clock jump up to a second too far, so that what is due then is
-	// late, as on a machine that is busy.
+	// LateTimer makes the virtual clock jump up to a second too far, so that timers fire late, as
+	// on a busy machine.
 	LateTimer
-	// LostWakeUp lets the result of an Await or a Pipe get lost, so that whoever waits for it waits
-	// until it is killed. No program can bear that but by being stopped from outside: it is for
-	// seeing that a test notices.
+	// LostWakeUp loses the result of an Await or a Pipe, so that the tasklet that waits for it
+	// waits until it is killed. A program can survive that only by being stopped from outside. Use
+	// it to see that a test notices the loss.
 	LostWakeUp
 	faultKinds
 )
 
-// String gives the constant's name.
+// String returns the name of the constant.
 func (f Fault) String() string {
 	if f >= faultKinds {
 		return fmt.Sprintf("Fault(%d)", uint8(f))
@@ -40,15 +41,16 @@ func (f Fault) String() string {
 	return [...]string{"Kill", "HandlerPanic", "FullMailbox", "LateTimer", "LostWakeUp"}[f]
 }
 
-// Injected is the value of the panics that HandlerPanic makes. Failures with it do not fail a test.
+// Injected is the value of the panics that HandlerPanic causes. Failures with this value do not
+// fail a test.
 type Injected struct{ Path string } // of the tasklet
 
 func (i Injected) Error() string { return "injected by actortest at " + i.Path }
 
-// A plan is all that is left to chance in a run. Everything that could be decided this way or that
-// is a decision: decisions have numbers, in the order in which they come up, and each is drawn from
-// the seed and its number alone. So one can be left at its default (the task that has been ready
-// longest goes first, nothing goes wrong) without changing what the others draw.
+// A plan is everything in a run that is left to chance. A decision is a choice that could be made
+// in more than one way. Decisions are numbered in the order in which they come up, and each is
+// drawn from the seed and its number alone. So one of them can be left at its default (the task
+// that has been ready longest runs next, no fault occurs) without changing what the others draw.
 //
 // Owned by the scheduler of the run.
 type plan struct {
@@ -56,7 +58,7 @@ type plan struct {
 	seed    uint64             // 0: everything is at its default
 	only    map[int]bool       // if not nil, the decisions that may differ from their default
 	shuffle uint64             // one decision in so many about the order differs
-	every   [faultKinds]uint64 // one in so many about a fault; 0: none
+	every   [faultKinds]uint64 // one in so many about a fault occurs; 0: none
 
 	next int // number of the next decision
 	left [faultKinds]int
@@ -70,9 +72,9 @@ type act struct {
 	text string
 }
 
-// newPlan gives the plan of a seed. How often things happen depends on the seed too: a race that
-// needs one change at one moment is found by those who change little, one that needs a mess by the
-// others.
+// newPlan returns the plan for a seed. The frequency of choices and faults depends on the seed too:
+// a race that needs one change at one moment is found by seeds with few changes, one that needs
+// many is found by the others.
 func newPlan(seed uint64, faults [faultKinds]bool, only map[int]bool) *plan {
 	p := &plan{seed: seed, only: only}
 	if seed == 0 {
@@ -97,8 +99,8 @@ func mix(a, b uint64) uint64 {
 	return z ^ z>>31
 }
 
-// draw makes the next decision: act says whether it may differ from the default, which one in every
-// do; h is a number to draw the rest from.
+// draw makes the next decision. n is its number. differs says whether it may differ from the
+// default, which one decision in every does. h is a number from which to draw the rest.
 func (p *plan) draw(every uint64) (n int, h uint64, differs bool) {
 	if p.seed == 0 || every == 0 {
 		return 0, 0, false
@@ -112,7 +114,7 @@ func (p *plan) draw(every uint64) (n int, h uint64, differs bool) {
 	return n, mix(h, 0), h%every == 0
 }
 
-// order draws which of n ready tasks is the next.
+// order draws which of n ready tasks runs next.
 func (s *trial) order(n int) int {
 	s.mayKill()
 	if n == 1 {
@@ -127,16 +129,16 @@ func (s *trial) order(n int) int {
 	return i
 }
 
-// Calm ends the faults of the run that t belongs to: from here on nothing goes wrong any more,
-// though the order is still drawn. For looking whether all has come right again: that takes a
-// while, so sleep, or [Settle], after it. Only from inside the system.
+// Calm ends the faults of the run that t belongs to: no more are injected, though the order is
+// still drawn. Use it before checking that the program has recovered. Recovery takes time, so sleep
+// or call [Settle] after Calm. It must be called by a tasklet of the run, and does not park.
 func Calm(t *actor.Tasklet) { trialOf(t, "Calm").calm = true }
 
 func (s *trial) did(n int, format string, args ...any) {
 	s.plan.acts = append(s.plan.acts, act{n, s.since(), fmt.Sprintf(format, args...)})
 }
 
-// fault draws whether a fault of this kind happens now.
+// fault draws whether a fault of this kind occurs now.
 func (s *trial) fault(k Fault) (n int, h uint64, yes bool) {
 	if s.calm {
 		return 0, 0, false
@@ -149,7 +151,7 @@ func (s *trial) fault(k Fault) (n int, h uint64, yes bool) {
 	return n, h, yes && s.plan.left[k] > 0
 }
 
-// mayKill kills one of those that wait, or nobody.
+// mayKill kills one of the waiting tasklets, or none.
 func (s *trial) mayKill() {
 	n, h, yes := s.fault(Kill)
 	if !yes {
@@ -182,7 +184,7 @@ func where(t *actor.Tasklet) string {
 	return "idle"
 }
 
-// hit counts a fault. What happens from now on may be its consequence.
+// hit counts a fault. Later problems may be its consequence.
 func (s *trial) hit(k Fault) {
 	s.plan.left[k]--
 	s.mu.Lock()
@@ -190,13 +192,13 @@ func (s *trial) hit(k Fault) {
 	s.mu.Unlock()
 }
 
-// isVictim reports whether t may meet with a fault.
+// isVictim reports whether a fault may affect t.
 func (s *trial) isVictim(t *actor.Tasklet) bool {
 	return t != s.root && !s.probes[t] && s.callVictims(t)
 }
 
-// callVictims calls the function of Victims, on the scheduler's stack, where a panic would take the
-// whole system down.
+// callVictims calls the function of Victims. It runs on the scheduler's stack, where a panic would
+// end the whole system.
 func (s *trial) callVictims(t *actor.Tasklet) (yes bool) {
 	defer func() {
 		if v := recover(); v != nil {
@@ -206,7 +208,7 @@ func (s *trial) callVictims(t *actor.Tasklet) (yes bool) {
 	return s.o.victims(t)
 }
 
-// defaultVictims takes those that do the work: leaves of the tree.
+// defaultVictims selects the leaves of the tree, which do the work.
 func defaultVictims(t *actor.Tasklet) bool {
 	if t.Parent() == nil || len(t.Children()) > 0 {
 		return false
@@ -252,11 +254,11 @@ func (s *trial) mayBeLost(t *actor.Tasklet) bool {
 		return false
 	}
 	s.hit(LostWakeUp)
-	s.did(n, "nobody tells %s that its call outside has returned", t.Path())
+	s.did(n, "the result of an Await of %s is lost", t.Path())
 	return true
 }
 
-// simulation is what the system asks.
+// simulation returns the functions that the system calls.
 func (s *trial) simulation() *actor.Simulation {
 	m := &actor.Simulation{Order: s.order, Settled: s.settled, Goroutine: s.ancestry.note}
 	if s.plan.every[HandlerPanic] > 0 {

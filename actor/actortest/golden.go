@@ -11,11 +11,11 @@ import (
 	"github.com/gotasklet/tasklet/actor"
 )
 
-// Golden runs each file that glob names ("testdata/*.txt") as a subtest on a system of its own, in
-// the plain order. A file is blocks: some commands, a line of four dashes, and what then happened,
-// all of it, up to an empty line:
+// Golden runs each file that matches glob ("testdata/*.txt") as a subtest, with a system of its
+// own, as [Run] does. A file consists of blocks. A block has commands, a line of four dashes, and
+// all output of these commands, up to an empty line:
 //
-//	# The second message fails, and the receiver goes on.
+//	# The second message fails, and the receiver continues.
 //	spawn a
 //	send a one
 //	crash a reason="out of paper"
@@ -27,30 +27,30 @@ import (
 //	0s failure /test/a error="out of paper" message=actortest.Message count=1
 //	a got two
 //
-// Events are written as in a [Trace], and in between stands what commands and receivers print.
-// Nothing is missing, so that nothing can happen unseen; and nothing that is written there fails
-// the test by itself, as it would under [Run]: it is expected. A block in which nothing happens has
-// the output "ok". Lines that begin with # are comments.
+// The output has all events, in the form of a [Trace], and the lines that commands and receivers
+// print. As nothing is left out, nothing can happen unnoticed. Events that would fail the test
+// under [Run] do not fail it here, because the file says whether they are expected. A block in
+// which nothing happens has the output "ok". Lines that begin with # are comments.
 //
-// The commands, besides those in commands, which may also replace them:
+// These commands exist; the argument commands may add others or replace them:
 //
 //	spawn NAME [cap=N] [overflow=POLICY] [failure=stop]
 //	                     start a receiver of Messages
 //	send NAME TEXT...    send it messages, without waiting
-//	busy NAME DURATION   let it take that long for a message
+//	busy NAME DURATION   make it take that long for a message
 //	crash NAME [reason=TEXT] [panic=TEXT]
-//	                     let it fail on a message
+//	                     make it fail on a message
 //	kill NAME, close NAME
-//	advance DURATION     let time go on, and what is due until then happen
-//	stabilize            let everything happen that can happen now
-//	tree                 print who is there and what they do
+//	advance DURATION     let time pass, with everything that is due until then
+//	stabilize            wait until nothing more can happen without time passing
+//	tree                 print the tasklets and their states
 //
-// Names are those that [Script.Add] knows. Values with blanks stand in double quotes. An error of a
-// command is printed as well.
+// Names are those given to [Script.Add]. Values with spaces are written in double quotes. The error
+// of a command is printed too.
 //
-// With the flag -actortest.rewrite (or -rewrite, in a test that has a flag of that name) the files
-// are written anew from what happens. That is the way to begin a file, with commands and dashes
-// only. Commit only what you understand: it says from then on what is right.
+// With the flag -actortest.rewrite (or -rewrite, in a test that defines that flag) Golden writes
+// the files anew from what happens. A new file begins with commands and dashes only. Commit only
+// what you understand, because the file defines from then on what is right.
 func Golden(t *testing.T, glob string, commands map[string]Command, opts ...Option) {
 	t.Helper()
 	files, err := filepath.Glob(glob)
@@ -85,7 +85,7 @@ func rewriting() bool {
 	return *rewrite
 }
 
-// block is one of a file: comments, commands and what they come to.
+// block is a block of a file.
 type block struct {
 	line     int      // of the first command
 	before   []string // lines that are kept as they are
@@ -95,7 +95,7 @@ type block struct {
 
 const dashes = "----"
 
-// parseBlocks gives the blocks of a file, and the lines after the last.
+// parseBlocks returns the blocks of a file, and the lines after the last one.
 func parseBlocks(text string) (blocks []block, after []string, err error) {
 	lines := strings.Split(strings.TrimRight(text, "\n"), "\n")
 	var b block
@@ -132,7 +132,7 @@ func parseBlocks(text string) (blocks []block, after []string, err error) {
 	return blocks, b.before, nil
 }
 
-// goldenFile runs a file, and gives it with what has happened.
+// goldenFile runs a file, and returns its text with the actual output.
 func goldenFile(tb testing.TB, file, text string, commands map[string]Command, opts []Option) string {
 	tb.Helper()
 	blocks, after, err := parseBlocks(text)
@@ -165,7 +165,7 @@ func goldenFile(tb testing.TB, file, text string, commands map[string]Command, o
 	return out.String()
 }
 
-// compare fails the test at the first line that is not as it was.
+// compare fails the test at the first line that differs.
 func compare(tb testing.TB, file string, b block, got []string) {
 	for i := range max(len(b.output), len(got)) {
 		want, is := "(the end)", "(the end)"
@@ -176,8 +176,8 @@ func compare(tb testing.TB, file string, b block, got []string) {
 			is = got[i]
 		}
 		if want != is {
-			tb.Fatalf("actortest: %s:%d: something else has happened than is written there\n    expected  %s\n    got       %s\n"+
-				"All of it:\n    %s\nIf that is right, run the test with -actortest.rewrite, and commit only what you understand.",
+			tb.Fatalf("actortest: %s:%d: the output differs\n    expected  %s\n    got       %s\n"+
+				"The whole output:\n    %s\nIf that is right, run the test with -actortest.rewrite, and commit only what you understand.",
 				file, b.line+len(b.commands)+1+i, want, is, strings.Join(got, "\n    "))
 		}
 	}

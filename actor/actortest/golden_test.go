@@ -38,12 +38,12 @@ func TestGoldenFails(t *testing.T) {
 	require.False(t, rec.Failed(), rec.Text())
 	require.Equal(t, ok, got)
 	for change, want := range map[string]string{
-		"a got x\n|a got y\n":    "x.txt:8: something else has happened than is written there\n    expected  a got y\n    got       a got x\nAll of it:\n    0s spawn /test/a\n    a got x\n",
-		"a got x\n|":             "x.txt:8: something else has happened than is written there\n    expected  (the end)\n    got       a got x\n",
-		"a got x\n|a got x\nb\n": "x.txt:9: something else has happened than is written there\n    expected  b\n    got       (the end)\n",
-		"send|sned":              `x.txt:4: there is no command "sned"`,
-		"send a|send b":          `x.txt:4: nobody has the name "b"`,
-		"send a x|send a":        "x.txt:4: a command with 1 words needs more",
+		"a got x\n|a got y\n":    "x.txt:8: the output differs\n    expected  a got y\n    got       a got x\nThe whole output:\n    0s spawn /test/a\n    a got x\n",
+		"a got x\n|":             "x.txt:8: the output differs\n    expected  (the end)\n    got       a got x\n",
+		"a got x\n|a got x\nb\n": "x.txt:9: the output differs\n    expected  b\n    got       (the end)\n",
+		"send|sned":              `x.txt:4: unknown command "sned"`,
+		"send a|send b":          `x.txt:4: no ref has the name "b"`,
+		"send a x|send a":        "x.txt:4: the command needs more arguments than 1",
 		"stabilize|advance soon": `x.txt:5: time: invalid duration "soon"`,
 		"send a x|send a \"x":    "x.txt:4: no closing quote in \"x",
 		"----|---":               "x.txt:3: commands without ---- behind them",

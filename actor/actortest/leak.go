@@ -14,17 +14,18 @@ import (
 	"time"
 )
 
-// The goroutines of a run are told apart from all others: counting would blame a test for what
-// another one does in parallel. There are two ways, since each misses some. The runtime says of
-// each goroutine which one has created it, and the run knows the numbers of those on which tasklets
-// run: nobody can take that off, but the chain breaks where one in between has ended. And there is
-// a label, which goes from a goroutine to those that it starts; but a program may put others in its
-// place.
+// The goroutines of a run must be distinguished from all others, since counting them would blame a
+// test for those of a parallel one. There are two ways, because each misses some. The runtime tells
+// which goroutine has created another, and the run knows the numbers of those on which its tasklets
+// run. A program cannot change that, but the chain breaks where a goroutine in between has ended.
+// The other way is a profiler label, which is inherited by new goroutines, but which a program may
+// replace.
 const labelKey = "actortest"
 
+// labels counts the labels given so far.
 var labels atomic.Uint64 // those given so far
 
-// ancestry is what is known about the goroutines of one run.
+// ancestry holds what is known about the goroutines of one run.
 type ancestry struct {
 	label string // set when it is made, then read-only
 
@@ -37,12 +38,12 @@ func newAncestry() *ancestry {
 	return &ancestry{label: fmt.Sprint("run ", labels.Add(1)), known: map[uint64]bool{}}
 }
 
-// context carries the label: tasklets begin with it.
+// context returns a context with the label, with which tasklets begin.
 func (a *ancestry) context(ctx context.Context) context.Context {
 	return pprof.WithLabels(ctx, pprof.Labels(labelKey, a.label))
 }
 
-// note is called on a goroutine of the run.
+// note is called on each goroutine of the run.
 func (a *ancestry) note() {
 	var buf [64]byte
 	id, _, _ := header(string(buf[:runtime.Stack(buf[:], false)]))
@@ -51,7 +52,7 @@ func (a *ancestry) note() {
 	a.known[id] = true
 }
 
-// header reads the first line of a goroutine's stack: "goroutine 7 [running]:".
+// header parses the first line of a goroutine's stack: "goroutine 7 [running]:".
 func header(stack string) (id uint64, rest string, ok bool) {
 	rest, ok = strings.CutPrefix(stack, "goroutine ")
 	if !ok {
@@ -62,7 +63,7 @@ func header(stack string) (id uint64, rest string, ok bool) {
 	return id, rest, err == nil
 }
 
-// left gives a text about each group of goroutines of the run, which are to end within patience.
+// left returns a text for each group of goroutines of the run that do not end within patience.
 func (a *ancestry) left(patience time.Duration) (left []string) {
 	for pause := time.Millisecond; ; pause *= 2 {
 		if left = a.find(); left == nil || patience <= 0 {
@@ -75,7 +76,7 @@ func (a *ancestry) left(patience time.Duration) (left []string) {
 	}
 }
 
-// find gives a text about each group of goroutines of the run that there are now.
+// find returns a text for each group of goroutines of the run that exist now.
 func (a *ancestry) find() (found []string) {
 	var order []string
 	counts := map[string]int{}
@@ -125,11 +126,11 @@ func (a *ancestry) labelled() map[string]int {
 	return counts
 }
 
-// maxStacks is how long the text about all goroutines may become, in bytes.
+// maxStacks bounds the text about all goroutines, in bytes.
 const maxStacks = 64 << 20
 
-// descendants gives the stacks of the goroutines on which the run's tasklets and helpers have run,
-// and of those that these have started, and so on.
+// descendants returns the stacks of the goroutines on which tasklets and helpers of the run have
+// run, and of all goroutines that these have started, directly or through others.
 func (a *ancestry) descendants() (stacks []string) {
 	var all []byte
 	for n := 1 << 16; ; n *= 4 {
@@ -187,8 +188,8 @@ func (a *ancestry) descendants() (stacks []string) {
 	return stacks
 }
 
-// frame adds one call to the text about a goroutine. Those of the runtime are left out: the two
-// sources do not agree on them.
+// frame adds one call to the text about a goroutine. It leaves out calls of the runtime, on which
+// the two sources do not agree.
 func frame(text *strings.Builder, name, place string) {
 	if !strings.HasPrefix(name, "runtime.") {
 		text.WriteString("\n    " + name + " " + place)

@@ -16,8 +16,7 @@ import (
 	"github.com/gotasklet/tasklet/internal/text"
 )
 
-// testLog is the log of a test, as long as the test takes any: package testing panics at what comes
-// later.
+// testLog writes to the log of a test until the test ends: package testing panics on later output.
 type testLog struct {
 	tb testing.TB
 
@@ -40,14 +39,15 @@ func (l *testLog) end() {
 	l.over = true
 }
 
-// logger gives a logger whose entries, from level info on, go to l in the form of the trace.
+// logger returns a logger that writes its entries, from level info on, to l in the form of the
+// trace.
 func (l *testLog) logger(clock func() time.Time) *zap.Logger {
 	return zap.New(&logCore{LevelEnabler: zap.InfoLevel, log: l, start: clock()})
 }
 
-// failsOnFatal gives logger, or one in its place whose Fatal fails the test, if it is this
-// package's or takes no entries. Otherwise Fatal ends the process, without a word of the test or of
-// the entry.
+// failsOnFatal returns logger, or a copy whose Fatal fails the test if logger is this package's or
+// takes no entries. Otherwise Fatal would end the process without a word about the test or the
+// entry.
 func (l *testLog) failsOnFatal(logger *zap.Logger) *zap.Logger {
 	if logger == nil {
 		return nil
@@ -61,8 +61,8 @@ func (l *testLog) failsOnFatal(logger *zap.Logger) *zap.Logger {
 // fatalHook is called after an entry at level fatal was written.
 type fatalHook struct{ log *testLog }
 
-// OnWrite fails the test, and ends the goroutine as FailNow does: in a tasklet, the tasklet and
-// with it the run.
+// OnWrite fails the test, and ends the goroutine as FailNow does. In a tasklet that ends the
+// tasklet, and with it the run.
 func (h fatalHook) OnWrite(e *zapcore.CheckedEntry, _ []zapcore.Field) {
 	h.log.mu.Lock()
 	over := h.log.over
@@ -108,7 +108,7 @@ func (c *logCore) Write(e zapcore.Entry, fields []zap.Field) error {
 			}
 		case "error":
 			if f.Interface == actor.ErrGoexit {
-				return nil // that is FailNow or SkipNow; else judge tells
+				return nil // from FailNow or SkipNow; judge reports any other
 			}
 			appendFields(&b, []zap.Field{f})
 		case "system", "tasklet", "path", "kind": // the sentence says it, or the test knows
@@ -121,15 +121,14 @@ func (c *logCore) Write(e zapcore.Entry, fields []zap.Field) error {
 		}
 	}
 	if event {
-		// a panic or a stall that was not expected is told of with its stack, when the run is over
+		// an unexpected panic or stall is reported with its stack at the end of the run
 		stack = ""
 	}
 	c.log.print(b.String() + strings.TrimRight(stack, "\n"))
 	return nil
 }
 
-// lines is what a tasklet has logged, with all lines but the first indented, so that none of them
-// looks like an entry of its own.
+// lines indents all lines of s but the first, so that none of them looks like an entry of its own.
 func lines(s string) string {
 	ls := strings.Split(s, "\n")
 	for i := range ls {

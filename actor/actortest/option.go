@@ -8,11 +8,11 @@ import (
 	"github.com/gotasklet/tasklet/actor"
 )
 
-// An Option changes what Run, Explore and Golden do. Those that make no sense for one of them are
-// ignored there, and say so.
+// An Option changes what [Run], [Explore] and [Golden] do. The comment of an option says where it
+// is ignored. The zero Option is invalid.
 type Option struct{ set func(*options) }
 
-// options are all of them together.
+// options holds all options of a call.
 type options struct {
 	allowed   []allowance
 	limit     time.Duration // of real time for one run; 0: none
@@ -21,11 +21,11 @@ type options struct {
 	faults    [faultKinds]bool
 	victims   func(*actor.Tasklet) bool
 	first     uint64 // seed of Explore
-	// of Golden: takes all events, as lines too; none of them is a problem
+	// told is set by Golden. It gets all events, also as text, and none of them is a problem.
 	told func(actor.Event, string)
 }
 
-// allowance is one Allow.
+// allowance is one [Allow].
 type allowance struct {
 	kind  actor.EventKind
 	paths []string
@@ -42,11 +42,12 @@ func newOptions(opts []Option) *options {
 	return o
 }
 
-// Allow says that events of this kind are expected and do not fail the test: at tasklets whose path
-// matches one of the patterns (as in path.Match: "/test/worker-*"), or everywhere if there are
-// none. It is for the kinds that would: EventDeadLetter, EventDeadlock, EventStall,
-// EventStopTimeout, EventLeak, and EventExit and EventFailure for panics. EventLeak without a
-// pattern is for goroutines that are left, too.
+// Allow permits events of this kind, so that they do not fail the test. The patterns are those of
+// path.Match ("/test/worker-*"), and the events of tasklets whose path matches one of them are
+// permitted; without patterns, those of all tasklets. The kinds that fail a test are
+// EventDeadLetter, EventDeadlock, EventStall, EventStopTimeout and EventLeak, and for panics
+// EventExit and EventFailure. EventLeak without a pattern also permits goroutines that are left.
+// Allow panics if a pattern is malformed.
 func Allow(kind actor.EventKind, paths ...string) Option {
 	for _, p := range paths {
 		if _, err := path.Match(p, ""); err != nil {
@@ -73,14 +74,14 @@ func (o *options) allows(e actor.Event) bool {
 	return false
 }
 
-// Limit is how long one run may take, in real time: 30 s without this option; 0 or less: as long as
-// it likes. A run that takes longer fails the test, with the tree of those that it was about, and
-// is stopped.
+// Limit sets the longest time that one run may take, in real time. The default is 30 s; 0 or less
+// means no limit. A run that takes longer is stopped, and fails the test with its tree of tasklets.
 func Limit(d time.Duration) Option {
 	return Option{func(o *options) { o.limit = d }}
 }
 
-// Record lets tr have the events of the run, to look at afterwards; of the last run, with Explore.
+// Record stores the events of the run in tr, replacing what tr holds. With Explore, tr has the
+// events of the last run. Record panics if tr is nil.
 func Record(tr *Trace) Option {
 	if tr == nil {
 		misuse("Record with a nil Trace")
@@ -88,11 +89,12 @@ func Record(tr *Trace) Option {
 	return Option{func(o *options) { o.record = tr }}
 }
 
-// Configure lets f change the configuration of the system, which has the name "test", a virtual
-// clock, a seed, and a logger that goes to the test's log and fails the test at level fatal, as one
-// that takes no entries does too. An OnEvent that f puts there is called besides this package's
-// own. Seed and Simulation are set by this package, and more than one scheduler is misuse: such a
-// run could not be repeated.
+// Configure calls f to change the configuration of the system before a run. The configuration has
+// the name "test", a virtual clock, a seed, and a logger that writes to the log of the test and
+// fails the test at level fatal. A logger that takes no entries also fails the test at that level.
+// An OnEvent that f sets is called in addition to this package's own. Seed and Simulation are
+// overwritten. More than one scheduler is misuse, because such a run could not be repeated.
+// Configure panics if f is nil.
 func Configure(f func(*actor.Config)) Option {
 	if f == nil {
 		misuse("Configure with a nil function")
@@ -100,7 +102,8 @@ func Configure(f func(*actor.Config)) Option {
 	return Option{func(o *options) { o.configure = append(o.configure, f) }}
 }
 
-// Faults lets Explore make things go wrong, of these kinds; see [Fault]. Run ignores it.
+// Faults makes Explore inject faults of these kinds; see [Fault]. Run and Golden ignore it. Faults
+// panics for an unknown kind.
 func Faults(kinds ...Fault) Option {
 	for _, k := range kinds {
 		if k >= faultKinds {
@@ -114,9 +117,10 @@ func Faults(kinds ...Fault) Option {
 	}}
 }
 
-// Victims says who may meet with a Kill, a HandlerPanic, a FullMailbox or a LostWakeUp. Without it:
-// every tasklet without children, but for supervisors, daemons and probes. The root and probes
-// never do. f is called on the scheduler and may not block.
+// Victims sets the tasklets that a Kill, a HandlerPanic, a FullMailbox or a LostWakeUp may affect:
+// those for which f returns true. The default is every tasklet without children, except
+// supervisors, daemons and probes. Probes are never affected, and the root only by a LostWakeUp. f
+// is called on the scheduler and must not block. Victims panics if f is nil.
 func Victims(f func(*actor.Tasklet) bool) Option {
 	if f == nil {
 		misuse("Victims with a nil function")
@@ -124,8 +128,8 @@ func Victims(f func(*actor.Tasklet) bool) Option {
 	return Option{func(o *options) { o.victims = f }}
 }
 
-// FirstSeed is the seed with which Explore begins; 1 without this option, so that a test does the
-// same every time. 0 is misuse.
+// FirstSeed sets the first seed of Explore. The default is 1, so that a test does the same every
+// time. Run and Golden ignore it. FirstSeed panics if seed is 0.
 func FirstSeed(seed uint64) Option {
 	if seed == 0 {
 		misuse("FirstSeed with 0, which means no seed")

@@ -11,12 +11,12 @@ import (
 	"github.com/gotasklet/tasklet/scheduler"
 )
 
-// A Probe is a tasklet that keeps what is sent to its ref, for the test to look at. Its methods,
-// but for Ref, are for the tasklet that made it; those that expect something park until it is
-// there, and end the test with FailNow if it does not come. No fault of Explore meets a probe.
+// A Probe is a tasklet that keeps the messages that are sent to its ref, for the test to examine.
+// Its methods, except Ref, must be called by the tasklet that made it. The Expect methods park
+// until what they expect has happened, and end the test with FailNow if it does not. Explore
+// injects no faults into a probe. Use [NewProbe] to make one.
 type Probe[M any] struct {
-	// Within is how long, on the system's clock, an expectation waits for something to come; 0: a
-	// minute.
+	// Within is how long an Expect method waits, on the system's clock. 0 means a minute.
 	Within time.Duration
 
 	t   *actor.Tasklet
@@ -29,8 +29,8 @@ type Probe[M any] struct {
 	arrived scheduler.Event
 }
 
-// NewProbe starts a probe as a child of t. Options are those of actor.Receiver; a capacity is never
-// used up, as a probe handles at once what comes.
+// NewProbe starts a probe as a child of t. The options are those of actor.Receiver. A probe handles
+// each message at once, so it has room for any number in any capacity.
 func NewProbe[M any](t *actor.Tasklet, opts ...actor.Option) *Probe[M] {
 	p := &Probe[M]{t: t, s: trialOf(t, "NewProbe")}
 	opts = append([]actor.Option{actor.Name("probe")}, opts...)
@@ -45,13 +45,14 @@ func (p *Probe[M]) keep(_ *actor.Tasklet, m M) error {
 	return nil
 }
 
-// Ref is what the others send to.
+// Ref returns the ref to send to.
 func (p *Probe[M]) Ref() actor.Ref[M] { return p.ref }
 
-// Got gives all that has come so far, whether it was expected or not, in order.
+// Got returns all messages received so far, in order, including those that were expected already.
 func (p *Probe[M]) Got() []M { return slices.Clone(p.got) }
 
-// Expect waits for the next message, which must be equal to want (reflect.DeepEqual).
+// Expect waits for the next message and fails the test unless it is equal to want, as
+// reflect.DeepEqual defines it.
 func (p *Probe[M]) Expect(want M) {
 	p.s.tb.Helper()
 	m, ok := p.next(p.within())
@@ -63,7 +64,8 @@ func (p *Probe[M]) Expect(want M) {
 	}
 }
 
-// ExpectMatch waits for the next message, which must be one that match wants, and gives it.
+// ExpectMatch waits for the next message and returns it. It fails the test unless match returns
+// true for the message.
 func (p *Probe[M]) ExpectMatch(match func(M) bool) M {
 	p.s.tb.Helper()
 	m, ok := p.next(p.within())
@@ -76,8 +78,8 @@ func (p *Probe[M]) ExpectMatch(match func(M) bool) M {
 	return m
 }
 
-// ExpectNone lets d pass on the system's clock, in which no message may come; with 0, it lets
-// happen what can happen now.
+// ExpectNone waits for d on the system's clock, and fails the test if a message is received in that
+// time. With 0 it waits only until nothing more can happen without time passing.
 func (p *Probe[M]) ExpectNone(d time.Duration) {
 	p.s.tb.Helper()
 	if d > 0 {
@@ -91,15 +93,15 @@ func (p *Probe[M]) ExpectNone(d time.Duration) {
 	}
 }
 
-// ExpectExit waits for the end of target, which must be of this kind, and gives it. Of a supervised
-// tasklet, it is the end of this incarnation.
+// ExpectExit waits for the end of target and returns it. It fails the test unless the end is of
+// this kind. For a supervised tasklet it is the end of the current incarnation.
 func (p *Probe[M]) ExpectExit(target *actor.Tasklet, kind actor.ExitKind) actor.Exit {
 	p.s.tb.Helper()
 	ctx, cancel := actor.WithTimeout(p.t, p.within())
 	defer cancel()
 	err := target.Join(ctx)
 	if !target.HasFinished() {
-		Settle(p.t) // what happens in that very moment counts
+		Settle(p.t) // events at this very moment count too
 		err = target.Join(ctx)
 	}
 	if !target.HasFinished() {
@@ -120,7 +122,7 @@ func (p *Probe[M]) within() time.Duration {
 	return time.Minute
 }
 
-// next gives the next message that was not expected yet.
+// next returns the next message that was not expected yet.
 func (p *Probe[M]) next(within time.Duration) (m M, ok bool) {
 	if p.seen == len(p.got) {
 		ctx, cancel := actor.WithTimeout(p.t, within)
@@ -130,7 +132,7 @@ func (p *Probe[M]) next(within time.Duration) (m M, ok bool) {
 			if p.arrived.Wait(ctx) == nil {
 				continue
 			}
-			if Settle(p.t); p.seen == len(p.got) { // what happens in that very moment counts
+			if Settle(p.t); p.seen == len(p.got) { // events at this very moment count too
 				return m, false
 			}
 		}
@@ -154,7 +156,7 @@ func (p *Probe[M]) fail(format string, args ...any) {
 	p.s.tb.Fatalf("%s at %v\n    %s%s\n%s", p.ref, p.s.since(), fmt.Sprintf(format, args...), before, p.s.lastEvents())
 }
 
-// show is a message for people.
+// show formats a message for people.
 func show(m any) string {
 	switch m.(type) {
 	case string, []byte, error, fmt.Stringer:

@@ -9,13 +9,13 @@ import (
 	"testing"
 )
 
-// recorder is the testing.TB of one run of Explore: what it is told stays with it, so that a run
-// that fails does not end the test. What is not about failing goes to the test's own TB: its name,
-// its temporary directories, its environment.
+// recorder is the testing.TB of one run of Explore. It records failures and logs, so that a failing
+// run does not end the test. Calls that have nothing to do with failing go to the test's own TB:
+// the name, temporary directories, the environment.
 //
-// The embedded TB also has the method that nobody outside of package testing can write. Every
-// method that tells of success or failure is written here; what a later version of Go adds goes to
-// the test's own TB.
+// The embedded TB provides the unexported method that only package testing can implement. All
+// methods that report success or failure are written here. Methods that a later version of Go adds
+// go to the test's own TB.
 type recorder struct {
 	testing.TB
 
@@ -23,7 +23,7 @@ type recorder struct {
 	logs     []string
 	failed   bool
 	skipped  bool
-	over     bool // the run is: what comes late goes to the test's own TB
+	over     bool // the run has ended: late failures go to the test's own TB
 	cleanups []func()
 }
 
@@ -104,7 +104,7 @@ func (r *recorder) Skipped() bool {
 	return r.skipped
 }
 
-// Output gives a writer whose lines are logged.
+// Output returns a writer whose lines are logged.
 func (r *recorder) Output() io.Writer { return recorded{r} }
 
 type recorded struct{ r *recorder }
@@ -120,7 +120,7 @@ func (r *recorder) Cleanup(f func()) {
 	r.cleanups = append(r.cleanups, f)
 }
 
-// end calls what Cleanup was given, the last first, each whatever the others do.
+// end calls the functions given to Cleanup, the last first, each whatever the others do.
 func (r *recorder) end() {
 	for {
 		r.mu.Lock()

@@ -15,28 +15,28 @@ import (
 	"github.com/gotasklet/tasklet/mailbox"
 )
 
-// Run runs f as the root tasklet, named "test", of a system on a virtual clock. When f has returned
-// it lets happen what can happen without time going on, and stops what f has left; the children of
-// f may be left to that. In the plain order, first come first served, and without faults: the same
-// every time.
+// Run runs f as the root tasklet, named "test", of a system on a virtual clock. When f has
+// returned, Run waits until nothing more can happen without time passing, and then stops the
+// tasklets that are left; f may leave its children to that. Run uses no faults, and runs ready
+// tasklets first come, first served, so a run is the same every time.
 //
-// The test fails if, besides what it finds itself,
+// Besides the failures that the test itself reports, the test fails if
 //
-//   - something panics, f or another tasklet: at its end, or in one message. (An error that a
-//     tasklet returns does not fail the test: it is a result, for those who join it and for its
+//   - f or another tasklet panics, at its end or while it handles a message. (An error that a
+//     tasklet returns does not fail the test: it is a result for those who join it and for its
 //     supervisor.)
-//   - a message is not read: a dead letter;
-//   - tasklets wait for each other, or f for what can't come: a deadlock;
+//   - a message is not read (a dead letter);
+//   - tasklets wait for each other, or f waits for something that can never happen (a deadlock);
 //   - a tasklet does not stop, or a goroutine is left that the system or one of its tasklets has
 //     started;
-//   - a tasklet keeps the scheduler for two seconds: a stall;
+//   - a tasklet keeps its scheduler for two seconds (a stall);
 //   - the run takes longer than [Limit].
 //
-// [Allow] takes back some of that. A failed test shows the last events of the run.
+// [Allow] permits some of these. A failed test shows the last events of the run.
 //
-// f, and all tasklets below it, may call tb.FailNow and tb.SkipNow, as package require does: the
-// tasklet and the system end, and then the test. Warnings of the system and of tasklets go to
-// tb.Log.
+// f and all tasklets below it may call tb.FailNow and tb.SkipNow, as package require does. That
+// ends the tasklet, the system, and then the test. Warnings of the system and of tasklets go to
+// tb.Log. Run panics if f is nil.
 func Run(tb testing.TB, f func(t *actor.Tasklet), opts ...Option) {
 	tb.Helper()
 	if f == nil {
@@ -60,14 +60,15 @@ func Run(tb testing.TB, f func(t *actor.Tasklet), opts ...Option) {
 	}
 }
 
-// TB is that of the test whose system t belongs to: the one given to Run; in a run of Explore one
-// that belongs to the seed, which has to be used there in its place.
+// TB returns the testing.TB of the test whose system t belongs to. Under [Run] it is the one given
+// to Run. Under [Explore] it belongs to the current seed, and must be used in place of the test's
+// own.
 func TB(t *actor.Tasklet) testing.TB { return trialOf(t, "TB").tb }
 
-// Settle lets everything happen that can happen without time going on: it returns when nobody else
-// is ready and nothing outside is awaited. Only from inside t.
+// Settle parks t until nothing more can happen without time passing: no other tasklet is ready, and
+// nothing outside the system is awaited. It must be called by t itself.
 //
-// A Loop that never waits is always ready, so that Settle never returns.
+// A Loop that never waits is always ready, and then Settle never returns.
 func Settle(t *actor.Tasklet) {
 	s := trialOf(t, "Settle")
 	t.Task().MustRun("Settle")
@@ -93,7 +94,7 @@ type trial struct {
 
 	// Owned by the scheduler.
 	plan     *plan
-	settling core.Line // those in Settle
+	settling core.Line // the tasks in Settle
 	probes   map[*actor.Tasklet]bool
 	calm     bool // no more faults
 	told     bool // the last events were printed; read by others when the run is over
@@ -102,18 +103,18 @@ type trial struct {
 	mu       sync.Mutex
 	problems []problem
 	goexit   bool // a tasklet ended by runtime.Goexit
-	leaks    bool // an event has told of a tasklet that did not stop
+	leaks    bool // an event has reported a tasklet that did not stop
 	met      [faultKinds]bool
-	over     bool // nothing that comes later counts
+	over     bool // later problems do not count
 }
 
-// problem is a reason why the test fails.
+// problem is a reason for which the test fails.
 type problem struct {
 	kind string // in few words, the same for the same kind of problem
 	text string
 }
 
-// stallAfter is long for a test and short for whoever waits for it.
+// stallAfter is long for a test, and short for a person who waits for the test.
 const stallAfter = 2 * time.Second
 
 func newTrial(tb testing.TB, o *options, p *plan, seed uint64) *trial {
@@ -153,18 +154,17 @@ func trialOf(t *actor.Tasklet, op string) *trial {
 	return s
 }
 
-// since is the time that the run has taken on its clock.
+// since returns the time since the start of the run, on the run's clock.
 func (s *trial) since() time.Duration { return s.root.System().Now().Sub(s.trace.begin()) }
 
-// patience is what goroutines have to end, and grace what a system has to stop, both after the run
-// and in real time.
+// patience is the time that goroutines have to end after the run, in real time.
 const patience = time.Second
 
-var grace = 10 * time.Second // a variable for tests
+var grace = 10 * time.Second // the time that a system has to stop; a variable for tests
 
 var errLimit = errors.New("actortest: over the time limit")
 
-// run is the whole run. Afterwards problems says what was wrong with it.
+// run runs the system from start to end. Afterwards s.problems lists what was wrong.
 func (s *trial) run(f func(*actor.Tasklet)) {
 	ctx, cancel := context.WithCancelCause(context.Background())
 	defer cancel(nil)
@@ -196,7 +196,7 @@ func (s *trial) run(f func(*actor.Tasklet)) {
 		// a tasklet that leaked has a goroutine
 		if !s.leaked() && !s.o.allows(actor.Event{Kind: actor.EventLeak}) {
 			for _, g := range s.ancestry.left(patience) {
-				s.problem("goroutine", "goroutines are left when all has stopped: "+g)
+				s.problem("goroutine", "goroutines are left after the end: "+g)
 			}
 		}
 	}
@@ -205,8 +205,8 @@ func (s *trial) run(f func(*actor.Tasklet)) {
 	s.mu.Unlock()
 }
 
-// await waits for the end of the run, which is asked for when it takes too long. False: it has not
-// come.
+// await waits for the end of the run, and stops the run if it takes too long. It returns false if
+// the run has not ended even then.
 func (s *trial) await(done chan error, cancel context.CancelCauseFunc) (error, bool) {
 	var limit <-chan time.Time
 	if s.o.limit > 0 {
@@ -232,13 +232,13 @@ func (s *trial) await(done chan error, cancel context.CancelCauseFunc) (error, b
 	}
 }
 
-// tree says who is there and what they do.
+// tree returns a text with the tasklets and their states.
 func (s *trial) tree() string {
 	s.mu.Lock()
 	root := s.root
 	s.mu.Unlock()
 	if root == nil {
-		return "    nobody has begun"
+		return "    no tasklet has started"
 	}
 	var b strings.Builder
 	for t := range root.Tree() {
@@ -247,7 +247,7 @@ func (s *trial) tree() string {
 	return strings.TrimRight(b.String(), "\n")
 }
 
-// stateOf says what t is doing.
+// stateOf describes what t is doing.
 func stateOf(t *actor.Tasklet) string {
 	i := t.Info()
 	text := i.State
@@ -286,14 +286,14 @@ func (s *trial) ended() bool {
 	return s.goexit
 }
 
-// leaked reports whether an event has told of a tasklet that did not stop.
+// leaked reports whether an event has reported a tasklet that did not stop.
 func (s *trial) leaked() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.leaks
 }
 
-// judge looks at what actor.Run returned, and says what no event has said.
+// judge examines the error of actor.Run, and reports the problems that no event has reported.
 func (s *trial) judge(err error) {
 	if s.ended() && !s.tb.Failed() && !s.tb.Skipped() {
 		s.problem("goexit", "runtime.Goexit was called, and not by this test's FailNow or SkipNow")
@@ -313,7 +313,7 @@ func (s *trial) judge(err error) {
 		if !s.has("panic") {
 			s.problem("panic", fmt.Sprintf("%v\n%s", panicked, ownFrames(panicked.Stack)))
 		}
-	case outside: // not a tasklet, but what the scheduler calls
+	case outside: // not a tasklet, but a function that the scheduler calls
 		s.problem("panic", fmt.Sprintf("%v\n%s", crashed, crashed.Stack))
 	case result == nil, guard.Is(result, actor.ErrGoexit), guard.Is(err, errLimit):
 	case guard.Is(result, actor.ErrKilled) && s.ended():
@@ -322,7 +322,7 @@ func (s *trial) judge(err error) {
 	}
 }
 
-// result is that of the root.
+// result returns the result of the root.
 func (s *trial) result() error {
 	if s.root == nil || !s.root.HasFinished() {
 		return nil
@@ -335,13 +335,13 @@ func (s *trial) result() error {
 	return err
 }
 
-// settled is called when nothing is ready.
+// settled is called when no tasklet is ready.
 func (s *trial) settled() {
 	s.mayKill()
 	s.settling.ReleaseAll()
 }
 
-// event is told of everything.
+// event is called for every event.
 func (s *trial) event(e actor.Event) {
 	s.trace.Add(e)
 	if s.o.told != nil {
@@ -360,8 +360,8 @@ func (s *trial) event(e actor.Event) {
 	e.Tasklet.System().Root().Kill() // the test is over
 }
 
-// callHook calls the OnEvent of Configure. A panic must not get out: the system would tell nobody
-// of the events that follow.
+// callHook calls the OnEvent of Configure. It recovers a panic, because the system would deliver no
+// further events after one.
 func (s *trial) callHook(e actor.Event) {
 	defer func() {
 		if v := recover(); v != nil {
@@ -372,7 +372,7 @@ func (s *trial) callHook(e actor.Event) {
 	s.hook(e)
 }
 
-// check looks whether e is a problem.
+// check reports e if it is a problem.
 func (s *trial) check(e actor.Event) {
 	if e.Kind == actor.EventStopTimeout || e.Kind == actor.EventLeak {
 		s.mu.Lock()
@@ -393,7 +393,7 @@ func (s *trial) check(e actor.Event) {
 			s.problem("dead letter", "messages will not be read: "+said)
 		}
 	case actor.EventDeadlock:
-		s.problem("deadlock", "tasklets wait for what can't come: "+said)
+		s.problem("deadlock", "tasklets wait for something that can never happen: "+said)
 	case actor.EventStall:
 		s.problem("stall", said+"\n"+string(e.Stack))
 	case actor.EventStopTimeout, actor.EventLeak:
@@ -401,8 +401,9 @@ func (s *trial) check(e actor.Event) {
 	}
 }
 
-// ownFrames gives the part of a stack that is not this library's: from the panic to the first call
-// of the library, or all of it, if the library itself has panicked, from misuse for one.
+// ownFrames returns the part of a stack that belongs to the program: from the panic to the first
+// call of the library. It returns the whole stack if the library itself has panicked, for misuse
+// for example.
 func ownFrames(stack []byte) string {
 	all := strings.TrimRight(string(stack), "\n")
 	_, below, ok := strings.Cut(all, "\npanic(")
@@ -435,8 +436,8 @@ func isInjected(p *actor.PanicError) bool {
 	return ok
 }
 
-// explained reports whether a dead letter may come from an injected fault: somebody has gone who
-// would have read it, or there was no room.
+// explained reports whether a dead letter may come from an injected fault: its reader was ended, or
+// there was no room.
 func (s *trial) explained(e actor.Event) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -444,7 +445,7 @@ func (s *trial) explained(e actor.Event) bool {
 		s.met[FullMailbox] && (errors.Is(e.Err, mailbox.ErrFull) || errors.Is(e.Err, mailbox.ErrDropped))
 }
 
-// lastLines is how many events are shown.
+// lastLines is the number of events that are shown.
 const lastLines = 20
 
 func (s *trial) lastEvents() string {

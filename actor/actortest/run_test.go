@@ -92,7 +92,7 @@ func TestRunFails(t *testing.T) {
 		{"f waits for ever", func(t *actor.Tasklet) {
 			var ev scheduler.Event
 			_ = ev.Wait(t)
-		}, "tasklets wait for what can't come: 0s deadlock"},
+		}, "tasklets wait for something that can never happen: 0s deadlock"},
 		{"does not stop", func(t *actor.Tasklet) {
 			actor.Go(t, func(t *actor.Tasklet) error {
 				for {
@@ -105,22 +105,22 @@ func TestRunFails(t *testing.T) {
 		}, "a tasklet did not stop: 6s stop_timeout /test/stubborn"},
 		{"goroutine", func(t *actor.Tasklet) {
 			go leave(make(chan int))
-		}, "goroutines are left when all has stopped: 1 in"},
+		}, "goroutines are left after the end: 1 in"},
 		{"goroutine after pprof.Do", func(t *actor.Tasklet) {
 			pprof.Do(t, pprof.Labels("k", "v"), func(context.Context) {})
 			go leave(make(chan int))
-		}, "goroutines are left when all has stopped: 1 in"},
+		}, "goroutines are left after the end: 1 in"},
 		{"goroutine without labels", func(t *actor.Tasklet) {
 			pprof.SetGoroutineLabels(context.Background())
 			go leave(make(chan int))
-		}, "goroutines are left when all has stopped: 1 in"},
+		}, "goroutines are left after the end: 1 in"},
 		{"goroutine of a goroutine without labels", func(t *actor.Tasklet) {
 			pprof.SetGoroutineLabels(context.Background())
 			go func() {
 				go leave(make(chan int))
 				leave(make(chan int))
 			}()
-		}, "goroutines are left when all has stopped: 1 in"},
+		}, "goroutines are left after the end: 1 in"},
 		{"goroutine of one that has ended", func(t *actor.Tasklet) {
 			over := make(chan bool)
 			go func() {
@@ -128,14 +128,14 @@ func TestRunFails(t *testing.T) {
 				close(over)
 			}()
 			<-over
-		}, "goroutines are left when all has stopped: 1 in"},
+		}, "goroutines are left after the end: 1 in"},
 		{"goroutine of an Await without labels", func(t *actor.Tasklet) {
 			_, _ = actor.Await(t, func(context.Context) (int, error) {
 				pprof.SetGoroutineLabels(context.Background())
 				go leave(make(chan int))
 				return 0, nil
 			})
-		}, "goroutines are left when all has stopped: 1 in"},
+		}, "goroutines are left after the end: 1 in"},
 		{"parks with a locked thread", func(t *actor.Tasklet) {
 			runtime.LockOSThread()
 			defer runtime.UnlockOSThread()
@@ -161,7 +161,7 @@ func TestRunFails(t *testing.T) {
 			pprof.SetGoroutineLabels(context.Background())
 			next, _ := iter.Pull(func(yield func(int) bool) { yield(1) })
 			next()
-		}, "goroutines are left when all has stopped: 1 in"},
+		}, "goroutines are left after the end: 1 in"},
 		{"goroutine of a child", func(t *actor.Tasklet) {
 			actor.Go(t, func(t *actor.Tasklet) error { go leave(make(chan int)); return nil })
 		}, "actortest_test.leave"},

@@ -11,12 +11,12 @@ import (
 	"github.com/gotasklet/tasklet/mailbox"
 )
 
-// A Command is what a line of a file of [Golden] does. It runs inside s.T and may park. What it
-// prints, and its error, are part of what is compared.
+// A Command implements a command of a [Golden] file. It runs inside s.T and may park. The lines
+// that it prints and its error become part of the output.
 type Command func(s *Script) error
 
-// A Script is a file of Golden at work. The fields are for commands to read: T is the root tasklet,
-// Args the words behind the name of the command, Options those of the form key=value.
+// A Script is a running file of [Golden]. Commands read its fields: T is the root tasklet, Args the
+// words after the name of the command, and Options the words of the form key=value.
 type Script struct {
 	T       *actor.Tasklet
 	Args    []string
@@ -29,16 +29,16 @@ type Script struct {
 	out      []string // owned by the scheduler
 }
 
-// Message is what the commands of Golden send. Its zero fields do nothing.
+// Message is the type of message that the commands of Golden send. Zero fields have no effect.
 type Message struct {
-	Text  string        // what is printed: "a got one"
-	Busy  time.Duration // how long the handler sleeps then
-	Err   error         // what it returns
-	Panic string        // what it panics with, if not empty
+	Text  string        // printed, as in "a got one"; nothing if empty
+	Busy  time.Duration // how long the handler then sleeps
+	Err   error         // returned by the handler
+	Panic string        // if not empty, the value of a panic of the handler
 }
 
-// Printf prints a line of output. An empty line would end it, so there are none. Only from inside
-// the script's system.
+// Printf prints lines of output. It leaves out empty lines, which would end the output. It must be
+// called inside the script's system.
 func (s *Script) Printf(format string, args ...any) {
 	for l := range strings.SplitSeq(fmt.Sprintf(format, args...), "\n") {
 		if l = strings.TrimRight(l, " \t\r"); l != "" {
@@ -47,15 +47,15 @@ func (s *Script) Printf(format string, args ...any) {
 	}
 }
 
-// Arg gives the i-th word, from 0, which must be there.
+// Arg returns the i-th word, counted from 0. It fails the test if there is none.
 func (s *Script) Arg(i int) string {
 	if i >= len(s.Args) {
-		s.fail("a command with %d words needs more", len(s.Args))
+		s.fail("the command needs more arguments than %d", len(s.Args))
 	}
 	return s.Args[i]
 }
 
-// Duration gives the i-th word as a time.
+// Duration returns the i-th word as a duration. It fails the test if it is not one.
 func (s *Script) Duration(i int) time.Duration {
 	d, err := time.ParseDuration(s.Arg(i))
 	if err != nil {
@@ -64,20 +64,20 @@ func (s *Script) Duration(i int) time.Duration {
 	return d
 }
 
-// Add lets ref be known by a name to this command and those that follow.
+// Add makes ref known to this command and the following ones under name.
 func (s *Script) Add(name string, ref actor.Ref[Message]) { s.refs[name] = ref }
 
-// Ref gives what Add was given, which must be there.
+// Ref returns the ref with this name. It fails the test if there is none.
 func (s *Script) Ref(name string) actor.Ref[Message] {
 	ref, ok := s.refs[name]
 	if !ok {
-		s.fail("nobody has the name %q", name)
+		s.fail("no ref has the name %q", name)
 	}
 	return ref
 }
 
-// Handle gives the handler of the receivers that spawn starts: it does what a Message says, and
-// prints it with this name.
+// Handle returns the handler of the receivers that spawn starts. It does what the Message says, and
+// prints Text with this name.
 func (s *Script) Handle(name string) func(t *actor.Tasklet, m Message) error {
 	return func(t *actor.Tasklet, m Message) error {
 		if m.Text != "" {
@@ -103,7 +103,7 @@ func (s *Script) event(e actor.Event, text string) {
 	}
 }
 
-// do does one line.
+// do executes one line.
 func (s *Script) do(text string) {
 	words, err := split(text)
 	if err != nil {
@@ -112,7 +112,7 @@ func (s *Script) do(text string) {
 	c, ok := s.commands[words[0]]
 	if !ok {
 		if c, ok = builtin[words[0]]; !ok {
-			s.fail("there is no command %q", words[0])
+			s.fail("unknown command %q", words[0])
 		}
 	}
 	s.Args, s.Options = nil, map[string]string{}
@@ -128,7 +128,7 @@ func (s *Script) do(text string) {
 	}
 }
 
-// split gives the words of a line. What stands in double quotes is one word, or the end of one.
+// split returns the words of a line. Text in double quotes is one word, or the end of one.
 func split(text string) (words []string, err error) {
 	for text = strings.TrimSpace(text); text != ""; text = strings.TrimSpace(text) {
 		end := strings.IndexAny(text, " \t\"")
@@ -153,7 +153,7 @@ func split(text string) (words []string, err error) {
 	return words, nil
 }
 
-// builtin are the commands that every script has.
+// builtin holds the commands that every script has.
 var builtin = map[string]Command{
 	"spawn": spawn,
 	"send": func(s *Script) error {
@@ -216,18 +216,18 @@ func spawn(s *Script) error {
 	case "stop":
 		opts = append(opts, actor.OnFailure(actor.Stop))
 	default:
-		return fmt.Errorf("there is no failure=%s", v)
+		return fmt.Errorf("invalid failure=%s", v)
 	}
 	s.Add(s.Arg(0), actor.Receiver(s.T, s.Handle(s.Arg(0)), opts...))
 	return nil
 }
 
-// policy gives the one with this name.
+// policy returns the policy with this name.
 func policy(name string) (mailbox.Policy, error) {
 	for p := mailbox.Block; p <= mailbox.Unbounded; p++ {
 		if p.String() == name {
 			return p, nil
 		}
 	}
-	return 0, fmt.Errorf("there is no policy %s", name)
+	return 0, fmt.Errorf("unknown policy %s", name)
 }

@@ -6,20 +6,20 @@ import (
 	"time"
 )
 
-// Bounds of the search for a smaller run: somebody waits for it.
+// The search for a smaller run is bounded, because a person waits for it.
 const (
 	shrinkRuns = 500
 	shrinkTime = 5 * time.Second
 )
 
-// shrunk gives the smallest run found that fails in the same way as a, with some of its decisions
-// only. It is the delta debugging of A. Zeller and R. Hildebrandt ("Simplifying and isolating
-// failure-inducing input", 2002): leave out one half, then one quarter, and so on, and go on from
-// whatever still fails; the end is a run of which no single decision can be left out.
+// shrunk returns the smallest run found that fails in the same way as a, with only some of its
+// decisions. It is the delta debugging of A. Zeller and R. Hildebrandt ("Simplifying and isolating
+// failure-inducing input", 2002): leave out one half of the decisions, then one quarter, and so on,
+// and continue from every run that still fails. In the end no single decision can be left out.
 func (e *exploration) shrunk(a *attempt) *attempt {
 	switch a.kind {
 	case foreign, "time limit", "stall", "leak", "goroutine":
-		return a // each run would take seconds, or fail the test by itself
+		return a // each run would take seconds, or fail the test itself
 	}
 	end, runs := time.Now().Add(shrinkTime), 0
 	try := func(ns []int) bool {
@@ -42,7 +42,7 @@ func (e *exploration) shrunk(a *attempt) *attempt {
 	}
 	ns := numbers(a.acts)
 	if !try(ns) {
-		return a // it is not to be repeated, or there is no time
+		return a // the run can't be repeated, or there is no time
 	}
 	for parts := 2; len(ns) > 1 && parts <= len(ns); {
 		smaller := false
@@ -50,7 +50,7 @@ func (e *exploration) shrunk(a *attempt) *attempt {
 		for i := 0; i < len(ns); i += size {
 			rest := slices.Concat(ns[:i], ns[min(i+size, len(ns)):])
 			if try(rest) {
-				// What is left may never have come up: the run has become another.
+				// Some of the decisions left may not have come up, as the run is another one now.
 				ns = numbers(a.acts)
 				smaller = true
 				break
@@ -68,7 +68,7 @@ func (e *exploration) shrunk(a *attempt) *attempt {
 	return e.exact(a)
 }
 
-// exact gives a run that says only the decisions that made a difference in a.
+// exact returns a with only the decisions that made a difference in it.
 func (e *exploration) exact(a *attempt) *attempt {
 	a.seed.only = map[int]bool{}
 	for _, act := range a.acts {

@@ -16,22 +16,22 @@ import (
 	"github.com/gotasklet/tasklet/internal/text"
 )
 
-// A Trace is the events of a run as text, one line for each, in order:
+// A Trace holds the events of a run as text, one line for each, in order:
 //
 //	5s exit /test/shop/b panic error="panic: boom"
 //
-// with the time since the first event, on the system's clock; the kind; the path of the tasklet;
-// and, of what there is, how it ended, the error, the type and number of messages, and the fields.
-// There are no IDs, stacks, addresses and times of the wall clock in it: with a seed and a virtual
-// clock the same run gives the same text. The zero Trace is ready for use; its methods may be
-// called from any goroutine.
+// A line has the time since the first event, on the system's clock, the kind, and the path of the
+// tasklet. If they exist, the kind of end, the error, the type and number of messages, and the
+// fields follow. There are no IDs, stacks, addresses and times of the wall clock in it, so with a
+// seed and a virtual clock the same run produces the same text. The zero Trace is empty and ready
+// to use. Its methods may be called from any goroutine.
 type Trace struct {
 	mu    sync.Mutex // protects the following
 	start time.Time
 	lines []string
 }
 
-// Add appends e. It can be given to actor.Config.OnEvent.
+// Add appends e. It can be used as actor.Config.OnEvent.
 func (tr *Trace) Add(e actor.Event) {
 	tr.mu.Lock()
 	defer tr.mu.Unlock()
@@ -41,20 +41,20 @@ func (tr *Trace) Add(e actor.Event) {
 	tr.lines = append(tr.lines, line(e, e.Time.Sub(tr.start)))
 }
 
-// Lines gives the lines so far, without their ends.
+// Lines returns the lines so far, without line breaks.
 func (tr *Trace) Lines() []string { return tr.last(0) }
 
-// String is all lines, each with its end.
+// String returns all lines, each followed by a line break.
 func (tr *Trace) String() string { return joinLines(tr.last(0)) }
 
-// Reset forgets everything.
+// Reset removes all lines.
 func (tr *Trace) Reset() {
 	tr.mu.Lock()
 	defer tr.mu.Unlock()
 	tr.start, tr.lines = time.Time{}, nil
 }
 
-// last gives the last n lines; 0: all.
+// last returns the last n lines, or all if n is 0.
 func (tr *Trace) last(n int) []string {
 	tr.mu.Lock()
 	defer tr.mu.Unlock()
@@ -71,7 +71,7 @@ func joinLines(lines []string) string {
 	return strings.Join(lines, "\n") + "\n"
 }
 
-// line is the text of e.
+// line returns the text of e.
 func line(e actor.Event, at time.Duration) string {
 	var b strings.Builder
 	b.WriteString(at.String() + " " + e.Kind.String())
@@ -94,7 +94,7 @@ func line(e actor.Event, at time.Duration) string {
 	return b.String()
 }
 
-// saidByKind reports whether the error of e says nothing that the kind of its end does not.
+// saidByKind reports whether the error of e adds nothing to the kind of its end.
 func saidByKind(e actor.Event) bool {
 	return e.Kind == actor.EventExit && (e.Err == actor.ErrKilled || e.Err == actor.ErrShutdown)
 }
@@ -120,11 +120,11 @@ func valueText(v any) string {
 	return fmt.Sprint(v) // of maps in the order of their keys
 }
 
-// address is what fmt prints for pointers, functions and channels: another one in each run.
+// address matches what fmt prints for pointers, functions and channels, which differs in each run.
 var address = regexp.MustCompile(`0x[0-9a-f]{6,16}\b`)
 
-// quote gives s on one line, in quotes if it has blanks or what can't be printed, and without
-// addresses.
+// quote returns s on one line without addresses. It is quoted if it has spaces or characters that
+// cannot be printed.
 func quote(s string) string {
 	s = address.ReplaceAllString(s, "0x…")
 	if s == "" || strings.ContainsAny(s, " \"=") || text.Line(s) != s {
@@ -133,7 +133,7 @@ func quote(s string) string {
 	return s
 }
 
-// begin is the time of the first event.
+// begin returns the time of the first event.
 func (tr *Trace) begin() time.Time {
 	tr.mu.Lock()
 	defer tr.mu.Unlock()
