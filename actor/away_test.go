@@ -33,6 +33,7 @@ type world struct {
 	inbox   *mailbox.Mailbox[int] // of t
 	tools   *tools
 	local   *actor.Local[int]
+	slot    *actor.Slot // of t
 }
 
 type tools struct {
@@ -85,6 +86,9 @@ var callsOf = map[string]func(w *world){
 	},
 	"actor.StartChild": func(w *world) { _, _ = actor.StartChild(w.ctx, w.t, actor.Func(doNothing)) },
 	"actor.StopChild":  func(w *world) { _ = actor.StopChild(w.ctx, w.other.Tasklet(), 0) },
+	"actor.NewSlot":    func(w *world) { _, _ = actor.NewSlot(w.t, actor.Func(doNothing), nil) },
+	"actor.Slot.Start": func(w *world) { _, _ = w.slot.Start(w.ctx) },
+	"actor.Slot.Stop":  func(w *world) { _ = w.slot.Stop(w.ctx) },
 	"scheduler.Chan.Send": func(w *world) {
 		_ = w.tools.ch.Send(w.ctx, 1)
 	},
@@ -174,6 +178,9 @@ func insideAwait(t *testing.T, t0 *actor.Tasklet, call func(*world), derived boo
 	require.NoError(t, w.full.Send(t0, 1))
 	user := actor.Spawn(t0, func(t1 *actor.Tasklet, inbox *mailbox.Mailbox[int]) error {
 		w.t, w.inbox, w.ctx = t1, inbox, t1
+		var err error
+		w.slot, err = actor.NewSlot(t1, actor.Func(doNothing), nil)
+		require.NoError(t, err)
 		// for JoinChildren
 		actor.Go(t1, func(t *actor.Tasklet) error { t.Sleep(time.Hour); return nil })
 		if derived {

@@ -62,8 +62,73 @@ func (c *composed) instance() instance {
 	return i
 }
 
+// A Family is what makes the tasklets of a body supervisors; see [Supervise].
+type Family struct {
+	// Kind is what they are, in trees and logs and as a name, as in "supervisor#2".
+	Kind string
+	// Bodies are those of the children that each of them starts in slots. Their refs share the fate
+	// of the supervisor's own: they are held with it from one life to the next, and are closed or
+	// end for good with it, also if they were never started.
+	Bodies []Body
+	// StopTogether, if it is not 0, is the time that all children together have to end, as in
+	// [Shutdown], when the tasklet ends: all of them are killed and then awaited; their own time
+	// does not count. 0: they are stopped one after the other.
+	StopTogether time.Duration
+	// Options are those of each start, in front of those given there. Without them a failure ends
+	// the tasklet, and it has all the time to stop its children: OnFailure(Stop),
+	// Shutdown(Infinity).
+	Options []Option
+}
+
+// Supervise is the body of a supervisor: [HandleInit] for a tasklet whose init makes slots for its
+// children; see [NewSlot]. That a message is in hand when it ends is not reported as a loss: those
+// are requests to the supervisor. It is needed for a supervisor that is the child of another one,
+// so that what happens to its own ref happens to those of its children.
+func Supervise[M any](ref Ref[M], f Family, init func(*Tasklet) (func(*Tasklet, M) error, error)) Body {
+	mustFunc("Supervise", init != nil)
+	l := ref.must("Supervise")
+	fam := &family{
+		kind: checkName("Supervise", f.Kind), bodies: slices.Clone(f.Bodies), lines: make(map[refLine]bool, len(f.Bodies)),
+		opts: append([]Option{OnFailure(Stop), Shutdown(Infinity)}, f.Options...),
+	}
+	if f.StopTogether != 0 {
+		fam.opts = append(fam.opts, StopTogether(f.StopTogether))
+	}
+	for _, b := range f.Bodies {
+		if b == nil {
+			misuse("Supervise with a nil Body")
+		}
+		if l := b.instance().line(); l != nil {
+			fam.lines[l] = true
+		}
+	}
+	return &handlingInit[M]{l: l, f: init, family: fam}
+}
+
+// family is a Family at work. Read-only.
+type family struct {
+	kind   string
+	bodies []Body
+	lines  map[refLine]bool // of the refs that they read
+	opts   []Option
+}
+
+// familyOf gives the family of t; nil: t is no supervisor that has one.
+func familyOf(t *Tasklet) *family {
+	if i, ok := t.inst.(interface{ familyOf() *family }); ok {
+		return i.familyOf()
+	}
+	return nil
+}
+
 // optionsOf gives the options that b brings, followed by opts.
 func optionsOf(b Body, opts []Option) []Option {
+	if h, ok := b.(interface{ familyOf() *family }); ok {
+		if f := h.familyOf(); f != nil {
+			return append(slices.Clip(f.opts), opts...)
+		}
+		return opts
+	}
 	c, ok := b.(*composed)
 	if !ok {
 		return opts
@@ -89,7 +154,18 @@ func refsOf(b Body, f func(refLine)) {
 		}
 		b = c.Body
 	}
-	if l := b.instance().line(); l != nil {
+	l := b.instance().line()
+	if h, ok := b.(interface{ familyOf() *family }); ok && h.familyOf() != nil {
+		for _, in := range h.familyOf().bodies {
+			refsOf(in, f)
+		}
+		if t := l.last(); t != nil && !t.HasFinished() { // it was given up
+			for _, s := range t.slots() {
+				refsOf(s.body, f)
+			}
+		}
+	}
+	if l != nil {
 		f(l)
 	}
 }
@@ -209,17 +285,23 @@ func (h *handling[M]) step(t *Tasklet) (bool, error) {
 // tasklet is not wanted.
 func HandleInit[M any](ref Ref[M], init func(*Tasklet) (func(*Tasklet, M) error, error)) Body {
 	mustFunc("HandleInit", init != nil)
-	return &handlingInit[M]{ref.must("HandleInit"), init}
+	return &handlingInit[M]{l: ref.must("HandleInit"), f: init}
 }
 
 type handlingInit[M any] struct {
-	l *line[M]
-	f func(*Tasklet) (func(*Tasklet, M) error, error)
+	l      *line[M]
+	f      func(*Tasklet) (func(*Tasklet, M) error, error)
+	family *family // of a supervisor; else nil
 }
 
+func (h *handlingInit[M]) familyOf() *family { return h.family }
 func (h *handlingInit[M]) allows() optionSet { return anyBody | refOptions | repeatOptions | optRetry }
 func (h *handlingInit[M]) instance() instance {
-	return &initialized[M]{handling: handling[M]{l: h.l}, init0: h.f}
+	i := &initialized[M]{handling: handling[M]{l: h.l}, init0: h.f, family: h.family}
+	if h.family != nil {
+		i.what = h.family.kind
+	}
+	return i
 }
 
 type initialized[M any] struct {
@@ -227,9 +309,12 @@ type initialized[M any] struct {
 	init0 func(*Tasklet) (func(*Tasklet, M) error, error)
 	hand  reflect.Type // as in typedHandling
 	// of a supervisor: its kind. That it ended amid a request is no lost message
-	what  string
-	inner func() []Body // of a supervisor: the bodies that it starts
+	what   string
+	inner  func() []Body // of a supervisor: the bodies that it starts
+	family *family       // of a supervisor that has one; else nil
 }
+
+func (i *initialized[M]) familyOf() *family { return i.family }
 
 func (i *initialized[M]) supervise(kind string, inner func() []Body) { i.what, i.inner = kind, inner }
 

@@ -107,11 +107,17 @@ func (c *checker) children(t *Tasklet) (all []*Tasklet) {
 	defer c.s.mu.Unlock()
 	var prev *Tasklet
 	for x := t.first; x != nil; prev, x = x, x.next {
-		if x.prev != prev || x.parent != t || !x.linked || x.num == 0 || x.num > t.started {
+		s := x.slot()
+		switch {
+		case x.prev != prev, x.parent != t, !x.linked, !x.vacant() && (x.num == 0 || x.num > t.started):
 			c.problems = append(c.problems, fmt.Errorf("actor: the links of child %d of number %d are wrong", x.num, t.num))
 			return all
+		case s != nil && (s.parent != t || x.vacant() != (s.hole == x) || x.vacant() == (s.task == x) || s.state == slotRetired):
+			c.problems = append(c.problems, fmt.Errorf("actor: the slot %s and its place among the children disagree", s.word))
 		}
-		all = append(all, x)
+		if !x.vacant() {
+			all = append(all, x)
+		}
 	}
 	if t.last != prev {
 		c.problems = append(c.problems, fmt.Errorf("actor: the last child of number %d is not the last of its list", t.num))

@@ -82,7 +82,12 @@ func (s *System) tops() []*Tasklet {
 func (t *Tasklet) isChildless() bool {
 	t.sys.mu.Lock()
 	defer t.sys.mu.Unlock()
-	return t.first == nil
+	for c := t.first; c != nil; c = c.next {
+		if !c.vacant() {
+			return false
+		}
+	}
+	return true
 }
 
 // leaving is work that leaves a tasklet behind: it will never be called again, though it has not
@@ -158,11 +163,18 @@ func (t *Tasklet) retireRefs() {
 	t.lines(func(l refLine) { l.retire() })
 }
 
-// lines calls f for the line of t and, if it is a supervisor, for those of the bodies that it
-// starts.
+// lines calls f for the line of t, and for those of the bodies in its slots and of its family.
 func (t *Tasklet) lines(f func(refLine)) {
 	if l := t.inst.line(); l != nil {
 		f(l)
+	}
+	for _, s := range t.slots() {
+		refsOf(s.body, f)
+	}
+	if fam := familyOf(t); fam != nil {
+		for _, b := range fam.bodies {
+			refsOf(b, f)
+		}
 	}
 	if s, ok := t.inst.(interface{ bodies() []Body }); ok {
 		for _, b := range s.bodies() {

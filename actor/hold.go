@@ -55,7 +55,7 @@ func (l *line[M]) ended() {
 
 // hookFailed reports a function of OnEnd that failed: nobody else is to be hurt by it.
 func (l *line[M]) hookFailed(fault *guard.Fault) {
-	t := l.cur.Load()
+	t := l.last()
 	var sys *System
 	if t != nil {
 		sys = t.sys

@@ -268,6 +268,9 @@ func (t *Tasklet) deferredFailed(err error, stack []byte) {
 
 // finish is the last step: nobody sees t half-way in it.
 func (t *Tasklet) finish() {
+	if t.marks.Load()&markParent != 0 {
+		t.endSlots()
+	}
 	x := t.ex.Load()
 	err := t.result()
 	if x != nil {

@@ -84,6 +84,7 @@ func (l *line[M]) extra() *lineExtra {
 // refLine is a line without its type.
 type refLine interface {
 	claim(t *Tasklet, h *host)
+	reserve(s *Slot) error
 	open(t *Tasklet)
 	home() *host
 	idle() bool
@@ -334,7 +335,7 @@ func (l *line[M]) lastForGood(x *lineExtra) (t *Tasklet, known bool) {
 		return t, true
 	}
 	if l.over.Load() == lineOver {
-		return l.cur.Load(), true
+		return l.last(), true
 	}
 	return x.last, x.stopped
 }
@@ -467,6 +468,9 @@ func (l *line[M]) claim(t *Tasklet, h *host) {
 		misuse("%s: the ref of its body has ended for good", t.describeStart())
 	}
 	before := l.cur.Load()
+	if s := ownerOf(before); s != nil && s != t.slot() {
+		misuse("%s: the ref of its body belongs to the slot of %s", t.describeStart(), s.path())
+	}
 	if before != nil && !before.left() || !l.cur.CompareAndSwap(before, t) {
 		misuse("%s: %v still runs with the same ref", t.describeStart(), l.current())
 	}

@@ -22,6 +22,9 @@ func (h *handling[M]) withRetry(n int) instance {
 func (h *handling[M]) putBack() bool { return false }
 
 func (i *initialized[M]) withRetry(n int) instance {
+	if i.family != nil {
+		return i // requests to a supervisor are no messages of its user
+	}
 	return &retryingInit[M]{retrying: retrying[M]{handling: i.handling, max: n, first: true, typed: isInterface[M]()}, i: i}
 }
 

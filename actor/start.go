@@ -42,7 +42,7 @@ func (t *Tasklet) start(p Spawner, op string, opts []Option, allowed optionSet) 
 	s, parent, outside := p.spawner(op)
 	t.sys = s
 	daemon, where := false, placement(0)
-	if len(opts) > 0 {
+	if len(opts) > 0 || t.supervised {
 		daemon, where = t.apply(op, opts, allowed)
 	} else if allowed&optResume == 0 {
 		t.onFailure = Stop
@@ -310,17 +310,7 @@ func StartChild(ctx context.Context, p Spawner, b Body, opts ...Option) (*Taskle
 	if by == nil {
 		return t, t.awaitStart(ctx, w)
 	}
-	defer w.decide(startLeft) // a kill may end the wait too
-	wait := core.Wait{Kind: core.InJoin, On: t.task.Resource(), Ctx: limit}
-	for w.state.Load() != startTold {
-		if err := w.bell.Park(wait); err != nil {
-			if w.decide(startLeft) {
-				return t, err
-			}
-			wait.On, wait.Ctx = nil, nil // too late: it is told in a moment
-		}
-	}
-	return t, fromOther(w.err)
+	return t, t.waitStart(by, limit, w)
 }
 
 // StopChild kills c and waits until it has finished, as a stopping parent does: after d the kill
@@ -338,6 +328,11 @@ func StopChild(ctx context.Context, c *Tasklet, d time.Duration) error {
 	if d == 0 {
 		d = c.shutdown()
 	}
+	return c.stopBy(by, limit, d)
+}
+
+// stopBy kills c and parks by until c has finished or was given up.
+func (c *Tasklet) stopBy(by *core.Task, limit context.Context, d time.Duration) error {
 	if c.endIdle(by.Scheduler()) {
 		return nil
 	}

@@ -54,6 +54,24 @@ func (w *startWait) tell(on *core.Scheduler) {
 	}
 }
 
+// failed reports whether the waiter was told that the start has failed.
+func (w *startWait) failed() bool { return w.state.Load() == startTold && w.err != nil }
+
+// waitStart parks by until the start of t has come to its end, or limit has.
+func (t *Tasklet) waitStart(by *core.Task, limit context.Context, w *startWait) error {
+	defer w.decide(startLeft) // a kill may end the wait too
+	wait := core.Wait{Kind: core.InJoin, On: t.task.Resource(), Ctx: limit}
+	for w.state.Load() != startTold {
+		if err := w.bell.Park(wait); err != nil {
+			if w.decide(startLeft) {
+				return err
+			}
+			wait.On, wait.Ctx = nil, nil // too late: it is told in a moment
+		}
+	}
+	return fromOther(w.err)
+}
+
 // awaitStart waits, on a goroutine, until the start of t has come to its end.
 func (t *Tasklet) awaitStart(ctx context.Context, w *startWait) error {
 	var err error

@@ -19,9 +19,7 @@ func (t *Tasklet) stopChildren() {
 		return
 	}
 	for n := 0; ; n++ {
-		t.sys.mu.Lock()
-		c := t.last
-		t.sys.mu.Unlock()
+		c := t.lastChild()
 		if c == nil {
 			break
 		}
@@ -114,9 +112,7 @@ func (t *Tasklet) stopTogether(limit time.Duration) {
 		}
 		st.deadline = now + int64(hardTime)
 	}
-	t.sys.mu.Lock()
-	c := t.last
-	t.sys.mu.Unlock()
+	c := t.lastChild()
 	if c == nil {
 		t.childrenGone()
 		return

@@ -275,6 +275,11 @@ func (s *System) link(t, parent *Tasklet, h *host, inside bool) bool {
 		parent.marks.Or(markParent)
 	}
 	t.num = parent.started
+	h.tasklets++
+	if sl := t.slot(); sl != nil {
+		sl.occupy(t)
+		return true
+	}
 	var next *Tasklet
 	if r := t.rareOptions(); r != nil && r.before != nil {
 		if b := r.before; b.parent == parent && b.linked {
@@ -283,7 +288,6 @@ func (s *System) link(t, parent *Tasklet, h *host, inside bool) bool {
 		r.before = nil
 	}
 	insert(parent, t, next)
-	h.tasklets++
 	return true
 }
 
@@ -292,15 +296,40 @@ func insert(parent, t, next *Tasklet) {
 	t.linked = true
 	t.next = next
 	if next == nil {
-		t.prev, parent.last = parent.last, t
+		t.prev = parent.last
 	} else {
-		t.prev, next.prev = next.prev, t
+		t.prev = next.prev
 	}
+	relink(t)
+}
+
+// relink lets the neighbours of t among its siblings, which t knows, know t.
+func relink(t *Tasklet) {
 	if t.prev == nil {
-		parent.first = t
+		t.parent.first = t
 	} else {
 		t.prev.next = t
 	}
+	if t.next == nil {
+		t.parent.last = t
+	} else {
+		t.next.prev = t
+	}
+}
+
+// unlink takes t out of its parent's children.
+func unlink(t *Tasklet) {
+	if t.prev == nil {
+		t.parent.first = t.next
+	} else {
+		t.prev.next = t.next
+	}
+	if t.next == nil {
+		t.parent.last = t.prev
+	} else {
+		t.next.prev = t.prev
+	}
+	t.prev, t.next, t.linked = nil, nil, false
 }
 
 // leave is the end of t for those on other schedulers, its parent among them, in one step: t is out
@@ -329,21 +358,14 @@ func (s *System) unlink(t *Tasklet) {
 
 // takeOut is unlink under mu.
 func (s *System) takeOut(t *Tasklet) {
-	p := t.parent
-	if p == nil || !t.linked {
+	if t.parent == nil || !t.linked {
 		return
 	}
-	if t.prev == nil {
-		p.first = t.next
+	if sl := t.slot(); sl != nil {
+		sl.vacate(t)
 	} else {
-		t.prev.next = t.next
+		unlink(t)
 	}
-	if t.next == nil {
-		p.last = t.prev
-	} else {
-		t.next.prev = t.prev
-	}
-	t.prev, t.next, t.linked = nil, nil, false
 	t.host().tasklets--
 }
 

@@ -80,6 +80,7 @@ const (
 	markHard
 	// of the root: it was killed by System.Stop, or by the end of Run's context
 	markSystem
+	markVacant // it is none: it stands for an empty slot among the children of its parent
 )
 
 // extra is the part of a tasklet that most never need.
@@ -88,7 +89,11 @@ type extra struct {
 	name       string
 	shutdown   time.Duration // 0: the default
 	supervised func(Exit)
+	slot       *Slot        // that it is in; nil: none
 	rare       *rareOptions // nil: none
+
+	// its slots that are no longer among its children, see lastChild; System.mu protects
+	emptied *Slot
 
 	// killedAt is ns on the clock, of the last kill; 0: never. Written by whoever kills, read by
 	// those who show it: nothing else tells them.
@@ -207,7 +212,9 @@ func (t *Tasklet) Children() []*Tasklet {
 	defer t.sys.mu.Unlock()
 	var cs []*Tasklet
 	for c := t.first; c != nil; c = c.next {
-		cs = append(cs, c)
+		if !c.vacant() {
+			cs = append(cs, c)
+		}
 	}
 	return cs
 }

@@ -301,6 +301,19 @@ var takesTime = map[string]timed[time.Duration]{
 		forever(t, nil)
 		return nil
 	}, stopping},
+	"actor.Family.StopTogether": {func(t *actor.Tasklet, d time.Duration, done func()) error {
+		fam := actor.Family{Kind: "f", StopTogether: d}
+		k := actor.StartTasklet(t, actor.Supervise(actor.NewRef[int](), fam, func(t *actor.Tasklet) (func(*actor.Tasklet, int) error, error) {
+			actor.StartTasklet(t, stubborn(done))
+			t.Yield()
+			return func(*actor.Tasklet, int) error { return nil }, nil
+		}))
+		t.Yield()
+		t.Yield()
+		k.Kill()
+		forever(t, nil)
+		return nil
+	}, stopping},
 	"actor.StopChild": {func(t *actor.Tasklet, d time.Duration, done func()) error {
 		c := actor.StartTasklet(t, stubborn(done))
 		t.Yield()
@@ -506,7 +519,7 @@ var (
 	told = []string{
 		"core.Stall.For", "core.View.Since", "core.View.Until", "actor.Event.Time", "actor.Glance.For",
 		"actor.Glance.Until", "actor.Glance.KilledFor", "supervisor.Row.For", "supervisor.Row.Until", "supervisor.Row.Killed",
-		"supervisor.Row.LastAgo", "supervisor.SupervisorRow.Up", "supervisor.SupervisorRow.Period",
+		"supervisor.Row.LastAgo", "actor.Slot.Restarting", "actor.SlotInfo.Until", "actor.SlotInfo.LastAt", "supervisor.SupervisorRow.Up", "supervisor.SupervisorRow.Period",
 	}
 	// Numbers that are no times.
 	counts = []string{
