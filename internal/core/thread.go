@@ -15,6 +15,12 @@ import (
 // mustNotBeLocked panics if the caller's goroutine is locked to its thread, in a scheduler that
 // looks. A call that parks is about to begin.
 func (t *Task) mustNotBeLocked() {
+	if t.s.header != nil {
+		t.refuseLocked()
+	}
+}
+
+func (t *Task) refuseLocked() {
 	if t.s.lockedToThread() {
 		misuse("%s blocks while its goroutine is locked to an OS thread: lock the thread, or call C, inside Await", t.s.name(t))
 	}
@@ -36,7 +42,15 @@ func (t *Task) Unlock() (was bool) {
 }
 
 // MustBeUnlocked is Unlock for a body that has returned: it panics if the thread was locked.
+//
+// It is called at each activation: where nobody looks it is one comparison, inlined.
 func (t *Task) MustBeUnlocked() {
+	if t.s.header != nil {
+		t.refuseToEndLocked()
+	}
+}
+
+func (t *Task) refuseToEndLocked() {
 	if t.Unlock() {
 		misuse("%s returned with its goroutine locked to an OS thread: lock the thread inside Await, and unlock it", t.s.name(t))
 	}
