@@ -412,7 +412,7 @@ func TestStallReport(t *testing.T) {
 		if !strings.HasPrefix(m[1], "internal/") { // Go's own, which changes
 			report += fmt.Sprintf("    %-63s %s\n", m[1], m[2])
 		}
-		if strings.HasSuffix(m[1], "(*Tasklet).live") {
+		if strings.HasSuffix(m[1], "(*runner).Run") {
 			break // below are the scheduler and the runtime
 		}
 	}

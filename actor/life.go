@@ -27,9 +27,21 @@ const (
 // runner makes a Tasklet a scheduler.Runner without giving it an exported method.
 type runner Tasklet
 
-// Run is called by the scheduler on each activation.
+// Run is called by the scheduler on each activation. The usual case, a step of a tasklet that goes
+// on living, is written out, to save a call.
 func (r *runner) Run(*core.Task) {
 	t := (*Tasklet)(r)
+	if t.phase == living {
+		if pending, _ := t.task.Killed(); !pending {
+			done, err := t.inst.step(t)
+			t.task.MustBeUnlocked()
+			if !done {
+				t.wakeIfKilled()
+				return
+			}
+			t.bodyEnded(err)
+		}
+	}
 	if t.phase <= living {
 		t.live()
 	}
@@ -41,41 +53,45 @@ func (r *runner) Run(*core.Task) {
 	}
 }
 
-// live lets the body take one step, and begins the end if that was the last. It may return while
-// the body goes on later.
+// live is a step that begins the life of the body, or finds that it was killed.
 func (t *Tasklet) live() {
-	returned := false
-	defer func() {
-		if !returned {
-			v := recover()
-			t.task.Unlock()
-			t.caught(v)
-		}
-	}()
 	done, err := true, error(nil)
 	if pending, _ := t.task.Killed(); pending {
 		// Found at the start of a step, so there is no stack to unwind.
 		t.takeKill()
 		err = ErrKilled
-	} else if t.phase == starting {
-		if err = t.begin(); err == nil {
-			t.phase = living
-			t.announce(nil)
-			done, err = t.inst.step(t)
-		} else if x := t.ex.Load(); x != nil && x.start != nil {
-			x.start.err = err // also if it is none as a result, as ErrStop
-		}
-	} else {
+	} else if err = t.begin(); err == nil {
+		t.phase = living
+		t.announce(nil)
 		done, err = t.inst.step(t)
+	} else if x := t.ex.Load(); x != nil && x.start != nil {
+		x.start.err = err // also if it is none as a result, as ErrStop
 	}
 	t.task.MustBeUnlocked()
-	returned = true
 	if done {
 		t.bodyEnded(err)
-	} else if pending, _ := t.task.Killed(); pending {
-		// it came after the body, which had been waiting, was woken: nobody else will call it
+	} else {
+		t.wakeIfKilled()
+	}
+}
+
+// wakeIfKilled is called after a step. A kill may have come after the body, which had been waiting,
+// was woken: nobody else will call it.
+func (t *Tasklet) wakeIfKilled() {
+	if pending, _ := t.task.Killed(); pending {
 		t.task.Wake()
 	}
+}
+
+// Catches reports whether what Run lets out comes from the body, or what precedes it. From then on,
+// it can only be a fault of the library: code of the user's is called with a guard of its own.
+func (r *runner) Catches() bool { return r.phase <= living }
+
+// Caught begins the end of a tasklet whose step did not return, or lets it resume.
+func (r *runner) Caught(v any) (goesOn bool) {
+	t := (*Tasklet)(r)
+	t.task.Unlock()
+	return t.caught(v)
 }
 
 // begin runs what comes before the body.
@@ -93,8 +109,9 @@ func (t *Tasklet) begin() error {
 	return nil
 }
 
-// caught deals with a step that did not return: v is the panic's value, nil for runtime.Goexit.
-func (t *Tasklet) caught(v any) {
+// caught deals with a step that did not return: v is the panic's value, nil for runtime.Goexit. It
+// reports whether the activation is over; else it goes on with the end of t.
+func (t *Tasklet) caught(v any) (over bool) {
 	var err error
 	switch e := v.(type) {
 	case nil:
@@ -102,8 +119,7 @@ func (t *Tasklet) caught(v any) {
 		// one.
 		t.lose(ErrGoexit)
 		t.bodyEnded(ErrGoexit)
-		t.task.Wake()
-		return
+		return true
 	case *TaskletExit:
 		err = ErrKilled
 		if e.Tasklet != t {
@@ -115,10 +131,11 @@ func (t *Tasklet) caught(v any) {
 	if err != ErrKilled && t.phase == living && t.resumes() {
 		t.reportFailure(err)
 		t.task.Wake()
-		return
+		return true
 	}
 	t.lose(err)
 	t.bodyEnded(err)
+	return false
 }
 
 // lose is called when t ends because it failed on a message, or was killed while it handled one:
@@ -231,7 +248,8 @@ func (t *Tasklet) runDeferred() {
 	t.finish()
 }
 
-// callDeferred reports whether the goroutine goes on.
+// callDeferred reports whether the goroutine goes on. If it ends by runtime.Goexit, also one in
+// whose deferred calls there was a panic, callDeferred does not return, and t is called again.
 func (t *Tasklet) callDeferred(f func()) (goesOn bool) {
 	returned := false
 	defer func() {
@@ -243,7 +261,6 @@ func (t *Tasklet) callDeferred(f func()) (goesOn bool) {
 		switch v.(type) {
 		case nil: // runtime.Goexit: the other calls are run on another goroutine
 			t.deferredFailed(ErrGoexit, nil)
-			t.task.Wake()
 		case *TaskletExit:
 			goesOn = true
 		default:

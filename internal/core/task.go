@@ -17,8 +17,21 @@ type Runner interface {
 	// on which it runs until it returns. Calls do not nest, and wake-ups do not count: Run looks at
 	// everything that could have happened.
 	//
-	// A panic that Run lets out ends the scheduler.
+	// A panic that Run lets out ends the scheduler, unless the Runner is a [Catcher].
 	Run(t *Task)
+}
+
+// A Catcher is a Runner that deals with a Run that did not return. After runtime.Goexit, which ends
+// the goroutine too, Run is called once more in its turn.
+type Catcher interface {
+	Runner
+	// Catches reports whether it deals with a panic or runtime.Goexit now. It is asked before the
+	// panic is recovered: if it does not, that ends the scheduler.
+	Catches() bool
+	// Caught is called in a deferred call, on the scheduler, with the value of the panic; nil for
+	// runtime.Goexit. It may not park. goesOn says that it is as if Run had returned; else Run is
+	// called once more before anything else happens, on a stack without the panic.
+	Caught(v any) (goesOn bool)
 }
 
 // State is where a task is between its birth and its end.
