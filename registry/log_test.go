@@ -18,6 +18,7 @@ import (
 	"github.com/gotasklet/tasklet/registry"
 	"github.com/gotasklet/tasklet/scheduler"
 	"github.com/gotasklet/tasklet/supervisor"
+	"github.com/gotasklet/tasklet/supervisor/tree"
 )
 
 var rewriteLogs = flag.Bool("rewrite-logs", false, "write the logs in testdata anew; commit only what you understand")
@@ -54,11 +55,11 @@ func shop(t *testing.T, seed uint64) string {
 	name, labels := regexp.MustCompile(`\pL+`), regexp.MustCompile(`(name|groups)=\S+`)
 	say := func(k *actor.Tasklet, what string) {
 		fmt.Fprintf(&b, "---- %s\n", what)
-		var tree strings.Builder
-		if err := supervisor.Format(&tree, k, supervisor.Width(200)); err != nil {
+		var out strings.Builder
+		if err := tree.Write(&out, k, tree.Width(200)); err != nil {
 			panic(err)
 		}
-		for line := range strings.Lines(tree.String()) {
+		for line := range strings.Lines(out.String()) {
 			if has := labels.FindAllString(line, -1); has != nil {
 				fmt.Fprintln(&b, name.FindString(line), strings.Join(has, " "))
 			}

@@ -65,7 +65,7 @@ func findCallbacks(t *testing.T) map[string]bool {
 	t.Helper()
 	root := moduleRoot(t)
 	list := exec.Command("go", "list", "-export", "-deps", "-f", "{{.ImportPath}}\t{{.Export}}",
-		"./internal/core", "./scheduler", "./internal/queue", "./mailbox", "./actor", "./supervisor", "./registry")
+		"./internal/core", "./scheduler", "./internal/queue", "./mailbox", "./actor", "./supervisor/tree", "./supervisor", "./registry")
 	list.Dir = root
 	out, err := list.Output()
 	if err != nil {
@@ -77,7 +77,7 @@ func findCallbacks(t *testing.T) map[string]bool {
 		exports[path] = file
 	}
 	places := map[string]bool{}
-	for _, pkg := range []string{"internal/core", "scheduler", "internal/queue", "mailbox", "actor", "supervisor", "registry"} {
+	for _, pkg := range []string{"internal/core", "scheduler", "internal/queue", "mailbox", "actor", "supervisor/tree", "supervisor", "registry"} {
 		fset := token.NewFileSet()
 		imp := importer.ForCompiler(fset, "gc", func(path string) (io.ReadCloser, error) { return os.Open(exports[path]) })
 		var files []*ast.File

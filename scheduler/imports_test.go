@@ -19,11 +19,13 @@ import (
 // This file is a statement of policy: which part of the module may import which.
 // Do not change it to make a build pass. A new arrow needs its sentence here.
 //
-//	internal/core <- scheduler, internal/queue <- mailbox <- actor <- supervisor, registry <- examples
+//	internal/core <- scheduler, internal/queue <- mailbox <- actor <- supervisor/tree <- supervisor
+//	actor <- registry; all of them <- examples
 //
 // A part is a folder at the top; its sub-packages (scheduler/netio, actor/actortest) belong to it,
-// may import each other, and keep to the arrows of their part. actor/actortest is for tests only:
-// no program imports it, and actor itself only in its tests.
+// may import each other, and keep to the arrows of their part; unless they have arrows of their
+// own, as supervisor/tree. actor/actortest is for tests only: no program imports it, and actor
+// itself only in its tests.
 
 const modulePath = "github.com/gotasklet/tasklet"
 
@@ -64,7 +66,16 @@ var arrows = map[string][]arrow{
 		{"internal/text", "no name and no text has what can't be printed."},
 		{"internal/fields", "no field of a log entry has what can't be printed."},
 	},
+	"supervisor/tree": { // It knows supervisors by its own interface, so users can write others.
+		{"internal/guard", "supervisors, errors and loggers are the user's, and what they do is guarded."},
+		{"internal/own", "package supervisor is trusted to describe its children without a guard."},
+		{"actor", "a tree shows tasklets."},
+		{"mailbox", "a row has the numbers of a mailbox."},
+		{"internal/text", "no cell of a row has what can't be printed."},
+		{"internal/fields", "no field of a log entry has what can't be printed."},
+	},
 	"supervisor": {
+		{"supervisor/tree", "it describes its children to the tree, and writes the tree to the log from time to time."},
 		{"internal/guard", "what it calls of the user's is guarded, with nothing that users could not write themselves."},
 		{"internal/own", "its requests to itself are no dead letters."},
 		{"actor", "a supervisor is an ordinary tasklet that uses what every user can use; a back door would be something that users miss too."},
@@ -101,6 +112,10 @@ var testArrows = map[string][]arrow{
 		{"actor", "only a tasklet has a mailbox."},
 		{"scheduler", "a test picks the clock."},
 	},
+	"supervisor/tree": {
+		{"scheduler", "a test picks the clock."},
+		{"supervisor", "a test shows trees of the supervisors that most users have."},
+	},
 	"supervisor": {
 		{"scheduler", "a test picks the clock."},
 		{"internal/core", "the test of all times of the API covers the engine too."},
@@ -110,6 +125,7 @@ var testArrows = map[string][]arrow{
 		{"scheduler", "a test picks the clock."},
 		{"actor/actortest", "a test runs on the virtual clock."},
 		{"supervisor", "a name outlives the restarts of its tasklet, and only a supervisor restarts."},
+		{"supervisor/tree", "a tree shows names and groups as labels."},
 	},
 }
 
@@ -182,6 +198,12 @@ func TestImportCheckSeesViolations(t *testing.T) {
 		{"supervisor/a.go", m + "actor/actortest", false},
 		{"supervisor/a_test.go", m + "actor/actortest", true},
 		{"supervisor/inspector/a.go", m + "scheduler", false},
+		{"supervisor/a.go", m + "supervisor/tree", true},
+		{"supervisor/tree/a.go", m + "actor", true},
+		{"supervisor/tree/a.go", m + "supervisor", false},
+		{"supervisor/tree/a.go", m + "internal/core", false},
+		{"supervisor/tree/a_test.go", m + "supervisor", true},
+		{"actor/a_test.go", m + "supervisor/tree", false},
 		{"registry/a.go", m + "actor", true},
 		{"registry/a.go", m + "supervisor", false},
 		{"registry/a_test.go", m + "supervisor", true},
@@ -318,6 +340,9 @@ func brokenRule(file, importPath string) string {
 
 // partOf is the part that a package belongs to, named by the package's path in the module.
 func partOf(pkg string) string {
+	if _, ok := arrows[pkg]; ok {
+		return pkg
+	}
 	part, rest, _ := strings.Cut(pkg, "/")
 	if part == "internal" {
 		sub, _, _ := strings.Cut(rest, "/")

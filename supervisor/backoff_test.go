@@ -13,6 +13,7 @@ import (
 	"github.com/gotasklet/tasklet/actor"
 	"github.com/gotasklet/tasklet/mailbox"
 	"github.com/gotasklet/tasklet/supervisor"
+	"github.com/gotasklet/tasklet/supervisor/tree"
 )
 
 // delays crashes a child n times, each pause after it is up again, and gives how long the restarts
@@ -303,9 +304,9 @@ func TestUnlimited(t *testing.T) {
 		t0.Sleep(time.Second)
 		require.Equal(t, "a running", states(t0, s))
 		var text strings.Builder
-		require.NoError(t, supervisor.Format(&text, s.Tasklet()))
+		require.NoError(t, tree.Write(&text, s.Tasklet()))
 		require.Contains(t, text.String(), "restarts 10000 unlimited")
-		require.Equal(t, supervisor.Unlimited, supervisor.Snapshot(s.Tasklet())[0].Supervisor.Max)
+		require.Equal(t, supervisor.Unlimited, tree.Snapshot(s.Tasklet())[0].Supervision.Max)
 		require.NoError(t, s.Check())
 	})
 	require.Len(t, seen.all, 10_000)

@@ -1,6 +1,7 @@
 // Package supervisor keeps tasklets running: a supervisor starts children in order, restarts those
 // that fail, by a strategy and within a limit, and stops them in reverse order. It is the
-// supervisor of Erlang/OTP, exactly, but for what is named below; and it shows the tree in the log.
+// supervisor of Erlang/OTP, exactly, but for what is named below. Package supervisor/tree shows the
+// tree, and Spec.LogEvery writes it to the log from time to time.
 //
 // # A supervisor
 //

@@ -16,10 +16,11 @@ import (
 	"github.com/gotasklet/tasklet/actor"
 	"github.com/gotasklet/tasklet/scheduler"
 	"github.com/gotasklet/tasklet/supervisor"
+	"github.com/gotasklet/tasklet/supervisor/tree"
 )
 
-// The programs of docs/supervision.md. Each of its Go blocks stands here, to the letter; see
-// TestGuide.
+// The programs of docs/supervision.md. Each of its Go blocks stands here, or in
+// tree/example_test.go, to the letter; see TestGuide.
 
 // demo runs main on a virtual clock.
 func demo(main func(t *actor.Tasklet)) {
@@ -56,7 +57,7 @@ func Example_tree() {
 			fmt.Println(err)
 			return
 		}
-		_ = supervisor.Format(os.Stdout, shop.Tasklet())
+		_ = tree.Write(os.Stdout, shop.Tasklet())
 	})
 	// Output:
 	// supervision tree  system=app tasklets=5 restarts=0 stalled=0
@@ -304,7 +305,7 @@ func Example_reading() {
 			_ = mails.Send(t, n)
 		}
 		t.Sleep(30 * time.Second)
-		_ = supervisor.Format(os.Stdout, s.Tasklet())
+		_ = tree.Write(os.Stdout, s.Tasklet())
 	})
 	// Output:
 	// supervision tree  system=app tasklets=3 restarts=1 stalled=0 restarting=1 full=1
@@ -314,22 +315,28 @@ func Example_reading() {
 	// └─ mailer              receiver    parked 30s in send to /app/shop/worker  mailbox 4/8 peak 8  handled 4
 }
 
-// Each Go block of the guide is part of this file, and each text block is an output in it.
+// Each Go block of the guide is part of this file or of the other one, and each text block is an
+// output in it.
 func TestGuide(t *testing.T) {
 	guide, err := os.ReadFile("../docs/supervision.md")
 	require.NoError(t, err)
 	source, err := os.ReadFile("guide_test.go")
 	require.NoError(t, err)
+	trees, err := os.ReadFile("tree/example_test.go")
+	require.NoError(t, err)
 	squeeze := func(s string) string { // without indents
 		return regexp.MustCompile(`(?m)^\s+`).ReplaceAllString(strings.TrimSpace(s), "")
 	}
-	outputs := regexp.MustCompile(`(?m)^\t// ?`).ReplaceAllString(string(source), "")
-	code := squeeze(string(source))
+	outputs := regexp.MustCompile(`(?m)^\t// ?`).ReplaceAllString(string(source)+string(trees), "")
+	code, more := squeeze(string(source)), squeeze(string(trees))
 	blocks := regexp.MustCompile("(?s)```(go|text)\n(.*?)```").FindAllStringSubmatch(string(guide), -1)
 	require.NotEmpty(t, blocks)
 	goBlocks := 0
 	for _, b := range blocks {
 		if b[1] == "go" {
+			if strings.Contains(more, squeeze(b[2])) {
+				continue
+			}
 			goBlocks++
 			require.Contains(t, code, squeeze(b[2]))
 		} else {

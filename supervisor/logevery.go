@@ -8,6 +8,7 @@ import (
 
 	"github.com/gotasklet/tasklet/actor"
 	"github.com/gotasklet/tasklet/internal/guard"
+	"github.com/gotasklet/tasklet/supervisor/tree"
 )
 
 // logEvery writes the tree every d until the supervisor's body has ended. With the real clock a
@@ -51,7 +52,7 @@ func logTrees(t *actor.Tasklet, d time.Duration) {
 			return
 		case <-tick.C:
 		}
-		fault := guard.Call(func() { LogTree(t.Log(), t) })
+		fault := guard.Call(func() { tree.Log(t.Log(), t) })
 		switch {
 		case fault == nil:
 			continue

@@ -3,8 +3,8 @@ package supervisor_test
 import (
 	"bytes"
 	"context"
+	"errors"
 	"io"
-	"log/slog"
 	"runtime"
 	"strings"
 	"testing"
@@ -14,8 +14,10 @@ import (
 	"github.com/stretchr/testify/require"
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
+	"go.uber.org/zap/zaptest/observer"
 
 	"github.com/gotasklet/tasklet/actor"
+	"github.com/gotasklet/tasklet/scheduler"
 	"github.com/gotasklet/tasklet/supervisor"
 )
 
@@ -38,31 +40,12 @@ func treeEvery(t *testing.T, logger *zap.Logger) {
 }
 
 func TestLogEveryDuringAStall(t *testing.T) {
-	logger, buf := console()
+	var buf bytes.Buffer
+	enc := zapcore.NewConsoleEncoder(zap.NewDevelopmentEncoderConfig())
+	logger := zap.New(zapcore.NewCore(enc, zapcore.AddSync(&buf), zap.InfoLevel))
 	treeEvery(t, logger)
 	require.Equal(t, 3, strings.Count(buf.String(), "supervision tree"), buf.String())
 	require.Equal(t, 1, strings.Count(buf.String(), "STALLED"), buf.String())
-}
-
-// Each key is in the entry once, whatever writes it, and a time has the same number everywhere.
-func TestTreeIsTheSameInZapAndSlog(t *testing.T) {
-	zapLog, zapBuf := jsonLog()
-	treeEvery(t, zapLog)
-	var slogBuf, textBuf bytes.Buffer
-	treeEvery(t, zap.New(actor.SlogCore(slog.NewJSONHandler(&slogBuf, nil))))
-	treeEvery(t, zap.New(actor.SlogCore(slog.NewTextHandler(&textBuf, nil))))
-	for _, log := range []string{zapBuf.String(), slogBuf.String()} {
-		for line := range strings.Lines(log) {
-			requireKeysOnce(t, line)
-		}
-		require.Contains(t, log, `"window_seconds":5`)
-		require.NotContains(t, log, `"window":`)
-	}
-	require.NotContains(t, textBuf.String(), "map[")
-	require.Contains(t, textBuf.String(), "└─ hog", "the tree is readable as text")
-	for line := range strings.Lines(textBuf.String()) {
-		require.True(t, strings.HasPrefix(line, "time="), line)
-	}
 }
 
 // A logger that takes no trees is told of, once.
@@ -101,4 +84,34 @@ func TestLogEveryWithABadLogger(t *testing.T) {
 			})
 		})
 	}
+}
+
+// Spec.LogEvery logs the tree below the supervisor from time to time, also after the supervisor was
+// restarted.
+func TestLogEvery(t *testing.T) {
+	core, logs := observer.New(zap.InfoLevel)
+	cfg := actor.Config{Name: "sample", Clock: scheduler.NewVirtualClock(time.Time{}), Logger: zap.New(core)}
+	require.NoError(t, actor.Run(context.Background(), cfg, func(t0 *actor.Tasklet) error {
+		ref := actor.NewRef[int]()
+		_, err := supervisor.Start(t0, supervisor.Spec{Name: "top", Children: []supervisor.Child{
+			{ID: "shop", Body: supervisor.Body(supervisor.Spec{
+				LogEvery: 10 * time.Second, Intensity: supervisor.NoRestart,
+				Children: []supervisor.Child{
+					{ID: "a", Body: actor.Handle(ref, func(*actor.Tasklet, int) error { return errors.New("crash") })},
+				},
+			})},
+		}})
+		require.NoError(t, err)
+		t0.Sleep(25 * time.Second)
+		require.NoError(t, ref.Send(t0, 1))
+		t0.Sleep(25 * time.Second)
+		return nil
+	}))
+	var at []string
+	start := time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC)
+	for _, e := range logs.FilterField(zap.String("event", "tree")).All() {
+		require.Equal(t, "/sample/top/shop", e.ContextMap()["path"])
+		at = append(at, e.Time.Sub(start).String())
+	}
+	require.Equal(t, []string{"10s", "20s", "35s", "45s"}, at)
 }

@@ -7,6 +7,7 @@ import (
 	"github.com/gotasklet/tasklet/actor"
 	"github.com/gotasklet/tasklet/internal/guard"
 	"github.com/gotasklet/tasklet/internal/own"
+	"github.com/gotasklet/tasklet/supervisor/tree"
 )
 
 // A request is a message to a supervisor. Its mailbox is the only way in; core is touched by its
@@ -153,7 +154,7 @@ func (r countRequest) do(c *core) error {
 
 func (r logRequest) do(c *core) error {
 	if r.c == c {
-		if fault := guard.Call(func() { LogTree(c.t.Log(), c.t) }); fault != nil {
+		if fault := guard.Call(func() { tree.Log(c.t.Log(), c.t) }); fault != nil {
 			// The logger, or a method of what is logged: no reason for the supervisor to end.
 			e := actor.Event{Kind: actor.EventFailure, Tasklet: c.t, Err: actor.ErrGoexit}
 			if !fault.Goexit {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"strconv"
-	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -193,37 +192,4 @@ func TestPoolOverSchedulers(t *testing.T) {
 		_ = p.Tasklet().Join(t0)
 		require.Equal(t, before+15, ended.Load())
 	})
-}
-
-// The tree says who runs on another scheduler than its parent; as JSON, where everybody runs.
-func TestTreeOverSchedulers(t *testing.T) {
-	runWith(t, actor.Config{Name: "shop", Schedulers: 3}, func(t0 *actor.Tasklet) {
-		nothing := func(*actor.Tasklet, int) error { return nil }
-		a := actor.Go(t0, func(a *actor.Tasklet) error {
-			actor.Receiver(a, nothing, actor.Name("near"))
-			actor.Receiver(a, nothing, actor.Name("far"), actor.OnScheduler(2))
-			a.Sleep(time.Hour)
-			return nil
-		}, actor.Name("a"), actor.OnScheduler(1))
-		settle(t0)
-		require.Contains(t, lineOf(text(t0), "─ a "), "on scheduler 1")
-		require.NotContains(t, lineOf(text(t0), "near"), "on scheduler")
-		require.Contains(t, lineOf(text(t0), "far"), "on scheduler 2")
-		var rows []int
-		for _, r := range supervisor.Snapshot(a) {
-			require.Equal(t, 3, r.Schedulers)
-			rows = append(rows, r.Scheduler)
-		}
-		require.Equal(t, []int{1, 1, 2}, rows)
-	})
-}
-
-// lineOf gives the line of text with part in it.
-func lineOf(text, part string) string {
-	for line := range strings.Lines(text) {
-		if strings.Contains(line, part) {
-			return line
-		}
-	}
-	return ""
 }

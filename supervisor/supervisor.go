@@ -4,10 +4,10 @@ import (
 	"context"
 	"sync"
 	"sync/atomic"
-	"time"
 
 	"github.com/gotasklet/tasklet/actor"
 	"github.com/gotasklet/tasklet/mailbox"
+	"github.com/gotasklet/tasklet/supervisor/tree"
 )
 
 // A Supervisor is the handle of a running supervisor. Its methods may be called from any goroutine;
@@ -31,8 +31,7 @@ type Supervisor struct {
 // view is what can be seen of a supervisor from any goroutine.
 type view struct {
 	// nil before the start and after the end; of it, what its comments say that mu protects
-	core  *core
-	since time.Time // when it was started
+	core *core
 }
 
 // State is what a child is doing, to its supervisor.
@@ -167,7 +166,7 @@ func (s *Supervisor) init(t *actor.Tasklet) (func(*actor.Tasklet, request) error
 	}
 	s.task.Store(t)
 	s.mu.Lock()
-	s.view = view{c, t.System().Now()}
+	s.view.core = c
 	s.mu.Unlock()
 	handlesOf(t.System()).Store(t, s)
 	if s.pool != nil {
@@ -176,6 +175,7 @@ func (s *Supervisor) init(t *actor.Tasklet) (func(*actor.Tasklet, request) error
 		t.SetLabel("strategy", s.spec.Strategy.String())
 	}
 	t.Defer(c.ended)
+	tree.Register(t, describer{c: c})
 	for _, spec := range s.spec.Children {
 		if _, state := actor.RefOf(spec.Body); state == actor.RefDead {
 			// deleted, or temporary and ended, under an earlier incarnation of the supervisor

@@ -518,8 +518,8 @@ func rate(hz float64) time.Duration {
 var (
 	told = []string{
 		"core.Stall.For", "core.View.Since", "core.View.Until", "actor.Event.Time", "actor.Glance.For",
-		"actor.Glance.Until", "actor.Glance.KilledFor", "supervisor.Row.For", "supervisor.Row.Until", "supervisor.Row.Killed",
-		"supervisor.Row.LastAgo", "actor.Slot.Restarting", "actor.SlotInfo.Until", "actor.SlotInfo.LastAt", "supervisor.SupervisorRow.Up", "supervisor.SupervisorRow.Period",
+		"actor.Glance.Until", "actor.Glance.KilledFor", "tree.Row.For", "tree.Row.Until", "tree.Row.Killed",
+		"tree.Row.LastAgo", "tree.Supervision.Up", "actor.Slot.Restarting", "actor.SlotInfo.Until", "actor.SlotInfo.LastAt",
 	}
 	// Numbers that are no times.
 	counts = []string{
@@ -532,6 +532,9 @@ var (
 		"actortest.Probe.Within":      "actor/actortest TestTimesOfTests",
 		"actortest.Probe.ExpectNone":  "actor/actortest TestTimesOfTests",
 		"actortest.Message.Busy":      "actor/actortest TestTimesOfTests",
+		"tree.Supervision.Period":     "supervisor/tree TestOddTimesInATree",
+		"tree.Child.Until":            "supervisor/tree TestOddTimesInATree",
+		"tree.Child.LastAt":           "supervisor/tree TestOddTimesInATree",
 		"netio.link.SetDeadline":      "scheduler/netio TestOddDeadlines",
 		"netio.link.SetReadDeadline":  "scheduler/netio TestOddDeadlines",
 		"netio.link.SetWriteDeadline": "scheduler/netio TestOddDeadlines",
@@ -682,7 +685,7 @@ func TestTimesOfTheAPI(t *testing.T) {
 // Whatever exported function, method or field takes a time has a case above.
 func TestAllTimesOfTheAPIAreTested(t *testing.T) {
 	var found []string
-	for _, dir := range []string{"internal/core", "scheduler", "scheduler/netio", "mailbox", "actor", "actor/actortest", "registry", "supervisor"} {
+	for _, dir := range []string{"internal/core", "scheduler", "scheduler/netio", "mailbox", "actor", "actor/actortest", "registry", "supervisor", "supervisor/tree"} {
 		found = append(found, timesIn(t, filepath.Join("..", dir))...)
 	}
 	require.Contains(t, found, "actor.SendAfter")

@@ -17,7 +17,7 @@ import (
 
 	"go.uber.org/zap"
 
-	"github.com/gotasklet/tasklet/supervisor"
+	"github.com/gotasklet/tasklet/supervisor/tree"
 )
 
 // demo is the clients of the demo, and what they know.
@@ -85,7 +85,7 @@ func (d *demo) run(ctx context.Context, listener net.Listener, o options, w io.W
 		fmt.Fprintf(w, "%d more requests, with the ids of those without an answer: now each is known\n", d.settling)
 		err = d.compare(ctx)
 	}
-	_ = supervisor.Format(w, s.sys.Root(), supervisor.MaxRows(12))
+	_ = tree.Write(w, s.sys.Root(), tree.MaxRows(12))
 	d.client.CloseIdleConnections()
 	early := ctx.Err() != nil
 	err = errors.Join(err, s.close())

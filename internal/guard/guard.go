@@ -24,10 +24,14 @@ type Fault struct {
 
 // Call calls f on a goroutine of its own, waits, and returns what went wrong; nil if f has
 // returned. What the caller owns, f may use: the two never run at the same time. It costs 0.9 us.
-func Call(f func()) *Fault {
+func Call(f func()) *Fault { return <-Go(f) }
+
+// Go is Call for a caller that may go on before f has returned: what went wrong is received from
+// the channel, which has room for it.
+func Go(f func()) <-chan *Fault {
 	over := make(chan *Fault, 1)
 	go call(f, over)
-	return <-over
+	return over
 }
 
 func call(f func(), over chan<- *Fault) {

@@ -1,4 +1,4 @@
-package supervisor_test
+package tree_test
 
 import (
 	"bytes"
@@ -16,6 +16,7 @@ import (
 
 	"github.com/gotasklet/tasklet/actor"
 	"github.com/gotasklet/tasklet/supervisor"
+	"github.com/gotasklet/tasklet/supervisor/tree"
 )
 
 var hostileTexts = []string{
@@ -90,14 +91,14 @@ func checkHostileTree(t *testing.T, s string) {
 		actor.Go(t0, func(t *actor.Tasklet) error { t.Sleep(time.Hour); return nil }, actor.Name("d"+name), actor.Daemon())
 		t0.Sleep(time.Second)
 
-		want := len(supervisor.Snapshot(t0))
-		for _, row := range supervisor.Snapshot(t0) {
+		want := len(tree.Snapshot(t0))
+		for _, row := range tree.Snapshot(t0) {
 			printable(row.Name, "name")
 			printable(row.Path, "path")
 		}
 		for _, width := range []int{0, 200, 80, 40, 20} {
 			var b bytes.Buffer
-			require.NoError(t, supervisor.Format(&b, t0, supervisor.Width(width)))
+			require.NoError(t, tree.Write(&b, t0, tree.Width(width)))
 			lines := strings.Split(strings.TrimSuffix(b.String(), "\n"), "\n")
 			require.True(t, strings.HasPrefix(lines[0], "supervision tree"))
 			branches := 0
@@ -119,11 +120,11 @@ func checkHostileTree(t *testing.T, s string) {
 			}
 		}
 		logger, buf := console()
-		supervisor.LogTree(logger, t0)
+		tree.Log(logger, t0)
 		// the summary, and the fields
 		require.Len(t, strings.Split(strings.TrimSuffix(buf.String(), "\n"), "\n"), want+2)
 		jsonLogger, buf := jsonLog()
-		supervisor.LogTree(jsonLogger, t0)
+		tree.Log(jsonLogger, t0)
 		line := strings.TrimSuffix(buf.String(), "\n")
 		printable(line, "JSON")
 		requireKeysOnce(t, line)

@@ -1,4 +1,4 @@
-package supervisor
+package tree
 
 import (
 	"cmp"
@@ -21,7 +21,7 @@ type shown struct {
 type fold struct {
 	under  int // the index of the place
 	count  int
-	states [rowStates]int
+	states [states]int
 	full, dropping,
 	restarted int
 }
@@ -191,7 +191,7 @@ func (f *fold) parts(each func(word string, n int)) {
 	}
 	for s, n := range f.states {
 		if n > 0 {
-			each(RowState(s).String(), n)
+			each(State(s).String(), n)
 		}
 	}
 }

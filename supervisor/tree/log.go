@@ -1,4 +1,4 @@
-package supervisor
+package tree
 
 import (
 	"bytes"
@@ -15,17 +15,18 @@ import (
 	"github.com/gotasklet/tasklet/internal/text"
 )
 
-// LogTree writes the tree below t as one entry, at level info with the event "tree". An encoder
-// that writes the message as it is, as zap's console encoder does, gets the text of [Format] as the
-// message. One that escapes line breaks, as zap's JSON encoder does, gets the field "tree", an
-// array with an object for each row, parents first, without nesting:
+// Log writes t and everything below it as one entry, at level info with the event "tree". An
+// encoder that writes the message as it is, as zap's console encoder does, gets the text of [Write]
+// as the message. One that escapes line breaks, as zap's JSON encoder does, gets the field "tree",
+// an array with an object for each row, parents first, without nesting:
 //
 //	jq '.tree[] | select(.state=="stalled")'
 //
 // and the field "folded", with an object for each fold. Both have 200 rows at most. If the logger
 // writes to encoders of both sorts, the message is the text for all of them, and only the second
-// sort gets the array too. From any goroutine; see [Snapshot].
-func LogTree(logger *zap.Logger, t *actor.Tasklet) {
+// sort gets the array too. For a nil t nothing is written. It may be called from any goroutine and
+// waits for no tasklet; see [Snapshot]. A logger that fails, fails the caller.
+func Log(logger *zap.Logger, t *actor.Tasklet) {
 	if t == nil || !logger.Core().Enabled(zap.InfoLevel) {
 		return
 	}
@@ -108,14 +109,14 @@ func (f *treeField) array(enc zapcore.ObjectEncoder) error {
 }
 
 // treeRows are the rows that are shown: an array of objects for an encoder that has arrays, and the
-// text of Format for one that has text only, as slog.TextHandler.
+// text of Write for one that has text only, as slog.TextHandler.
 type treeRows struct{ f *treeField }
 
 // MarshalLogArray is called by encoders of zap.
 func (t treeRows) MarshalLogArray(a zapcore.ArrayEncoder) error {
 	for _, i := range t.f.shown.nodes {
 		r := t.f.survey.row(i)
-		if err := a.AppendObject(&r); err != nil {
+		if err := a.AppendObject((*rowObject)(&r)); err != nil {
 			return err
 		}
 	}
@@ -152,8 +153,12 @@ func probe(enc zapcore.ObjectEncoder) (text bool, has func(key string) bool) {
 	return false, func(string) bool { return false }
 }
 
-// MarshalLogObject writes r as a flat object. The keys of times end in _seconds.
-func (r *Row) MarshalLogObject(enc zapcore.ObjectEncoder) error {
+// rowObject is a row as a flat object. The keys of times end in _seconds.
+type rowObject Row
+
+// MarshalLogObject is called by encoders of zap.
+func (o *rowObject) MarshalLogObject(enc zapcore.ObjectEncoder) error {
+	r := (*Row)(o)
 	enc = fields.Encoder(enc)
 	enc.AddInt("depth", r.Depth)
 	enc.AddString("path", r.Path)
@@ -172,12 +177,12 @@ func (r *Row) MarshalLogObject(enc zapcore.ObjectEncoder) error {
 		}
 	}
 	switch r.State {
-	case RowStalled:
+	case Stalled:
 		duration("for", r.For)
 		if r.Message != nil {
 			enc.AddString("message", r.Message.String())
 		}
-	case RowParked, RowStarting:
+	case Parked, Starting:
 		if r.Wait != "" {
 			duration("for", r.For)
 			enc.AddString("wait", strings.TrimSpace(r.Wait))
@@ -185,9 +190,9 @@ func (r *Row) MarshalLogObject(enc zapcore.ObjectEncoder) error {
 		if r.On != "" {
 			enc.AddString("on", r.On)
 		}
-	case RowIdle:
+	case Idle:
 		duration("for", r.For)
-	case RowSleeping, RowRestarting:
+	case Sleeping, Restarting:
 		duration("until", r.Until)
 	}
 	if m := r.Mailbox; m != nil {
@@ -203,13 +208,13 @@ func (r *Row) MarshalLogObject(enc zapcore.ObjectEncoder) error {
 		enc.AddUint64("handled", m.Handled)
 		enc.AddUint64("dropped", m.Dropped)
 	}
-	if s := r.Supervisor; s != nil {
+	if s := r.Supervision; s != nil {
 		if s.Strategy != "" {
 			enc.AddString("strategy", s.Strategy)
 		}
 		enc.AddInt("children", s.Children)
 		duration("up", s.Up)
-		if s.Max != Unlimited {
+		if s.Max != unlimited {
 			enc.AddInt("window_restarts", s.Restarts)
 			enc.AddInt("max_restarts", s.Max)
 			enc.AddDuration("window", s.Period)
@@ -223,6 +228,9 @@ func (r *Row) MarshalLogObject(enc zapcore.ObjectEncoder) error {
 	if r.showsLast() {
 		enc.AddString("last_error", guard.Text(r.Last))
 		duration("last_ago", r.LastAgo)
+	}
+	if r.Fault != "" {
+		enc.AddString("fault", r.Fault)
 	}
 	duration("killed_ago", r.Killed)
 	for _, k := range labelKeys(r.Labels) {

@@ -1,4 +1,4 @@
-package supervisor_test
+package tree_test
 
 import (
 	"bytes"
@@ -23,6 +23,7 @@ import (
 	"github.com/gotasklet/tasklet/actor"
 	"github.com/gotasklet/tasklet/scheduler"
 	"github.com/gotasklet/tasklet/supervisor"
+	"github.com/gotasklet/tasklet/supervisor/tree"
 )
 
 var rewriteTrees = flag.Bool("rewrite-trees", false, "write the trees in testdata anew; commit only what you understand")
@@ -49,9 +50,9 @@ func virtual(t testing.TB, name string, main func(t *actor.Tasklet) error) {
 }
 
 // text gives what Format writes.
-func text(t *actor.Tasklet, opts ...supervisor.FormatOption) string {
+func text(t *actor.Tasklet, opts ...tree.Option) string {
 	var b strings.Builder
-	if err := supervisor.Format(&b, t, opts...); err != nil {
+	if err := tree.Write(&b, t, opts...); err != nil {
 		panic(err)
 	}
 	return b.String()
@@ -195,14 +196,14 @@ func TestTreeOfAShop(t *testing.T) {
 		actor.Go(t0, func(t *actor.Tasklet) error { t.Sleep(time.Hour); return nil }, actor.Daemon(), actor.Name("cron"))
 		s := startShop(t0)
 		golden(t, "shop_wide", text(s.Tasklet()))
-		golden(t, "shop_100", text(s.Tasklet(), supervisor.Width(100)))
-		golden(t, "shop_40", text(s.Tasklet(), supervisor.Width(40)))
+		golden(t, "shop_100", text(s.Tasklet(), tree.Width(100)))
+		golden(t, "shop_40", text(s.Tasklet(), tree.Width(40)))
 		golden(t, "shop_root", text(t0))
 
 		console, jsons, consoleOut, jsonOut := loggers()
-		supervisor.LogTree(console, s.Tasklet())
+		tree.Log(console, s.Tasklet())
 		golden(t, "shop_console", consoleOut.String())
-		supervisor.LogTree(jsons, s.Tasklet())
+		tree.Log(jsons, s.Tasklet())
 		golden(t, "shop_json", strings.ReplaceAll(jsonOut.String(), `{"depth"`, "\n{\"depth\""))
 		return nil
 	})
@@ -242,11 +243,11 @@ func TestTreeFitsTheTerminal(t *testing.T) {
 		require.NoError(t, err)
 		t0.Sleep(90 * time.Second)
 		for _, width := range []int{20, 24, 30, 40, 60, 79, 80, 81, 100, 132, 200} {
-			out := text(deep.Tasklet(), supervisor.Width(width))
+			out := text(deep.Tasklet(), tree.Width(width))
 			for line := range strings.Lines(out) {
 				line = strings.TrimSuffix(line, "\n")
 				if width >= 30 {
-					require.LessOrEqual(t, supervisor.TextWidth(line), width, line)
+					require.LessOrEqual(t, tree.TextWidth(line), width, line)
 				}
 				require.NotContains(t, line, "\x1b")
 			}
@@ -256,7 +257,7 @@ func TestTreeFitsTheTerminal(t *testing.T) {
 			require.Contains(t, words, "42")
 			require.Contains(t, words, "-40")
 		}
-		golden(t, "long_40", text(deep.Tasklet(), supervisor.Width(40)))
+		golden(t, "long_40", text(deep.Tasklet(), tree.Width(40)))
 		return nil
 	})
 }
@@ -315,12 +316,12 @@ func big(t *actor.Tasklet) *supervisor.Supervisor {
 func TestTreeOfAThousand(t *testing.T) {
 	virtual(t, "sample", func(t0 *actor.Tasklet) error {
 		s := big(t0)
-		golden(t, "thousand_20", text(s.Tasklet(), supervisor.MaxRows(20)))
-		golden(t, "thousand_20_40", text(s.Tasklet(), supervisor.MaxRows(20), supervisor.Width(40)))
-		all := supervisor.Snapshot(s.Tasklet())
+		golden(t, "thousand_20", text(s.Tasklet(), tree.MaxRows(20)))
+		golden(t, "thousand_20_40", text(s.Tasklet(), tree.MaxRows(20), tree.Width(40)))
+		all := tree.Snapshot(s.Tasklet())
 		require.Len(t, all, 1014)
 		for _, rows := range []int{4, 7, 20, 200, 1000, 1013, 1014, 2000} {
-			out := text(s.Tasklet(), supervisor.MaxRows(rows))
+			out := text(s.Tasklet(), tree.MaxRows(rows))
 			lines := strings.Split(strings.TrimSuffix(out, "\n"), "\n")[1:]
 			require.LessOrEqual(t, len(lines), rows)
 			shown := 0
@@ -343,7 +344,7 @@ func TestTreeOfAThousand(t *testing.T) {
 			}
 		}
 		_, jsons, _, out := loggers()
-		supervisor.LogTree(jsons, s.Tasklet())
+		tree.Log(jsons, s.Tasklet())
 		var e struct {
 			Tasklets, Full, Restarting int
 			Tree                       []map[string]any
@@ -395,9 +396,9 @@ func TestTreeOfAStall(t *testing.T) {
 	}
 	out := text(top.Tasklet())
 	require.Regexp(t, regexp.MustCompile(`(?m)^supervision tree  system=sample tasklets=3 restarts=0 stalled=1$`), out)
-	require.Regexp(t, regexp.MustCompile(`(?m)^├─ worker  STALLED  receiver    busy \d+ms on supervisor_test.Charge`), out)
+	require.Regexp(t, regexp.MustCompile(`(?m)^├─ worker  STALLED  receiver    busy \d+ms on tree_test.Charge`), out)
 	_, jsons, _, js := loggers()
-	supervisor.LogTree(jsons, sys.Root())
+	tree.Log(jsons, sys.Root())
 	require.Regexp(t, `"path":"/sample/shop/worker","name":"worker","kind":"receiver","state":"stalled"`, js.String())
 	close(release)
 	for e := range stalls {
@@ -435,13 +436,13 @@ func TestTreeWhileItChanges(t *testing.T) {
 					return
 				default:
 				}
-				for _, r := range supervisor.Snapshot(sys.Root()) {
+				for _, r := range tree.Snapshot(sys.Root()) {
 					if r.Path == "" || r.Name == "" || r.Depth > 3 {
 						t.Errorf("strange row %+v", r)
 					}
 				}
-				_ = text(sys.Root(), supervisor.Width(60), supervisor.MaxRows(5))
-				supervisor.LogTree(jsons, s.Tasklet())
+				_ = text(sys.Root(), tree.Width(60), tree.MaxRows(5))
+				tree.Log(jsons, s.Tasklet())
 				out.Reset()
 			}
 		})
@@ -472,7 +473,7 @@ func TestTreeEncoders(t *testing.T) {
 		t.Run("both", func(t *testing.T) {
 			console, jsons, consoleOut, jsonOut := loggers()
 			both := zap.New(zapcore.NewTee(console.Core(), jsons.Core()))
-			supervisor.LogTree(both, s.Tasklet())
+			tree.Log(both, s.Tasklet())
 			require.Contains(t, consoleOut.String(), row)
 			require.NotContains(t, consoleOut.String(), `"tree": [`)
 			require.Equal(t, 1, strings.Count(jsonOut.String(), "\n"))
@@ -483,16 +484,16 @@ func TestTreeEncoders(t *testing.T) {
 			wrap := func(l *zap.Logger) *zap.Logger {
 				return zap.New(zapcore.NewSamplerWithOptions(l.Core(), time.Second, 1, 0)).WithLazy(zap.String("path", "/mine"))
 			}
-			supervisor.LogTree(wrap(console), s.Tasklet())
+			tree.Log(wrap(console), s.Tasklet())
 			require.Contains(t, consoleOut.String(), row)
 			require.NotContains(t, consoleOut.String(), `"tree": [`)
-			supervisor.LogTree(wrap(jsons), s.Tasklet())
+			tree.Log(wrap(jsons), s.Tasklet())
 			require.Contains(t, jsonOut.String(), `"tree":[{"depth":0`)
 			require.Contains(t, jsonOut.String(), `"path":"/mine","event":"tree"`)
 		})
 		t.Run("observer", func(t *testing.T) {
 			core, logs := observer.New(zap.InfoLevel)
-			supervisor.LogTree(zap.New(core), s.Tasklet())
+			tree.Log(zap.New(core), s.Tasklet())
 			e := logs.All()[0]
 			require.Equal(t, "supervision tree  system=sample tasklets=2 restarts=0 stalled=0", e.Message)
 			require.Len(t, e.ContextMap()["tree"], 2)
@@ -500,12 +501,12 @@ func TestTreeEncoders(t *testing.T) {
 		})
 		t.Run("level off", func(t *testing.T) {
 			core, logs := observer.New(zap.WarnLevel)
-			supervisor.LogTree(zap.New(core), s.Tasklet())
+			tree.Log(zap.New(core), s.Tasklet())
 			require.Zero(t, logs.Len())
 		})
 		t.Run("once", func(t *testing.T) { // the keys that the logger has already
 			_, jsons, _, out := loggers()
-			supervisor.LogTree(jsons.With(zap.String("system", "mine"), zap.String("tasklet", "x")), s.Tasklet())
+			tree.Log(jsons.With(zap.String("system", "mine"), zap.String("tasklet", "x")), s.Tasklet())
 			for _, key := range []string{"system", "event", "kind"} {
 				require.Equal(t, 1, strings.Count(strings.Split(out.String(), `"tree":[`)[0], `"`+key+`":`), key)
 			}
@@ -542,41 +543,11 @@ func TestTreeOfAPool(t *testing.T) {
 		}
 		t0.Sleep(51 * time.Second)
 		golden(t, "pool", text(pool.Tasklet()))
-		rows := supervisor.Snapshot(t0)
+		rows := tree.Snapshot(t0)
 		require.Equal(t, "pool", rows[1].Kind)
-		require.Equal(t, 3, rows[1].Supervisor.Children)
+		require.Equal(t, 3, rows[1].Supervision.Children)
 		return nil
 	})
-}
-
-// Spec.LogEvery logs the tree below the supervisor from time to time, also after the supervisor was
-// restarted.
-func TestLogEvery(t *testing.T) {
-	core, logs := observer.New(zap.InfoLevel)
-	cfg := actor.Config{Name: "sample", Clock: scheduler.NewVirtualClock(time.Time{}), Logger: zap.New(core)}
-	require.NoError(t, actor.Run(context.Background(), cfg, func(t0 *actor.Tasklet) error {
-		ref := actor.NewRef[int]()
-		_, err := supervisor.Start(t0, supervisor.Spec{Name: "top", Children: []supervisor.Child{
-			{ID: "shop", Body: supervisor.Body(supervisor.Spec{
-				LogEvery: 10 * time.Second, Intensity: supervisor.NoRestart,
-				Children: []supervisor.Child{
-					{ID: "a", Body: actor.Handle(ref, func(*actor.Tasklet, int) error { return errors.New("crash") })},
-				},
-			})},
-		}})
-		require.NoError(t, err)
-		t0.Sleep(25 * time.Second)
-		require.NoError(t, ref.Send(t0, 1))
-		t0.Sleep(25 * time.Second)
-		return nil
-	}))
-	var at []string
-	start := time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC)
-	for _, e := range logs.FilterField(zap.String("event", "tree")).All() {
-		require.Equal(t, "/sample/top/shop", e.ContextMap()["path"])
-		at = append(at, e.Time.Sub(start).String())
-	}
-	require.Equal(t, []string{"10s", "20s", "35s", "45s"}, at)
 }
 
 // A kill that was recovered, and one that does not end its tasklet, are seen.
@@ -608,9 +579,42 @@ func TestTreeOfTheKilled(t *testing.T) {
 
 // A nil tasklet has no tree.
 func TestSnapshotOfNobody(t *testing.T) {
-	require.Empty(t, supervisor.Snapshot(nil))
+	require.Empty(t, tree.Snapshot(nil))
 	var b strings.Builder
-	require.NoError(t, supervisor.Format(&b, nil))
+	require.NoError(t, tree.Write(&b, nil))
 	require.Empty(t, b.String())
-	supervisor.LogTree(zap.NewExample(), nil)
+	tree.Log(zap.NewExample(), nil)
+}
+
+// The tree says who runs on another scheduler than its parent; as JSON, where everybody runs.
+func TestTreeOverSchedulers(t *testing.T) {
+	runWith(t, actor.Config{Name: "shop", Schedulers: 3}, func(t0 *actor.Tasklet) {
+		nothing := func(*actor.Tasklet, int) error { return nil }
+		a := actor.Go(t0, func(a *actor.Tasklet) error {
+			actor.Receiver(a, nothing, actor.Name("near"))
+			actor.Receiver(a, nothing, actor.Name("far"), actor.OnScheduler(2))
+			a.Sleep(time.Hour)
+			return nil
+		}, actor.Name("a"), actor.OnScheduler(1))
+		t0.Sleep(time.Millisecond)
+		require.Contains(t, lineOf(text(t0), "─ a "), "on scheduler 1")
+		require.NotContains(t, lineOf(text(t0), "near"), "on scheduler")
+		require.Contains(t, lineOf(text(t0), "far"), "on scheduler 2")
+		var rows []int
+		for _, r := range tree.Snapshot(a) {
+			require.Equal(t, 3, r.Schedulers)
+			rows = append(rows, r.Scheduler)
+		}
+		require.Equal(t, []int{1, 1, 2}, rows)
+	})
+}
+
+// lineOf gives the line of text with part in it.
+func lineOf(text, part string) string {
+	for line := range strings.Lines(text) {
+		if strings.Contains(line, part) {
+			return line
+		}
+	}
+	return ""
 }

@@ -1,4 +1,4 @@
-package supervisor_test
+package tree_test
 
 import (
 	"context"
@@ -10,10 +10,11 @@ import (
 
 	"github.com/gotasklet/tasklet/actor"
 	"github.com/gotasklet/tasklet/supervisor"
+	"github.com/gotasklet/tasklet/supervisor/tree"
 )
 
 // What a tree costs whose rows do not fit into the log: a look at each tasklet, and words for 200.
-func BenchmarkFormat(b *testing.B) {
+func BenchmarkWrite(b *testing.B) {
 	for _, n := range []int{100, 1_000, 10_000, 100_000} {
 		b.Run(fmt.Sprint("children=", n), func(b *testing.B) {
 			sys, err := actor.Start(actor.Config{Logger: zap.NewNop(), StallAfter: -1})
@@ -32,7 +33,7 @@ func BenchmarkFormat(b *testing.B) {
 			}
 			b.ResetTimer()
 			for b.Loop() {
-				if err := supervisor.Format(io.Discard, s.Tasklet()); err != nil {
+				if err := tree.Write(io.Discard, s.Tasklet()); err != nil {
 					b.Fatal(err)
 				}
 			}

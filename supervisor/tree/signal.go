@@ -1,4 +1,4 @@
-package supervisor
+package tree
 
 import (
 	"fmt"
@@ -12,17 +12,18 @@ import (
 	"github.com/gotasklet/tasklet/internal/guard"
 )
 
-// DumpOnSignal writes the tree of s to the log whenever the process gets one of the signals, with
-// [LogTree]; a nil logger lets [Format] write it to standard error. It works while a tasklet keeps
-// the scheduler: it is meant for that moment.
+// OnSignal writes the tree of s to the log, as [Log] does, whenever the process gets one of the
+// signals; with a nil logger it writes it to standard error, as [Write] does. It works while a
+// tasklet holds the scheduler, which is the moment that it is meant for.
 //
 // Without signals it waits for SIGUSR1, and on macOS and the BSDs also for SIGINFO, which Ctrl-T
 // sends from a terminal. They do not end the process. SIGQUIT is left alone, because what Go does
 // with it, the stacks of all goroutines and the end, is the last resort; give it here to have the
 // tree in its place. On systems that have neither, as Windows, nothing happens without signals.
 //
-// stop ends that, and returns when no dump is under way any more. Calling it twice does nothing.
-func DumpOnSignal(s *actor.System, logger *zap.Logger, sig ...os.Signal) (stop func()) {
+// stop ends that, and returns when no tree is being written any more. Calling it twice does
+// nothing.
+func OnSignal(s *actor.System, logger *zap.Logger, sig ...os.Signal) (stop func()) {
 	if len(sig) == 0 {
 		sig = demands
 	}
@@ -58,12 +59,12 @@ func DumpOnSignal(s *actor.System, logger *zap.Logger, sig ...os.Signal) (stop f
 func dump(s *actor.System, logger *zap.Logger) {
 	fault := guard.Call(func() {
 		if logger != nil {
-			LogTree(logger, s.Root())
+			Log(logger, s.Root())
 		} else {
-			_ = Format(os.Stderr, s.Root())
+			_ = Write(os.Stderr, s.Root())
 		}
 	})
 	if fault != nil {
-		fmt.Fprintf(os.Stderr, "supervisor: the tree of %s can't be written: what does it %s\n", s.Name(), fault)
+		fmt.Fprintf(os.Stderr, "tree: the tree of %s can't be written: what does it %s\n", s.Name(), fault)
 	}
 }

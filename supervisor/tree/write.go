@@ -1,4 +1,4 @@
-package supervisor
+package tree
 
 import (
 	"bufio"
@@ -16,27 +16,28 @@ import (
 	"github.com/gotasklet/tasklet/internal/text"
 )
 
-// A FormatOption changes how Format writes a tree.
-type FormatOption func(*layout)
+// An Option changes how Write writes a tree.
+type Option func(*layout)
 
-// Width is the number of columns of the terminal that the tree is written for; 0, as without it, is
-// no limit. Long names are cut, less important numbers are left out, and what still does not fit
-// goes to a line of its own below. 20 at least.
-func Width(columns int) FormatOption {
+// Width fits a tree to a terminal with so many columns, 20 at least; 0, as without it, is no limit.
+// Long names are cut, less important numbers are left out, and what still does not fit goes to a
+// line of its own below.
+func Width(columns int) Option {
 	if columns != 0 {
 		columns = max(columns, 20)
 	}
 	return func(l *layout) { l.width = columns }
 }
 
-// MaxRows is the number of rows that are written at most, folds included; 200 without it, 4 at
-// least.
-func MaxRows(n int) FormatOption { return func(l *layout) { l.rows = max(n, 4) } }
+// MaxRows limits a tree to n lines, folds included; 200 without it, 4 at least. The line at the top
+// does not count, nor do the lines that a narrow Width breaks.
+func MaxRows(n int) Option { return func(l *layout) { l.rows = max(n, 4) } }
 
-// Format writes the tree below t as text for people: a line that sums up, and a line for each
-// tasklet. What does not fit into MaxRows is folded, the quiet before those with something to tell.
-// From any goroutine; see [Snapshot].
-func Format(w io.Writer, t *actor.Tasklet, opts ...FormatOption) error {
+// Write writes t and everything below it as text for people: a line that sums up, and a line for
+// each tasklet. What does not fit into MaxRows is folded, the quiet before those with something to
+// tell. It returns the error of w. It may be called from any goroutine and waits for no tasklet;
+// see [Snapshot].
+func Write(w io.Writer, t *actor.Tasklet, opts ...Option) error {
 	l := layout{rows: defaultRows}
 	for _, o := range opts {
 		o(&l)
@@ -127,8 +128,8 @@ func (w *survey) header() []piece {
 	add("tasklets", uint64(w.live), true)
 	add("restarts", uint64(w.total), true)
 	add("stalled", uint64(w.stalled), true)
-	add("restarting", uint64(n.states[RowRestarting]), false)
-	add("stopping", uint64(n.states[RowStopping]), false)
+	add("restarting", uint64(n.states[Restarting]), false)
+	add("stopping", uint64(n.states[Stopping]), false)
 	add("full", uint64(n.full), false)
 	add("dropped", w.dropped, false)
 	return ps
@@ -224,19 +225,19 @@ func (l *layout) describe(t *textRow, r Row) {
 		t.pieces = append(t.pieces, p)
 	}
 	switch recent := r.restarted(); {
-	case r.State == RowStalled, r.State == RowRestarting:
+	case r.State == Stalled, r.State == Restarting:
 		t.mark = strings.ToUpper(r.State.String())
 	case recent:
 		t.mark = "RESTARTED"
 	}
 	state := r.stateText()
-	if s := r.Supervisor; s != nil {
+	if s := r.Supervision; s != nil {
 		if s.Strategy == "" {
 			t.kind += " " + strconv.Itoa(s.Children)
 		}
-		t.state = piece{pre: s.Strategy, rank: 1}
+		t.state = piece{pre: cell(s.Strategy, 40), rank: 1}
 		switch r.State {
-		case RowIdle, RowReady, RowRunning:
+		case Idle, Ready, Running:
 		default:
 			add(0, state)
 		}
@@ -245,10 +246,14 @@ func (l *layout) describe(t *textRow, r Row) {
 		if s.Restarts > 0 {
 			rank = 0
 		}
-		if s.Max == Unlimited {
+		if s.Max == unlimited {
 			add(rank, piece{pre: fmt.Sprintf("restarts %d unlimited", s.Total)})
 		} else {
-			add(rank, piece{pre: fmt.Sprintf("restarts %d/%d in %s", s.Restarts, s.Max, period(s.Period))})
+			text := fmt.Sprintf("restarts %d/%d", s.Restarts, s.Max)
+			if s.Period > 0 {
+				text += " in " + period(s.Period)
+			}
+			add(rank, piece{pre: text})
 		}
 	} else {
 		t.state = state
@@ -282,6 +287,9 @@ func (l *layout) describe(t *textRow, r Row) {
 		rank := int8(0)
 		add(rank, piece{pre: "last: ", name: cell(guard.Text(r.Last), 120), post: " (" + ago(r.LastAgo) + " ago)", end: true})
 	}
+	if r.Fault != "" {
+		add(0, piece{pre: "Describe ", name: cell(r.Fault, 200), end: true})
+	}
 	if r.elsewhere {
 		add(2, piece{pre: "on scheduler " + strconv.Itoa(r.Scheduler)})
 	}
@@ -299,7 +307,7 @@ func (r *Row) restarted() bool {
 }
 
 func (r *Row) showsLast() bool {
-	return r.Last != nil && (r.restarted() || r.State == RowRestarting || r.State == RowStopped)
+	return r.Last != nil && (r.restarted() || r.State == Restarting || r.State == Stopped)
 }
 
 func labelKeys(labels map[string]string) []string {
@@ -314,26 +322,26 @@ func labelKeys(labels map[string]string) []string {
 // stateText is the state in words.
 func (r *Row) stateText() piece {
 	switch r.State {
-	case RowStalled:
+	case Stalled:
 		p := piece{pre: "busy " + span(r.For)}
 		if r.Message != nil {
 			p.pre, p.name = p.pre+" on ", cell(r.Message.String(), 100)
 		}
 		return p
-	case RowRestarting:
+	case Restarting:
 		if r.Until > 0 {
 			return piece{pre: "restarting in " + span(r.Until)}
 		}
-	case RowSleeping:
+	case Sleeping:
 		if r.Until > 0 {
 			return piece{pre: "sleeping " + span(r.Until)}
 		}
-	case RowParked, RowStarting:
+	case Parked, Starting:
 		if r.Wait == "" {
 			break
 		}
 		p := piece{pre: "parked " + span(r.For) + " in " + r.Wait}
-		if r.State == RowStarting {
+		if r.State == Starting {
 			p.pre = "starting, " + p.pre
 		}
 		if r.On != "" {

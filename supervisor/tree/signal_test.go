@@ -1,6 +1,6 @@
 //go:build unix
 
-package supervisor_test
+package tree_test
 
 import (
 	"context"
@@ -14,7 +14,7 @@ import (
 	"go.uber.org/zap/zapcore"
 
 	"github.com/gotasklet/tasklet/actor"
-	"github.com/gotasklet/tasklet/supervisor"
+	"github.com/gotasklet/tasklet/supervisor/tree"
 )
 
 // A signal brings the tree, also while the scheduler is held, and does not end the process.
@@ -31,9 +31,9 @@ func TestDumpOnSignal(t *testing.T) {
 		))
 		var stop func()
 		if sig == syscall.SIGUSR1 {
-			stop = supervisor.DumpOnSignal(sys, logger) // one of those by default
+			stop = tree.OnSignal(sys, logger) // one of those by default
 		} else {
-			stop = supervisor.DumpOnSignal(sys, logger, sig)
+			stop = tree.OnSignal(sys, logger, sig)
 		}
 		require.NoError(t, syscall.Kill(syscall.Getpid(), sig))
 		buf := make([]byte, 1<<16)

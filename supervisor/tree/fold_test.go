@@ -1,4 +1,4 @@
-package supervisor
+package tree
 
 import (
 	"math/rand/v2"
@@ -35,7 +35,7 @@ func randomSurvey(r *rand.Rand, n int) *survey {
 		if me > 0 && parent < 0 && second {
 			parent = 0
 		}
-		x := node{parent: int32(parent), depth: depthOf(parent) + 1, state: RowState(r.IntN(int(rowStates)))}
+		x := node{parent: int32(parent), depth: depthOf(parent) + 1, state: State(r.IntN(int(states)))}
 		if r.IntN(5) == 0 {
 			x.noise = uint8(r.IntN(100))
 			x.flags = flags(r.IntN(32))
@@ -136,7 +136,7 @@ func (w *survey) lines(in []bool) int {
 func TestFoldOfTheQuiet(t *testing.T) {
 	w := &survey{}
 	add := func(parent int) int {
-		x := node{parent: int32(parent), state: RowIdle}
+		x := node{parent: int32(parent), state: Idle}
 		if parent >= 0 {
 			p := &w.nodes[parent]
 			x.depth, x.rank = p.depth+1, p.children

@@ -1,4 +1,0 @@
-package supervisor
-
-// TextWidth is the number of columns of a text.
-var TextWidth = textWidth

@@ -1,0 +1,60 @@
+// Package tree shows what a system does at this moment: a row for each tasklet, as values, as text
+// for a terminal, as an entry of the log, or on a signal.
+//
+//	supervision tree  system=app tasklets=3 restarts=1 stalled=0 restarting=1 full=1
+//	shop                   supervisor  one_for_one        up 30s  restarts 0/1 in 5s
+//	├─ feed    RESTARTING  task        restarting in 50s  last: connection refused (10s ago)
+//	├─ worker              receiver    sleeping 59m30s    mailbox 2/2 FULL  handled 1
+//	└─ mailer              receiver    parked 30s in send to /app/shop/worker  mailbox 4/8 peak 8  handled 4
+//
+// [Snapshot] returns the rows, [Write] writes the text, [Log] writes one entry that fits the
+// logger's encoder, and [OnSignal] does so whenever the process gets a signal. Spec.LogEvery of
+// package supervisor writes an entry from time to time. All of them may be called from any
+// goroutine, and while a tasklet holds its scheduler, which is when a tree is wanted most: they
+// wait for no tasklet. What they show is what could be seen without stopping anything, each row by
+// itself.
+//
+// # The rows
+//
+// There is a row for each tasklet below the one that was asked for, parents before their children,
+// children in order of start. Children of supervisors have a row also while they have no tasklet,
+// because they are stopped or wait to be restarted. Below the root of a system its daemons come
+// last.
+//
+// # Reading a line
+//
+// From left to right: the name, behind the branch that leads to it; a word in capitals if there is
+// something to look at; the kind; the state, or the strategy of a supervisor; then what there is to
+// say. Look for capitals.
+//
+//	STALLED     it holds its scheduler: nothing else there can run
+//	RESTARTING  it has ended, and will be started again
+//	RESTARTED   it failed and was started again a short time ago
+//	FULL        its mailbox has no room
+//
+// The state is one of the eleven of [State]. It comes with how long it has lasted, "parked 30s", or
+// how long it will last, "restarting in 50s". docs/supervision.md explains each word.
+//
+// A tree of more than [MaxRows] lines is folded: a line at the end counts what is not shown below a
+// row, "(+897 more under front/sessions, all idle)". Rows with something to look at are shown
+// first, then those high in the tree.
+//
+// Names, labels and errors may come from a program's input. None of them can break a line, add one,
+// or look like another cell: what can't be printed, the characters of branches and double spaces
+// are escaped as in a Go string.
+//
+// # Other supervisors
+//
+// The package knows supervisors by the interface [Supervisor], with one method, and those of
+// package supervisor use it too. A program that keeps tasklets running in a way of its own
+// implements it and calls [Register] from its tasklet. Then its children are shown with their
+// restarts, the time that is left until the next one, and their last failure. The method is code of
+// the program's: if it panics, blocks or says what is not true, the tree says so in that row and
+// shows what it can see by itself.
+//
+// # What is not promised
+//
+// Two rows may be of different moments: a message that one has sent need not be in the mailbox of
+// the other. A tree is for people and for the log. A program that decides something asks the
+// supervisor, or joins and watches the tasklets.
+package tree

@@ -1,0 +1,13 @@
+package tree
+
+import "time"
+
+// TextWidth is the number of columns of a text.
+var TextWidth = textWidth
+
+// LimitCalls sets how long a look waits for a call of Describe, until undo is called.
+func LimitCalls(d time.Duration) (undo func()) {
+	before := callLimit
+	callLimit = d
+	return func() { callLimit = before }
+}

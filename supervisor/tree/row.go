@@ -1,0 +1,162 @@
+package tree
+
+import (
+	"reflect"
+	"time"
+
+	"github.com/gotasklet/tasklet/actor"
+	"github.com/gotasklet/tasklet/mailbox"
+)
+
+// A Row is what a tree shows of a tasklet, or of a child of a supervisor that has none because it
+// is stopped or waits to be restarted.
+type Row struct {
+	Depth   int // below the tasklet that was asked for, which is at 0
+	Name    string
+	Path    string
+	Kind    string            // supervisor, pool, receiver, interval ...
+	State   State             // in one word
+	Tasklet *actor.Tasklet    // nil if the child has none
+	Wait    string            // of one that is parked: in which call, "send to"
+	On      string            // the path of the tasklet that it waits for; "" if it waits for none
+	For     time.Duration     // how long it has been idle, parked or stalled
+	Until   time.Duration     // how long it will sleep, or wait before it is restarted
+	Message reflect.Type      // of the messages that it takes; nil: none
+	Mailbox *mailbox.Stats    // nil: none
+	Killed  time.Duration     // how long ago it was killed; 0: it was not
+	Labels  map[string]string // but kind and strategy
+
+	Scheduler  int  // on which it runs, as actor.OnScheduler counts
+	Schedulers int  // of the system
+	elsewhere  bool // on another one than its parent
+
+	// Of a child of a supervisor.
+	Restarts int           // since the supervisor's start
+	Last     error         // of the last end by itself, nil if that was no failure
+	LastAgo  time.Duration // how long ago that was; 0: it has not ended by itself
+
+	Supervision *Supervision // of a supervisor or a pool, else nil
+	// Fault says what the Describe method of a [Supervisor] did wrong: "panicked: boom",
+	// "has not returned in 100ms". "": nothing.
+	Fault string
+
+	window time.Duration // of its supervisor
+}
+
+// State is the state of a row in one word.
+type State uint8
+
+// The states, the loudest first.
+const (
+	Stalled    State = iota // keeps its scheduler: nothing else there can run
+	Restarting              // ended; the supervisor will start it again
+	Stopping                // its end is certain, but it has not ended yet
+	Starting                // its supervisor waits until it has started
+	Running                 // has control
+	Ready                   // waits for its turn
+	Parked                  // waits in a call, see Wait
+	Sleeping                // waits for a time
+	Idle                    // waits for messages, or for nothing
+	Stopped                 // a child that does not run; its specification is kept
+	Finished                // ended while the tree was looked at
+	states
+)
+
+var stateNames = [states]string{
+	"stalled", "restarting", "stopping", "starting", "running", "ready", "parked", "sleeping", "idle", "stopped", "finished",
+}
+
+// String returns the word: "stalled".
+func (s State) String() string {
+	if s >= states {
+		return "state(?)"
+	}
+	return stateNames[s]
+}
+
+// Snapshot returns the rows of t and of everything below it, parents before children, children in
+// order of start; below the root of a system the daemons too. For a nil t it returns none. It may
+// be called from any goroutine and waits for no tasklet, not even for one that holds its scheduler.
+// Each row is what could be seen at one moment without stopping anything; two rows may be of
+// different moments.
+func Snapshot(t *actor.Tasklet) []Row {
+	w := look(t)
+	rows := make([]Row, len(w.nodes))
+	for i := range w.nodes {
+		rows[i] = w.row(i)
+	}
+	return rows
+}
+
+// row makes the row of the i-th place.
+func (w *survey) row(i int) Row {
+	n := &w.nodes[i]
+	r := Row{Depth: int(n.depth), State: n.state, Tasklet: n.task, Fault: w.faults[i]}
+	if n.collected {
+		r.Name, r.Path, r.Kind = "(daemons)", "/(daemons)", "daemons"
+		return r
+	}
+	c := n.child
+	var g actor.Glance
+	if n.task != nil {
+		info := n.task.Info()
+		g = info.Glance
+		n.state = stateOf(n, g) // what it is now
+		r.State = n.state
+		r.Name, r.Path, r.Kind, r.On, r.Labels = info.Name, info.Path, info.Kind, info.On, info.Labels
+		delete(r.Labels, "kind")
+		delete(r.Labels, "strategy")
+		r.Message = n.task.MessageType()
+		r.Scheduler, r.Schedulers = g.Scheduler, n.task.System().Schedulers()
+		if n.parent >= 0 {
+			if p := w.nodes[n.parent].task; p != nil {
+				r.elsewhere = p.Glance().Scheduler != g.Scheduler
+			}
+		}
+	} else {
+		r.Name = c.ID
+		r.Path = w.path(int(n.parent)) + "/" + c.ID
+		if last := c.Last.Tasklet; last != nil {
+			info := last.Info()
+			g.Mailbox, r.Kind = info.Mailbox, info.Kind
+			if c.ID == "" { // of a pool
+				r.Name, r.Path = info.Name, info.Path
+			}
+			r.Message = last.MessageType()
+		}
+		if r.Name == "" {
+			r.Name = "(unnamed)"
+		}
+	}
+	r.Mailbox, r.Killed = g.Mailbox, g.KilledFor
+	r.For = g.For
+	if r.State == Parked || r.State == Starting && g.Wait != actor.NotParked {
+		r.Wait = g.Wait.String()
+	} else {
+		r.On = ""
+	}
+	if r.State == Sleeping {
+		r.Until = g.Until
+	}
+	if c != nil {
+		r.Restarts, r.window = c.Restarts, n.window
+		if !c.LastAt.IsZero() {
+			r.Last, r.LastAgo = c.Last.Err, max(1, w.now.Sub(c.LastAt))
+		}
+		if n.task == nil {
+			r.For = r.LastAgo
+		}
+		if r.State == Restarting && !c.Until.IsZero() {
+			r.Until = max(1, c.Until.Sub(w.now))
+		}
+	}
+	if o := n.over; o != nil {
+		r.Mailbox, r.Message = nil, nil // the supervisor's own business
+		s := o.Supervision
+		r.Supervision = &s
+	}
+	return r
+}
+
+// path of the i-th place, which has a tasklet.
+func (w *survey) path(i int) string { return w.nodes[i].task.Path() }

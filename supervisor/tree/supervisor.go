@@ -1,0 +1,233 @@
+package tree
+
+import (
+	"fmt"
+	"math"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/gotasklet/tasklet/actor"
+	"github.com/gotasklet/tasklet/internal/guard"
+	"github.com/gotasklet/tasklet/internal/own"
+	"github.com/gotasklet/tasklet/internal/text"
+)
+
+// A Supervisor is implemented by whatever keeps tasklets running and wants its children to be shown
+// as those of package supervisor are. [Register] makes it known.
+type Supervisor interface {
+	// Describe calls add for each child, in order of start, and returns what is shown of the
+	// supervisor itself. It is called from any goroutine, also while a tasklet holds the scheduler
+	// and also by several goroutines at the same time, so what it reads is protected by a mutex of
+	// its own. It must neither park nor wait for a tasklet. It must not keep add.
+	//
+	// It runs on a goroutine of its own. If it panics, calls runtime.Goexit or does not return in
+	// a tenth of a second, the tree shows the children that are running, without what a supervisor
+	// would know of them, and Row.Fault says what happened.
+	Describe(add func(Child)) Supervision
+}
+
+// Supervision is what a tree shows of a supervisor itself.
+type Supervision struct {
+	// Strategy is a word such as one_for_one. "" is for a pool, whose children have no order and
+	// depend on each other in nothing: their number is shown instead.
+	Strategy string
+	Restarts int           // within the last Period
+	Max      int           // how many are allowed within Period. math.MaxInt: any number
+	Period   time.Duration // of the window; 0: all restarts since the start count
+	Total    int           // restarts since the start
+
+	// Set by the tree: Describe need not.
+	Up       time.Duration // since Register
+	Children int           // with those that are stopped
+}
+
+// A Child is what a supervisor knows of one of its children.
+type Child struct {
+	// ID is the name of the child's tasklet, and of its row if there is none. "" if that is
+	// derived: then Last tells the name.
+	ID string
+	// Tasklet is the child's present tasklet; nil if it has none, or has not started yet: a
+	// tasklet of that name that is starting is found in the tree.
+	Tasklet *actor.Tasklet
+	// Restarting means that a child without a tasklet will be started again, at Until if that is
+	// not zero. Otherwise a child without a tasklet is stopped.
+	Restarting bool
+	Until      time.Time
+	Restarts   int        // since the supervisor's start
+	Last       actor.Exit // the last end that the supervisor did not ask for
+	LastAt     time.Time  // when that was; zero: it has not ended yet
+}
+
+// Register makes s describe the children of t in trees, until t's body and children have ended. A
+// second call replaces the first. It panics if s is nil. Only from inside t, and not from a
+// deferred call: a supervisor calls it when it begins.
+func Register(t *actor.Tasklet, s Supervisor) {
+	if s == nil {
+		panic("tree: Register of a nil Supervisor")
+	}
+	r := &registered{s: s, since: t.System().Now()}
+	_, r.ours = s.(own.Message)
+	all := registryOf(t.System())
+	t.Defer(func() { all.CompareAndDelete(t, r) })
+	all.Store(t, r)
+}
+
+// registry has the supervisors of a system: *actor.Tasklet -> *registered. It is attached to the
+// system, so that it goes with it, whatever becomes of the tasklets.
+type registry struct{ sync.Map }
+
+type registryKey struct{}
+
+func registryOf(s *actor.System) *registry {
+	return s.Attach(registryKey{}, func() any { return new(registry) }).(*registry)
+}
+
+// registered is a supervisor that was registered.
+type registered struct {
+	s     Supervisor
+	since time.Time
+	// ours: its methods are the library's own, which neither fail nor block. They are called
+	// without a goroutine and without a limit, so that no real time decides what a tree on a
+	// virtual clock shows.
+	ours bool
+	// stuck counts calls that were given up and have not returned. Written by their goroutines, and
+	// read before each call: goroutines would pile up at a supervisor that blocks.
+	stuck atomic.Int32
+}
+
+// Limits for calls of Describe, in real time.
+const (
+	lookLimit = time.Second      // of all calls of one look that did not return in time
+	lastLimit = time.Millisecond // of a call after that
+)
+
+// callLimit is that of one call. Tests on a busy machine set it.
+var callLimit = 100 * time.Millisecond
+
+// spareChildren is how many children without a tasklet a supervisor may have. Without a limit a
+// Describe that never returns could fill the memory.
+const spareChildren = 1 << 18
+
+// answer is what Describe has said so far.
+type answer struct {
+	t     *actor.Tasklet
+	limit int
+
+	// mu protects the following: Describe may keep add, and call it from anywhere.
+	mu       sync.Mutex
+	over     bool
+	children []Child
+	fault    string
+}
+
+// add is given to Describe.
+func (a *answer) add(c Child) {
+	fault := ""
+	if c.Tasklet != nil && c.Tasklet.Parent() != a.t {
+		c.Tasklet, fault = nil, "gave a tasklet that is not its child"
+	}
+	if c.Last.Tasklet != nil && c.Last.Tasklet.Parent() != a.t {
+		c.Last.Tasklet = nil
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if len(a.children) >= a.limit {
+		fault = fmt.Sprintf("gave more than %d children", a.limit)
+	}
+	switch {
+	case a.over:
+	case fault != "":
+		a.fault = fault
+		if len(a.children) < a.limit {
+			a.children = append(a.children, c)
+		}
+	default:
+		a.children = append(a.children, c)
+	}
+}
+
+// finish ends the answer: nothing is added to it any more.
+func (a *answer) finish() (children []Child, fault string) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.over = true
+	return a.children, a.fault
+}
+
+// overview is what is known of a supervisor.
+type overview struct {
+	Supervision
+	children []Child
+	fault    string
+}
+
+// ask returns the overview of the supervisor that t is, which has n tasklets below it; nil if it is
+// none, or if it has failed to describe its children: fault says how.
+func (w *survey) ask(t *actor.Tasklet, n int) (o *overview, fault string) {
+	v, _ := registryOf(t.System()).Load(t)
+	if v == nil {
+		return nil, ""
+	}
+	r := v.(*registered)
+	a := &answer{t: t, limit: n + spareChildren, children: make([]Child, 0, n+n/16+4)}
+	var s Supervision
+	if r.ours {
+		s = r.s.Describe(func(c Child) { a.children = append(a.children, c) })
+	} else if fault = w.call(r, a, &s); fault != "" {
+		return nil, fault
+	}
+	o = &overview{Supervision: s}
+	o.children, o.fault = a.finish()
+	o.correct(w.now, r.since)
+	return o, ""
+}
+
+// call lets r describe its children on a goroutine of its own.
+func (w *survey) call(r *registered, a *answer, s *Supervision) (fault string) {
+	if r.stuck.Load() > 0 {
+		return "has not returned from an earlier call"
+	}
+	var described Supervision
+	over := guard.Go(func() { described = r.s.Describe(a.add) })
+	limit := max(lastLimit, min(callLimit, lookLimit-w.waited))
+	begin := time.Now()
+	timer := time.NewTimer(limit)
+	defer timer.Stop()
+	select {
+	case f := <-over:
+		if f != nil {
+			return text.Line(f.String())
+		}
+		*s = described
+		return ""
+	case <-timer.C:
+	}
+	w.waited += time.Since(begin)
+	a.finish()
+	r.stuck.Add(1)
+	go func() {
+		<-over
+		r.stuck.Add(-1)
+	}()
+	return "has not returned in " + limit.String()
+}
+
+// correct makes sense of numbers and texts, whatever they are.
+func (o *overview) correct(now, since time.Time) {
+	o.Up, o.Supervision.Children = max(0, now.Sub(since)), len(o.children)
+	o.Strategy = text.Line(text.Cut(o.Strategy, text.MaxName))
+	o.Restarts, o.Max, o.Total, o.Period = max(0, o.Restarts), max(0, o.Max), max(0, o.Total), max(0, o.Period)
+	for i := range o.children {
+		c := &o.children[i]
+		c.ID = strings.ReplaceAll(text.Line(c.ID), "/", `\x2f`) // no name in a path has one
+		c.Restarts = max(0, c.Restarts)
+		if c.Tasklet != nil {
+			c.Restarting = false
+		}
+	}
+}
+
+// unlimited is Supervision.Max of a supervisor that allows any number of restarts.
+const unlimited = math.MaxInt
