@@ -91,7 +91,7 @@ func TestMoneyIsNotLost(t *testing.T) {
 		balance := 0
 		deposit := func(t *actor.Tasklet) error {
 			balance++
-			t.Yield() // an audit; others run meanwhile
+			t.Yield() // an audit, while others run
 			return nil
 		}
 		first, second := actor.Go(t, deposit), actor.Go(t, deposit)
