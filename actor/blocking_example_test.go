@@ -23,9 +23,9 @@ import (
 
 func Example_blockingAwait() {
 	simulate(func(t *actor.Tasklet) error {
-		// an ordinary goroutine: it may block as it likes
+		// runs on an ordinary goroutine, and may block
 		text, err := actor.Await(t, func(ctx context.Context) ([]byte, error) {
-			// done when t is killed: pass it to what takes one, db.QueryContext for example
+			// ctx is done when t is killed: pass it on, to db.QueryContext for example
 			if err := ctx.Err(); err != nil {
 				return nil, err
 			}
@@ -46,7 +46,7 @@ func Example_blockingPipe() {
 		var reader actor.Ref[any]
 		reader = actor.Receiver(t, func(t *actor.Tasklet, m any) error {
 			switch m := m.(type) {
-			case string: // the name of a file; while it is read, other messages are handled
+			case string: // the name of a file; other messages are handled while it is read
 				load := func(context.Context) (int, error) { b, err := os.ReadFile(m); return len(b), err }
 				actor.Pipe(t, load, reader, func(n int, err error) any { return loaded{n, err} })
 			case loaded:
@@ -70,7 +70,7 @@ func Example_blockingYield() {
 			for i := range 1_000_000 {
 				sum += i
 				if i%10_000 == 0 {
-					t.Yield() // the others have their turn, and a kill is seen
+					t.Yield() // other tasklets run, and a kill is noticed
 				}
 			}
 			return nil
@@ -97,7 +97,7 @@ func Example_blockingChannel() {
 		}()
 
 		show := actor.Receiver(t, func(t *actor.Tasklet, n int) error { fmt.Println("tick", n); return nil })
-		// a goroutine in between, as long as there are ticks
+		// the goroutine in between runs as long as there are ticks
 		_, err := actor.Await(t, func(ctx context.Context) (struct{}, error) {
 			for {
 				select {
@@ -125,9 +125,9 @@ func Example_blockingChannel() {
 func Example_blockingAfterFunc() {
 	cfg := actor.Config{Logger: zap.NewNop()}
 	_ = actor.Run(context.Background(), cfg, func(t *actor.Tasklet) error {
-		request, goAway := context.WithCancel(context.Background()) // a context from elsewhere
+		request, goAway := context.WithCancel(context.Background()) // not derived from t
 		gone := actor.Receiver(t, func(t *actor.Tasklet, why error) error { fmt.Println(why); return actor.ErrStop })
-		// on a goroutine of its own: it may send, but touch nothing of the tasklets
+		// runs on its own goroutine: it may send, but must not use data of the tasklets
 		stop := context.AfterFunc(request, func() {
 			_ = gone.TrySend(context.Background(), context.Cause(request))
 		})
@@ -144,7 +144,7 @@ func Example_blockingOutput() {
 			text := strings.Join(lines, "\n") + "\n"
 			_, err := actor.Await(t, func(context.Context) (int, error) { return io.WriteString(os.Stdout, text) })
 			return err
-			// A sender never waits; what is dropped is counted.
+			// A sender never waits. Dropped lines are counted.
 		}, actor.MailboxLen(1000), actor.Overflow(mailbox.DropOldest))
 
 		for i := range 3 {
@@ -170,7 +170,7 @@ type lines struct {
 
 func (l *lines) Write(p []byte) (int, error) {
 	select {
-	case l.queue <- bytes.Clone(p): // zap uses p again
+	case l.queue <- bytes.Clone(p): // zap reuses p
 	default:
 		l.dropped.Add(1)
 	}
@@ -208,10 +208,10 @@ func Example_blockingSelect() {
 			order struct{ n int }
 			price struct{ of string }
 		)
-		// Where goroutines would select from several channels, a tasklet has one mailbox with
+		// Where a goroutine would select from several channels, a tasklet has one mailbox with
 		// several kinds of messages.
 		clerk := actor.Spawn(t, func(t *actor.Tasklet, inbox *mailbox.Mailbox[any]) error {
-			// and the timeout takes the place of time.After
+			// the timeout takes the place of time.After
 			for m, err := range inbox.ReceiveTimeout(time.Second) {
 				switch m := m.(type) {
 				case order:
