@@ -62,7 +62,9 @@ var callsOf = map[string]func(w *world){
 	"actor.Call": func(w *world) {
 		_, _ = actor.Call(w.ctx, w.answers, func(r actor.Reply[int]) actor.Reply[int] { return r })
 	},
-	"actor.Await": func(w *world) { _, _ = actor.Await(w.t, noResult) },
+	"actor.Sleep": func(w *world) { _ = actor.Sleep(w.ctx, time.Millisecond) },
+	"actor.Yield": func(w *world) { actor.Yield(w.ctx) },
+	"actor.Await": func(w *world) { _, _ = actor.Await(w.ctx, noResult) },
 	"actor.Pipe":  func(w *world) { actor.Pipe(w.t, noResult, w.roomy, func(int, error) int { return 0 }) },
 	"actor.Watch": func(w *world) {
 		actor.Watch(w.t, w.other.Tasklet(), w.roomy, func(actor.Exit) int { return 0 })

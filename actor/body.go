@@ -225,6 +225,10 @@ func (r *reading[M]) line() refLine { return r.l }
 func (r *reading[M]) source() any   { return r.f }
 func (r *reading[M]) kind() string  { return "reader" }
 
+// A Handler handles one message, inside the tasklet t that took it from its mailbox. What an error
+// or a panic means, see [OnFailure].
+type Handler[M any] = func(t *Tasklet, m M) error
+
 // Handle is a body that calls f for each message of ref's mailbox, one after the other. It ends
 // when ref is closed and all is handled, or f returns ErrStop or ErrShutdown. What another error or
 // a panic of f means, see [OnFailure].
@@ -283,14 +287,14 @@ func (h *handling[M]) step(t *Tasklet) (bool, error) {
 // handler that works on it. The tasklet has started when init returns; until then it handles
 // nothing. init may block. An error of init is a failed start; ErrStop from it means that the
 // tasklet is not wanted.
-func HandleInit[M any](ref Ref[M], init func(*Tasklet) (func(*Tasklet, M) error, error)) Body {
+func HandleInit[M any](ref Ref[M], init func(*Tasklet) (Handler[M], error)) Body {
 	mustFunc("HandleInit", init != nil)
 	return &handlingInit[M]{l: ref.must("HandleInit"), f: init}
 }
 
 type handlingInit[M any] struct {
 	l      *line[M]
-	f      func(*Tasklet) (func(*Tasklet, M) error, error)
+	f      func(*Tasklet) (Handler[M], error)
 	family *family // of a supervisor; else nil
 }
 
@@ -306,7 +310,7 @@ func (h *handlingInit[M]) instance() instance {
 
 type initialized[M any] struct {
 	handling[M]
-	init0 func(*Tasklet) (func(*Tasklet, M) error, error)
+	init0 func(*Tasklet) (Handler[M], error)
 	hand  reflect.Type // as in typedHandling
 	// of a supervisor: its kind. That it ended amid a request is no lost message
 	what   string
@@ -561,16 +565,31 @@ func (r *atRate) step(t *Tasklet) (bool, error) {
 	return false, nil
 }
 
-// later is the body of Later.
+// LaterBody is a body that calls f once, d after its start.
+func LaterBody(d time.Duration, f func(*Tasklet) error) Body {
+	mustFunc("LaterBody", f != nil)
+	return &later{d: d, f: f}
+}
+
+// LoopBody is a body that calls f again and again, and yields after each call. After a failure it
+// waits a second, if [OnFailure] lets it go on.
+func LoopBody(f func(*Tasklet) error) Body {
+	mustFunc("LoopBody", f != nil)
+	return &loop{f: f}
+}
+
+// later is the body of Later, and its own instance until it is started.
 type later struct {
 	d  time.Duration
 	f  func(*Tasklet) error
 	at int64
 }
 
-func (l *later) line() refLine { return nil }
-func (l *later) source() any   { return l.f }
-func (l *later) kind() string  { return "later" }
+func (l *later) allows() optionSet  { return anyBody }
+func (l *later) instance() instance { c := *l; return &c }
+func (l *later) line() refLine      { return nil }
+func (l *later) source() any        { return l.f }
+func (l *later) kind() string       { return "later" }
 func (l *later) step(t *Tasklet) (bool, error) {
 	s := t.task.Scheduler()
 	if l.at == 0 {
@@ -593,9 +612,11 @@ type loop struct {
 // loopPause is how long a loop waits after a failure, so that it can't spin.
 const loopPause = time.Second
 
-func (l *loop) line() refLine { return nil }
-func (l *loop) source() any   { return l.f }
-func (l *loop) kind() string  { return "loop" }
+func (l *loop) allows() optionSet  { return anyBody | repeatOptions }
+func (l *loop) instance() instance { c := *l; return &c }
+func (l *loop) line() refLine      { return nil }
+func (l *loop) source() any        { return l.f }
+func (l *loop) kind() string       { return "loop" }
 func (l *loop) step(t *Tasklet) (bool, error) {
 	s := t.task.Scheduler()
 	if l.failed {

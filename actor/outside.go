@@ -2,20 +2,34 @@ package actor
 
 import (
 	"context"
+	"time"
 
 	"github.com/gotasklet/tasklet/internal/core"
+	"github.com/gotasklet/tasklet/internal/guard"
 )
 
-// Await runs f on another goroutine and parks t until f has returned: for what blocks in a way that
-// the scheduler can't see, a database, an HTTP request, a file, a long computation. Meanwhile other
-// tasklets run. f must not touch what tasklets own. Its context is done when t is killed; the kill
-// is raised when f has returned. A panic of f comes back as a *PanicError. With a virtual clock,
-// time stands still meanwhile. Only from inside t.
-func Await[R any](t *Tasklet, f func(context.Context) (R, error)) (R, error) {
+// Await runs f on another goroutine, parks the calling tasklet until f has returned, and returns
+// what f returned. It is for work that would block the scheduler: a database, an HTTP request, a
+// file, a long computation. Other tasklets run during the wait.
+//
+// ctx must be that of the running tasklet. The context that f is given has the values of ctx, and
+// its deadline too unless the clock is virtual. It ends when ctx ends, with ErrTimeout or the cause
+// of ctx as its cause, or when the tasklet is killed. Await still waits until f has returned, and a
+// kill is raised then. f must not touch what tasklets own. A panic of f is returned as a
+// *[PanicError], a runtime.Goexit as [ErrGoexit]. Virtual time stands still while f runs.
+func Await[R any](ctx context.Context, f func(context.Context) (R, error)) (R, error) {
 	mustFunc("Await", f != nil)
-	t.mustRun("Await")
+	t, limit := caller(ctx, "Await")
 	t.task.Checkpoint()
-	a := newAwait(t)
+	a := newAwait(t, limit)
+	if limit != nil {
+		stop := context.AfterFunc(limit, func() {
+			cause := context.Canceled
+			guard.Call(func() { cause = core.ContextError(limit) }) // limit may be of a user's type
+			a.cancel(cause)
+		})
+		defer stop()
+	}
 	a.wake = t.task.NextWait()
 	a.place.Item = a
 	v, err := lend(a, f)
@@ -57,9 +71,14 @@ type await struct {
 	then     func()
 }
 
-func newAwait(t *Tasklet) *await {
+// newAwait returns an await for t. values, if not nil, is where the function's context has its
+// values from; else it has those of t.
+func newAwait(t *Tasklet, values context.Context) *await {
 	a := &await{t: t}
 	ctx, cancel := context.WithCancelCause(t.sys.plain)
+	if values != nil {
+		ctx = &lentContext{ctx, values, t.task.Scheduler().Virtual()}
+	}
 	a.ctx, a.cancel = core.Outside(ctx), cancel
 	if sim := t.sys.sim; sim != nil && sim.Lost != nil && sim.Lost(t) {
 		a.lost = make(chan struct{})
@@ -68,6 +87,31 @@ func newAwait(t *Tasklet) *await {
 		h.awaits = append(h.awaits, a)
 	}
 	return a
+}
+
+// lentContext is a context with the values of another one, but for the tasklet that this belongs
+// to.
+type lentContext struct {
+	context.Context
+	values  context.Context
+	virtual bool // a deadline of a virtual clock means nothing on another goroutine
+}
+
+func (c *lentContext) Deadline() (time.Time, bool) {
+	if c.virtual {
+		return c.Context.Deadline()
+	}
+	return c.values.Deadline()
+}
+
+func (c *lentContext) Value(key any) any {
+	if key == (taskletKey{}) {
+		return nil
+	}
+	if v := c.Context.Value(key); v != nil { // first, as package context finds its own there
+		return v
+	}
+	return c.values.Value(key)
 }
 
 // Interrupt is called when t is killed.
@@ -141,7 +185,7 @@ func Pipe[M, R any](t *Tasklet, f func(context.Context) (R, error), to Ref[M], m
 	mustFunc("Pipe", f != nil && msg != nil)
 	l := to.must("Pipe")
 	t.mustRun("Pipe")
-	a := newAwait(t)
+	a := newAwait(t, nil)
 	sched := t.task.Scheduler()
 	var v R
 	var err error

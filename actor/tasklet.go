@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/binary"
 	"iter"
+	"reflect"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -280,11 +281,66 @@ func (t *Tasklet) harden() {
 	t.task.Kill(true)
 }
 
-// Sleep parks t for d of the system's clock, never shorter; d <= 0 is Yield. Only from inside.
+// Sleep parks t for d of the system's clock, never shorter; d <= 0 is Yield. Only from inside. The
+// function [Sleep] does the same with a limit.
 func (t *Tasklet) Sleep(d time.Duration) { t.task.Sleep(d) }
 
-// Yield lets the other ready tasklets run first. Only from inside.
+// Yield parks t until the other ready tasklets have had their turn. Only from inside.
 func (t *Tasklet) Yield() { t.task.Yield() }
+
+// Sleep parks the calling tasklet for d of the system's clock, never shorter, and returns nil. If
+// ctx ends first, Sleep returns [ErrTimeout] for a deadline and the cause of ctx otherwise. With d
+// <= 0 it is [Yield], and returns nil. ctx must be that of the running tasklet or derived from it;
+// Sleep panics with any other.
+func Sleep(ctx context.Context, d time.Duration) error {
+	t, limit := caller(ctx, "Sleep")
+	if limit == nil || d <= 0 {
+		t.task.Sleep(d)
+		return nil
+	}
+	s := t.task.Scheduler()
+	until := s.After(d)
+	err := t.task.Park(core.Wait{Kind: core.InSleep, Until: until, Ctx: limit})
+	if s.Nanotime() >= until {
+		return nil
+	}
+	return err
+}
+
+// Yield parks the calling tasklet until the other ready tasklets have had their turn. ctx must be
+// that of the running tasklet or derived from it; Yield panics with any other.
+func Yield(ctx context.Context) {
+	t, _ := caller(ctx, "Yield")
+	t.task.Yield()
+}
+
+// Self returns the ref whose messages t reads: a body that is given t can hand it out, as the
+// address for answers, before anybody has told it. Self may be called from any goroutine. It panics
+// if t reads no ref, or one with messages of another type than M.
+func Self[M any](t *Tasklet) Ref[M] {
+	switch l := t.inst.line().(type) {
+	case *line[M]:
+		return Ref[M]{l}
+	case nil:
+		misuse("Self[%v] of %s, which has no mailbox", reflect.TypeFor[M](), t.Path())
+	default:
+		misuse("Self[%v] of %s, whose messages are of type %v", reflect.TypeFor[M](), t.Path(), l.message())
+	}
+	return Ref[M]{}
+}
+
+// caller returns the running tasklet, which ctx belongs to, and ctx if it is more than the tasklet
+// itself.
+func caller(ctx context.Context, op string) (t *Tasklet, limit context.Context) {
+	if ctx == nil {
+		misuse("%s with a nil context", op)
+	}
+	if t, limit = callerOf(ctx); t == nil {
+		misuse("%s called outside a tasklet: its context belongs to none", op)
+	}
+	t.mustRun(op)
+	return t, limit
+}
 
 // Defer lets f run when t ends, however it ends, after its children: last in, first out. It is the
 // place to release what a receiver holds, which has no stack for a Go defer. f may block, under the

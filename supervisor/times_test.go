@@ -171,7 +171,16 @@ func batch(d time.Duration) time.Duration {
 func calls(ref actor.Ref[int], t *actor.Tasklet) { _ = ref.Send(t, 1) }
 
 var takesTime = map[string]timed[time.Duration]{
-	"core.Task.Sleep":     {func(t *actor.Tasklet, d time.Duration, done func()) error { t.Task().Sleep(d); done(); return nil }, tick},
+	"core.Task.Sleep": {func(t *actor.Tasklet, d time.Duration, done func()) error { t.Task().Sleep(d); done(); return nil }, tick},
+	"actor.Sleep": {func(t *actor.Tasklet, d time.Duration, done func()) error {
+		ctx, cancel := actor.WithTimeout(t, math.MaxInt64)
+		defer cancel()
+		if err := actor.Sleep(ctx, d); err != nil {
+			return err
+		}
+		done()
+		return nil
+	}, tick},
 	"actor.Tasklet.Sleep": {func(t *actor.Tasklet, d time.Duration, done func()) error { t.Sleep(d); done(); return nil }, tick},
 	"core.WithTimeout": {func(t *actor.Tasklet, d time.Duration, done func()) error {
 		ctx, cancel := core.WithTimeout(t, d)
@@ -277,6 +286,11 @@ var takesTime = map[string]timed[time.Duration]{
 		forever(t, nil)
 		return nil
 	}, positive},
+	"actor.LaterBody": {func(t *actor.Tasklet, d time.Duration, done func()) error {
+		actor.StartTasklet(t, actor.LaterBody(d, func(*actor.Tasklet) error { done(); return nil }))
+		forever(t, nil)
+		return nil
+	}, tick},
 	"actor.Later": {func(t *actor.Tasklet, d time.Duration, done func()) error {
 		actor.Later(t, d, func(*actor.Tasklet) error { done(); return nil })
 		forever(t, nil)
