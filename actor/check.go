@@ -25,7 +25,8 @@ import (
 //     was given up, is not in the tree.
 //   - The context is done if and only if the body has ended or the kill is hard. Who runs deferred
 //     calls has no children.
-//   - A ref belongs to the tasklet whose body runs with it, and to nobody when that has ended.
+//   - A ref belongs to the tasklet whose body runs with it, and to nobody when that has ended. Nobody
+//     reads the ref of an empty slot, and it is not dead.
 //   - A receiver that is idle will be woken by a message. Who has no stack and waits for children
 //     has some. Nobody waits for the end of one that has finished.
 func (s *System) Check() error {
@@ -114,6 +115,8 @@ func (c *checker) children(t *Tasklet) (all []*Tasklet) {
 			return all
 		case s != nil && (s.parent != t || x.vacant() != (s.hole == x) || x.vacant() == (s.task == x) || s.state == slotRetired):
 			c.problems = append(c.problems, fmt.Errorf("actor: the slot %s and its place among the children disagree", s.word))
+		case x.vacant() && s.line != nil && (s.line.isDead() || s.line.current() != nil):
+			c.problems = append(c.problems, fmt.Errorf("actor: the ref of an empty slot of number %d is dead, or somebody reads it", t.num))
 		}
 		if !x.vacant() {
 			all = append(all, x)

@@ -39,7 +39,7 @@ func checkSystem(s *actor.System) error {
 //   - A child is running with a tasklet, which has not finished and is in the tree, in the order of
 //     the children; restarting with a restart that is due; or stopped.
 //   - The lists and maps have the same children, and the counts are right.
-//   - A ref is read if and only if its child runs. Held is only who is stopped.
+//   - The slots of its tasklet are those of the children, in order. Held is only who is stopped.
 func (s *Supervisor) check() error {
 	c := s.view.core
 	if c == nil {
@@ -47,9 +47,8 @@ func (s *Supervisor) check() error {
 	}
 	bad := func(format string, args ...any) error { return fmt.Errorf("books: "+format, args...) }
 	n, up, significant, held := 0, 0, 0, 0
-	var prev, prevUp *child
-	var tasks []*actor.Tasklet
-	refs := map[any]bool{}
+	var prev *child
+	var slots []*actor.Slot
 	for ch := c.first; ch != nil; prev, ch = ch, ch.next {
 		n++
 		switch {
@@ -65,14 +64,15 @@ func (s *Supervisor) check() error {
 			return bad("%s is %v with again %v", ch.spec.ID, ch.state, ch.again)
 		case ch.task != nil && ch.task.HasFinished():
 			return bad("tasklet of %s has finished", ch.spec.ID)
-		case ch.isUp != (ch.task != nil):
-			return bad("%s is up: %v", ch.spec.ID, ch.isUp)
+		case ch.slot.Tasklet() != ch.task:
+			return bad("%s has %v in its slot and %v in the books", ch.spec.ID, ch.slot.Tasklet(), ch.task)
 		case ch.held && ch.state != Stopped:
 			return bad("%s is held and %v", ch.spec.ID, ch.state)
 		case ch.timer == nil && !ch.until.IsZero():
 			return bad("%s waits without a timer", ch.spec.ID)
 		}
-		if ch.isUp {
+		slots = append(slots, ch.slot)
+		if ch.task != nil {
 			up++
 		}
 		if ch.spec.Significant && ch.state != Stopped {
@@ -81,41 +81,27 @@ func (s *Supervisor) check() error {
 		if ch.held {
 			held++
 		}
-		if ch.ref != nil {
-			refs[ch.ref] = true
-			if c.byRef[ch.ref] != ch {
-				return bad("byRef of %s", ch.spec.ID)
-			}
-		}
-		_, state := actor.RefOf(ch.spec.Body)
-		runs := ch.task != nil && ch.task.Err() == nil // else it waits for its own children
-		// A body of a stopped child may be started elsewhere: misuse of its author, which the next
-		// start here finds. See core.ours.
-		elsewhere := ch.state == Stopped && !ch.held && state == actor.RefRunning
-		if state != actor.NoRef && (state == actor.RefRunning) != runs && !elsewhere || state == actor.RefDead {
-			return bad("ref of %s, which is %v: %v", ch.spec.ID, ch.state, state)
-		}
 	}
-	// A pool's list has no order.
-	for ch := c.firstUp; ch != nil; prevUp, ch = ch, ch.nextUp {
-		if !ch.isUp || ch.prevUp != prevUp {
-			return bad("prevUp of %s", ch.spec.ID)
+	var places []*actor.Slot
+	for slot, task := range c.t.Places() {
+		if slot == nil {
+			return bad("tree has %v, which is in no slot", task)
 		}
-		tasks = append(tasks, ch.task)
+		places = append(places, slot)
 	}
 	switch {
-	case c.tail != prev, c.lastUp != prevUp, len(tasks) != up:
-		return bad("last of a list")
-	case n != c.n, s.pool == nil && n != len(c.byID), len(refs) != len(c.byRef):
-		return bad("%d children, n %d, byID %d, refs %d, byRef %d", n, c.n, len(c.byID), len(refs), len(c.byRef))
+	case c.tail != prev:
+		return bad("last of the list")
+	case n != c.n, s.pool == nil && n != len(c.byID):
+		return bad("%d children, n %d, byID %d", n, c.n, len(c.byID))
 	case significant != c.significant:
 		return bad("%d significant, counted %d", significant, c.significant)
 	case held != c.held:
 		return bad("%d held, counted %d", held, c.held)
-	case s.pool == nil && !slices.Equal(tasks, c.t.Children()):
-		return bad("tree has %v, list %v", c.t.Children(), tasks)
-	case s.pool != nil && len(tasks) != len(c.byTask):
-		return bad("%d tasklets, byTask %d", len(tasks), len(c.byTask))
+	case !slices.Equal(slots, places):
+		return bad("the tree has %d slots in another order than the %d of the list", len(places), n)
+	case s.pool != nil && up != len(c.byTask):
+		return bad("%d tasklets, byTask %d", up, len(c.byTask))
 	}
 	return nil
 }

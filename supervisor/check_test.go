@@ -35,17 +35,27 @@ func TestCheckFindsFaults(t *testing.T) {
 			do, undo   func()
 		}{
 			{"a link", "prev of b", func() { b.prev = nil }, func() { b.prev = a }},
-			{"the last", "last of a list", func() { c.tail = w }, func() { c.tail = d }},
+			{"the last", "last of the list", func() { c.tail = w }, func() { c.tail = d }},
 			{"a child by its ID", "byID of a", func() { c.byID["a"] = b }, func() { c.byID["a"] = a }},
 			{"running without a tasklet", "with tasklet", func() { d.state = Running }, func() { d.state = Stopped }},
 			{"restarting, and nothing is due", "with again", func() { d.state = Restarting }, func() { d.state = Stopped }},
-			{"a tasklet that is not in the list", "is up", func() { a.isUp = false }, func() { a.isUp = true }},
-			{"the list of those that have one", "prevUp of b", func() { b.prevUp = nil }, func() { b.prevUp = a }},
+			{"another's slot", "in its slot", func() { a.slot, b.slot = b.slot, a.slot }, func() { a.slot, b.slot = b.slot, a.slot }},
+			{"the order of the slots", "another order", func() {
+				w.slot, d.slot = d.slot, w.slot
+				w.task, d.task = d.task, w.task
+				w.state, d.state = d.state, w.state
+				w.run, d.run = d.run, w.run
+			},
+				func() {
+					w.slot, d.slot = d.slot, w.slot
+					w.task, d.task = d.task, w.task
+					w.state, d.state = d.state, w.state
+					w.run, d.run = d.run, w.run
+				}},
 			{"significant children", "significant, counted", func() { c.significant-- }, func() { c.significant++ }},
 			{"held children", "held, counted", func() { c.held++ }, func() { c.held-- }},
 			{"held, and running", "is held and", func() { a.held = true }, func() { a.held = false }},
 			{"the number of children", "children, n", func() { c.n++ }, func() { c.n-- }},
-			{"a child by its ref", "byRef of a", func() { c.byRef[a.ref] = b }, func() { c.byRef[a.ref] = a }},
 			{"a backoff without a timer", "without a timer", func() { d.until = time.Now() }, func() { d.until = time.Time{} }},
 		} {
 			f.do()

@@ -1,7 +1,8 @@
 package supervisor
 
 import (
-	"runtime/debug"
+	"cmp"
+	"errors"
 	"time"
 
 	"github.com/gotasklet/tasklet/actor"
@@ -21,12 +22,8 @@ type child struct {
 	lastAt     time.Time
 	until      time.Time // when the backoff will be over; zero: it is not waiting
 
-	static         bool           // one of Spec.Children, not added at run time
-	ref            any            // identifies the ref of its body; nil: it has none
-	options        []actor.Option // of each start
-	run            *run           // its incarnation that is being started or runs; nil: none
-	nextUp, prevUp *child         // the nearest in order of start that have a tasklet; see up
-	isUp           bool
+	slot *actor.Slot
+	run  *run // its incarnation that is being started or runs; nil: none
 	// stopped for a restart of the group, and not yet started: senders to its ref wait
 	held   bool
 	again  *again // how the restart goes on; nil unless state is Restarting
@@ -37,18 +34,14 @@ type child struct {
 
 // core is a supervisor at work: one incarnation. Owned by its tasklet.
 //
-// It keeps the order of the children in two lists: all of them, in order of start; and those among
-// them whose tasklet has not finished, which is the order of the tasklets in the tree. So each
-// start finds its place without a search in the usual cases, and a supervisor that is killed stops
-// its children in reverse order of start, whoever was restarted.
+// Each child has a slot of the supervisor's tasklet, in the order of the children. So one that is
+// restarted keeps its place, and a supervisor that is killed stops its children in reverse order of
+// start, whoever was restarted. When it has ended, its slots are retired, but for those of its
+// family; see actor.Family.
 type core struct {
-	s     *Supervisor
-	t     *actor.Tasklet
-	byID  map[string]*child
-	byRef map[any]*child
-	// foreign are the refs of bodies whose start was misuse: they are left alone. nil: there is
-	// none.
-	foreign map[any]bool
+	s    *Supervisor
+	t    *actor.Tasklet
+	byID map[string]*child
 	// Of a pool: nil otherwise; and byID has nothing then.
 	byTask map[*actor.Tasklet]*child
 
@@ -58,33 +51,31 @@ type core struct {
 	n           int // how many there are
 	restarts    int // since its start
 
-	firstUp, lastUp *child
-	significant     int // how many significant children are not Stopped
-	held            int // how many children are held
+	significant int // how many significant children are not Stopped
+	held        int // how many children are held
 }
 
-// add puts a child at the end of the children, stopped.
-func (c *core) add(spec Child) *child {
+// add puts a child at the end of the children, stopped. An error says what is wrong with its body
+// or its options.
+func (c *core) add(spec Child) (*child, error) {
 	ch := &child{spec: spec, state: Stopped}
-	ch.ref, _ = actor.RefOf(spec.Body)
-	ch.options = append(make([]actor.Option, 0, len(spec.Options)+5), spec.Options...)
+	options := append(make([]actor.Option, 0, len(spec.Options)+3), spec.Options...)
 	if spec.ID != "" {
-		ch.options = append(ch.options, actor.Name(spec.ID))
+		options = append(options, actor.Name(spec.ID))
 	}
 	if spec.Shutdown != 0 {
-		ch.options = append(ch.options, actor.Shutdown(spec.Shutdown))
+		options = append(options, actor.Shutdown(spec.Shutdown))
 	}
 	if spec.Retry != 0 {
-		ch.options = append(ch.options, actor.Retry(spec.Retry))
+		options = append(options, actor.Retry(spec.Retry))
 	}
+	slot, err := actor.NewSlot(c.t, spec.Body, ch.ended, options...)
+	if err != nil {
+		return nil, err
+	}
+	ch.slot = slot
 	if c.byTask == nil {
 		c.byID[spec.ID] = ch
-	}
-	if ch.ref != nil {
-		if c.byRef == nil {
-			c.byRef = make(map[any]*child)
-		}
-		c.byRef[ch.ref] = ch
 	}
 	c.s.mu.Lock()
 	defer c.s.mu.Unlock()
@@ -96,23 +87,15 @@ func (c *core) add(spec Child) *child {
 	}
 	c.tail = ch
 	c.n++
-	return ch
+	return ch, nil
 }
 
-// remove forgets ch, and ends its ref for good.
-func (c *core) remove(ch *child) error {
-	c.forget(ch)
-	return c.retire(ch.spec.Body)
-}
-
-// forget is remove for a child that was not started, whose ref stays as it was.
-func (c *core) forget(ch *child) {
+// remove forgets ch, whose slot is empty, and ends its ref for good.
+func (c *core) remove(ch *child) {
+	ch.slot.Retire()
 	c.hold(ch, false)
 	if c.byTask == nil {
 		delete(c.byID, ch.spec.ID)
-	}
-	if ch.ref != nil {
-		delete(c.byRef, ch.ref)
 	}
 	c.s.mu.Lock()
 	if ch.prev == nil {
@@ -150,7 +133,6 @@ func (c *core) set(ch *child, state State, task *actor.Tasklet) {
 	c.s.mu.Unlock()
 	if state != Running {
 		ch.run = nil
-		c.down(ch)
 	} else if c.s.spec.Backoff.Min > 0 {
 		ch.upAt = c.now()
 	}
@@ -179,63 +161,9 @@ func (c *core) closeHeld() {
 	for ch := c.first; ch != nil && c.held > 0; ch = ch.next {
 		if ch.held {
 			c.hold(ch, false)
-			c.closeRef(ch.spec.Body)
+			ch.slot.Close()
 		}
 	}
-}
-
-// nextUp is the next child after ch, which is none of them, in the list of those that have a
-// tasklet. It looks from ch in both directions at once, so that a thousand stopped neighbours on
-// one side don't matter.
-func (c *core) nextUp(ch *child) *child {
-	if c.s.pool != nil {
-		return nil // no order
-	}
-	for next, prev := ch.next, ch.prev; ; next, prev = next.next, prev.prev {
-		switch {
-		case next == nil:
-			return nil
-		case next.isUp:
-			return next
-		case prev == nil:
-			return c.firstUp
-		case prev.isUp:
-			return prev.nextUp
-		}
-	}
-}
-
-// up enters ch in front of next into the list of those that have a tasklet.
-func (c *core) up(ch, next *child) {
-	ch.isUp, ch.nextUp = true, next
-	if next == nil {
-		ch.prevUp, c.lastUp = c.lastUp, ch
-	} else {
-		ch.prevUp, next.prevUp = next.prevUp, ch
-	}
-	if ch.prevUp == nil {
-		c.firstUp = ch
-	} else {
-		ch.prevUp.nextUp = ch
-	}
-}
-
-// down takes ch out of that list, if it is in it.
-func (c *core) down(ch *child) {
-	if !ch.isUp {
-		return
-	}
-	if ch.prevUp == nil {
-		c.firstUp = ch.nextUp
-	} else {
-		ch.prevUp.nextUp = ch.nextUp
-	}
-	if ch.nextUp == nil {
-		c.lastUp = ch.prevUp
-	} else {
-		ch.nextUp.prevUp = ch.prevUp
-	}
-	ch.isUp, ch.nextUp, ch.prevUp = false, nil, nil
 }
 
 // stopped finds a child that can be started again or deleted.
@@ -256,24 +184,8 @@ func (c *core) stopped(id string) (*child, error) {
 // without an error: OTP's ignore.
 func (c *core) start(ch *child) (*actor.Tasklet, error) {
 	c.hold(ch, false)
-	next := c.nextUp(ch)
 	ch.run = &run{c: c, ch: ch}
-	opts := append(ch.options, actor.Supervised(ch.run.ended))
-	if next != nil {
-		opts = append(opts, actor.PlaceBefore(next.task))
-	}
-	t, err := c.tryStart(ch.spec.Body, opts)
-	if t == nil {
-		ch.run = nil
-		if ch.ref != nil {
-			if c.foreign == nil {
-				c.foreign = make(map[any]bool)
-			}
-			c.foreign[ch.ref] = true
-		}
-		return nil, err
-	}
-	delete(c.foreign, ch.ref)
+	t, err := ch.slot.Start(c.t)
 	if err != nil {
 		ch.run = nil
 		if e, over := t.Exit(); over && e.Kind == actor.ExitNormal {
@@ -281,83 +193,41 @@ func (c *core) start(ch *child) (*actor.Tasklet, error) {
 		}
 		return t, err
 	}
-	if next != nil && !next.isUp { // it ended meanwhile
-		next = c.nextUp(ch)
-	}
-	if !t.HasFinished() {
-		c.up(ch, next)
-	}
 	c.set(ch, Running, t)
 	return t, nil
 }
 
-// tryStart is actor.StartChild. A panic of it is the misuse of whoever specified the child, as of a
-// scheduler that there is not or of a ref that belongs elsewhere: an error for the caller, and no
-// end of the supervisor and its other children. The tasklet is nil then: nothing was started.
-func (c *core) tryStart(b actor.Body, opts []actor.Option) (t *actor.Tasklet, err error) {
-	defer misused(&err)
-	return actor.StartChild(c.t, c.t, b, opts...)
-}
-
-// retire is actor.Retire, closeRef is actor.CloseRef. Neither ends the supervisor, nor the work of
-// a tasklet elsewhere that reads the ref of b by now.
-func (c *core) retire(b actor.Body) (err error) {
-	defer misused(&err)
-	if c.ours(b) {
-		actor.Retire(b)
-	}
-	return nil
-}
-
-func (c *core) closeRef(b actor.Body) {
-	var err error
-	defer misused(&err)
-	if c.ours(b) {
-		actor.CloseRef(b)
-	}
-}
-
-// ours reports whether the ref of b, if it has one, is this supervisor's to end: it is not read
-// elsewhere, and was not found to belong elsewhere when it was to be started here.
-func (c *core) ours(b actor.Body) bool {
-	ref, state := actor.RefOf(b)
-	return state != actor.RefRunning && !c.foreign[ref]
-}
-
-// misused is deferred, and makes an error of a panic that is none of a kill.
-func misused(err *error) {
-	v := recover()
-	if v == nil {
-		return
-	}
-	if _, kill := v.(*actor.TaskletExit); kill {
-		panic(v)
-	}
-	*err = &actor.PanicError{Value: v, Stack: debug.Stack()}
-}
-
 // startNew adds a child and starts it; if that fails, the child is forgotten.
 func (c *core) startNew(spec Child) (*actor.Tasklet, error) {
-	ch := c.add(spec)
+	ch, err := c.add(spec)
+	if err != nil {
+		return nil, c.slotError(spec, err)
+	}
 	t, err := c.start(ch)
-	switch {
-	case err != nil && t == nil:
-		c.forget(ch) // misuse
-		return nil, err
-	case err != nil:
-		_ = c.remove(ch)
-		return nil, err
+	if err != nil {
+		c.remove(ch)
+		return nil, &StartError{cmp.Or(spec.ID, "(new)"), err}
 	}
 	c.unwanted(ch)
 	return t, nil
 }
 
-// refTaken gives the error if another child has the same ref.
-func (c *core) refTaken(spec Child) error {
-	if ref, _ := actor.RefOf(spec.Body); ref != nil && c.byRef[ref] != nil {
-		return &SpecError{spec.ID, "Body", sameRef(c.byRef[ref].spec.ID)}
+// slotError says what err, with which actor.NewSlot has refused the child, means to the caller: a
+// *SpecError, or a *StartError if only the system shows what is wrong.
+func (c *core) slotError(spec Child, err error) error {
+	switch {
+	case errors.Is(err, actor.ErrRefDead):
+		return &SpecError{spec.ID, "Body", refDead}
+	case errors.Is(err, actor.ErrRefTaken):
+		ref, _ := actor.CheckSlot(spec.Body)
+		for ch := c.first; ch != nil; ch = ch.next {
+			if other, _ := actor.CheckSlot(ch.spec.Body); other == ref {
+				return &SpecError{spec.ID, "Body", sameRef(ch.spec.ID)}
+			}
+		}
+		return &SpecError{spec.ID, "Body", "reads a ref that belongs to another slot"}
 	}
-	return nil
+	return &StartError{cmp.Or(spec.ID, "(new)"), err}
 }
 
 // unwanted does what is left after a start without an error if the child's init said that it is not
@@ -374,11 +244,8 @@ func (c *core) stop(ch *child) {
 		return
 	}
 	c.wasUp(ch)
-	ch.run = nil // its end is no news
-	if ch.task != nil {
-		// who does not stop in time is reported there, and left behind
-		_ = actor.StopChild(c.t, ch.task, 0)
-	}
+	ch.run = nil          // its end is no news
+	_ = ch.slot.Stop(c.t) // who does not stop in time is reported there, and left behind
 	c.set(ch, Stopped, nil)
 }
 
@@ -387,31 +254,18 @@ func (c *core) stop(ch *child) {
 func (c *core) leaveStopped(ch *child) {
 	c.hold(ch, false)
 	if ch.spec.Restart == Temporary || c.s.pool != nil {
-		_ = c.remove(ch)
+		c.remove(ch)
 	} else {
-		c.closeRef(ch.spec.Body)
+		ch.slot.Close()
 	}
 }
 
-// ended runs when the supervisor's children are gone. Children added at run time are not known to
-// its next incarnation; if there will be none, all refs end, also those of children that were never
-// started.
+// ended runs when the supervisor's children are gone.
 func (c *core) ended() {
 	handlesOf(c.t.System()).Delete(c.t)
-	forGood := c.s.ref.IsDead()
-	for ch := c.first; ch != nil; ch = ch.next {
-		if forGood || !ch.static {
-			_ = c.retire(ch.spec.Body)
-		}
-	}
 	c.s.mu.Lock()
 	c.s.view.core = nil
 	c.s.mu.Unlock()
-	if forGood {
-		for _, spec := range c.s.spec.Children {
-			_ = c.retire(spec.Body)
-		}
-	}
 }
 
 // childEnded is do_restart of OTP: what the end of a child by itself means.
@@ -462,6 +316,7 @@ func (c *core) restart(ch *child, now time.Time) error {
 		return ErrIntensity // the children are stopped because their parent ends
 	}
 	delay := c.delay(ch)
+	ch.slot.Restarting(ch.restarts, time.Time{})
 	c.reportRestart(ch, delay)
 	if delay > 0 {
 		c.stopGroup(ch)
@@ -489,6 +344,7 @@ func (c *core) perform(ch *child) {
 	c.reportRestartFailed(failed)
 	c.hold(failed, false)
 	c.set(failed, Restarting, nil)
+	failed.slot.Restarting(failed.restarts, time.Time{})
 	failed.again = &again{c: c, ch: failed}
 	_ = c.s.ref.TrySend(c.t, failed.again) // it is the supervisor's own, and has no bound
 }
@@ -497,8 +353,10 @@ func (c *core) perform(ch *child) {
 func (c *core) putOff(ch *child, delay time.Duration) {
 	c.set(ch, Restarting, nil)
 	c.hold(ch, false)
+	until := c.now().Add(delay)
+	ch.slot.Restarting(ch.restarts, until)
 	c.s.mu.Lock()
-	ch.until = c.now().Add(delay)
+	ch.until = until
 	c.s.mu.Unlock()
 	ch.again = &again{c: c, ch: ch, counted: true}
 	ch.timer = actor.SendAfter[request](c.t, delay, c.s.ref, ch.again)

@@ -81,14 +81,29 @@ func TestMisuseOfACaller(t *testing.T) {
 				_, err = s.StartChild(t0, supervisor.Child{ID: "m", Body: elsewhereBody})
 				require.NoError(t, err)
 				require.NoError(t, s.StopChild(t0, "m"))
-				actor.StartTasklet(t0, elsewhereBody)
-				var start *supervisor.StartError
+				// The ref is the child's also while that is stopped: who starts it elsewhere is
+				// told so, and the child can be started again.
+				func() {
+					defer func() { require.Contains(t, fmt.Sprint(recover()), "belongs to the slot of "+s.Tasklet().Path()+"/m") }()
+					actor.StartTasklet(t0, elsewhereBody)
+				}()
 				_, err = s.RestartChild(t0, "m")
-				require.ErrorAs(t, err, &start)
-				_ = s.DeleteChild(t0, "m")
+				require.NoError(t, err)
+				n, err := actor.Call(t0, elsewhere, one)
+				require.NoError(t, err)
+				require.Equal(t, 1, n)
+
+				// One that runs elsewhere can be no child, and reads on whatever becomes of the
+				// supervisor.
+				other := actor.NewRef[actor.Reply[int]]()
+				otherBody := actor.Handle(other, sayer)
+				actor.StartTasklet(t0, otherBody)
+				var spec *supervisor.SpecError
+				_, err = s.StartChild(t0, supervisor.Child{ID: "n", Body: otherBody})
+				require.ErrorAs(t, err, &spec)
 				s.Tasklet().Kill()
 				_ = s.Tasklet().Join(t0)
-				n, err := actor.Call(t0, elsewhere, one)
+				n, err = actor.Call(t0, other, one)
 				require.NoError(t, err, "the tasklet elsewhere reads on")
 				require.Equal(t, 1, n)
 				return nil

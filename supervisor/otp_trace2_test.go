@@ -263,8 +263,8 @@ func (r *replay2) supervises(t *actor.Tasklet, n *node2) error {
 		// A supervisor has a ref of its own, and a child of the spec whose ref has ended for good
 		// is not started again.
 		if body := r.bodies[c.ID]; body != nil {
-			_, state := actor.RefOf(body)
-			r.differs = r.differs || state == actor.RefDead
+			_, err := actor.CheckSlot(body)
+			r.differs = r.differs || errors.Is(err, actor.ErrRefDead)
 		}
 	}
 	if err == nil {

@@ -98,8 +98,7 @@ func newPool[A any](spec PoolSpec[A]) (*Pool[A], error) {
 	}
 	s := newSupervisor(checked)
 	s.pool = &poolRules{spec.Max}
-	b := actor.WithBodies(actor.HandleInit(s.ref, s.init), "pool", s.bodies)
-	b = actor.WithOptions(b, actor.OnFailure(actor.Stop), actor.Shutdown(Infinity), actor.StopTogether(spec.Shutdown))
+	b := actor.Supervise(s.ref, actor.Family{Kind: "pool", StopTogether: cmp.Or(spec.Shutdown, defaultPoolShutdown)}, s.init)
 	return &Pool[A]{s, spec.Child, b}, nil
 }
 
@@ -155,13 +154,7 @@ func (r poolStartRequest) do(c *core) error {
 	if limit := c.s.pool.max; limit > 0 && c.n >= limit {
 		return answer(c, r.reply, nil, &FullError{c.t.Path(), limit})
 	}
-	if err := c.refTaken(r.child); err != nil {
-		return answer(c, r.reply, nil, err)
-	}
 	t, err := c.startNew(r.child)
-	if err != nil {
-		err = &StartError{cmp.Or(r.child.ID, "(new)"), err}
-	}
 	return answer(c, r.reply, t, err)
 }
 

@@ -80,13 +80,7 @@ func (r startRequest) do(c *core) error {
 		}
 		return answer(c, r.reply, nil, err)
 	}
-	if err := c.refTaken(r.child); err != nil {
-		return answer(c, r.reply, nil, err)
-	}
 	t, err := c.startNew(r.child)
-	if err != nil {
-		err = &StartError{r.child.ID, err}
-	}
 	return answer(c, r.reply, t, err)
 }
 
@@ -110,9 +104,7 @@ func (r restartRequest) do(c *core) error {
 	}
 	t, err := c.start(ch)
 	if err != nil {
-		if t != nil {
-			c.closeRef(ch.spec.Body) // the start had opened it
-		}
+		ch.slot.Close() // the start had opened the ref
 		return answer(c, r.reply, nil, &StartError{r.id, err})
 	}
 	c.unwanted(ch)
@@ -122,9 +114,7 @@ func (r restartRequest) do(c *core) error {
 func (r deleteRequest) do(c *core) error {
 	ch, err := c.stopped(r.id)
 	if err == nil {
-		if err = c.remove(ch); err != nil {
-			err = &StartError{r.id, err}
-		}
+		c.remove(ch)
 	}
 	return answer(c, r.reply, struct{}{}, err)
 }
@@ -167,13 +157,10 @@ func (r logRequest) do(c *core) error {
 	return nil
 }
 
-// ended is called when the child's tasklet has finished, on the scheduler. It may not block: the
-// mailbox has no bound.
-func (r *run) ended(e actor.Exit) {
-	if r.ch.run != r {
-		return // it was stopped by the supervisor
-	}
-	r.c.down(r.ch)
+// ended is called when the child's tasklet has finished by itself, on the scheduler. It may not
+// block: the mailbox has no bound.
+func (ch *child) ended(e actor.Exit) {
+	r := ch.run
 	r.exit = e
 	if r.c.s.spec.Backoff.Min > 0 {
 		r.endedAt = r.c.now()

@@ -1,6 +1,7 @@
 package supervisor
 
 import (
+	"errors"
 	"fmt"
 	"math"
 	"slices"
@@ -78,6 +79,8 @@ const (
 const (
 	defaultIntensity = 1
 	defaultPeriod    = 5 * time.Second
+
+	defaultPoolShutdown = 5 * time.Second // that of actor.Shutdown
 )
 
 // Spec describes a supervisor. The zero values are OTP's defaults.
@@ -154,6 +157,12 @@ func (e *SpecError) Error() string {
 	return fmt.Sprintf("supervisor: %s %s", e.Field, e.Rule)
 }
 
+// Rules of SpecError for Child.Body.
+const (
+	refTaken = "reads a ref whose tasklet runs already"
+	refDead  = "reads a ref that has ended for good"
+)
+
 func sameRef(other string) string {
 	return fmt.Sprintf("reads the same ref as that of child %q", other)
 }
@@ -204,7 +213,7 @@ func (s Spec) checked() (Spec, error) {
 		if err := c.check(s.AutoShutdown); err != nil {
 			return s, err
 		}
-		if ref, _ := actor.RefOf(c.Body); ref != nil {
+		if ref, _ := actor.CheckSlot(c.Body); ref != nil {
 			if other, ok := refs[ref]; ok {
 				return s, &SpecError{Child: c.ID, Field: "Body", Rule: sameRef(other)}
 			}
@@ -241,19 +250,21 @@ func (c *Child) checkRest(auto AutoShutdown) error {
 	case c.Significant && auto == Never:
 		return bad("Significant", "has no meaning in a supervisor with AutoShutdown Never")
 	}
-	if c.Retry > 0 && actor.CheckOptions(c.Body, actor.Retry(c.Retry)) != nil {
-		return bad("Retry", "is only for bodies that handle one message after the other")
+	_, err := actor.CheckSlot(c.Body, c.Options...)
+	if err == nil && c.Retry > 0 {
+		if _, err := actor.CheckSlot(c.Body, actor.Retry(c.Retry)); err != nil {
+			return bad("Retry", "is only for bodies that handle one message after the other")
+		}
 	}
-	if err := actor.CheckOptions(c.Body, append(slices.Clip(c.Options), actor.Supervised(func(actor.Exit) {}))...); err != nil {
-		return bad("Options", "don't fit: "+err.Error())
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, actor.ErrRefTaken):
+		return bad("Body", refTaken)
+	case errors.Is(err, actor.ErrRefDead):
+		return bad("Body", refDead)
 	}
-	switch _, state := actor.RefOf(c.Body); state {
-	case actor.RefRunning:
-		return bad("Body", "reads a ref whose tasklet runs already")
-	case actor.RefDead:
-		return bad("Body", "reads a ref that has ended for good")
-	}
-	return nil
+	return bad("Options", "don't fit: "+err.Error())
 }
 
 func (b Backoff) check() string {

@@ -2,6 +2,7 @@ package supervisor
 
 import (
 	"context"
+	"errors"
 	"sync"
 	"sync/atomic"
 
@@ -135,27 +136,11 @@ func newSupervisor(spec Spec) *Supervisor {
 // body is the tasklet's: init starts the children, and then requests are handled one after the
 // other.
 func (s *Supervisor) body() actor.Body {
-	b := actor.HandleInit(s.ref, s.init)
-	b = actor.WithBodies(b, "supervisor", s.bodies)
-	return actor.WithOptions(b, actor.OnFailure(actor.Stop), actor.Shutdown(Infinity))
-}
-
-// bodies are those of the children, as far as they are known outside of the supervisor.
-func (s *Supervisor) bodies() []actor.Body {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.view.core != nil {
-		var bs []actor.Body
-		for c := s.view.core.first; c != nil; c = c.next {
-			bs = append(bs, c.spec.Body)
-		}
-		return bs
-	}
-	bs := make([]actor.Body, len(s.spec.Children))
+	bodies := make([]actor.Body, len(s.spec.Children))
 	for i, c := range s.spec.Children {
-		bs[i] = c.Body
+		bodies[i] = c.Body
 	}
-	return bs
+	return actor.Supervise(s.ref, actor.Family{Kind: "supervisor", Bodies: bodies}, s.init)
 }
 
 func (s *Supervisor) init(t *actor.Tasklet) (func(*actor.Tasklet, request) error, error) {
@@ -177,12 +162,14 @@ func (s *Supervisor) init(t *actor.Tasklet) (func(*actor.Tasklet, request) error
 	t.Defer(c.ended)
 	tree.Register(t, describer{c: c})
 	for _, spec := range s.spec.Children {
-		if _, state := actor.RefOf(spec.Body); state == actor.RefDead {
+		ch, err := c.add(spec)
+		switch {
+		case errors.Is(err, actor.ErrRefDead):
 			// deleted, or temporary and ended, under an earlier incarnation of the supervisor
 			continue
+		case err != nil:
+			return nil, &StartError{spec.ID, err}
 		}
-		ch := c.add(spec)
-		ch.static = true
 		if _, err := c.start(ch); err != nil {
 			// those that were started are stopped as the children of one that ends
 			return nil, &StartError{spec.ID, err}
