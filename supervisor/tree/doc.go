@@ -45,16 +45,16 @@
 //
 // # Other supervisors
 //
-// The package knows supervisors by the interface [Supervisor], with one method, and those of
-// package supervisor use it too. A program that keeps tasklets running in a way of its own
-// implements it and calls [Register] from its tasklet. Then its children are shown with their
-// restarts, the time that is left until the next one, and their last failure. The method is code of
-// the program's: if it panics, blocks or says what is not true, the tree says so in that row and
-// shows what it can see by itself.
+// The package knows supervisors by the interface [Supervisor], which has one method. Those of
+// package supervisor implement it. A program that keeps tasklets running in its own way implements
+// it, too, and calls [Register] from its tasklet. Its children are then shown with their restarts,
+// the time until the next restart and their last failure. The method belongs to the program, and
+// may fail. If it panics, blocks or reports a tasklet that is not a child, the supervisor's row
+// says so, and the tree shows what it can see without the supervisor.
 //
-// # What is not promised
+// # What is not guaranteed
 //
-// Two rows may be of different moments: a message that one has sent need not be in the mailbox of
-// the other. A tree is for people and for the log. A program that decides something asks the
-// supervisor, or joins and watches the tasklets.
+// Two rows may be of different moments: a message that one tasklet has sent need not be in the
+// mailbox of the other. A tree is for people and for the log. A program that has to decide
+// something asks the supervisor, or joins and watches the tasklets.
 package tree
