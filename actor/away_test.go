@@ -139,6 +139,7 @@ var otherCalls = map[string]string{
 	"scheduler.ContextError": "it only looks at the context",
 	"scheduler.WithTimeout":  "it makes a context, on any goroutine",
 	"scheduler.WithDeadline": "it makes a context, on any goroutine",
+	"actor.Self":             "it may be asked on any goroutine",
 	"actor.Reply.Send":       "the answer may be given on any goroutine",
 	"actor.Reply.Fail":       "the answer may be given on any goroutine",
 	"actor.Reply.Delegate":   "the parameter is the one who shall answer",

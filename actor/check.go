@@ -130,6 +130,9 @@ func (c *checker) children(t *Tasklet) (all []*Tasklet) {
 
 func (c *checker) tasklet(t, parent *Tasklet, children int) {
 	marks, state := t.marks.Load(), t.task.State()
+	if r := wrongMark(marks); r != nil {
+		c.bad(t, "its marks are %s; %s is set when %s", markNames(marks), r.name, r.when)
+	}
 	switch {
 	case t.parent != parent:
 		c.bad(t, "its parent is %v", t.parent)

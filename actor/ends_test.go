@@ -327,6 +327,9 @@ func (c endTrial) run(t *testing.T) {
 		require.Len(t, stop.Leaked, 1)
 	}
 	require.Empty(t, b.endedOnce())
+	for _, ended := range b.spawned {
+		require.Empty(t, actor.WrongMarks(ended), ended.Path())
+	}
 	require.True(t, sys.Root().HasFinished())
 	require.Empty(t, sys.Root().Children())
 	require.Empty(t, sys.Daemons())

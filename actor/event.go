@@ -150,11 +150,6 @@ func exitLevel(t *Tasklet, k ExitKind) zapcore.Level {
 	}
 	return zap.DebugLevel
 }
-func (s *System) emitExit(t *Tasklet, exit Exit) {
-	if s.wantsExit(t, exit.Kind) {
-		s.emit(exitEvent(t, exit))
-	}
-}
 
 // wasStopped reports whether t, whose result is err, ended because its parent or its system stopped
 // it.

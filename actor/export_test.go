@@ -27,3 +27,12 @@ func Bells(t *Tasklet) int {
 	defer x.mu.Unlock()
 	return x.followed().bells.len()
 }
+
+// WrongMarks says which rule the marks of t break; "" for none.
+func WrongMarks(t *Tasklet) string {
+	marks := t.marks.Load()
+	if r := wrongMark(marks); r != nil {
+		return r.name + " with " + markNames(marks)
+	}
+	return ""
+}

@@ -298,7 +298,6 @@ func (t *Tasklet) finish() {
 	t.task.Finish()
 	exit := Exit{Tasklet: t, Kind: KindOf(err), Err: err}
 	failedStart := x != nil && x.start != nil && x.start.settle(err)
-	leaked := t.marks.Load()&markLeaked != 0
 	near := t.parent == nil || t.near(t.parent)
 	supervised := x != nil && x.supervised != nil && (!near || t.parent.phase < stopping)
 	if supervised || t.sys.wantsExit(t, exit.Kind) {
@@ -312,25 +311,10 @@ func (t *Tasklet) finish() {
 	}
 	told := failedStart && x.supervised != nil || t == t.sys.daemons || // or nobody is to be told
 		t.marks.Load()&markReported != 0 // or it counts as left behind
-	before := uint32(0)
-	switch {
-	case leaked: // it is not in the tree
-		t.sys.cameBack(t)
-		before = t.marks.Or(markFinished | markOver)
-	case near:
-		t.sys.unlink(t)
-		before = t.marks.Or(markFinished | markOver)
-	default:
-		before = t.sys.leave(t, exit, !told)
-		told = true
-	}
-	if before&markOver == 0 {
+	if t.sys.leave(t, exit, !told)&markOver == 0 {
 		t.closeDone()
 	}
 	x = t.ex.Load() // a joiner elsewhere may just have made it
-	if !told {
-		t.sys.emitExit(t, exit)
-	}
 	t.joiners.ReleaseAll()
 	if x != nil {
 		t.tellEnd(x, exit, t.task.Scheduler())

@@ -332,13 +332,16 @@ func unlink(t *Tasklet) {
 	t.prev, t.next, t.linked = nil, nil, false
 }
 
-// leave is the end of t for those on other schedulers, its parent among them, in one step: t is out
-// of the tree, has finished, and the event of that comes before those of all who have seen it. It
-// gives the marks from before.
+// leave is the end of t for everybody else, in one step: t is out of the tree and has finished, and
+// the event of that comes before the events of all that have seen it. leave returns the marks from
+// before.
 func (s *System) leave(t *Tasklet, exit Exit, tell bool) (before uint32) {
 	s.mu.Lock()
 	s.takeOut(t)
 	before = t.marks.Or(markFinished | markOver)
+	if before&markLeaked != 0 { // it was given up, and has ended after all
+		s.detached = slices.DeleteFunc(s.detached, func(d *Tasklet) bool { return d == t })
+	}
 	if tell = tell && s.wantsExit(t, exit.Kind); tell {
 		s.EmitLater(exitEvent(t, exit))
 	}
@@ -387,17 +390,8 @@ func (s *System) takeAway(t *Tasklet, path string) {
 	defer s.mu.Unlock()
 	s.takeOut(t)
 	s.leaked = append(s.leaked, Leak{Path: path})
-	if t.parent != nil {
+	if t.parent != nil && !t.HasFinished() { // it may have, in the last moment
 		s.detached = append(s.detached, t)
-	}
-}
-
-// cameBack is called when t, which was taken away, has finished after all.
-func (s *System) cameBack(t *Tasklet) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if i := slices.Index(s.detached, t); i >= 0 {
-		s.detached = slices.Delete(s.detached, i, i+1)
 	}
 }
 

@@ -57,33 +57,6 @@ type Tasklet struct {
 	ex atomic.Pointer[extra]
 }
 
-// Bits of Tasklet.marks.
-const (
-	markOver     = 1 << iota // the context is done
-	markFinished             // all is over
-	markLeaked               // detached, because it did not stop
-	markKilled               // the result is ErrKilled, if extra has no other
-	markStopped              // by its parent, not by somebody's Kill
-	markInHand               // it failed while it handled a message
-	// supervised, its body has ended; or it was given up: it reads its ref no longer
-	markLeft
-	markAway     // started from elsewhere, and not yet arrived on its scheduler
-	markStubborn // it has recovered a hard kill
-	markPlaced   // it reads a ref, and is in the tree
-	// it has or had children; set under System.mu before the first is linked
-	markParent
-	// its body has ended. Not set if it never had children and nobody could see it
-	markEnded
-	markChildless // and all its children are gone: what is left are its deferred calls
-	markReported  // the event leak was emitted
-	markLost      // left behind for good: it will never be called again. See leaving
-	// its kill was made hard; set with markOver, and before the task learns of it
-	markHard
-	// of the root: it was killed by System.Stop, or by the end of Run's context
-	markSystem
-	markVacant // it is none: it stands for an empty slot among the children of its parent
-)
-
 // extra is the part of a tasklet that most never need.
 type extra struct {
 	// Set at the start, then read-only.

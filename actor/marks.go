@@ -1,0 +1,83 @@
+package actor
+
+import "strings"
+
+// Bits of Tasklet.marks: what is known of a tasklet's kill and of its end. A bit that is set stays,
+// but for markAway. [markRules] says of each when it is set, by whom, and what holds then.
+const (
+	markOver      = 1 << iota // the context is done
+	markFinished              // all is over
+	markLeaked                // detached, because it did not stop
+	markKilled                // the result is ErrKilled, if extra has no other
+	markStopped               // stopped by its parent or its system, not by a Kill
+	markInHand                // it failed while it handled a message
+	markLeft                  // it reads its ref no longer
+	markAway                  // not yet arrived on its scheduler
+	markStubborn              // it has recovered a hard kill
+	markPlaced                // it reads a ref, and is in the tree
+	markParent                // it has or had children
+	markEnded                 // its body has ended
+	markChildless             // its body and all its children have ended
+	markReported              // the event leak was emitted
+	markLost                  // it will never be called again
+	markHard                  // its kill is hard
+	markSystem                // the root was killed by the end of the system
+	markVacant                // it is no tasklet, but an empty slot in its parent's list
+)
+
+// markRule is a row of the table of marks.
+type markRule struct {
+	mark  uint32
+	name  string
+	by    string // who sets it, and where
+	when  string
+	needs uint32 // one of these is set by then; 0: no such rule
+	never uint32 // none of these is set with it
+}
+
+// markRules is the table of states of a kill and of an end, next to phase. "own" is the scheduler
+// of the tasklet, "parent" that of its parent. System.Check compares it with the tasklets in the
+// tree, and TestMarkRules with all ends that it can draw.
+var markRules = []markRule{
+	{markOver, "over", "own, and whoever hardens a kill", "the body ends, or the kill becomes hard", markEnded | markHard | markFinished, markVacant},
+	{markFinished, "finished", "own, in System.leave; the starter, for a stillborn", "with its leaving the tree, under System.mu", markOver, markVacant},
+	{markLeaked, "leaked", "parent, in detach; own, in leaving", "it did not stop in its time, or nothing is left that could end it", markStopped | markHard, markVacant},
+	{markKilled, "killed", "own, in bodyEnded", "a kill ended the body", 0, markVacant},
+	{markStopped, "stopped", "parent; System.hardenLeft; the starter, for a stillborn", "before the kill that stops it", 0, markVacant},
+	{markInHand, "in hand", "own, in lose", "before the end of the body", 0, markVacant},
+	{markLeft, "left", "own, in bodyEnded; parent, in abandon", "its ref is free for the next tasklet of its slot", 0, 0},
+	{markAway, "away", "the starter; own takes it off", "from the start to the arrival, or to the end of one that never arrives", 0, markVacant},
+	{markStubborn, "stubborn", "own, in recovered", "the kill is hard, and was reported as recovered", markOver, markVacant},
+	{markPlaced, "placed", "the starter", "it is linked", 0, markVacant},
+	{markParent, "parent", "own, under System.mu", "before the first child or slot is linked", 0, markVacant},
+	{markEnded, "ended", "own, in bodyEnded", "with over; not for one that nobody could have seen", markOver, markVacant},
+	{markChildless, "childless", "own, in childrenGone and bodyEnded", "when the last child has gone; deferred calls are left", 0, markVacant},
+	{markReported, "reported", "any goroutine", "with the event leak of it or of one above it", 0, markVacant},
+	{markLost, "lost", "own, in leaving", "when its system ends without it", markLeaked | markFinished, markVacant},
+	{markHard, "hard", "any goroutine, in harden", "with over, and before the task learns of the kill", markOver, markVacant},
+	{markSystem, "system", "any goroutine, in stopRoot", "before the kill of the root", 0, markVacant},
+	{markVacant, "vacant", "own, in NewSlot", "when the slot is made, or loses its tasklet", markLeft, 0},
+}
+
+// markNames returns the names of the marks that are set, for messages.
+func markNames(marks uint32) string {
+	var names []string
+	for _, r := range markRules {
+		if marks&r.mark != 0 {
+			names = append(names, r.name)
+		}
+	}
+	return strings.Join(names, ", ")
+}
+
+// wrongMark returns the first rule that marks, as they are between two activations, break; nil for
+// none.
+func wrongMark(marks uint32) *markRule {
+	for i := range markRules {
+		r := &markRules[i]
+		if marks&r.mark != 0 && (r.needs != 0 && marks&r.needs == 0 || marks&r.never != 0) {
+			return r
+		}
+	}
+	return nil
+}
