@@ -1,5 +1,17 @@
 package core
 
+// chaser is what a scheduler knows of rings that go over several. Owned by whoever has control.
+type chaser struct {
+	// ns on the clock: when to look for rings that go over other schedulers; 0: there is no reason
+	// to
+	chaseAt  int64
+	stray    bool                     // a search has left s since the last round of looks began
+	unchased int                      // of coros: to be looked at before the round is over
+	looking  bool                     // a chore looks when the scheduler is calm
+	chased   int                      // index in coros of the last one that was looked at
+	refused  map[*Task]*DeadlockError // those whose wait has just been ended by a chase
+}
+
 // A ring of waits that goes over several schedulers can't be seen from one of them, so nobody
 // refuses the wait that closes it. It is found by a chase, which goes along the edges from
 // scheduler to scheduler, through their doors, as in the edge chasing of Chandy, Misra and Haas

@@ -109,55 +109,20 @@ type Scheduler struct {
 	hooks  Hooks
 	owner  any
 	labels context.Context // see Config
-	team   *Team           // nil: it works alone
-	member int             // its number in the team
 	draw   *rand.Rand      // nil without a seed; its state is owned by the loop
 
 	// Owned by whoever has control: one of the coroutines, or the driver, which is the goroutine in
 	// Run.
-	ready   runQueue
-	wheel   wheel
-	now     int64 // ns on the clock at the last look; may be late by 64 activations
-	origin  int64 // ns on the clock when ticks began to be counted
-	tick    uint32
-	outside int    // waits that somebody outside will end: virtual time stands still
+	agenda
+	crew
+	chaser
 	current *Task  // the task that has control, nil while the loop itself has it
-	running *coro  // the coroutine that has control
 	header  []byte // where a goroutine's stack begins, for lockedToThread; nil: nobody looks
-	target  *coro  // who shall get control, see switchTo
-	driver  *coro
-	victim  *coro   // a worker that dies of Goexit, see goexit
-	handed  *Task   // the first task that a free worker shall call
-	coros   []*coro // all that live
-	free    []*coro // those that serve no task
-	chores  []chore // see WhenCalm; in order of time
-	waiters *Waiter // free places, see waiter
-	spare   int     // how many these are
-	yielded bool    // gave way to other goroutines since something was ready
-	// Quiescent was called since something was ready; in a Team: it has rested since then
-	quiet    bool
-	settled  bool // Settled was called since something was ready
-	stopping bool // since Stop or a panic: the loop ends
-	asked    bool // Stop was called
-	ending   bool // after that: unwind has what is ready served, see last
-	calls    int  // of tasks without a coroutine while ending
-	sleeper  *time.Timer
-	// ns on the clock: when to look for rings that go over other schedulers; 0: there is no reason
-	// to. See chase
-	chaseAt  int64
-	stray    bool                     // a search has left s since the last round of looks began
-	unchased int                      // of coros: to be looked at before the round is over
-	looking  bool                     // a chore looks when the scheduler is calm
-	chased   int                      // index in coros of the last one that was looked at
-	refused  map[*Task]*DeadlockError // those whose wait has just been ended by a chase
-	// the first panic that a Runner, injected work, a timer or Quiescent let out
-	fatal    *PanicError
-	unlooked int // steps until stepCheck looks again
 
-	// Protected by Team.mu.
-	rests    bool  // see Team
-	atEnd    bool  // it has been asked to stop, and nothing is left to do on it: see restAtEnd
-	restTill int64 // ns on the clock: its next timer; negative: it has none
+	membership
+	closing
+	door  door
+	watch watchdog
 
 	started atomic.Bool // Run was called; a second call is misuse
 	// number is written by Run, and read by Here on any goroutine to find out whether it runs on
@@ -168,16 +133,26 @@ type Scheduler struct {
 	depth atomic.Int32
 	// alarm is set when a task is killed, and when one runs on with a kill; false: the running task
 	// has none. For Checkpoint, which does not know who calls it.
-	alarm   atomic.Bool
-	endings []Work // see WhenOver; owned by whoever has control
-	// unwound is written by the scheduler's goroutine, and read by those who ask: see Unwound.
-	unwound atomic.Bool
-	// gone is made in New, then read-only. It is done when nobody needs to wait for the scheduler
-	// any more: see Gone.
-	gone   context.Context
-	giveUp context.CancelFunc
-	door   door
-	watch  watchdog
+	alarm atomic.Bool
+}
+
+// agenda is what is to be done, and when. Owned by whoever has control.
+type agenda struct {
+	ready   runQueue
+	wheel   wheel
+	now     int64 // ns on the clock at the last look; may be late by 64 activations
+	origin  int64 // ns on the clock when ticks began to be counted
+	tick    uint32
+	outside int     // waits that somebody outside will end: virtual time stands still
+	chores  []chore // see WhenCalm; in order of time
+	waiters *Waiter // free places, see waiter
+	spare   int     // how many these are
+	sleeper *time.Timer
+	yielded bool // gave way to other goroutines since something was ready
+	// Quiescent was called since something was ready; in a Team: it has rested since then
+	quiet    bool
+	settled  bool // Settled was called since something was ready
+	unlooked int  // steps until stepCheck looks again
 }
 
 const (
@@ -211,7 +186,8 @@ const (
 
 // New makes a scheduler. Tasks can be made ready before Run is called.
 func New(cfg Config) *Scheduler {
-	s := &Scheduler{clock: cfg.Clock, hooks: cfg.Hooks, owner: cfg.Owner, team: cfg.Team, labels: labelsOf(cfg.Labels)}
+	s := &Scheduler{clock: cfg.Clock, hooks: cfg.Hooks, owner: cfg.Owner, labels: labelsOf(cfg.Labels)}
+	s.team = cfg.Team
 	if cfg.CheckThreads || checking {
 		s.header = make([]byte, 128)
 	}

@@ -23,6 +23,17 @@ type Team struct {
 	over  bool // nothing is left to do on any member: all end. It never becomes false again
 }
 
+// membership is the place of a scheduler in its team.
+type membership struct {
+	team   *Team // nil: it works alone. Set in New, then read-only
+	member int   // its number in the team, set in New too
+
+	// Protected by Team.mu.
+	rests    bool  // see Team
+	atEnd    bool  // it has been asked to stop, and nothing is left to do on it: see restAtEnd
+	restTill int64 // ns on the clock: its next timer; negative: it has none
+}
+
 // join makes s a member.
 func (team *Team) join(s *Scheduler) {
 	if len(team.members) > 0 && s.clock != team.members[0].clock {

@@ -1,8 +1,31 @@
 package core
 
-import "context"
+import (
+	"context"
+	"sync/atomic"
+)
 
 // This file is the end of a scheduler: what Run does after Stop, and what others may know of it.
+
+// closing is how far a scheduler is with its end. Owned by whoever has control, unless it says
+// otherwise.
+type closing struct {
+	stopping bool // since Stop or a panic: the loop ends
+	asked    bool // Stop was called
+	ending   bool // after that: unwind has what is ready served, see last
+	calls    int  // of tasks without a coroutine while ending
+	// the first panic that a Runner, injected work, a timer or Quiescent let out
+	fatal   *PanicError
+	endings []Work // see WhenOver
+
+	// unwound is written by the scheduler's goroutine, and read by those who ask: see Unwound.
+	unwound atomic.Bool
+
+	// Made in New, then read-only. gone is done when nobody needs to wait for the scheduler any
+	// more: see Gone.
+	gone   context.Context
+	giveUp context.CancelFunc
+}
 
 // Gone returns a context that is done when nobody needs to wait any more for what s would do: Run
 // is about to return, or [Scheduler.GiveUp] was called. Those who wait for a task of s, or for its
