@@ -1,6 +1,7 @@
 package actor_test
 
 import (
+	"context"
 	"testing"
 	"time"
 
@@ -56,6 +57,21 @@ func TestAllocations(t *testing.T) {
 		dead := actor.NewRef[ask]()
 		dead.Close()
 		count("call that is refused", 0, func() { _, _ = actor.Call(t0, dead, request) })
+
+		outside := func(name string, want float64, f func(ctx context.Context)) {
+			_, _ = actor.Await(t0, func(ctx context.Context) (int, error) {
+				count(name, want, func() { f(ctx) })
+				return 0, nil
+			})
+		}
+		outside("call from a goroutine", 0, func(ctx context.Context) {
+			if v, err := actor.Call(ctx, sq, request); v != 9 || err != nil {
+				panic(err)
+			}
+		})
+		outside("call from a goroutine that fails", 0, func(ctx context.Context) { _, _ = actor.Call(ctx, fails, failed) })
+		outside("call from a goroutine that is refused", 0, func(ctx context.Context) { _, _ = actor.Call(ctx, dead, request) })
+		outside("send from a goroutine", 0, func(ctx context.Context) { _ = ref.Send(ctx, 1) })
 
 		count("sleep", 0, func() { t0.Sleep(time.Second) })
 		count("yield", 0, func() { t0.Yield() })

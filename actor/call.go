@@ -3,7 +3,10 @@ package actor
 import (
 	"context"
 	"errors"
+	"reflect"
+	"runtime"
 	"slices"
+	"sync"
 	"sync/atomic"
 
 	"go.uber.org/zap"
@@ -20,7 +23,8 @@ type Reply[R any] struct {
 }
 
 // cell is where a call waits for its reply. A tasklet keeps one and uses it for one call after the
-// other; a reply that comes too late finds another generation.
+// other; those of ordinary goroutines come from a pool. A reply that comes too late finds another
+// generation.
 //
 // Who ends the call, by a reply, an error, or by giving up, is decided by a compare and swap on
 // state: the winner, and nobody else, writes v and err.
@@ -39,8 +43,12 @@ type callBase struct {
 	delegate atomic.Pointer[Tasklet]
 
 	// Set when it is made, then read-only.
-	caller *Tasklet      // nil for an ordinary goroutine
-	done   chan struct{} // for an ordinary goroutine: holds one
+	caller *Tasklet   // nil for an ordinary goroutine
+	pool   *sync.Pool // for an ordinary goroutine: where the cell goes; may be nil
+	self   any        // what goes there: the cell with its type
+
+	// done is made by an ordinary goroutine before it sets callBlocks, and holds one.
+	done chan struct{}
 
 	err error // written by the winner before callOver
 
@@ -57,7 +65,13 @@ const (
 	// the callee has handed its duty on: that it is through with the request means nothing
 	callDelegated = 4
 	callSettled   = 8 // the mailbox is through with the request: the cell can be used again
-	callGen       = 16
+	// an ordinary goroutine has taken the answer. Whoever sets the second of this and callSettled
+	// gives the cell back
+	callTaken = 16
+	// an ordinary goroutine is about to block on done, or does: set before callOver, it obliges the
+	// winner to send there
+	callBlocks = 32
+	callGen    = 64
 )
 
 func (c *callBase) gen() uint32 { return uint32(c.state.Load() / callGen) }
@@ -93,11 +107,11 @@ func (a *answered) Do() {
 
 // written lets the caller see what was written after a move to callWon.
 func (c *callBase) written() {
-	c.state.Add(callOver - callWon)
-	if c.caller == nil {
-		c.done <- struct{}{}
-	} else {
+	s := c.state.Add(callOver - callWon)
+	if c.caller != nil {
 		c.caller.task.Scheduler().Inject((*answered)(c))
+	} else if s&callBlocks != 0 {
+		c.done <- struct{}{}
 	}
 }
 
@@ -110,7 +124,19 @@ func (c *callBase) Settled(err error) {
 		}
 		c.fail(uint32(s/callGen), err)
 	}
-	c.state.Or(callSettled)
+	c.giveBack(callSettled)
+}
+
+// giveBack sets flag, and puts the cell of an ordinary goroutine back into its pool if nobody can
+// use it any more.
+func (c *callBase) giveBack(flag uint64) {
+	const both = callSettled | callTaken
+	if s := c.state.Or(flag) | flag; c.pool == nil || s&both != both {
+		return
+	} else if s&callDelegated != 0 {
+		c.delegate.Store(nil)
+	}
+	c.pool.Put(c.self)
 }
 
 // ReadBy is called by the mailbox, which has the request queued, for a new reader.
@@ -179,8 +205,7 @@ func Call[M, R any](ctx context.Context, to Ref[M], msg func(Reply[R]) M) (R, er
 	}
 	var c *cell[R]
 	if by == nil {
-		c = &cell[R]{}
-		c.done = make(chan struct{}, 1)
+		c = pooledCell[R](l.system())
 	} else {
 		by.mustRun("Call")
 		if limit == nil && l.box.Home() == by.task.Scheduler() {
@@ -198,14 +223,17 @@ func Call[M, R any](ctx context.Context, to Ref[M], msg func(Reply[R]) M) (R, er
 	m := msg(Reply[R]{c, gen})
 	var err error
 	if by == nil {
-		err = l.box.SendTicket(ctx, m, &c.callBase)
+		err = l.box.SendOutside(ctx, m, &c.callBase)
 	} else {
 		err = l.box.SendTask(&by.task, limit, m, &c.callBase, false)
 	}
 	if err != nil {
-		c.leave(gen)
-		c.state.Or(callSettled) // the mailbox does not know of it
-		c.free(by)
+		if c.leave(gen); by == nil {
+			c.giveBack(callTaken)
+		} else {
+			c.free(by)
+		}
+		c.giveBack(callSettled) // the mailbox does not know of it
 		var zero R
 		return zero, err
 	}
@@ -244,10 +272,30 @@ func freeCell[R any](t *Tasklet) *cell[R] {
 }
 
 // free gives c back for the next call. It can be used again when the mailbox has settled it too.
-func (c *cell[R]) free(t *Tasklet) {
-	if t != nil {
-		t.extra().cell = c
+func (c *cell[R]) free(t *Tasklet) { t.extra().cell = c }
+
+// pooledCell returns a cell for a call to s, nil if it is not known, by an ordinary goroutine. It
+// goes back to the pool when the caller has taken the answer and the mailbox has settled the
+// request, and not at all if the caller has given up: then somebody may still answer.
+//
+// The pools belong to the system and not to the program: what was made in a bubble of
+// testing/synctest, as the channel of a cell, may not be used outside.
+func pooledCell[R any](s *System) *cell[R] {
+	if s == nil {
+		return &cell[R]{}
 	}
+	key := reflect.TypeFor[R]()
+	pool, ok := s.cells.Load(key)
+	if !ok {
+		pool, _ = s.cells.LoadOrStore(key, new(sync.Pool))
+	}
+	p := pool.(*sync.Pool)
+	if c, ok := p.Get().(*cell[R]); ok {
+		return c
+	}
+	c := &cell[R]{}
+	c.pool, c.self = p, c
+	return c
 }
 
 // leave gives the call up; false: somebody has ended it already.
@@ -298,7 +346,24 @@ func (c *cell[R]) wait(by *Tasklet, limit context.Context, gen uint32, l refLine
 	return v, fromOther(err)
 }
 
+// waitOutside blocks an ordinary goroutine until call number gen, the cell's current one, is over.
+//
+// It first gives way to other goroutines, once: the answer is often there then, and neither side
+// has to block or to wake the other. Only a caller that is about to block says so, in state, and is
+// told by done.
 func (c *cell[R]) waitOutside(ctx context.Context, gen uint32, l refLine) (v R, err error) {
+	if c.state.Load()&callPhase != callOver {
+		runtime.Gosched()
+	}
+	if c.state.Load()&callPhase == callOver {
+		return c.takeOutside()
+	}
+	if c.done == nil {
+		c.done = make(chan struct{}, 1)
+	}
+	if c.state.Or(callBlocks)&callPhase == callOver {
+		return c.takeOutside()
+	}
 	for {
 		home := c.answerer(l)
 		var gone, change <-chan struct{}
@@ -309,7 +374,7 @@ func (c *cell[R]) waitOutside(ctx context.Context, gen uint32, l refLine) (v R, 
 		}
 		select {
 		case <-c.done:
-			return c.v, fromOther(c.err)
+			return c.takeOutside()
 		case <-ctx.Done():
 			err = core.ContextError(ctx)
 		case <-change:
@@ -324,8 +389,17 @@ func (c *cell[R]) waitOutside(ctx context.Context, gen uint32, l refLine) (v R, 
 			return v, err
 		}
 		<-c.done
-		return c.v, fromOther(c.err)
+		return c.takeOutside()
 	}
+}
+
+// takeOutside takes the answer, after callOver.
+func (c *cell[R]) takeOutside() (v R, err error) {
+	v, err = c.v, c.err
+	var zero R
+	c.v, c.err = zero, nil
+	c.giveBack(callTaken)
+	return v, fromOther(err)
 }
 
 // isGone reports whether nobody needs to wait for the answer any more.

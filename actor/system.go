@@ -82,6 +82,8 @@ type System struct {
 
 	events events
 
+	cells sync.Map // of reflect.Type to *sync.Pool: see pooledCell
+
 	// mu protects the tree's links in all tasklets, and the following. Held for a few instructions,
 	// at start and end only.
 	mu     sync.Mutex

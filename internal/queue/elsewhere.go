@@ -73,7 +73,7 @@ func (m *Queue[M]) extra() *ext[M] {
 // sendFromElsewhere is Send and TrySend for a goroutine (t is nil) or a task of another scheduler,
 // or before the first Open.
 func (m *Queue[M]) sendFromElsewhere(t *core.Task, ctx context.Context, v M, ticket Ticket, try bool) error {
-	if ticket == nil && m.enterQuickly(v) {
+	if m.enterQuickly(v, ticket) {
 		return nil
 	}
 	x, err := m.enter(v, ticket, m.onFull(try))
@@ -140,19 +140,23 @@ func gone(home *core.Scheduler) <-chan struct{} {
 // already; false: nothing was done.
 //
 // Budget: 15 ns, most of it the lock.
-func (m *Queue[M]) enterQuickly(v M) bool {
+func (m *Queue[M]) enterQuickly(v M, ticket Ticket) bool {
 	x := m.ext.Load()
 	if x == nil {
 		return false
 	}
 	x.mu.Lock()
 	q := &x.in
-	if !x.knocked || x.credits == 0 || m.state.Load() != stateOpen || q.n == uint32(len(q.buf)) || q.tickets != nil {
+	if !x.knocked || x.credits == 0 || m.state.Load() != stateOpen || q.n == uint32(len(q.buf)) || ticket != nil && q.tickets == nil {
 		x.mu.Unlock()
 		return false
 	}
 	x.credits--
-	q.buf[q.index(q.n)] = v
+	i := q.index(q.n)
+	q.buf[i] = v
+	if q.tickets != nil {
+		q.tickets.slots[i] = ticket
+	}
 	q.n++
 	x.mu.Unlock()
 	return true
@@ -345,8 +349,8 @@ func (m *Queue[M]) takeIn() {
 	if m.policy != Unbounded {
 		m.granted -= in.n - over
 	}
-	if over == 0 && m.queue.n == 0 && m.queue.tickets == nil && in.tickets == nil {
-		m.queue, in = in, m.queue
+	if over == 0 && m.queue.n == 0 && in.n > 0 {
+		m.queue.swap(&in)
 		m.arrived()
 	}
 	for in.n > 0 {

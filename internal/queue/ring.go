@@ -127,6 +127,17 @@ func (r *ring[M]) grow() {
 	r.buf, r.head = buf, 0
 }
 
+// swap exchanges what is queued in two rings. What was taken of r and not yet settled stays with r.
+func (r *ring[M]) swap(with *ring[M]) {
+	if r.tickets != nil && with.tickets == nil {
+		with.tickets = &ticketing{slots: make([]Ticket, len(with.buf))}
+	}
+	*r, *with = *with, *r
+	if r.tickets != nil && with.tickets != nil {
+		r.tickets.taken, with.tickets.taken = with.tickets.taken, r.tickets.taken
+	}
+}
+
 // release gives the memory of an empty ring back.
 func (r *ring[M]) release() {
 	r.buf, r.head = nil, 0

@@ -32,6 +32,11 @@ func (m *Queue[M]) SendTicket(ctx context.Context, v M, ticket Ticket) error {
 	return m.send(ctx, v, ticket, false)
 }
 
+// SendOutside is SendTicket by an ordinary goroutine, to whose context no task belongs.
+func (m *Queue[M]) SendOutside(ctx context.Context, v M, ticket Ticket) error {
+	return m.sendFromElsewhere(nil, ctx, v, ticket, false)
+}
+
 func (m *Queue[M]) send(ctx context.Context, v M, ticket Ticket, try bool) error {
 	if ctx == nil {
 		misuse("send with a nil context")
