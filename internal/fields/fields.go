@@ -1,14 +1,13 @@
-// Package fields makes the fields of the library's log entries fit to be read by people and by
-// programs, whatever handler is behind the logger and whatever a user's input has put into them.
-// What is to be written:
+// Package fields makes the fields of the library's log entries fit for people and programs to read,
+// whatever handler is behind the logger, and whatever a user's input has put into them. It changes
 //
-//   - Keys, strings, byte strings, error texts and what has a String method: as text.Line says,
-//     values cut to text.MaxError.
-//   - Durations: as a number of seconds, under the key with "_seconds" behind it. Encoders differ:
-//     the same time is 5 for one, 5000000000 for another and "5s" for a third.
-//   - Arrays and objects: the same for all that they add.
+//   - keys, strings, byte strings, error texts and values with a String method: they are escaped as
+//     text.Line says, and values are cut to text.MaxError;
+//   - durations: they become a number of seconds, under the key with the suffix "_seconds", because
+//     encoders differ: the same time is 5 for one, 5000000000 for another and "5s" for a third;
+//   - arrays and objects: the same applies to everything that they add.
 //
-// Values that go through reflection are left to the encoder.
+// Values that are encoded by reflection are left to the encoder.
 package fields
 
 import (
@@ -23,8 +22,8 @@ import (
 	"github.com/gotasklet/tasklet/internal/text"
 )
 
-// Clean returns f as it is to be written. A method of f's value that panics is left to zap, which
-// writes the panic as the value.
+// Clean returns the field to write for f. If a method of the value panics, that is left to zap,
+// which writes the panic as the value.
 func Clean(f zap.Field) zap.Field {
 	f.Key = Name(f.Key)
 	switch f.Type {
@@ -60,21 +59,21 @@ func Clean(f zap.Field) zap.Field {
 	return f
 }
 
-// Value returns s on one line and not longer than a value may be.
+// Value returns s on one line, cut to the length of a value.
 func Value(s string) string { return cut(s, text.MaxError) }
 
-// Name is Value for a name or a path.
+// Name is like Value, for a name or a path.
 func Name(s string) string { return cut(s, text.MaxName) }
 
 func cut(s string, n int) string { return text.Cut(text.Line(text.Cut(s, n)), n) }
 
-// Stack is a stack trace as a field. It keeps its line breaks, which every encoder escapes, and
-// which are what makes it readable.
+// Stack returns a stack trace as a field. It keeps the line breaks, which every encoder escapes,
+// and which make the trace readable.
 func Stack(key string, stack []byte) zap.Field {
 	return zap.String(key, stackText(strings.TrimRight(string(stack), "\n")))
 }
 
-// stackText returns stack with all but line breaks and tabs escaped that can't be printed.
+// stackText escapes all characters of stack that cannot be printed, except line breaks and tabs.
 func stackText(stack string) string {
 	lines := strings.SplitAfter(stack, "\n")
 	for i, l := range lines {
@@ -87,7 +86,7 @@ func stackText(stack string) string {
 	return strings.Join(lines, "")
 }
 
-// Error returns err, or an error that wraps it, with a text that is fit to be written, whatever the
+// Error returns err, or an error that wraps it, with a text that is safe to write, whatever the
 // methods of err do.
 func Error(err error) error {
 	if err = guard.Loggable(err); err == nil {
@@ -134,10 +133,10 @@ func (o object) MarshalLogObject(enc zapcore.ObjectEncoder) error {
 	return o.o.MarshalLogObject(Encoder(enc))
 }
 
-// Encoder returns an encoder that adds to enc what Clean says.
+// Encoder returns an encoder that cleans values as Clean does, and adds them to enc.
 func Encoder(enc zapcore.ObjectEncoder) zapcore.ObjectEncoder { return objectEncoder{enc} }
 
-// objectEncoder cleans keys and values. Every method with a key is written here.
+// objectEncoder cleans keys and values. It implements every method that has a key.
 type objectEncoder struct{ enc zapcore.ObjectEncoder }
 
 func (e objectEncoder) add(f zap.Field) { Clean(f).AddTo(e.enc) }

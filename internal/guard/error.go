@@ -11,12 +11,12 @@ import (
 	"syscall"
 )
 
-// The methods of an error are code of the user: a nil pointer in an error's clothes, the usual
-// slip, panics in each of them. So they are called here only, unless the error is of a type whose
-// methods are known to be harmless.
+// The methods of an error are user code: a nil pointer in an error value, the usual mistake, panics
+// in each of them. So only this file calls them, unless the error is of a type whose methods are
+// known to be harmless.
 
-// trusted are types with one of the methods Unwrap, Is and As that neither panic nor call what they
-// wrap. Written by Trust while packages are initialized, then read-only.
+// trusted holds types with a method Unwrap, Is or As that neither panics nor calls methods of the
+// wrapped error. Written by Trust during initialization, then read-only.
 var trusted = map[reflect.Type]bool{
 	reflect.TypeOf(fmt.Errorf("%w", errSample)):                true,
 	reflect.TypeOf(fmt.Errorf("%w, %w", errSample, errSample)): true,
@@ -28,7 +28,7 @@ var trusted = map[reflect.Type]bool{
 	reflect.TypeFor[syscall.Errno]():                           true,
 }
 
-// written are types whose Error only returns a text that it has.
+// written holds types whose Error only returns a stored text.
 var written = map[reflect.Type]bool{
 	reflect.TypeOf(errSample):                                  true,
 	reflect.TypeOf(fmt.Errorf("%w", errSample)):                true,
@@ -38,15 +38,15 @@ var written = map[reflect.Type]bool{
 
 var errSample = errors.New("")
 
-// Trust declares that Unwrap, Is and As of T neither panic nor call what they wrap. From init only.
+// Trust declares that Unwrap, Is and As of T neither panic nor call methods of the wrapped error.
+// It must be called from init.
 func Trust[T error]() { trusted[reflect.TypeFor[T]()] = true }
 
-// Plain reports whether package errors may look at err unguarded: no method of it, or of what it
-// wraps, is one of the user's.
+// Plain reports whether package errors may examine err unguarded, because neither err nor an error
+// that it wraps has methods of user code.
 func Plain(err error) bool { return suspect(err) == nil }
 
-// suspect is the first error in err, or err itself, with methods of the user's; nil if there is
-// none.
+// suspect returns the first error in the tree of err that has methods of user code, or nil.
 func suspect(err error) error {
 	for err != nil {
 		_, one := err.(interface{ Unwrap() error })
@@ -75,7 +75,7 @@ func suspect(err error) error {
 	return nil
 }
 
-// culprit is the type to be named when a method of err, or of what it wraps, has failed.
+// culprit returns the type to name when a method of err, or of an error that it wraps, has failed.
 func culprit(err error) string {
 	if s := suspect(err); s != nil {
 		err = s
@@ -88,9 +88,9 @@ func trusts(err error) bool {
 	return trusted[t] && (t.Kind() != reflect.Pointer || !reflect.ValueOf(err).IsNil())
 }
 
-// Look calls f, which looks at err by package errors, and says what went wrong in one of err's
-// methods; nil if nothing did. f runs on the caller's goroutine if err is plain, else on another
-// while the caller waits.
+// Look calls f, which examines err with package errors, and returns the fault if a method of err
+// failed. If err is plain f runs on the caller's goroutine; otherwise it runs on another goroutine,
+// and the caller waits.
 func Look(err error, f func()) *Fault {
 	if Plain(err) {
 		f()
@@ -99,7 +99,7 @@ func Look(err error, f func()) *Fault {
 	return Call(f)
 }
 
-// Is is errors.Is; false if a method of err fails.
+// Is is errors.Is. It returns false if a method of err fails.
 func Is(err, target error) (is bool) {
 	if err == nil || target == nil {
 		return err == target
@@ -110,7 +110,7 @@ func Is(err, target error) (is bool) {
 	return is
 }
 
-// As is errors.As with the value as a result; false if a method of err fails.
+// As is errors.As with the value as a result. It returns false if a method of err fails.
 func As[T error](err error) (e T, ok bool) {
 	if err == nil {
 		return e, false
@@ -125,8 +125,8 @@ func As[T error](err error) (e T, ok bool) {
 	return e, ok
 }
 
-// Text is err.Error(). If that fails, it says so with the type of err: "Error of *db.Failure
-// panicked: runtime error: ...".
+// Text returns err.Error(). If that fails, it returns a text with the type of err: "Error of
+// *db.Failure panicked: runtime error: ...".
 func Text(err error) string {
 	if err == nil {
 		return "<nil>"
@@ -144,14 +144,14 @@ func Text(err error) string {
 	return text
 }
 
-// fromRuntime reports whether e was made by package runtime, as for a nil pointer.
+// fromRuntime reports whether package runtime made e, as for a nil pointer.
 func fromRuntime(e runtime.Error) bool {
 	t := reflect.TypeOf(e)
 	return t.PkgPath() == "runtime" || t.Kind() == reflect.Pointer && t.Elem().PkgPath() == "runtime"
 }
 
-// Complaint says what is wrong with the methods Unwrap, Is and As of err; "" if nothing is. It does
-// not look at Error: see Text.
+// Complaint describes which of the methods Unwrap, Is and As of err fails, or returns "" if none
+// does. It does not examine Error; see Text.
 func Complaint(err error) string {
 	fault := Look(err, func() {
 		var e *never
@@ -164,14 +164,14 @@ func Complaint(err error) string {
 	return fmt.Sprintf("Unwrap, Is or As of %s %s", culprit(err), fault)
 }
 
-// never is an error that is never made.
+// never is an error type without values.
 type never struct{}
 
 func (*never) Error() string { return "" }
 
-// Loggable is err for a log, which calls Error, and Format and Errors where there are such methods:
-// err itself if all of them work, else an error with a text that names the type and says what its
-// methods do.
+// Loggable returns an error for a logger, which calls Error, and Format and Errors if err has them.
+// It returns err itself if these methods work, and otherwise an error whose text names the type and
+// the fault.
 func Loggable(err error) error {
 	if err == nil || written[reflect.TypeOf(err)] && Plain(err) {
 		return err

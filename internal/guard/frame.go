@@ -5,17 +5,17 @@ import (
 	"sync/atomic"
 )
 
-// A Frame is a call by which goroutines that run code of the user's are known: whoever has it below
-// itself on the stack is such code. Go gives goroutines no names, but runtime.Callers shows the
-// addresses to which they will return. See scheduler.Here.
+// A Frame is a call that identifies goroutines which run user code: code is user code if the call
+// is below it on the stack. Go gives goroutines no names, but runtime.Callers returns the return
+// addresses on the stack. See Scheduler.Here of internal/core.
 type Frame struct {
-	// Name says what is called, for messages.
+	// Name describes the function that is called, for messages.
 	Name string
-	// pc is written by the first call, and read by whoever asks.
+	// Atomic: written by the first call of Enter, and read by every check.
 	pc atomic.Uintptr
 }
 
-// Enter is called first by a function that is never inlined and that is called at one place only.
+// Enter must be called first by a function that is never inlined and is called at one place only.
 func (f *Frame) Enter() {
 	if f.pc.Load() == 0 {
 		var pc [1]uintptr
@@ -24,11 +24,11 @@ func (f *Frame) Enter() {
 	}
 }
 
-// On reports whether the caller runs below such a call. It looks through the whole stack: 0.2 us
-// for a short one.
+// On reports whether the caller runs below such a call. It examines the whole stack, which costs
+// 0.2 us for a short one.
 func (f *Frame) On() bool { return where(f) != nil }
 
-// where is the first of frames on the stack.
+// where returns the first of the frames that is on the stack, or nil.
 func where(frames ...*Frame) *Frame {
 	var buf [64]uintptr
 	for skip := 2; ; skip += len(buf) {
@@ -46,29 +46,30 @@ func where(frames ...*Frame) *Frame {
 	}
 }
 
-// What the library calls on goroutines besides the schedulers' may not park a tasklet, whose
-// coroutine it does not run on.
+// Code that the library calls on other goroutines than those of schedulers may not park a tasklet,
+// because it does not run on the coroutine of a tasklet.
 var (
-	// Calls are those of Call.
+	// Calls marks the functions of Call.
 	Calls = Frame{Name: "a function that is called on behalf of the library"}
-	// OnEvents are those of an OnEvent.
+	// OnEvents marks calls of an OnEvent.
 	OnEvents = Frame{Name: "Config.OnEvent"}
 )
 
-// guests is how many such functions run now. Written by those who call them, read by whoever is
-// about to park a task: as long as it is 0, nobody has to look at a stack.
+// guests is the number of such functions that run now. Atomic: written by those that call them,
+// read by every task that is about to park. While it is 0, no stack needs to be examined.
 var guests atomic.Int32
 
-// Begin and End are around such a call.
+// Begin must be called before user code runs on such a goroutine.
 func Begin() { guests.Add(1) }
 
 // End is the counterpart of Begin.
 func End() { guests.Add(-1) }
 
-// Guests reports whether it is worth asking Guest. Budget: one atomic load.
+// Guests reports whether Guest may return a name. Budget: one atomic load.
 func Guests() bool { return guests.Load() != 0 }
 
-// Guest names the function that the caller runs in, if it is one that may not park; else "".
+// Guest returns the name of the function in which the caller runs, if it is one that may not park,
+// or "".
 func Guest() string {
 	if f := where(&Calls, &OnEvents); f != nil {
 		return f.Name
@@ -76,7 +77,7 @@ func Guest() string {
 	return ""
 }
 
-// RunAsOnEvent calls f, which calls an OnEvent.
+// RunAsOnEvent calls f, which calls an OnEvent, with the frame of OnEvents.
 func RunAsOnEvent(f func()) { runAsOnEvent(f) }
 
 //go:noinline
@@ -85,9 +86,9 @@ func runAsOnEvent(f func()) {
 	f()
 }
 
-// Refusal is the panic value for a function that wanted to park a tasklet and may not.
+// Refusal is the value of the panic in a function that tries to park a tasklet and may not.
 type Refusal string
 
-// Scheduler is the number of the scheduler on which the caller is a task; 0: it is none. Set by
-// package scheduler.
+// Scheduler returns the number of the scheduler on which the caller is a task, or 0 if the caller
+// is none. Set by internal/core.
 var Scheduler = func() uint32 { return 0 }

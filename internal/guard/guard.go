@@ -1,12 +1,13 @@
-// Package guard calls code of the user where neither a panic nor a runtime.Goexit of it may reach
-// the caller: on a scheduler, or on a goroutine of the library's own.
+// Package guard calls user code in places where neither a panic nor a runtime.Goexit may reach the
+// caller: on a scheduler, or on a goroutine of the library.
 //
-// A deferred recover stops a panic. It does not stop runtime.Goexit, which t.FailNow of package
-// testing and the Fatal of a logger call: the goroutine ends, and with it the work of all tasklets
-// that it runs. So such code runs on another goroutine, and the caller waits for it. Rejected:
-// helpers that are kept for the next call. They save less than half of that, and they are left over
-// when a system ends: leak checks find them, and a testing/synctest bubble that made one never
-// ends.
+// A deferred recover stops a panic, but not runtime.Goexit, which t.FailNow of package testing and
+// the Fatal of a logger call: it ends the goroutine, and with it the work of all tasklets that run
+// there. So such code runs on another goroutine, and the caller waits for it.
+//
+// Rejected: helpers that are kept for the next call. They save less than half of the cost, and they
+// remain when a system ends: leak checks find them, and a testing/synctest bubble that has made one
+// never ends.
 package guard
 
 import (
@@ -15,15 +16,15 @@ import (
 	"runtime/debug"
 )
 
-// Fault says how a call failed.
+// Fault describes how a call failed.
 type Fault struct {
 	Value  any    // what was passed to panic; nil for runtime.Goexit
 	Stack  []byte // of the panic, as debug.Stack prints it; nil for runtime.Goexit
 	Goexit bool   // the function ended its goroutine
 }
 
-// Call calls f on a goroutine of its own, waits, and returns what went wrong; nil if f has
-// returned. What the caller owns, f may use: the two never run at the same time. It costs 0.9 us.
+// Call calls f on a new goroutine, waits, and returns the fault, or nil if f has returned. f may
+// use data of the caller, because the two never run at the same time. Call costs 0.9 us.
 func Call(f func()) *Fault { return <-Go(f) }
 
 // Go is Call for a caller that may go on before f has returned: what went wrong is received from
@@ -61,8 +62,8 @@ func run(f func()) {
 	f()
 }
 
-// String says what happened, whatever the methods of the panic's value do: "panicked: boom",
-// "called runtime.Goexit".
+// String returns a description such as "panicked: boom" or "called runtime.Goexit". It works
+// whatever the methods of the panic value do.
 func (f *Fault) String() string {
 	if f.Goexit {
 		return "called runtime.Goexit"

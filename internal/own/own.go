@@ -1,7 +1,7 @@
-// Package own marks messages that the library sends to itself: a supervisor's requests to its own
-// tasklet, for one. Users don't know their types, and nobody has lost anything when one is not
-// read: whoever waits for an answer is told by other means. So they are never reported as dead
-// letters.
+// Package own marks messages that the library sends to itself, such as a supervisor's requests to
+// its own tasklet. Users do not know their types, and lose nothing when one is not read, because a
+// caller that waits for an answer is notified in another way. So these messages are never reported
+// as dead letters.
 package own
 
 import "reflect"
@@ -16,5 +16,5 @@ func (Mark) libraryMessage() {}
 
 var message = reflect.TypeFor[Message]()
 
-// Is reports whether all messages of type t are the library's own.
+// Is reports whether all messages of type t belong to the library.
 func Is(t reflect.Type) bool { return t.Implements(message) }

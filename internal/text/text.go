@@ -1,12 +1,11 @@
-// Package text makes strings that a program did not choose fit to be a part of a text that it did:
-// of a log entry, of an error, of a row of a tree.
+// Package text makes strings that come from outside the program safe to use as a part of a log
+// entry, of an error, or of a row of a tree.
 //
-// Names, labels, error texts and panic values may come from the input of a program. Written as they
-// are, a line break among them begins a line of its own, which looks like another entry or another
-// row; an escape sequence rewrites the terminal; a bidirectional control lets a line read
-// backwards. This package is the one place that decides what such characters look like: escaped, as
-// in a Go string. What can be printed stays as it is, so that ordinary texts are not changed, and
-// are not copied.
+// Names, labels, error texts and panic values may come from the input of a program. Written
+// unchanged, a line break in one begins a new line, which looks like another entry or another row;
+// an escape sequence rewrites the terminal; and a bidirectional control makes a line read
+// backwards. This package is the one place that decides how such characters are written: escaped,
+// as in a Go string. Printable text stays as it is, and is not copied.
 package text
 
 import (
@@ -17,17 +16,17 @@ import (
 	"unicode/utf8"
 )
 
-// Lengths, in bytes, to which a log entry cuts what it quotes. Many collectors split a line that is
-// longer than 16 KiB, and the second half of a line would look like an entry.
+// These are the lengths, in bytes, to which a log entry cuts the text that it quotes. Many
+// collectors split a line that is longer than 16 KiB, and the second half would look like an entry.
 const (
 	MaxName  = 1 << 10 // of a name or a path
 	MaxError = 4 << 10 // of the text of an error, or of any other value
 )
 
-// Line returns s on one line: every character that can't be printed is escaped, as in a Go string.
-// These are controls, line and paragraph separators, format characters (bidirectional controls
-// among them), spaces other than the ordinary one, and bytes that are no UTF-8. Line(Line(s)) is
-// Line(s).
+// Line returns s on one line, with every character that cannot be printed escaped as in a Go
+// string. These are controls, line and paragraph separators, format characters (such as
+// bidirectional controls), spaces other than the ordinary one, and bytes that are not UTF-8.
+// Line(Line(s)) is Line(s).
 func Line(s string) string {
 	i := 0
 	for ; i < len(s); i++ {
@@ -41,8 +40,8 @@ func Line(s string) string {
 	return escape(s, i, nil)
 }
 
-// Word returns s as one word of a sentence: as Line does, and as a Go string in double quotes if s
-// is empty, has spaces or double quotes. So a path with spaces can't pass for the words around it.
+// Word returns s as one word of a sentence: like Line, but quoted as a Go string if s is empty, or
+// has spaces or double quotes. So a path with spaces cannot be mistaken for the words around it.
 func Word(s string) string {
 	if s == "" || strings.ContainsAny(s, " \"") {
 		return strconv.Quote(s)
@@ -50,19 +49,19 @@ func Word(s string) string {
 	return Line(s)
 }
 
-// Key returns s as the key of a value, and as a value that is followed by another key: as Line
-// does, with spaces, equals signs, double quotes, backslashes and box-drawing characters escaped
-// too. Different strings have different keys.
+// Key returns s as the key of a value, or as a value that is followed by another key. It is like
+// Line, and also escapes spaces, equals signs, double quotes, backslashes and box-drawing
+// characters. Different strings have different keys.
 func Key(s string) string {
 	return escape(s, 0, func(_, r rune) bool { return strings.ContainsRune(" =\"\\", r) || isBox(r) })
 }
 
-// isBox reports whether r is one of the characters that branches of trees are drawn with.
+// isBox reports whether r is one of the characters with which branches of trees are drawn.
 func isBox(r rune) bool { return r >= 0x2500 && r <= 0x257f }
 
-// Cell returns s as a cell of a table whose columns have two spaces between them, and whose rows
-// may begin with box-drawing characters: as Line does, with these characters escaped, and all
-// spaces but single ones between other characters.
+// Cell returns s as a cell of a table whose columns are separated by two spaces, and whose rows may
+// begin with box-drawing characters. It is like Line, and also escapes these characters, and all
+// spaces except single ones between other characters.
 func Cell(s string) string {
 	s = escape(s, 0, func(before, r rune) bool {
 		return r == ' ' && (before == ' ' || before == 0) || isBox(r)
@@ -73,8 +72,8 @@ func Cell(s string) string {
 	return s
 }
 
-// escape is Line, from the i-th byte on, for characters of which also returns true too. It is given
-// the one before, 0 if there is none.
+// escape is Line from the i-th byte on. It also escapes the characters for which also returns true;
+// also gets the previous character, 0 if there is none.
 func escape(s string, i int, also func(before, r rune) bool) string {
 	var b []byte // nil as long as nothing was escaped
 	before := rune(0)
@@ -111,8 +110,8 @@ func escape(s string, i int, also func(before, r rune) bool) string {
 	return string(b)
 }
 
-// Cut returns s with at most n bytes, which must be 64 at least: of a longer one the beginning and
-// the end, with the number of bytes between them.
+// Cut shortens s to at most n bytes, where n must be at least 64. It keeps the beginning and the
+// end, with the number of bytes removed between them.
 func Cut(s string, n int) string {
 	if len(s) <= n {
 		return s
