@@ -324,9 +324,17 @@ func (s *Slot) Tasklet() *Tasklet {
 
 // SlotInfo is what a tree shows of a slot.
 type SlotInfo struct {
-	Name    string   // of its tasklets; "" for derived names before the first tasklet
-	Path    string   // of its tasklets
-	Kind    string   // of the body: receiver, interval, task ...
+	SlotGlance
+	Name    string         // of its tasklets; "" for derived names before the first tasklet
+	Path    string         // of its tasklets
+	Kind    string         // of the body: receiver, interval, task ...
+	Message reflect.Type   // of the messages of the ref; nil: there is none
+	Mailbox *mailbox.Stats // of the ref, also while the slot is empty; nil: there is none
+}
+
+// SlotGlance is the part of SlotInfo that costs next to nothing, for those who look at a great many
+// slots.
+type SlotGlance struct {
 	Tasklet *Tasklet // nil: the slot is empty
 	// State is what the slot is doing, in one word: starting (Start waits), running, or stopping
 	// (Stop was called) if there is a tasklet; else stopped, ended (by itself, and the supervisor
@@ -336,21 +344,23 @@ type SlotInfo struct {
 	Until    time.Time // when the restart will be; zero: not known
 	// Last is how a tasklet of the slot ended by itself last, a failed start included; LastAt is
 	// when. Zero: none has.
-	Last    Exit
-	LastAt  time.Time
-	Message reflect.Type   // of the messages of the ref; nil: there is none
-	Mailbox *mailbox.Stats // of the ref, also while the slot is empty; nil: there is none
+	Last   Exit
+	LastAt time.Time
+}
+
+// Glance is Info without what would have to be put together for it.
+func (s *Slot) Glance() SlotGlance {
+	s.parent.sys.mu.Lock()
+	defer s.parent.sys.mu.Unlock()
+	return SlotGlance{
+		Tasklet: s.task, State: slotStates[s.state],
+		Restarts: s.restarts, Until: s.until, Last: s.last, LastAt: s.lastAt,
+	}
 }
 
 // Info tells what the slot does. It waits for nobody, and may be called from any goroutine.
 func (s *Slot) Info() SlotInfo {
-	sys := s.parent.sys
-	sys.mu.Lock()
-	i := SlotInfo{
-		Name: s.name, Kind: s.word, Tasklet: s.task, State: slotStates[s.state],
-		Restarts: s.restarts, Until: s.until, Last: s.last, LastAt: s.lastAt,
-	}
-	sys.mu.Unlock()
+	i := SlotInfo{SlotGlance: s.Glance(), Name: s.name, Kind: s.word}
 	t := i.Tasklet
 	if t == nil && i.Name == "" {
 		t = i.Last.Tasklet

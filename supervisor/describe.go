@@ -5,24 +5,19 @@ import (
 	"github.com/gotasklet/tasklet/supervisor/tree"
 )
 
-// describer describes the children of a supervisor, or of a pool, to the tree.
+// describer describes a supervisor, or a pool, to the tree. Its children are in slots, which the
+// tree sees by itself.
 type describer struct {
 	own.Mark // it neither fails nor blocks
 	c        *core
 }
 
 // Describe implements tree.Supervisor.
-func (d describer) Describe(add func(tree.Child)) tree.Supervision {
+func (d describer) Describe(func(tree.Child)) tree.Supervision {
 	c := d.c
 	now := c.now()
 	c.s.mu.Lock()
 	defer c.s.mu.Unlock()
-	for ch := c.first; ch != nil; ch = ch.next {
-		add(tree.Child{
-			ID: c.name(ch), Tasklet: ch.task, Restarting: ch.state == Restarting, Until: ch.until,
-			Restarts: ch.restarts, Last: ch.last, LastAt: ch.lastAt,
-		})
-	}
 	o := tree.Supervision{
 		Restarts: c.window.count(now), Max: c.window.intensity, Period: c.window.period, Total: c.restarts,
 	}

@@ -533,7 +533,7 @@ var (
 	told = []string{
 		"core.Stall.For", "core.View.Since", "core.View.Until", "actor.Event.Time", "actor.Glance.For",
 		"actor.Glance.Until", "actor.Glance.KilledFor", "tree.Row.For", "tree.Row.Until", "tree.Row.Killed",
-		"tree.Row.LastAgo", "tree.Supervision.Up", "actor.Slot.Restarting", "actor.SlotInfo.Until", "actor.SlotInfo.LastAt",
+		"tree.Row.LastAgo", "tree.Supervision.Up", "actor.Slot.Restarting", "actor.SlotGlance.Until", "actor.SlotGlance.LastAt",
 	}
 	// Numbers that are no times.
 	counts = []string{

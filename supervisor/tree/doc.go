@@ -17,9 +17,9 @@
 // # The rows
 //
 // There is a row for each tasklet below the one that was asked for, parents before their children,
-// children in order of start. Children of supervisors have a row also while they have no tasklet,
-// because they are stopped or wait to be restarted. Below the root of a system its daemons come
-// last.
+// children in order of start. An actor.Slot has a row in its place also while it is empty, because
+// its child is stopped or waits to be restarted; so children of supervisors do not disappear. Below
+// the root of a system its daemons come last.
 //
 // # Reading a line
 //
@@ -45,12 +45,14 @@
 //
 // # Other supervisors
 //
-// The package knows supervisors by the interface [Supervisor], which has one method. Those of
-// package supervisor implement it. A program that keeps tasklets running in its own way implements
-// it, too, and calls [Register] from its tasklet. Its children are then shown with their restarts,
-// the time until the next restart and their last failure. The method belongs to the program, and
-// may fail. If it panics, blocks or reports a tasklet that is not a child, the supervisor's row
-// says so, and the tree shows what it can see without the supervisor.
+// Any tasklet may keep its children in slots. They are then shown with their restarts, the time
+// until the next restart and their last failure, as those of package supervisor are. What only the
+// supervisor knows, such as its strategy and the number of restarts that it allows, it tells by the
+// interface [Supervisor], which has one method; its tasklet calls [Register]. Package supervisor
+// does the same. A program that keeps its children in another way describes them there, too. The
+// method belongs to the program, and may fail. If it panics, blocks or reports a tasklet that is
+// not a child, the supervisor's row says so, and the tree shows what it can see without the
+// supervisor.
 //
 // # What is not guaranteed
 //

@@ -1,6 +1,7 @@
 package tree
 
 import (
+	"cmp"
 	"reflect"
 	"time"
 
@@ -119,10 +120,15 @@ func (w *survey) row(i int) Row {
 		if last := c.Last.Tasklet; last != nil {
 			info := last.Info()
 			g.Mailbox, r.Kind = info.Mailbox, info.Kind
-			if c.ID == "" { // of a pool
+			if c.ID == "" {
 				r.Name, r.Path = info.Name, info.Path
 			}
 			r.Message = last.MessageType()
+		}
+		if c.slot != nil {
+			info := c.slot.Info()
+			r.Name, r.Path, r.Message, g.Mailbox = info.Name, info.Path, info.Message, info.Mailbox
+			r.Kind = cmp.Or(r.Kind, info.Kind)
 		}
 		if r.Name == "" {
 			r.Name = "(unnamed)"

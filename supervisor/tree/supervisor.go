@@ -17,10 +17,11 @@ import (
 // A Supervisor is implemented by whatever keeps tasklets running and wants its children to be shown
 // as those of package supervisor are. [Register] makes it known.
 type Supervisor interface {
-	// Describe calls add for each child, in order of start, and returns what is shown of the
-	// supervisor itself. It is called from any goroutine, also while a tasklet holds the scheduler
-	// and also by several goroutines at the same time, so what it reads is protected by a mutex of
-	// its own. It must neither park nor wait for a tasklet. It must not keep add.
+	// Describe calls add for each child that is in no actor.Slot, in order of start, and returns
+	// what is shown of the supervisor itself. The tree finds slots without help. It is called from
+	// any goroutine, also while a tasklet holds the scheduler and also by several goroutines at the
+	// same time, so what it reads is protected by a mutex of its own. It must neither park nor wait
+	// for a tasklet. It must not keep add.
 	//
 	// It runs on a goroutine of its own. If it panics, calls runtime.Goexit or does not return in
 	// a tenth of a second, the tree shows the children that are running, without what a supervisor
@@ -43,7 +44,7 @@ type Supervision struct {
 	Children int           // with those that are stopped
 }
 
-// A Child is what a supervisor knows of one of its children.
+// A Child is what a supervisor knows of a child that is in no slot.
 type Child struct {
 	// ID is the name of the child's tasklet, and of its row if there is none. "" if that is
 	// derived: then Last tells the name.
@@ -118,7 +119,7 @@ type answer struct {
 	// mu protects the following: Describe may keep add, and call it from anywhere.
 	mu       sync.Mutex
 	over     bool
-	children []Child
+	children []kid
 	fault    string
 }
 
@@ -141,15 +142,15 @@ func (a *answer) add(c Child) {
 	case fault != "":
 		a.fault = fault
 		if len(a.children) < a.limit {
-			a.children = append(a.children, c)
+			a.children = append(a.children, kid{Child: c})
 		}
 	default:
-		a.children = append(a.children, c)
+		a.children = append(a.children, kid{Child: c})
 	}
 }
 
 // finish ends the answer: nothing is added to it any more.
-func (a *answer) finish() (children []Child, fault string) {
+func (a *answer) finish() (children []kid, fault string) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.over = true
@@ -159,22 +160,22 @@ func (a *answer) finish() (children []Child, fault string) {
 // overview is what is known of a supervisor.
 type overview struct {
 	Supervision
-	children []Child
+	children []kid
 	fault    string
 }
 
-// ask returns the overview of the supervisor that t is, which has n tasklets below it; nil if it is
-// none, or if it has failed to describe its children: fault says how.
+// ask returns the overview of the supervisor that t is, which has n children in the tree; nil if it
+// is none, or if it has failed to describe its children: fault says how.
 func (w *survey) ask(t *actor.Tasklet, n int) (o *overview, fault string) {
 	v, _ := registryOf(t.System()).Load(t)
 	if v == nil {
 		return nil, ""
 	}
 	r := v.(*registered)
-	a := &answer{t: t, limit: n + spareChildren, children: make([]Child, 0, n+n/16+4)}
+	a := &answer{t: t, limit: n + spareChildren}
 	var s Supervision
 	if r.ours {
-		s = r.s.Describe(func(c Child) { a.children = append(a.children, c) })
+		s = r.s.Describe(func(c Child) { a.children = append(a.children, kid{Child: c}) })
 	} else if fault = w.call(r, a, &s); fault != "" {
 		return nil, fault
 	}
@@ -216,7 +217,7 @@ func (w *survey) call(r *registered, a *answer, s *Supervision) (fault string) {
 
 // correct makes sense of numbers and texts, whatever they are.
 func (o *overview) correct(now, since time.Time) {
-	o.Up, o.Supervision.Children = max(0, now.Sub(since)), len(o.children)
+	o.Up = max(0, now.Sub(since))
 	o.Strategy = text.Line(text.Cut(o.Strategy, text.MaxName))
 	o.Restarts, o.Max, o.Total, o.Period = max(0, o.Restarts), max(0, o.Max), max(0, o.Total), max(0, o.Period)
 	for i := range o.children {

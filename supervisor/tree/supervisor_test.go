@@ -63,7 +63,7 @@ func TestOtherSupervisorsLookTheSame(t *testing.T) {
 		}).Tasklet()
 		seen := map[string]bool{}
 		for range 40 {
-			t0.Sleep(7 * time.Second)
+			t0.Sleep(7300 * time.Millisecond)
 			want := strings.Split(text(ours), "\n")[2]
 			want = regexp.MustCompile(" +").ReplaceAllString(want, " ")
 			got := regexp.MustCompile(" +").ReplaceAllString(strings.Split(text(other), "\n")[2], " ")
@@ -372,4 +372,67 @@ func TestDescribeWhileItChanges(t *testing.T) {
 	}
 	wg.Wait()
 	require.NoError(t, sys.Stop(context.Background()))
+}
+
+// A tasklet whose children are in slots needs no Describe for them: empty slots have rows in their
+// places, whoever fills them.
+func TestTreeOfSlots(tb *testing.T) {
+	runWith(tb, actor.Config{Name: "app"}, func(t0 *actor.Tasklet) {
+		sleeps := actor.Func(func(t *actor.Tasklet) error { t.Sleep(time.Hour); return nil })
+		fails := actor.Func(func(t *actor.Tasklet) error { t.Sleep(time.Second); return errors.New("no route to host") })
+		waits := actor.NewRef[int](actor.MailboxLen(2))
+		slow := actor.NewRef[int]()
+		steps := make(map[string]*actor.Slot)
+		top := actor.Go(t0, func(t *actor.Tasklet) error {
+			slot := func(name string, b actor.Body) *actor.Slot {
+				s, err := actor.NewSlot(t, b, nil, actor.Name(name))
+				require.NoError(tb, err)
+				steps[name] = s
+				return s
+			}
+			for _, name := range []string{"never", "a", "again", "held", "stopped"} {
+				b := sleeps
+				switch name {
+				case "again":
+					b = fails
+				case "held":
+					b = actor.Handle(waits, func(*actor.Tasklet, int) error { return nil })
+				}
+				s := slot(name, b)
+				if name != "never" {
+					_, err := s.Start(t)
+					require.NoError(tb, err)
+				}
+			}
+			plain := actor.StartTasklet(t, sleeps, actor.Name("plain"))
+			for _, name := range []string{"held", "stopped"} {
+				require.NoError(tb, steps[name].Stop(t))
+			}
+			_ = waits.TrySend(t, 1)
+			_ = waits.TrySend(t, 2)
+			t.Sleep(2 * time.Second)
+			steps["again"].Restarting(3, t.System().Now().Add(time.Minute))
+			late := slot("late", actor.HandleInit(slow, func(t *actor.Tasklet) (func(*actor.Tasklet, int) error, error) {
+				t.Sleep(10 * time.Second)
+				return func(*actor.Tasklet, int) error { return nil }, nil
+			}))
+			_, err := late.Start(t)
+			require.NoError(tb, err)
+			tree.Register(t, describes(func(add func(tree.Child)) tree.Supervision {
+				add(tree.Child{ID: "plain", Tasklet: plain, Restarts: 2, LastAt: t.System().Now(), Last: actor.Exit{Err: errors.New("oh")}})
+				for _, name := range []string{"a", "held", "other"} { // some are in slots
+					add(tree.Child{ID: name, Restarts: 7})
+				}
+				return tree.Supervision{Strategy: "own", Max: 5, Period: time.Minute}
+			}))
+			steps["again"].Retire()
+			t.Sleep(time.Hour)
+			return nil
+		}, actor.Name("top"))
+
+		t0.Sleep(2500 * time.Millisecond)
+		golden(tb, "slots_1", text(top))
+		t0.Sleep(10 * time.Second)
+		golden(tb, "slots_2", text(top))
+	})
 }

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/gotasklet/tasklet/actor"
+	"github.com/gotasklet/tasklet/mailbox"
 )
 
 // survey is one walk over a tree: of each place so much as is needed to decide whether it is shown.
@@ -24,7 +25,7 @@ type survey struct {
 // node is a place in the tree.
 type node struct {
 	task      *actor.Tasklet // nil for a child without one
-	child     *Child         // what its supervisor knows of it; nil if it has none
+	child     *kid           // what is known of it besides its tasklet; nil: nothing
 	over      *overview      // of a supervisor
 	window    time.Duration  // the period of its supervisor
 	parent    int32          // its index; -1 at the top
@@ -77,7 +78,7 @@ func look(t *actor.Tasklet) *survey {
 }
 
 // add adds t, which child describes if a supervisor knows it, and what is below.
-func (w *survey) add(t *actor.Tasklet, child *Child, in *overview, parent, depth, rank int) {
+func (w *survey) add(t *actor.Tasklet, child *kid, in *overview, parent, depth, rank int) {
 	n := node{task: t, child: child, parent: int32(parent), depth: int32(depth), rank: int32(rank)}
 	me := len(w.nodes)
 	w.nodes = append(w.nodes, n)
@@ -85,16 +86,11 @@ func (w *survey) add(t *actor.Tasklet, child *Child, in *overview, parent, depth
 	if t != nil {
 		w.live++
 		var fault string
-		tasks := t.Children()
-		n.over, fault = w.ask(t, len(tasks))
-		if n.over != nil {
-			below = n.over.places(tasks)
+		below = places(t)
+		if n.over, fault = w.ask(t, len(below)); n.over != nil {
+			below = n.over.join(below)
+			n.over.Supervision.Children = len(below)
 			fault = n.over.fault
-		} else {
-			below = make([]place, len(tasks))
-			for i, c := range tasks {
-				below[i].task = c
-			}
 		}
 		if fault != "" {
 			if w.faults == nil {
@@ -116,67 +112,123 @@ func (w *survey) add(t *actor.Tasklet, child *Child, in *overview, parent, depth
 	}
 }
 
-// place is a child of a tasklet, or of a supervisor's list.
+// place is a child of a tasklet: a slot, a child that its supervisor has described, or just a
+// tasklet.
 type place struct {
-	task  *actor.Tasklet
-	child *Child
+	task  *actor.Tasklet // nil for a child without one
+	child *kid           // nil: nothing is known of it
 }
 
-// places returns the places below a supervisor whose children in the tree are tasks, in the order
-// of the children as it has described them. A child without a tasklet gets the one of its name that
-// is in the tree and no other child's: it is being started.
-func (o *overview) places(tasks []*actor.Tasklet) []place {
-	others := o.others(tasks)
-	ps := make([]place, 0, len(o.children)+len(others))
-	for i := range o.children {
-		c := &o.children[i]
-		p := place{c.Tasklet, c}
-		for j, other := range others {
-			if p.task == nil && c.ID != "" && other.Name() == c.ID {
-				p.task = other
-				others = append(others[:j:j], others[j+1:]...)
-				break
-			}
+// kid is what is known of a child besides its tasklet.
+type kid struct {
+	Child
+	slot     *actor.Slot // nil: it is in none
+	starting bool        // its supervisor waits until it has started
+	ended    bool        // its supervisor has not yet decided what comes of its end
+}
+
+// places returns the children of t, in order of start, as the system knows them: the slots, also
+// empty ones, and the tasklets that are in none.
+func places(t *actor.Tasklet) []place {
+	var ps []place
+	var slots []*actor.Slot // of each place; nil if there is none at all
+	n := 0
+	for slot, task := range t.Places() {
+		if slot != nil && n == 0 {
+			slots = make([]*actor.Slot, len(ps), max(4, cap(ps)))
 		}
-		ps = append(ps, p)
+		if slot != nil {
+			n++
+		}
+		ps = append(ps, place{task: task})
+		if n > 0 {
+			slots = append(slots, slot)
+		}
 	}
-	for _, c := range others {
-		ps = append(ps, place{task: c})
+	kids := make([]kid, 0, n)
+	for i, slot := range slots {
+		if slot == nil {
+			continue
+		}
+		g := slot.Glance()
+		kids = append(kids, kid{
+			slot: slot, starting: g.State == "starting", ended: g.State == "ended",
+			Child: Child{
+				Tasklet: g.Tasklet, Restarting: g.State == "restarting", Until: g.Until,
+				Restarts: g.Restarts, Last: g.Last, LastAt: g.LastAt,
+			},
+		})
+		ps[i] = place{g.Tasklet, &kids[len(kids)-1]}
 	}
 	return ps
 }
 
-// others returns those of tasks that are no child's and have not ended: they are just being started
-// or stopped. A tasklet that was given as that of two children is the first one's.
-func (o *overview) others(tasks []*actor.Tasklet) (others []*actor.Tasklet) {
+// join adds what a supervisor has said of its children to the places that they have. Its own order
+// counts as long as none is in a slot. A slot needs no description. A child without a tasklet gets
+// the one of its name that is in no slot and no other child's: it is being started.
+func (o *overview) join(ps []place) []place {
+	if len(o.children) == 0 {
+		return ps
+	}
 	inOrder, with := 0, 0
 	for i := range o.children {
 		if c := o.children[i].Tasklet; c != nil {
 			with++
-			if inOrder < len(tasks) && tasks[inOrder] == c {
+			if inOrder < len(ps) && ps[inOrder].task == c && ps[inOrder].child == nil {
 				inOrder++
 			}
 		}
 	}
-	if inOrder == len(tasks) && with == inOrder { // the usual case
-		return nil
+	joined := make([]place, 0, max(len(ps), len(o.children)))
+	if inOrder == len(ps) && with == inOrder { // the usual case
+		for i := range o.children {
+			k := &o.children[i]
+			joined = append(joined, place{k.Tasklet, k})
+		}
+		return joined
 	}
-	known := make(map[*actor.Tasklet]bool, with)
+	at := make(map[*actor.Tasklet]*kid, with)
 	for i := range o.children {
-		c := &o.children[i]
-		if known[c.Tasklet] {
-			c.Tasklet, o.fault = nil, "gave a tasklet twice"
+		k := &o.children[i]
+		if k.Tasklet != nil && at[k.Tasklet] != nil { // it is the first one's
+			k.Tasklet, o.fault = nil, "gave a tasklet twice"
 		}
-		if c.Tasklet != nil {
-			known[c.Tasklet] = true
-		}
-	}
-	for _, c := range tasks {
-		if !known[c] && !c.HasFinished() {
-			others = append(others, c)
+		if k.Tasklet != nil {
+			at[k.Tasklet] = k
 		}
 	}
-	return others
+	// Those that are nobody's are just being started or stopped.
+	var others []*actor.Tasklet
+	slots := make(map[string]bool)
+	for _, p := range ps {
+		switch {
+		case p.child != nil:
+			slots[p.child.slot.Info().Name] = true
+			delete(at, p.task)
+			joined = append(joined, p)
+		case at[p.task] == nil && !p.task.HasFinished():
+			others = append(others, p.task)
+		}
+	}
+	for i := range o.children {
+		k := &o.children[i]
+		p := place{k.Tasklet, k}
+		if k.Tasklet != nil && at[k.Tasklet] == nil || slots[k.ID] {
+			continue
+		}
+		for j, other := range others {
+			if p.task == nil && k.ID != "" && other.Name() == k.ID {
+				p.task, k.starting = other, true
+				others = append(others[:j:j], others[j+1:]...)
+				break
+			}
+		}
+		joined = append(joined, p)
+	}
+	for _, c := range others {
+		joined = append(joined, place{task: c})
+	}
+	return joined
 }
 
 // judge finds the state of n, and how much noise it makes.
@@ -184,8 +236,8 @@ func (w *survey) judge(n *node) {
 	var g actor.Glance
 	if n.task != nil {
 		g = n.task.Glance()
-	} else if last := n.child.Last.Tasklet; last != nil {
-		g.Mailbox = last.Glance().Mailbox // held for the next one
+	} else {
+		g.Mailbox = n.child.mailbox() // held for the next one
 	}
 	n.state = stateOf(n, g)
 	c := n.child
@@ -224,8 +276,13 @@ func (w *survey) judge(n *node) {
 func stateOf(n *node, g actor.Glance) State {
 	c := n.child
 	if n.task == nil {
-		if c.Restarting {
+		switch {
+		case c.Restarting:
 			return Restarting
+		case c.starting:
+			return Starting
+		case c.ended:
+			return Finished
 		}
 		return Stopped
 	}
@@ -238,7 +295,7 @@ func stateOf(n *node, g actor.Glance) State {
 	case "stopping":
 		return Stopping
 	}
-	if c != nil && c.Tasklet == nil {
+	if c != nil && c.starting {
 		return Starting
 	}
 	switch g.State {
@@ -294,4 +351,16 @@ func noiseOf(n *node, g actor.Glance, recently bool) uint8 {
 		return 20 // may be as it should be: a main that joins its children
 	}
 	return 0
+}
+
+// mailbox returns the numbers of the mailbox of a child without a tasklet; nil if it has none, or
+// none is known.
+func (k *kid) mailbox() *mailbox.Stats {
+	switch {
+	case k.slot != nil:
+		return k.slot.Info().Mailbox
+	case k.Last.Tasklet != nil:
+		return k.Last.Tasklet.Glance().Mailbox
+	}
+	return nil
 }
