@@ -63,38 +63,11 @@ func TestCallbacksAreGuarded(t *testing.T) {
 // findCallbacks gives the places, as "package function callee".
 func findCallbacks(t *testing.T) map[string]bool {
 	t.Helper()
-	root := moduleRoot(t)
-	list := exec.Command("go", "list", "-export", "-deps", "-f", "{{.ImportPath}}\t{{.Export}}",
-		"./internal/core", "./scheduler", "./internal/queue", "./mailbox", "./actor", "./supervisor/tree", "./supervisor", "./registry")
-	list.Dir = root
-	out, err := list.Output()
-	if err != nil {
-		t.Fatalf("go list: %v", err)
-	}
-	exports := map[string]string{}
-	for line := range strings.Lines(string(out)) {
-		path, file, _ := strings.Cut(strings.TrimSpace(line), "\t")
-		exports[path] = file
-	}
+	pkgs := []string{"internal/core", "scheduler", "internal/queue", "mailbox", "actor", "supervisor/tree", "supervisor", "registry"}
+	exports := exportsOf(t, pkgs...)
 	places := map[string]bool{}
-	for _, pkg := range []string{"internal/core", "scheduler", "internal/queue", "mailbox", "actor", "supervisor/tree", "supervisor", "registry"} {
-		fset := token.NewFileSet()
-		imp := importer.ForCompiler(fset, "gc", func(path string) (io.ReadCloser, error) { return os.Open(exports[path]) })
-		var files []*ast.File
-		for _, name := range goFiles(t, root, pkg) {
-			f, err := parser.ParseFile(fset, filepath.Join(root, pkg, name), nil, parser.SkipObjectResolution)
-			if err != nil {
-				t.Fatal(err)
-			}
-			files = append(files, f)
-		}
-		info := &types.Info{
-			Types: map[ast.Expr]types.TypeAndValue{}, Uses: map[*ast.Ident]types.Object{}, Defs: map[*ast.Ident]types.Object{},
-			Selections: map[*ast.SelectorExpr]*types.Selection{},
-		}
-		if _, err := (&types.Config{Importer: imp}).Check(modulePath+"/"+pkg, fset, files, info); err != nil {
-			t.Fatal(err)
-		}
+	for _, pkg := range pkgs {
+		_, files, info := typecheck(t, exports, pkg)
 		own := literals(info, files)
 		for _, f := range files {
 			for _, d := range f.Decls {
@@ -117,6 +90,51 @@ func findCallbacks(t *testing.T) map[string]bool {
 		}
 	}
 	return places
+}
+
+// exportsOf returns the files with the export data of pkgs and of all that they import.
+func exportsOf(t *testing.T, pkgs ...string) map[string]string {
+	t.Helper()
+	args := []string{"list", "-export", "-deps", "-f", "{{.ImportPath}}\t{{.Export}}"}
+	for _, pkg := range pkgs {
+		args = append(args, "./"+pkg)
+	}
+	list := exec.Command("go", args...)
+	list.Dir = moduleRoot(t)
+	out, err := list.Output()
+	if err != nil {
+		t.Fatalf("go list: %v", err)
+	}
+	exports := map[string]string{}
+	for line := range strings.Lines(string(out)) {
+		path, file, _ := strings.Cut(strings.TrimSpace(line), "\t")
+		exports[path] = file
+	}
+	return exports
+}
+
+// typecheck reads the files of pkg that are built into a program.
+func typecheck(t *testing.T, exports map[string]string, pkg string) (*token.FileSet, []*ast.File, *types.Info) {
+	t.Helper()
+	root := moduleRoot(t)
+	fset := token.NewFileSet()
+	imp := importer.ForCompiler(fset, "gc", func(path string) (io.ReadCloser, error) { return os.Open(exports[path]) })
+	var files []*ast.File
+	for _, name := range goFiles(t, root, pkg) {
+		f, err := parser.ParseFile(fset, filepath.Join(root, pkg, name), nil, parser.SkipObjectResolution)
+		if err != nil {
+			t.Fatal(err)
+		}
+		files = append(files, f)
+	}
+	info := &types.Info{
+		Types: map[ast.Expr]types.TypeAndValue{}, Uses: map[*ast.Ident]types.Object{}, Defs: map[*ast.Ident]types.Object{},
+		Selections: map[*ast.SelectorExpr]*types.Selection{},
+	}
+	if _, err := (&types.Config{Importer: imp}).Check(modulePath+"/"+pkg, fset, files, info); err != nil {
+		t.Fatal(err)
+	}
+	return fset, files, info
 }
 
 func goFiles(t *testing.T, root, pkg string) []string {
