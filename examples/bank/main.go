@@ -1,9 +1,9 @@
 // Bank has accounts that are receivers: each keeps its own balance, and answers one request after
-// the other. Tellers are tasklets that make transfers, for which they call two accounts, all at the
-// same time. An audit finds all the money again.
+// the other. Tellers are tasklets that make transfers at the same time, for which they call two
+// accounts each. At the end an audit checks that no money is missing.
 //
-// In the end two accounts would wait for each other. That is found before it happens, and is an
-// error like any other.
+// Then two accounts are made to wait for each other. The deadlock is detected before it happens,
+// and is an error like any other.
 //
 // Run it with
 //
@@ -26,14 +26,14 @@ import (
 )
 
 const (
-	opening = 100 // what is in each account at first
+	opening = 100 // the first balance of each account
 	tellers = 5
 )
 
 var errOverdraft = errors.New("overdraft")
 
-// A request adds amount, which may be negative, to an account. The reply is the new balance. With
-// limit it asks instead how much could be paid at most.
+// A request adds amount, which may be negative, to an account. The reply is the new balance. If
+// limit is set, the request asks how much the account could pay at most instead.
 type request struct {
 	amount int
 	limit  bool
@@ -44,7 +44,7 @@ type request struct {
 type account struct {
 	ref       actor.Ref[request]
 	balance   int
-	guarantor *account // nil: nobody
+	guarantor *account // or nil
 }
 
 func main() { os.Exit(run(os.Args[1:], os.Stdin, os.Stdout, os.Stderr)) }
@@ -63,7 +63,7 @@ func run(args []string, _ io.Reader, stdout, stderr io.Writer) int {
 		fmt.Fprintln(stderr, "bank: -transfers must not be negative, and there are no arguments")
 		return 2
 	}
-	// the deadlock would be logged; here it is printed
+	// without a log, since the deadlock is printed
 	cfg := actor.Config{Name: "bank", Logger: zap.NewNop()}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
@@ -77,7 +77,7 @@ func run(args []string, _ io.Reader, stdout, stderr io.Writer) int {
 	return 0
 }
 
-// open is a day of the bank.
+// open runs one day of the bank.
 func open(t *actor.Tasklet, w io.Writer, transfers int, seed uint64) error {
 	var accounts []*account
 	for _, name := range []string{"ada", "bob", "cleo", "dan"} {
@@ -91,7 +91,7 @@ func open(t *actor.Tasklet, w io.Writer, transfers int, seed uint64) error {
 
 	var all []*actor.Task[int]
 	for i := range tellers {
-		n := (transfers + i) / tellers // together: transfers
+		n := (transfers + i) / tellers // adds up to transfers
 		draw := rand.New(rand.NewPCG(seed, uint64(i)))
 		all = append(all, actor.New(t, func(t *actor.Tasklet) (int, error) { return work(t, accounts, n, draw) }))
 	}
@@ -111,7 +111,7 @@ func open(t *actor.Tasklet, w io.Writer, transfers int, seed uint64) error {
 		return err
 	}
 
-	// What ada can pay depends on bob, and what bob can pay on ada, who is busy asking bob.
+	// The limit of ada depends on bob, and the limit of bob on ada, which is busy calling bob.
 	ada, bob := accounts[0], accounts[1]
 	ada.guarantor, bob.guarantor = bob, ada
 	_, err = ada.limit(t)
@@ -123,14 +123,14 @@ func open(t *actor.Tasklet, w io.Writer, transfers int, seed uint64) error {
 	return audit(t, w, accounts)
 }
 
-// handle is called for one request after the other.
+// handle handles one request.
 func (a *account) handle(t *actor.Tasklet, q request) error {
 	if q.limit {
 		most := a.balance
 		if a.guarantor != nil {
 			more, err := a.guarantor.limit(t)
 			if err != nil {
-				return q.reply.Fail(t, err) // the one who asked decides what it means
+				return q.reply.Fail(t, err) // the caller decides what it means
 			}
 			most += more
 		}
@@ -143,7 +143,7 @@ func (a *account) handle(t *actor.Tasklet, q request) error {
 	return q.reply.Send(t, a.balance)
 }
 
-// add and limit are for others: they call the account's receiver.
+// add and limit call the receiver of the account from another tasklet.
 func (a *account) add(t *actor.Tasklet, amount int) (balance int, err error) {
 	return actor.Call(t, a.ref, func(r actor.Reply[int]) request { return request{amount: amount, reply: r} })
 }
@@ -152,7 +152,8 @@ func (a *account) limit(t *actor.Tasklet) (most int, err error) {
 	return actor.Call(t, a.ref, func(r actor.Reply[int]) request { return request{limit: true, reply: r} })
 }
 
-// work is the body of a teller, who makes n transfers. It counts those that were refused.
+// work is the body of a teller, which makes n transfers. It returns the number of refused
+// transfers.
 func work(t *actor.Tasklet, accounts []*account, n int, draw *rand.Rand) (refused int, err error) {
 	for range n {
 		from, to := accounts[draw.IntN(len(accounts))], accounts[draw.IntN(len(accounts))]
@@ -166,7 +167,7 @@ func work(t *actor.Tasklet, accounts []*account, n int, draw *rand.Rand) (refuse
 	return refused, nil
 }
 
-// transfer moves amount, or nothing and says why.
+// transfer moves amount, or moves nothing and returns the reason.
 func transfer(t *actor.Tasklet, from, to *account, amount int) error {
 	if _, err := from.add(t, -amount); err != nil {
 		return fmt.Errorf("%s pays %s %d: %w", from.ref.Name(), to.ref.Name(), amount, err)
@@ -178,7 +179,7 @@ func transfer(t *actor.Tasklet, from, to *account, amount int) error {
 	return nil
 }
 
-// audit asks every account, when no transfer is half done.
+// audit asks every account, while no transfer is half done.
 func audit(t *actor.Tasklet, w io.Writer, accounts []*account) error {
 	total := 0
 	for _, a := range accounts {

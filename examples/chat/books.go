@@ -10,21 +10,21 @@ import (
 	"github.com/gotasklet/tasklet/mailbox"
 )
 
-// books account for every line that was to be told to a client. Only tasklets of the system write
-// them, and they run one at a time.
+// books account for every line that is sent to a client. Only tasklets of the system write them,
+// and these run one at a time.
 type books struct {
 	came, left int // clients
 	said       int // lines, by clients
-	told       int // lines to clients: one that is said counts for each who shall hear it
+	told       int // lines to clients: a line counts once for each client that it goes to
 
-	// What became of those that were told.
+	// The fates of the lines that were told.
 	written  int
-	refused  int // the client was too slow, and is disconnected; or it was leaving
-	dropped  int // the client was too slow: by events
-	leftOver int // the client had left: by events
-	lost     int // it was being written when the client left: by events
+	refused  int // the client was too slow and was disconnected, or it was leaving
+	dropped  int // the client was too slow; counted by events
+	leftOver int // the client had left; counted by events
+	lost     int // being written when the client left; counted by events
 
-	missed int // lines of which clients were told that they missed them
+	missed int // lines that clients were told they had missed
 }
 
 func (b *books) onEvent(e actor.Event) {
@@ -47,7 +47,7 @@ func (b *books) summary(w io.Writer) {
 		b.told, b.written, b.dropped, b.refused, b.leftOver, b.lost)
 }
 
-// check finds what is not accounted for.
+// check returns an error if a line is not accounted for.
 func (b *books) check() error {
 	if n := b.told - b.written - b.dropped - b.refused - b.leftOver - b.lost; n != 0 {
 		return fmt.Errorf("%d lines are not accounted for", n)

@@ -1,25 +1,25 @@
-// Chat is a server for people with telnet or nc: who connects is in the room, and what somebody
-// says goes to all others.
+// Chat is a server for people with telnet or nc. A client that connects joins the room, and each
+// line that it sends goes to all other clients.
 //
 //	main        accepts connections
-//	├─ room     a receiver: who is there, and what is said to whom
+//	├─ room     a receiver: knows the clients, and sends them what is said
 //	├─ ada      reads the lines of one connection and sends them to the room
-//	│  └─ out   a receiver: writes what ada is told; its mailbox holds so many lines and no more
+//	│  └─ out   a receiver: writes lines to ada's connection; its mailbox is bounded
 //	└─ bob
 //	   └─ out
 //
-// The room waits for nobody. When one can't write as fast as the others talk, its mailbox
-// overflows: then the oldest lines are dropped, and the client is told how many it missed; or, with
-// -slow disconnect, it is shown the door. In the end the server accounts for every line that was to
-// be told to somebody.
+// The room never waits. If a client cannot write as fast as the others talk, its mailbox overflows.
+// Then the oldest lines are dropped, and the client is told how many it missed; or, with -slow
+// disconnect, the client is disconnected. At the end the server accounts for every line that was to
+// be sent.
 //
 // Run it with
 //
 //	go run ./examples/chat -addr 127.0.0.1:7000 -queue 64 -slow drop
 //
-// and talk to it with nc 127.0.0.1 7000. Lines that begin with a slash are for the server: /name
-// NAME, /who, /quit. An interrupt ends it: what is queued is still written, for at most -grace; a
-// second interrupt ends it at once.
+// and talk to it with nc 127.0.0.1 7000. Lines that begin with a slash are commands for the server:
+// /name NAME, /who, /quit. An interrupt ends it; queued lines are still written, for at most
+// -grace. A second interrupt ends it at once.
 package main
 
 import (

@@ -10,7 +10,7 @@ import (
 	"github.com/gotasklet/tasklet/mailbox"
 )
 
-// room knows who is there, and tells them what is said. It is a receiver of the following events.
+// room knows the clients, and sends them what is said. It is a receiver of the following events.
 type room struct {
 	s       *server
 	clients []*client // in the order in which they came
@@ -24,7 +24,7 @@ type event interface {
 }
 
 type (
-	// joins: c is there. It gets a name, or "" if it can't come in.
+	// joins: c has connected. The answer is its name, or "" if it is refused.
 	joins struct {
 		c    *client
 		name actor.Reply[string]
@@ -34,9 +34,9 @@ type (
 		c    *client
 		text string
 	}
-	// leaves: c is gone, or will be. Again does nothing.
+	// leaves: c has left, or is about to. It has no effect if c has left already.
 	leaves struct{ c *client }
-	// closes: the server ends. The answer is who was there.
+	// closes: the server ends. The answer is the clients that were there.
 	closes struct{ clients actor.Reply[[]*client] }
 )
 
@@ -56,7 +56,7 @@ func (e joins) happen(t *actor.Tasklet, r *room) {
 	r.tell(t, e.c, fmt.Sprintf("* you are %s of %d; /name NAME, /who, /quit", e.c.name, len(r.clients)+1))
 	r.tellOthers(t, e.c, "* "+e.c.name+" comes in")
 	r.clients = append(r.clients, e.c)
-	_ = e.name.Send(t, e.c.name) // or it has left already
+	_ = e.name.Send(t, e.c.name) // fails if the client has left already
 }
 
 func (e says) happen(t *actor.Tasklet, r *room) {
@@ -112,8 +112,8 @@ func (e closes) happen(t *actor.Tasklet, r *room) {
 	_ = e.clients.Send(t, clients)
 }
 
-// remove takes c out of the room: nothing more is told to it, and when what is queued is written
-// its out ends.
+// remove removes c from the room. No more lines are sent to it, and its out ends when the queued
+// lines are written.
 func (r *room) remove(c *client) bool {
 	i := slices.Index(r.clients, c)
 	if i < 0 {
@@ -133,7 +133,7 @@ func (r *room) tellOthers(t *actor.Tasklet, but *client, text string) {
 	}
 }
 
-// tell never waits: a mailbox without room drops, or refuses.
+// tell sends text to c. It never waits: a mailbox without room drops a line, or refuses it.
 func (r *room) tell(t *actor.Tasklet, c *client, text string) {
 	r.s.books.told++
 	c.told++

@@ -14,7 +14,7 @@ import (
 	"github.com/gotasklet/tasklet/scheduler/netio"
 )
 
-// server is what all its tasklets share. They run one at a time, so it needs no lock.
+// server is the state that its tasklets share. They run one at a time, so it needs no lock.
 type server struct {
 	o     options
 	log   io.Writer
@@ -22,7 +22,7 @@ type server struct {
 	books books
 }
 
-// maxLine is how long a line of a client may be.
+// maxLine is the maximal length of a client's line, in bytes.
 const maxLine = 64 << 10
 
 // main accepts connections until ctx is done, and then says goodbye.
@@ -46,7 +46,7 @@ func (s *server) main(t *actor.Tasklet, ctx context.Context) error {
 	}, actor.Name("interrupt"))
 
 	for c, err := range l.All() {
-		if err != nil { // too many open files, for one: the loop pauses, and goes on
+		if err != nil { // for example, too many open files: the loop pauses and continues
 			fmt.Fprintln(s.log, err)
 			continue
 		}
@@ -55,7 +55,8 @@ func (s *server) main(t *actor.Tasklet, ctx context.Context) error {
 	return s.close(t)
 }
 
-// close lets all that is queued be written, for a while. Then main ends, and with it all the rest.
+// close lets queued lines be written, for a limited time. Then main ends, and with it everything
+// else.
 func (s *server) close(t *actor.Tasklet) error {
 	clients, err := actor.Call(t, s.room, func(r actor.Reply[[]*client]) event { return closes{r} })
 	if err != nil {
@@ -64,7 +65,7 @@ func (s *server) close(t *actor.Tasklet) error {
 	ctx, cancel := actor.WithTimeout(t, s.o.grace)
 	defer cancel()
 	for _, c := range clients {
-		_ = c.out.Join(ctx) // whatever became of it, nothing more can be done
+		_ = c.out.Join(ctx) // nothing more can be done if it fails
 	}
 	return nil
 }
@@ -73,23 +74,23 @@ func (s *server) close(t *actor.Tasklet) error {
 type client struct {
 	conn net.Conn
 	self *actor.Tasklet
-	out  actor.Ref[line] // reads what it is told
+	out  actor.Ref[line] // the receiver that writes to the connection
 
-	// The room's.
+	// Used by the room.
 	name string
 	told int // lines so far
 
 	seen int // the number of the last line that out got
 }
 
-// line is what a client is told. Its number shows how many were dropped before it.
+// line is a line that is sent to a client. Its number shows how many were dropped before it.
 type line struct {
 	number int
 	text   string
 }
 
-// serve is the body of a client's tasklet: it reads lines until the connection ends, out fails to
-// write, or somebody kills it.
+// serve is the body of a client's tasklet. It reads lines until the connection ends, out fails to
+// write, or the tasklet is killed.
 func (s *server) serve(t *actor.Tasklet, conn net.Conn) error {
 	defer conn.Close()
 	overflow := mailbox.DropOldest
@@ -99,7 +100,7 @@ func (s *server) serve(t *actor.Tasklet, conn net.Conn) error {
 	c := &client{conn: conn, self: t}
 	c.out = actor.Receiver(t, func(_ *actor.Tasklet, l line) error { return s.write(c, l) }, actor.Name("out"),
 		actor.MailboxLen(s.o.queue), actor.Overflow(overflow), actor.OnFailure(actor.Escalate))
-	t.Defer(func() { _ = s.room.Send(t, leaves{c}) }) // however it ends
+	t.Defer(func() { _ = s.room.Send(t, leaves{c}) }) // for every kind of end
 	name, err := actor.Call(t, s.room, func(r actor.Reply[string]) event { return joins{c, r} })
 	if err != nil {
 		return err
@@ -119,7 +120,7 @@ func (s *server) serve(t *actor.Tasklet, conn net.Conn) error {
 			return err
 		}
 	}
-	// Its last words are said, but others' may still be queued for it.
+	// All its lines were sent, but lines of others may still be queued for it.
 	if err := s.room.Send(t, leaves{c}); err != nil {
 		return err
 	}
@@ -128,7 +129,7 @@ func (s *server) serve(t *actor.Tasklet, conn net.Conn) error {
 	return errors.Join(in.Err(), c.out.Join(ctx))
 }
 
-// write writes one line, and before it how many were dropped.
+// write writes one line, and before it the number of lines that were dropped.
 func (s *server) write(c *client, l line) error {
 	text := l.text + "\n"
 	missed := l.number - c.seen - 1

@@ -15,14 +15,15 @@ import (
 )
 
 const (
-	// clientGone is the status of a request whose client went away. Nobody gets it; it is for the
-	// account.
+	// clientGone is the status of a request whose client went away. No client receives it; it is
+	// for the summary.
 	clientGone = 499
 	maxAmount  = 1_000_000_000
 	maxBody    = 1 << 10
 )
 
-// api is the bank's HTTP side. Its methods run on goroutines of net/http, several at a time.
+// api is the HTTP interface of the bank. Its methods run on goroutines of net/http, several at a
+// time.
 type api struct {
 	bank *bank
 
@@ -34,7 +35,7 @@ type api struct {
 
 // money is the body of a deposit, a withdrawal (amount and id), or a transfer.
 type money struct {
-	// chosen by the client: who repeats a request with the same id repeats no posting
+	// ID is chosen by the client. A repeated request with the same id makes no second posting.
 	ID     string `json:"id"`
 	From   string `json:"from,omitempty"`
 	To     string `json:"to,omitempty"`
@@ -89,7 +90,7 @@ func (a *api) post(ctx context.Context, name, id string, amount int64) (balance,
 	return balance{name, n}, err
 }
 
-// badRequest is an error that is the client's.
+// badRequest is an error of the client.
 type badRequest string
 
 func (e badRequest) Error() string { return string(e) }
@@ -114,8 +115,8 @@ func read(r *http.Request, transfer bool) (m money, err error) {
 	return m, nil
 }
 
-// handle makes a handler of f. Its context ends with the client's patience or the server's,
-// whichever is over first.
+// handle makes a handler of f. Its context ends when the client leaves, or when the server's time
+// for a request is over.
 func (a *api) handle(f func(context.Context, *http.Request) (balance, error)) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		a.mu.Lock()
@@ -136,14 +137,14 @@ func (a *api) handle(f func(context.Context, *http.Request) (balance, error)) ht
 		}
 		w.Header().Set("Content-Type", "application/json")
 		w.WriteHeader(status)
-		_ = json.NewEncoder(w).Encode(body) // if it can't be written, the client has gone
+		_ = json.NewEncoder(w).Encode(body) // fails if the client has gone
 		a.mu.Lock()
 		a.answered[status]++
 		a.mu.Unlock()
 	}
 }
 
-// statusOf says how a request ended.
+// statusOf returns the status for the result of a request.
 func statusOf(r *http.Request, err error) int {
 	var bad badRequest
 	switch {
@@ -160,11 +161,11 @@ func statusOf(r *http.Request, err error) int {
 	case errors.Is(err, mailbox.ErrFull), errors.Is(err, mailbox.ErrClosed), errors.Is(err, errUnderWay), errors.Is(err, errShut):
 		return http.StatusServiceUnavailable
 	}
-	// it crashed: whether it was done is not known; the same id again will tell
+	// The account crashed, and it is unknown whether the request was done. A repetition tells.
 	return http.StatusInternalServerError
 }
 
-// counts gives how many requests came in, and how many were answered with which status.
+// counts returns the number of requests, and the number of answers by status.
 func (a *api) counts() (accepted int, answered map[int]int) {
 	a.mu.Lock()
 	defer a.mu.Unlock()

@@ -19,7 +19,7 @@ var (
 	errShut      = errors.New("the bank is shut")
 )
 
-// bank is what its tasklets share.
+// bank is the state that its tasklets share.
 type bank struct {
 	options
 	sys      *actor.System
@@ -30,13 +30,13 @@ type bank struct {
 
 	// Owned by the scheduler.
 	books   *books
-	open    map[*account]struct{} // that have a tasklet
-	skipped int                   // requests whose callers had gone before their turn came
+	open    map[*account]struct{} // accounts that have a tasklet
+	skipped int                   // requests whose callers had gone before they were handled
 	crashes int
 }
 
-// account is the tasklet of one account, from the first request until it has been idle for some
-// time.
+// account is the tasklet of one account. It exists from the first request until it has been idle
+// for some time.
 type account struct {
 	name string
 	ref  actor.Ref[request]
@@ -44,7 +44,7 @@ type account struct {
 }
 
 // A request adds amount, which may be negative, to an account, once for each id. The reply is the
-// balance. Without an id it only asks for that.
+// balance. A request without an id only asks for the balance.
 type request struct {
 	id     string
 	amount int64
@@ -55,17 +55,17 @@ type request struct {
 //
 //	bank            one_for_one
 //	├─ accounts     a pool: a receiver for each account in use
-//	└─ idle         closes those that have not been used for some time
+//	└─ idle         closes accounts that have not been used for some time
 //	transfers       a reader, with a child for each transfer under way
 func openBank(s *actor.System, o options) (*bank, error) {
 	b := &bank{options: o, sys: s, names: registry.Of(s), books: newBooks(), open: make(map[*account]struct{})}
 	b.accounts = supervisor.NewPool(supervisor.PoolSpec[*account]{
-		// the crash of an account is no reason to restart all of them
+		// Crashes of single accounts should not end the pool.
 		Intensity: 1000, Period: time.Second,
 		Child: func(a *account) supervisor.Child {
 			return supervisor.Child{
 				ID: a.name, Body: actor.HandleInit(a.ref, func(t *actor.Tasklet) (func(*actor.Tasklet, request) error, error) { return b.serve(t, a) }),
-				Restart: supervisor.Transient, // after a crash, not after Close
+				Restart: supervisor.Transient, // restart after a crash, not after Close
 				Options: []actor.Option{registry.As(b.names, a.name, a.ref)},
 			}
 		},
@@ -85,8 +85,8 @@ func openBank(s *actor.System, o options) (*bank, error) {
 	return b, nil
 }
 
-// serve is the init of an account's tasklet. A crash loses nothing but the request in hand: those
-// that wait in the mailbox are handled by the next one, which reads the balance again.
+// serve is the init of an account's tasklet. A crash loses only the request in hand. The next
+// incarnation reads the balance again, and handles the requests that wait in the mailbox.
 func (b *bank) serve(t *actor.Tasklet, a *account) (func(*actor.Tasklet, request) error, error) {
 	balance := b.books.balances[a.name]
 	a.used = t.System().Now()
@@ -96,7 +96,7 @@ func (b *bank) serve(t *actor.Tasklet, a *account) (func(*actor.Tasklet, request
 	return func(t *actor.Tasklet, q request) error {
 		a.used = t.System().Now()
 		if !q.reply.Awaited() {
-			// the client has gone, or the time was over: nothing has been done, and nothing will be
+			// The client has gone, or the time is over: the request was not done, and will not be.
 			b.skipped++
 			return nil
 		}
@@ -111,8 +111,8 @@ func (b *bank) serve(t *actor.Tasklet, a *account) (func(*actor.Tasklet, request
 			return answer(q.reply.Fail(t, errOverdraft))
 		}
 		b.mayCrash("before it was written")
-		// a real database would be asked in actor.Await; others run meanwhile, but not on this
-		// account
+		// A real database would be called in actor.Await. Other tasklets run during the call,
+		// but no other request for this account.
 		t.Sleep(b.write)
 		balance += q.amount
 		b.books.write(q.id, posting{a.name, q.amount, balance})
@@ -121,7 +121,7 @@ func (b *bank) serve(t *actor.Tasklet, a *account) (func(*actor.Tasklet, request
 	}, nil
 }
 
-// answer: that nobody waits for an answer any more is no failure of who gives it.
+// answer ignores the error that the caller no longer waits: that is no failure of the account.
 func answer(err error) error {
 	if errors.Is(err, actor.ErrNotAwaited) {
 		return nil
@@ -129,7 +129,8 @@ func answer(err error) error {
 	return err
 }
 
-// mayCrash panics now and then, with half of the probability asked for, since it is called twice.
+// mayCrash sometimes panics. It is called twice for each request, so it uses half of the
+// probability.
 func (b *bank) mayCrash(when string) {
 	if rand.Float64() < b.crash/2 {
 		b.crashes++
@@ -137,7 +138,7 @@ func (b *bank) mayCrash(when string) {
 	}
 }
 
-// closeIdle lets accounts end that have not been used for some time. What is in their mailboxes is
+// closeIdle closes accounts that have not been used for some time. Messages in their mailboxes are
 // still handled.
 func (b *bank) closeIdle(t *actor.Tasklet) error {
 	for a := range b.open {
@@ -148,15 +149,15 @@ func (b *bank) closeIdle(t *actor.Tasklet) error {
 	return nil
 }
 
-// ask sends a request to an account, which is started if it has no tasklet, and gives the reply.
-// From handlers and tasklets.
+// ask sends a request to an account, and returns the reply. It starts the account if it has no
+// tasklet. It may be called by HTTP handlers and by tasklets.
 func (b *bank) ask(ctx context.Context, name, id string, amount int64) (int64, error) {
 	for {
 		ref, err := registry.Lookup[request](b.names, name)
 		if errors.Is(err, registry.ErrNotFound) {
 			ref, err = b.openAccount(ctx, name)
 			if errors.Is(err, registry.ErrTaken) {
-				continue // somebody else was faster
+				continue // another caller was faster
 			}
 		}
 		if err != nil {
@@ -166,7 +167,7 @@ func (b *bank) ask(ctx context.Context, name, id string, amount int64) (int64, e
 		if !errors.Is(err, mailbox.ErrClosed) {
 			return balance, err
 		}
-		// It was idle, and ends: the request was not taken. When it has ended, its name is free.
+		// It was idle, and is ending without the request. When it has ended, its name is free.
 		if err := ref.Join(ctx); err != nil && ctx.Err() != nil {
 			return 0, err
 		}

@@ -7,15 +7,15 @@ import (
 	"strings"
 )
 
-// books are what a bank writes down: in a real one the database, here two maps. They outlive the
-// accounts' tasklets, which crash, and end when they are idle. Everybody who uses them runs on one
-// scheduler, one at a time, so there is no lock.
+// books are the records of the bank: a database in a real one, here two maps. They outlive the
+// tasklets of accounts, which crash, and end when they are idle. All tasklets that use them run on
+// one scheduler, one at a time, so they need no lock.
 type books struct {
 	balances map[string]int64
 	postings map[string]posting // by id
 }
 
-// A posting is done once, however often it is asked for: its id says which it is.
+// A posting is done once, however often it is requested. Its id identifies it.
 type posting struct {
 	account string
 	amount  int64 // may be negative
@@ -31,14 +31,14 @@ func (b *books) write(id string, p posting) {
 	b.balances[p.account] = p.balance
 }
 
-// What is added to the id of a transfer for its two postings.
+// Suffixes that make the ids of a transfer's two postings from its id.
 const (
 	outOf = "/out"
 	into  = "/in"
 )
 
-// check finds out whether the balances are what the postings make, and whether all transfers are
-// whole.
+// check returns an error if the balances differ from the sums of the postings, or a transfer is
+// only half done.
 func (b *books) check() error {
 	sums := make(map[string]int64)
 	for id, p := range b.postings {
@@ -63,7 +63,7 @@ func (b *books) check() error {
 	return nil
 }
 
-// total is what is in all accounts.
+// total returns the sum of all balances.
 func (b *books) total() (sum int64) {
 	for _, balance := range b.balances {
 		sum += balance

@@ -20,7 +20,7 @@ import (
 	"github.com/gotasklet/tasklet/supervisor/tree"
 )
 
-// demo is the clients of the demo, and what they know.
+// demo has the clients of the demo, and what they know.
 type demo struct {
 	clients, requests int
 	away              float64
@@ -31,20 +31,20 @@ type demo struct {
 	// mu protects the following.
 	mu       sync.Mutex
 	answers  map[int]int       // by status
-	gone     int               // requests that their clients gave up
-	failed   map[string]error  // those that came to nothing for another reason
-	acked    map[string]money  // by id: answered with 200
-	unknown  map[string]*asked // not known to be done or not: gone, 500, 504
-	settling int               // requests that it took to find out about those
+	gone     int               // requests that their clients abandoned
+	failed   map[string]error  // requests that failed for another reason
+	acked    map[string]money  // requests answered with 200, by id
+	unknown  map[string]*asked // requests with unknown results: gone, 500, 504
+	settling int               // requests that it took to settle those
 }
 
 // asked is a request.
 type asked struct {
-	path string // "": the balance of m.From
-	m    money  // From or To is set here too where the path names the account
+	path string // "" for the balance of m.From
+	m    money  // with From or To even where the path names the account
 }
 
-// people are the accounts. Lower numbers are drawn more often.
+// people is the number of accounts. Lower numbers are drawn more often.
 const people = 40
 
 func (d *demo) check() error {
@@ -59,7 +59,7 @@ func (d *demo) check() error {
 	return nil
 }
 
-// quiet: crashes are meant here, and counted.
+// quiet returns a logger that writes nothing, since crashes are intended here, and counted.
 func quiet() *zap.Logger { return zap.NewNop() }
 
 func (d *demo) init(url string) {
@@ -99,12 +99,12 @@ func (d *demo) run(ctx context.Context, listener net.Listener, o options, w io.W
 	return err
 }
 
-// drive lets all clients make their requests, at the same time.
+// drive makes the requests of all clients, at the same time.
 func (d *demo) drive(ctx context.Context, patience time.Duration) {
 	var all sync.WaitGroup
 	for c := range d.clients {
 		all.Go(func() {
-			for i := range (d.requests + c) / d.clients { // together: requests
+			for i := range (d.requests + c) / d.clients { // adds up to requests
 				if ctx.Err() != nil {
 					return
 				}
@@ -115,7 +115,7 @@ func (d *demo) drive(ctx context.Context, patience time.Duration) {
 	all.Wait()
 }
 
-// draw makes up a request.
+// draw returns a random request.
 func draw(id string) *asked {
 	person := func() string { return fmt.Sprint("p", min(rand.IntN(people), rand.IntN(people))) }
 	m := money{ID: id, Amount: 1 + rand.Int64N(100)}
@@ -136,7 +136,7 @@ func draw(id string) *asked {
 	return &asked{"/accounts/" + m.To + "/deposit", m}
 }
 
-// request makes a request once, and notes how it ends.
+// request makes a request once, and records its result.
 func (d *demo) request(ctx context.Context, a *asked, patience time.Duration) {
 	limit := ctx
 	if rand.Float64() < d.away {
@@ -165,7 +165,7 @@ func (d *demo) request(ctx context.Context, a *asked, patience time.Duration) {
 	}
 }
 
-// do sends a request, and gives the answer.
+// do sends a request, and returns the answer.
 func (d *demo) do(ctx context.Context, a *asked) (status int, b balance, err error) {
 	method, path, m := http.MethodPost, a.path, a.m
 	switch path {
@@ -198,7 +198,8 @@ func (d *demo) do(ctx context.Context, a *asked) (status int, b balance, err err
 	return response.StatusCode, b, nil
 }
 
-// settle asks again for everything that clients don't know, with the same ids, until they do.
+// settle repeats the requests whose results clients do not know, with the same ids, until they know
+// them.
 func (d *demo) settle(ctx context.Context) {
 	for id, a := range d.unknown {
 		for ctx.Err() == nil {
@@ -222,7 +223,7 @@ func (d *demo) settle(ctx context.Context) {
 	}
 }
 
-// compare asks for all balances, which must be what the answers have made.
+// compare requests all balances, and compares them with the answers that clients got.
 func (d *demo) compare(ctx context.Context) error {
 	want := make(map[string]int64)
 	for _, m := range d.acked {
@@ -251,8 +252,8 @@ func (d *demo) compare(ctx context.Context) error {
 	return nil
 }
 
-// account compares with the books: all that was acknowledged is there, and nothing else but what
-// they don't know of.
+// account compares with the books: they must have all acknowledged requests, and no others except
+// those whose results are unknown.
 func (d *demo) account(b *books) error {
 	var errs []error
 	known := make(map[string]bool)
@@ -270,7 +271,7 @@ func (d *demo) account(b *books) error {
 			errs = append(errs, fmt.Errorf("%s was acknowledged, and is not in the books", id))
 		}
 	}
-	for id := range d.unknown { // may be there
+	for id := range d.unknown { // may be in the books
 		known[id], known[id+outOf], known[id+into] = true, true, true
 	}
 	for _, id := range slices.Sorted(maps.Keys(b.postings)) {
@@ -281,7 +282,7 @@ func (d *demo) account(b *books) error {
 	return errors.Join(errs...)
 }
 
-// report says how the requests ended.
+// report prints how the requests ended.
 func (d *demo) report(w io.Writer, took time.Duration) {
 	n := d.gone + len(d.failed)
 	for _, count := range d.answers {

@@ -1,33 +1,33 @@
-// Httpapi is a bank behind net/http. Handlers are ordinary goroutines; accounts are tasklets, one
-// each, and a handler calls them with the context of its request:
+// Httpapi is a bank behind net/http. Its handlers are ordinary goroutines. Each account is a
+// tasklet, and a handler calls it with the context of its request:
 //
 //	POST /accounts/{name}/deposit    {"id": "a1", "amount": 100}
 //	POST /accounts/{name}/withdraw   {"id": "a2", "amount": 30}
 //	GET  /accounts/{name}
 //	POST /transfers                  {"id": "a3", "from": "ada", "to": "bob", "amount": 20}
 //
-// An account's tasklet is started by the first request for it, under a supervisor, is found by its
-// name in the registry, and ends when it has been idle for a while. What happens to a request is
-// seen in its status:
+// The first request for an account starts its tasklet under a supervisor. The registry finds it by
+// its name, and it ends when it has been idle for a while. The status says what happened to a
+// request:
 //
 //	200   done; the answer has the balance
-//	400   not understood
+//	400   malformed
 //	409   refused: not enough in the account, or the id was used for something else
-//	500   the account crashed: whether it was done is not known
+//	500   the account crashed, and it is unknown whether the request was done
 //	503   not done: the account's mailbox is full; with Retry-After
-//	504   no answer in time: whether it is done is not known
+//	504   no answer in time, and it is unknown whether the request is done
 //
-// A client that does not know sends the same again: what has the same id is done once. A client
-// that goes away takes its request out of the mailbox with it, but a transfer that has begun is
-// finished. Ctrl-C ends the server first, which answers all that it has accepted, and then the
-// tasklets.
+// A client that does not know the result sends the same request again: requests with the same id
+// are done once. When a client goes away, its request is removed from the mailbox, but a transfer
+// that has begun is finished. Ctrl-C first ends the server, which answers all requests that it has
+// accepted, and then the tasklets.
 //
 // Run it with
 //
 //	go run ./examples/httpapi
 //	go run ./examples/httpapi -demo -crash 0.01
 //
-// The demo drives a server of its own with clients some of which go away, crashes accounts, and
+// The demo drives a server of its own with clients, some of which go away, crashes accounts, and
 // accounts for every request.
 package main
 
@@ -129,8 +129,8 @@ type service struct {
 	*bank
 	api    *api
 	server *http.Server
-	// ends, with the cause, with the one that was given to start, or when the server or the bank
-	// has failed
+	// broken ends when the context given to start ends, or when the server or the bank fails. Its
+	// cause says why.
 	broken context.Context
 }
 
@@ -146,28 +146,28 @@ func start(ctx context.Context, listener net.Listener, o options) (*service, err
 	}
 	ctx, fail := context.WithCancelCause(ctx)
 	s := &service{bank: b, api: newAPI(b), broken: ctx}
-	// Clients that are slow to send their requests can't hold a connection for ever.
+	// A client that sends its request too slowly cannot hold a connection forever.
 	s.server = &http.Server{Handler: s.api.handler(), ReadTimeout: 30 * time.Second, IdleTimeout: time.Minute}
 	go func() { fail(s.server.Serve(listener)) }()
 	go func() { fail(s.top.Tasklet().Join(context.Background())) }() // ends with the bank
 	return s, nil
 }
 
-// close ends the server first, which waits for its handlers; then the transfers, some of whose
-// clients may have gone; then the rest. Nobody who was accepted is left without an answer.
+// close first ends the server, which waits for its handlers; then the transfers, some of whose
+// clients may have gone; then everything else. Every accepted request gets an answer.
 func (s *service) close() error {
 	ctx, cancel := context.WithTimeout(context.Background(), s.timeout+10*time.Second)
 	defer cancel()
 	err := context.Cause(s.broken)
 	if errors.Is(err, context.Canceled) {
-		err = nil // an interrupt
+		err = nil // the program was interrupted
 	}
 	err = errors.Join(err, s.server.Shutdown(ctx))
 	s.desk.Close()
 	return errors.Join(err, s.server.Close(), s.desk.Join(ctx), s.sys.Stop(ctx))
 }
 
-// serve is the program without -demo: it ends when ctx does, or when the bank or the server has
+// serve is the program without -demo. It ends when ctx does, or when the bank or the server has
 // failed.
 func serve(ctx context.Context, listener net.Listener, o options, w io.Writer) error {
 	s, err := start(ctx, listener, o)
@@ -184,7 +184,7 @@ func serve(ctx context.Context, listener net.Listener, o options, w io.Writer) e
 	return err
 }
 
-// summary accounts for the requests. To be called when the service is closed.
+// summary accounts for the requests. It must be called after close.
 func (s *service) summary(w io.Writer) {
 	accepted, answered := s.api.counts()
 	n := 0

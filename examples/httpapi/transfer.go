@@ -12,23 +12,24 @@ import (
 
 var errUnderWay = errors.New("this transfer is under way")
 
-// underWay is how many transfers can be under way at a time.
+// underWay is the maximal number of transfers at a time.
 const underWay = 64
 
-// A transfer moves amount between two accounts. The reply is the balance of the first afterwards.
+// A transfer moves amount between two accounts. The reply is the balance of the first one
+// afterwards.
 type transfer struct {
 	id, from, to string
 	amount       int64
 	reply        actor.Reply[int64]
 }
 
-// transfers has a child carry out each transfer. Their clients may go away: what has begun is
-// finished. When the mailbox is closed, it ends after the last one.
+// transfers carries out each transfer in a child. A transfer that has begun is finished even if its
+// client goes away. When the mailbox is closed, transfers ends after the last one.
 func (b *bank) transfers(t *actor.Tasklet, inbox *mailbox.Mailbox[transfer]) error {
 	free := scheduler.NewSemaphore(underWay)
-	ids := make(map[string]bool) // under way
+	ids := make(map[string]bool) // of transfers under way
 	for x := range inbox.Receive() {
-		// meanwhile the mailbox fills, and then clients are sent away
+		// While this waits the mailbox fills, and then clients are refused.
 		if err := free.Acquire(t, 1); err != nil {
 			return err
 		}
@@ -37,7 +38,7 @@ func (b *bank) transfers(t *actor.Tasklet, inbox *mailbox.Mailbox[transfer]) err
 			free.Release(1)
 			continue
 		}
-		if ids[x.id] { // the client has asked before, and should wait for how that ends
+		if ids[x.id] { // a repetition: the client should wait for the result of the first
 			free.Release(1)
 			_ = answer(x.reply.Fail(t, errUnderWay))
 			continue
@@ -47,7 +48,7 @@ func (b *bank) transfers(t *actor.Tasklet, inbox *mailbox.Mailbox[transfer]) err
 			defer func() { delete(ids, x.id); free.Release(1) }()
 			return b.carryOut(t, x)
 		}, actor.Name("transfer "+x.id))
-		x.reply.Delegate(clerk) // it will answer; if it fails, that is the answer
+		x.reply.Delegate(clerk) // the child answers; if it fails, the call returns its error
 	}
 	_, err := t.JoinChildren(t)
 	return err
@@ -64,8 +65,8 @@ func (b *bank) carryOut(t *actor.Tasklet, x transfer) error {
 	return answer(x.reply.Send(t, balance))
 }
 
-// insist asks an account until it answers. That it crashed, or had no room, is no answer; and
-// asking again does no harm, since a posting is done once.
+// insist asks an account until it answers. A crash, or a full mailbox, is no answer. Asking again
+// does no harm, since a posting is done once.
 func (b *bank) insist(t *actor.Tasklet, name, id string, amount int64) (int64, error) {
 	for {
 		balance, err := b.ask(t, name, id, amount)

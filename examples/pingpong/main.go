@@ -1,9 +1,9 @@
-// Pingpong lets two tasklets play a ball back and forth, and says how fast they were. They play
+// Pingpong lets two tasklets play a ball back and forth, and prints how fast they were. They play
 // twice:
 //
 //   - as receivers: functions that are called with each message, and own no stack while they wait
 //     for the next;
-//   - as readers: functions with a loop over their mailbox, in which one is parked while the other
+//   - as readers: functions with a loop over their mailbox, of which one is parked while the other
 //     plays.
 //
 // Run it with
@@ -25,10 +25,11 @@ import (
 	"github.com/gotasklet/tasklet/mailbox"
 )
 
-// A ball is the message: how many more times it is to be played.
+// A ball is the message: the number of times that it is still to be played.
 type ball int
 
-// A game is two refs. Each player needs the other's, so they are made before the players are.
+// A game is two refs. Each player needs the ref of the other, so the refs are made before the
+// players.
 type game struct {
 	ping, pong actor.Ref[ball]
 	played     int // counted by both, without a lock: one tasklet runs at a time
@@ -88,7 +89,7 @@ func (g *game) startReceivers(t *actor.Tasklet) {
 		return func(t *actor.Tasklet, b ball) error {
 			g.played++
 			if b == 1 {
-				other.Close() // the last ball: send the other home, and go
+				other.Close() // after the last ball both players end
 				return actor.ErrStop
 			}
 			return other.Send(t, b-1)

@@ -12,19 +12,19 @@ import (
 	"github.com/gotasklet/tasklet/registry"
 )
 
-// books account for every message. Those to all count once for each worker. Only tasklets of the
-// system write them, and they run one at a time.
+// books account for every message. A message to all counts once for each worker. Only tasklets of
+// the system write them, and these run one at a time.
 type books struct {
 	offered, sent, refused int // by the senders
 	handled                int // by the workers
 	deadLetters, lost      int // by events
 
-	why     map[string]int    // the refused, by error
-	by      map[string]int    // the handled, by worker
+	why     map[string]int    // refused messages, by error
+	by      map[string]int    // handled messages, by worker
 	owner   map[string]string // the worker that handled a key last
 	moved   map[string]string // the worker that had a key before it moved, the first time
-	strayed int               // keys that moved away from a worker that was there
-	gone    string            // the worker that was stopped for good; "" if none was
+	strayed int               // keys that moved away from a worker that had not ended
+	gone    string            // the worker that was stopped permanently, or ""
 }
 
 func newBooks() books {
@@ -36,7 +36,7 @@ func (b *books) refuse(err error) {
 	b.why[reason(err)]++
 }
 
-// refuseAll takes the account of a broadcast apart: one SendError for each worker that did not get
+// refuseAll accounts for a broadcast: its error has one SendError for each worker that did not get
 // the message.
 func (b *books) refuseAll(err error) {
 	if err == nil {
@@ -101,7 +101,7 @@ func (b *books) summary(w io.Writer) {
 	fmt.Fprintln(w)
 }
 
-// check finds what is not accounted for.
+// check returns an error if a message is not accounted for.
 func (b *books) check() error {
 	switch {
 	case b.offered != b.sent+b.refused:

@@ -1,19 +1,19 @@
-// Router shows a pool of workers behind a group. Messages with the same key go to the same worker;
-// now and then one goes to all of them. There are more messages than the workers can handle, and
-// workers are killed amid the load. In the end every message is accounted for: handled, refused
-// (the sender knows), a dead letter (it was queued where nobody reads any more) or lost in hand
-// (the worker was at it when it was killed).
+// Router shows a pool of workers behind a group. Messages with the same key go to the same worker,
+// and some messages go to all workers. There are more messages than the workers can handle, and
+// workers are killed under load. At the end every message is accounted for: it was handled, refused
+// (the sender knows), a dead letter (it was queued for a worker that will not read it) or lost in
+// hand (the worker was killed while it handled it).
 //
-// A worker that is killed is restarted by its supervisor: it keeps its name, its place in the group
-// and so its keys, and what is queued is handled by its successor. The last of those that are
-// killed is stopped for good: its keys, and no others, move.
+// A killed worker is restarted by its supervisor. It keeps its name and its place in the group, and
+// so its keys, and the next incarnation handles the queued messages. The last worker that is killed
+// is stopped permanently: its keys, and no others, move.
 //
 // Run it with
 //
 //	go run ./examples/router -workers 4 -keys 100 -messages 5000 -kill 3 -seed 1 -virtual
 //
-// Without -virtual it takes the time that the workers take, and is a little different each time.
-// With -workers 1 -kill 1 nobody is left to choose from.
+// Without -virtual it takes as long as the workers need, and differs a little each time. With
+// -workers 1 -kill 1 no worker is left to choose.
 package main
 
 import (

@@ -15,16 +15,16 @@ import (
 
 const (
 	senders   = 4
-	toAll     = 50 // one message in so many goes to all workers
+	toAll     = 50 // one message in toAll goes to all workers
 	queueLen  = 16
-	work      = time.Millisecond // that one message makes
+	work      = time.Millisecond // the time to handle one message
 	sendEvery = 500 * time.Microsecond
 )
 
-// A message has a key, or goes to all.
+// A message has a key, or goes to all workers.
 type message struct{ key string }
 
-// router sends messages to workers. All its tasklets run one at a time, so what they share needs no
+// router sends messages to workers. Its tasklets run one at a time, so their shared data needs no
 // lock.
 type router struct {
 	o     options
@@ -33,7 +33,7 @@ type router struct {
 
 	pool    *supervisor.Supervisor
 	workers *registry.Group[message]
-	offered int // messages so far, of all senders
+	offered int // messages of all senders so far
 	killed  int
 }
 
@@ -59,8 +59,9 @@ func (r *router) main(t *actor.Tasklet) error {
 	return r.finish(t)
 }
 
-// start starts the workers. They are transient: a kill is a failure, after which they are
-// restarted; when they are closed they end normally, and when all have, so does their supervisor.
+// start starts the workers. They are transient. A kill is a failure, after which they are
+// restarted. When they are closed they end normally, and when all have ended, so does their
+// supervisor.
 func (r *router) start(t *actor.Tasklet) (err error) {
 	names := registry.Of(t.System())
 	if r.workers, err = registry.NewGroup[message](names, "workers"); err != nil {
@@ -88,14 +89,14 @@ func (r *router) start(t *actor.Tasklet) (err error) {
 	return nil
 }
 
-// handle is what a worker does with one message.
+// handle handles one message in a worker.
 func (r *router) handle(t *actor.Tasklet, m message) error {
 	t.Sleep(work)
 	r.books.done(t.Name(), m)
 	return nil
 }
 
-// send is the body of a sender. It tries each message once: who has no room refuses it.
+// send is the body of a sender. It tries each message once; a worker without room refuses it.
 func (r *router) send(t *actor.Tasklet, draw *rand.Rand) error {
 	for r.offered < r.o.messages {
 		r.offered++
@@ -127,7 +128,7 @@ func (r *router) send(t *actor.Tasklet, draw *rand.Rand) error {
 	return nil
 }
 
-// kill kills the worker that has the most to do; the last time for good.
+// kill kills the worker with the largest load. The last one is stopped permanently.
 func (r *router) kill(t *actor.Tasklet) error {
 	r.killed++
 	members := r.workers.Members()
@@ -154,14 +155,14 @@ func (r *router) kill(t *actor.Tasklet) error {
 	return r.pool.DeleteChild(t, name)
 }
 
-// finish lets the workers handle what they have, and waits for that.
+// finish waits until the workers have handled their messages.
 func (r *router) finish(t *actor.Tasklet) error {
 	members := r.workers.Members()
 	for _, ref := range members {
 		ref.Close()
 	}
 	if len(members) == 0 {
-		r.pool.Tasklet().Kill() // it has no child whose end could be its own
+		r.pool.Tasklet().Kill() // it has no child whose end would end it
 	}
 	if err := r.pool.Tasklet().Join(t); err != nil && !errors.Is(err, actor.ErrKilled) {
 		return err

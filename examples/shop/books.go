@@ -11,14 +11,14 @@ import (
 	"github.com/gotasklet/tasklet/scheduler"
 )
 
-// outcome is what became of an order.
+// outcome is the result of an order.
 type outcome uint8
 
 const (
 	placed    outcome = iota // no outcome yet
 	done                     // written to the database; a mail follows
-	calledOff                // something did not work, and the worker said so
-	lost                     // in the hands of a worker when it crashed, or was stopped
+	calledOff                // an error occurred, and the worker reported it
+	lost                     // in the hands of a worker when it crashed or was stopped
 	refused                  // the shop had closed
 	outcomes
 )
@@ -46,11 +46,11 @@ type books struct {
 
 type entry struct {
 	outcome outcome
-	why     string // or by whom
+	why     string // or by which worker
 	mail    mailState
 }
 
-// place enters an order. They come in the order of their numbers.
+// place enters an order. Orders are placed in the order of their numbers.
 func (b *books) place(id int) {
 	b.entries = append(b.entries, entry{})
 	if len(b.entries) != id {
@@ -59,7 +59,7 @@ func (b *books) place(id int) {
 	b.open++
 }
 
-// settle notes the outcome of an order, which it can have once.
+// settle records the outcome of an order, which is done once for each.
 func (b *books) settle(id int, o outcome, why string) {
 	e := &b.entries[id-1]
 	if e.outcome != placed {
@@ -68,7 +68,7 @@ func (b *books) settle(id int, o outcome, why string) {
 	}
 	e.outcome, e.why = o, why
 	if o != done {
-		b.open-- // else its mail is due
+		b.open-- // for an order that is done, its mail is due
 	}
 	b.settled++
 	if b.onSettled != nil {
@@ -77,7 +77,7 @@ func (b *books) settle(id int, o outcome, why string) {
 	b.look()
 }
 
-// mail notes what became of the mail about an order.
+// mail records the state of the mail about an order.
 func (b *books) mail(id int, s mailState) {
 	e := &b.entries[id-1]
 	if e.outcome != done || e.mail != mailDue {
@@ -100,7 +100,7 @@ func (b *books) mistake(format string, args ...any) {
 	b.mistakes = append(b.mistakes, fmt.Sprintf(format, args...))
 }
 
-// count gives how many orders there are of each outcome, and how many mails.
+// count returns the number of orders with each outcome, and the numbers of mails.
 func (b *books) count() (orders [outcomes]int, sent, lostMails, due int) {
 	for _, e := range b.entries {
 		orders[e.outcome]++
@@ -118,7 +118,7 @@ func (b *books) count() (orders [outcomes]int, sent, lostMails, due int) {
 	return orders, sent, lostMails, due
 }
 
-// check finds what is wrong with the account.
+// check returns an error if the account is wrong.
 func (b *books) check() error {
 	if len(b.mistakes) > 0 {
 		return fmt.Errorf("the account is wrong: %s", strings.Join(b.mistakes, "; "))
@@ -126,7 +126,7 @@ func (b *books) check() error {
 	return nil
 }
 
-// summary accounts for all orders. To be called when the shop has closed.
+// summary accounts for all orders. It must be called when the shop has closed.
 func (s *shop) summary(w io.Writer) {
 	b := &s.books
 	n, sent, lostMails, due := b.count()
@@ -148,7 +148,7 @@ func (s *shop) summary(w io.Writer) {
 	}
 }
 
-// examples names some orders of an outcome.
+// examples names some orders with an outcome.
 func (b *books) examples(o outcome) string {
 	if o == done {
 		return ""

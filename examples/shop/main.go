@@ -1,24 +1,24 @@
-// Shop takes orders, and keeps its books straight while parts of it crash:
+// Shop takes orders, and keeps its books correct while parts of it crash:
 //
 //	shop          one_for_one
-//	├─ db         rest_for_one: a cache is worth nothing without its connection
+//	├─ db         rest_for_one: the cache depends on the connection
 //	│  ├─ conn    the database's connection
 //	│  └─ cache   prices; empty after a restart
-//	├─ orders     one_for_one: a crash of one worker is no matter of the others
+//	├─ orders     one_for_one: a crash of one worker does not affect the others
 //	│  └─ worker-1 to worker-8
 //	└─ mailer     a mail for each order that is done
 //
-// Failures are drawn from a seed: workers, the connection, the cache and the mailer panic now and
-// then. The tree is logged every second, and a summary accounts for every order: done, called off,
+// Failures are drawn from a seed: workers, the connection, the cache and the mailer sometimes
+// panic. The tree is logged every second, and a summary accounts for every order: done, called off,
 // lost in the hands of a worker that crashed, or left over when the shop had to close.
 //
 // Run it with
 //
 //	go run ./examples/shop -seed 7 -orders 10000 -crash 0.01
 //
-// With -virtual the seconds are those of a virtual clock: it is over at once, and the same every
-// time. With -crash 0.4 the supervisors give up. Ctrl-C closes the shop early; the account is still
-// right.
+// With -virtual the seconds are those of a virtual clock: the run takes no time, and is the same
+// every time. With -crash 0.4 the supervisors give up. Ctrl-C closes the shop early, and the
+// summary is still correct.
 package main
 
 import (
@@ -84,7 +84,7 @@ type options struct {
 	onSettled        func(n int) // for tests: n orders have an outcome
 }
 
-// trade runs the shop until all orders have an outcome, it gives up, or ctx is done.
+// trade runs the shop until all orders have an outcome, the shop gives up, or ctx is done.
 func trade(ctx context.Context, o options, log io.Writer) (*shop, error) {
 	s := newShop(o)
 	cfg := actor.Config{Name: "trade", Seed: o.seed, Logger: logger(log, o.verbose), OnEvent: s.onEvent}
@@ -99,7 +99,7 @@ func trade(ctx context.Context, o options, log io.Writer) (*shop, error) {
 	return s, err
 }
 
-// logger writes what supervisors have to say for information, which are the trees; or everything.
+// logger writes the trees of supervisors and other entries at level info, or all entries.
 func logger(w io.Writer, everything bool) *zap.Logger {
 	cfg := zap.NewDevelopmentEncoderConfig()
 	cfg.EncodeTime = zapcore.TimeEncoderOfLayout("15:04:05.000")
@@ -107,14 +107,14 @@ func logger(w io.Writer, everything bool) *zap.Logger {
 	return zap.New(zapcore.NewCore(zapcore.NewConsoleEncoder(cfg), zapcore.Lock(zapcore.AddSync(w)), level))
 }
 
-// open is the main tasklet: it starts the shop, brings the orders, and waits until each has an
+// open is the main tasklet. It starts the shop, places the orders, and waits until each has an
 // outcome.
 func (s *shop) open(t *actor.Tasklet) error {
 	top, err := supervisor.Start(t, s.spec())
 	if err != nil {
 		return err
 	}
-	// If the shop gives up, nobody settles the rest.
+	// If the shop gives up, the remaining orders are not settled.
 	var failure error
 	actor.Go(t, func(t *actor.Tasklet) error {
 		failure = top.Tasklet().Join(t)
@@ -124,7 +124,7 @@ func (s *shop) open(t *actor.Tasklet) error {
 
 	for id := 1; id <= s.orders; id++ {
 		if err := s.bring(t, order{id: id, item: s.draw.IntN(items)}); err != nil {
-			break // the shop has closed for good
+			break // the shop has closed permanently
 		}
 	}
 	s.books.complete = true
@@ -132,11 +132,11 @@ func (s *shop) open(t *actor.Tasklet) error {
 	return errors.Join(s.books.over.Wait(t), failure)
 }
 
-// bring gives an order to a worker, and waits while that one has enough to do.
+// bring sends an order to a worker, and waits while the worker's mailbox is full.
 func (s *shop) bring(t *actor.Tasklet, o order) error {
-	s.books.place(o.id) // before it is sent: it may be done before Send returns
+	s.books.place(o.id) // before the send, as it may be done before Send returns
 	err := errors.New("closed while it was brought")
-	defer func() { // also when this tasklet is killed while it waits
+	defer func() { // also if this tasklet is killed while it waits
 		if err != nil {
 			s.books.settle(o.id, refused, err.Error())
 		}

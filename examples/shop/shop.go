@@ -13,7 +13,7 @@ import (
 
 const (
 	workers = 8
-	items   = 200 // that can be ordered
+	items   = 200 // the number of different items
 )
 
 // The messages.
@@ -26,7 +26,7 @@ type (
 		item  int
 		reply actor.Reply[int]
 	}
-	// query goes to the connection: with an order it writes that down, without it looks up a price.
+	// query goes to the connection. It stores an order, or without one looks up a price.
 	query struct {
 		order, item int
 		reply       actor.Reply[int]
@@ -35,15 +35,15 @@ type (
 	mail struct{ order int }
 )
 
-// shop is what the parts of the shop share. All of them run on one scheduler, one at a time, so
-// there is no lock.
+// shop is the state that the parts of the shop share. They run on one scheduler, one at a time, so
+// it needs no lock.
 type shop struct {
 	options
 	draw  *rand.Rand
 	books books
 	took  time.Duration
 
-	// Addresses stay the same when their tasklets are restarted, so everybody may know them from
+	// Addresses stay the same when their tasklets are restarted, so all parts may know them from
 	// the start.
 	conn    actor.Ref[query]
 	cache   actor.Ref[priceQuestion]
@@ -51,7 +51,8 @@ type shop struct {
 	workers [workers]actor.Ref[order]
 
 	restarts map[string]int // by path
-	unread   int            // orders in the mailboxes of those who ended for good, says the log
+	// orders left in the mailboxes of workers that ended permanently, by events
+	unread int
 }
 
 func newShop(o options) *shop {
@@ -70,7 +71,7 @@ func newShop(o options) *shop {
 	return s
 }
 
-// spec is the tree.
+// spec returns the tree.
 func (s *shop) spec() supervisor.Spec {
 	var staff []supervisor.Child
 	for i, ref := range s.workers {
@@ -94,7 +95,7 @@ func (s *shop) spec() supervisor.Spec {
 	}
 }
 
-// crashes panics with the probability p.
+// crashes panics with probability p.
 func (s *shop) crashes(p float64, what string) {
 	if s.draw.Float64() < p {
 		panic(what)
@@ -103,7 +104,7 @@ func (s *shop) crashes(p float64, what string) {
 
 // connect is the init of the connection.
 func (s *shop) connect(t *actor.Tasklet) (func(*actor.Tasklet, query) error, error) {
-	t.Sleep(5 * time.Millisecond) // a handshake; meanwhile nobody is served
+	t.Sleep(5 * time.Millisecond) // a handshake, during which no query is served
 	return func(t *actor.Tasklet, q query) error {
 		s.crashes(s.crash/20, "connection reset")
 		if q.order != 0 {
@@ -114,8 +115,8 @@ func (s *shop) connect(t *actor.Tasklet) (func(*actor.Tasklet, query) error, err
 	}, nil
 }
 
-// answer replies. That nobody waits for it any more, because a worker has crashed meanwhile, is no
-// failure of who answers.
+// answer replies. If no worker waits for the reply any more, because it has crashed, that is no
+// failure of the tasklet that answers.
 func answer(t *actor.Tasklet, r actor.Reply[int], v int) error {
 	if err := r.Send(t, v); !errors.Is(err, actor.ErrNotAwaited) {
 		return err
@@ -123,7 +124,7 @@ func answer(t *actor.Tasklet, r actor.Reply[int], v int) error {
 	return nil
 }
 
-// newCache is the init of the cache. Each time it begins with nothing.
+// newCache is the init of the cache. The cache is empty after each start.
 func (s *shop) newCache(*actor.Tasklet) (func(*actor.Tasklet, priceQuestion) error, error) {
 	prices := make(map[int]int)
 	return func(t *actor.Tasklet, q priceQuestion) error {
@@ -163,9 +164,9 @@ func (s *shop) newMailer(t *actor.Tasklet) (func(*actor.Tasklet, mail) error, er
 	}, nil
 }
 
-// worker is the init of a worker. When a worker crashes, the order in its hands is lost: the next
-// one begins with the next order. The deferred call is part of the worker that crashed, and knows
-// which it was.
+// worker is the init of a worker. When a worker crashes, the order in its hands is lost, and the
+// next incarnation begins with the next order. The deferred call belongs to the incarnation that
+// crashed, and knows which order it was.
 func (s *shop) worker(t *actor.Tasklet) (func(*actor.Tasklet, order) error, error) {
 	inHand := 0
 	t.Defer(func() {
@@ -189,7 +190,7 @@ func (s *shop) worker(t *actor.Tasklet) (func(*actor.Tasklet, order) error, erro
 	}, nil
 }
 
-// serve does what is to be done for an order.
+// serve handles an order.
 func (s *shop) serve(t *actor.Tasklet, o order) error {
 	ctx, cancel := actor.WithTimeout(t, time.Second)
 	defer cancel()
@@ -206,7 +207,7 @@ func (s *shop) serve(t *actor.Tasklet, o order) error {
 	return nil
 }
 
-// reason says in a few words why an order is called off.
+// reason describes in a few words why an order is called off.
 func reason(what string, err error) error {
 	var j *actor.JoinError
 	switch {

@@ -1,14 +1,14 @@
-// Ticker shows what happens at certain times: a tasklet that does something again and again
-// (Interval), one that keeps a rate (Rate), one that waits and then ends the first (Later and
-// Kill), and a failure from which an interval goes on.
+// Ticker shows tasklets that act at certain times: one at intervals (Interval), one at a rate
+// (Rate), one that waits and then kills the first (Later and Kill), and a failure after which an
+// interval continues.
 //
 // Run it with
 //
 //	go run ./examples/ticker
 //	go run ./examples/ticker -virtual
 //
-// The second takes no time: the clock is a virtual one, which jumps from one deadline to the next.
-// It prints the same every time.
+// The second takes no time, because a virtual clock jumps from one deadline to the next. It prints
+// the same every time.
 package main
 
 import (
@@ -65,27 +65,27 @@ type demo struct {
 func (d *demo) main(t *actor.Tasklet) error {
 	d.start = t.System().Now()
 
-	// Every 200 ms, the first time at once: each call begins 200 ms after the last one ended.
+	// Every 200 ms, beginning at once: each call begins 200 ms after the last one ended.
 	beats := 0
 	heart := actor.Interval(t, 200*time.Millisecond, func(t *actor.Tasklet) error {
 		beats++
 		d.say(t, "beat %d", beats)
 		t.Sleep(30 * time.Millisecond) // so this one comes every 230 ms
 		if beats == 2 {
-			return errors.New("missed a beat") // reported; the next call comes all the same
+			return errors.New("missed a beat") // reported; the next call follows nevertheless
 		}
 		return nil
 	}, actor.Name("heart"), actor.Immediate())
 
-	// Four calls a second: they aim at 250 ms, 500 ms and so on after the start, however long each
-	// takes.
+	// Four calls a second: they are due at 250 ms, 500 ms and so on after the start, however long
+	// each takes.
 	frames := 0
 	camera := actor.Rate(t, 4, func(t *actor.Tasklet, now time.Time) error {
 		frames++
 		d.say(t, "frame %d", frames)
 		t.Sleep(time.Duration(frames) * 20 * time.Millisecond)
 		if frames == 6 {
-			return actor.ErrStop // the way to end oneself
+			return actor.ErrStop // ends this tasklet
 		}
 		return nil
 	}, actor.Name("camera"))
@@ -97,7 +97,7 @@ func (d *demo) main(t *actor.Tasklet) error {
 		return nil
 	}, actor.Name("doctor"))
 
-	// A killed tasklet has failed, so the join returns an error; one that stopped has not.
+	// A killed tasklet has failed, so the join returns an error. One that stopped has not.
 	if err := heart.Join(t); !errors.Is(err, actor.ErrKilled) {
 		return fmt.Errorf("the heart was not killed: %w", err)
 	}
@@ -108,8 +108,8 @@ func (d *demo) main(t *actor.Tasklet) error {
 	return nil
 }
 
-// onEvent shows how main's children ended, and what failed. The log has that too, but here it is
-// part of the output.
+// onEvent shows how main's children ended, and which rounds failed. The log has that too; here it
+// is part of the output.
 func (d *demo) onEvent(e actor.Event) {
 	if e.Tasklet.Parent() == nil {
 		return

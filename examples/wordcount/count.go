@@ -16,8 +16,8 @@ import (
 	"github.com/gotasklet/tasklet/mailbox"
 )
 
-// A counter is one run of the program, and its result. All its tasklets work on it without a lock:
-// they run one at a time, and lose control only where they wait.
+// A counter is one run of the program, and its result. All its tasklets use it without a lock: they
+// run one at a time, and lose control only where they wait.
 type counter struct {
 	source  *source
 	parsers int
@@ -28,7 +28,7 @@ type counter struct {
 	words             map[string]int
 	read, counted     int // lines
 	batches, maxBatch int
-	heldUp            int           // how often the reader met a full mailbox
+	heldUp            int           // how often the reader found a full mailbox
 	heldFor           time.Duration // and for how long
 	files, binary     int
 	problems          []string
@@ -42,12 +42,13 @@ type row struct {
 	info  actor.Info
 }
 
-// main is the body of the root tasklet. It starts the others, who receives before who sends, and
-// sees them to their end:
+// main is the body of the root tasklet. It starts the others, receivers before senders, and waits
+// until they have ended:
 //
 //	reader ── lines ──▶ parser-1, parser-2 ... ── words ──▶ aggregator
 //
-// Every arrow ends in a bounded mailbox: who is faster than the next one waits for it.
+// Every arrow ends in a bounded mailbox, so a tasklet that is faster than the next one waits for
+// it.
 func (c *counter) main(t *actor.Tasklet) error {
 	words := actor.Spawn(t, c.aggregate, actor.Name("aggregator"), actor.MailboxLen(c.cap))
 	parsers := make([]actor.Ref[line], c.parsers)
@@ -56,8 +57,8 @@ func (c *counter) main(t *actor.Tasklet) error {
 	}
 	reader := actor.Go(t, func(t *actor.Tasklet) error { return c.readTo(t, parsers) }, actor.Name("reader"))
 
-	// The tree has only those who live. Remember them now, to tell what became of them: at the end,
-	// or when the run is interrupted, which raises a panic where main waits.
+	// Tasklets leave the tree when they finish. Keep them, to print their states at the end, or
+	// when the run is interrupted, which raises a panic where main waits.
 	var all []*actor.Tasklet
 	for t, level := range t.Tree() {
 		all = append(all, t)
@@ -69,7 +70,7 @@ func (c *counter) main(t *actor.Tasklet) error {
 		}
 	}()
 
-	// What is closed ends when it has handled what it got: so nothing is lost.
+	// A closed receiver ends when it has handled its messages, so no message is lost.
 	if err := reader.Join(t); err != nil {
 		return err
 	}
@@ -85,8 +86,8 @@ func (c *counter) main(t *actor.Tasklet) error {
 	return words.Join(t)
 }
 
-// readTo deals out the lines in turn. Reading blocks: Await does it on another goroutine, and the
-// parsers work meanwhile.
+// readTo deals out the lines in turn. Reading blocks, so Await does it on another goroutine while
+// the parsers work.
 func (c *counter) readTo(t *actor.Tasklet, parsers []actor.Ref[line]) error {
 	next := 0
 	for {
@@ -109,7 +110,7 @@ func (c *counter) readTo(t *actor.Tasklet, parsers []actor.Ref[line]) error {
 	}
 }
 
-// hand is Send that takes the time when there is no room.
+// hand is a Send that measures how long it waits for room.
 func (c *counter) hand(t *actor.Tasklet, parser actor.Ref[line], l line) error {
 	err := parser.TrySend(t, l)
 	if !errors.Is(err, mailbox.ErrFull) {
@@ -122,8 +123,8 @@ func (c *counter) hand(t *actor.Tasklet, parser actor.Ref[line], l line) error {
 	return err
 }
 
-// parser gives the handler of one parser. If it fails, that line is lost, and the parser goes on
-// with the next.
+// parser returns the handler of one parser. When it fails on a line, that line is lost, and the
+// parser continues with the next one.
 func (c *counter) parser(i int, words actor.Ref[[]string]) func(*actor.Tasklet, line) error {
 	draw := rand.New(rand.NewPCG(c.seed, uint64(i)))
 	return func(t *actor.Tasklet, l line) error {
@@ -134,7 +135,7 @@ func (c *counter) parser(i int, words actor.Ref[[]string]) func(*actor.Tasklet, 
 	}
 }
 
-// aggregate takes what has come meanwhile in one go.
+// aggregate handles all messages that have arrived in one batch.
 func (c *counter) aggregate(t *actor.Tasklet, inbox *mailbox.Mailbox[[]string]) error {
 	for batch := range inbox.ReceiveBatch(256, 0) {
 		c.batches++
@@ -145,7 +146,7 @@ func (c *counter) aggregate(t *actor.Tasklet, inbox *mailbox.Mailbox[[]string]) 
 				if n, ok := c.words[w]; ok {
 					c.words[w] = n + 1
 				} else {
-					// w alone would keep all the text around it in memory
+					// w itself would keep the whole text that it is a part of in memory
 					c.words[strings.Clone(w)] = 1
 				}
 			}
@@ -154,7 +155,7 @@ func (c *counter) aggregate(t *actor.Tasklet, inbox *mailbox.Mailbox[[]string]) 
 	return nil
 }
 
-// A lineError says that a parser failed on a line.
+// A lineError reports that a parser failed on a line.
 type lineError struct {
 	file   string
 	number int
@@ -163,8 +164,7 @@ type lineError struct {
 func (e *lineError) Error() string { return "crashed at " + e.where() }
 func (e *lineError) where() string { return fmt.Sprintf("%s:%d", e.file, e.number) }
 
-// onEvent is told of everything that happens in the system; of the failures it keeps which lines
-// they cost.
+// onEvent gets all events of the system, and records the lines that were lost by failures.
 func (c *counter) onEvent(e actor.Event) {
 	var l *lineError
 	if e.Kind == actor.EventFailure && errors.As(e.Err, &l) {
@@ -172,7 +172,7 @@ func (c *counter) onEvent(e actor.Event) {
 	}
 }
 
-// lostLines names the lines that were lost, in order.
+// lostLines returns the names of the lost lines, in order.
 func (c *counter) lostLines() []string {
 	slices.SortFunc(c.lost, func(a, b *lineError) int {
 		return cmp.Or(strings.Compare(a.file, b.file), cmp.Compare(a.number, b.number))
@@ -184,8 +184,8 @@ func (c *counter) lostLines() []string {
 	return names
 }
 
-// orLeave calls f, which may block for ever and knows no context. When ctx is done it returns, and
-// f is left behind.
+// orLeave calls f, which may block forever and takes no context. When ctx is done orLeave returns,
+// and leaves f behind.
 func orLeave[R any](ctx context.Context, f func() (R, error)) (R, error) {
 	type result struct {
 		v   R
@@ -205,7 +205,7 @@ func orLeave[R any](ctx context.Context, f func() (R, error)) (R, error) {
 	}
 }
 
-// split gives the words of a text in lower case: runs of letters and digits, with apostrophes
+// split returns the words of a text in lower case: runs of letters and digits, with apostrophes
 // inside.
 func split(text string) []string {
 	words := strings.FieldsFunc(strings.ToLower(text), func(r rune) bool { return !inWord(r) })

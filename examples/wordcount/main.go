@@ -1,8 +1,7 @@
-// Wordcount counts the words of text, and shows how the counting went: a reader deals out lines to
-// some parsers, and these send their words to an aggregator. All wait for each other by mailboxes
-// that hold only so many messages.
+// Wordcount counts the words of text, and shows how the work was done. A reader deals out lines to
+// parsers, which send their words to an aggregator. Bounded mailboxes make the faster ones wait.
 //
-// Run it with files and folders, or without to count standard input:
+// Run it with files and folders, or without arguments to count standard input:
 //
 //	go run ./examples/wordcount README.md docs
 //	go run ./examples/wordcount -mailbox 1 -parsers 1 README.md docs
@@ -10,7 +9,7 @@
 //
 // The words go to standard output, the log to standard error. A line of more than 64 KiB counts as
 // several. The exit status is 1 if something was not counted, and the output says what; 2 for wrong
-// usage; 130 after an interrupt, with what was counted until then.
+// usage; 130 after an interrupt, with the words counted until then.
 package main
 
 import (
@@ -113,7 +112,7 @@ func runContext(ctx context.Context, args []string, stdin io.Reader, stdout, std
 	return 0
 }
 
-// print writes the result; err is why it is only a part of it.
+// print writes the result. If err is not nil, it is the reason why the result is incomplete.
 func (c *counter) print(w io.Writer, top int, err error) {
 	if err != nil {
 		fmt.Fprintf(w, "PARTIAL RESULT, the run ended early: %v\n\n", err)
@@ -158,7 +157,7 @@ func (c *counter) printTree(w io.Writer) {
 	tw.Flush()
 }
 
-// textLogger logs lines of text to w.
+// textLogger returns a logger that writes lines of text to w.
 func textLogger(w io.Writer, level zapcore.Level) *zap.Logger {
 	encoder := zapcore.NewConsoleEncoder(zap.NewDevelopmentEncoderConfig())
 	return zap.New(zapcore.NewCore(encoder, zapcore.Lock(zapcore.AddSync(w)), level))

@@ -12,7 +12,7 @@ import (
 	"unicode/utf8"
 )
 
-// A line is what the reader gives to a parser.
+// A line is what the reader sends to a parser.
 type line struct {
 	file   string
 	number int // in its file, from 1
@@ -21,34 +21,34 @@ type line struct {
 
 const (
 	readBytes = 64 << 10
-	// maxLine is the length from which on a line goes in pieces of the same number, cut between
-	// words: so memory has a bound whatever is read, and no parser holds the scheduler for long. A
-	// single word that is longer is cut, too.
+	// maxLine is the maximal length of a line in bytes. A longer line is cut between words into
+	// pieces with the same number, so that memory is bounded and no parser holds the scheduler for
+	// long. A longer word is cut too.
 	maxLine = 64 << 10
 )
 
-// A source reads text, file after file. It is ordinary code, which blocks as long as it likes.
+// A source reads text, file after file. It is ordinary code that may block.
 type source struct {
-	names []string  // what the user named and was not opened yet
+	names []string  // arguments that were not opened yet
 	found []string  // files in the folder that was opened last
-	stdin io.Reader // what the name "-" stands for
+	stdin io.Reader // for the name "-"
 
-	file   io.ReadCloser // nil: none is open
+	file   io.ReadCloser // nil if none is open
 	name   string
-	named  bool   // by the user, not found in a folder
-	number int    // of the line at the start of rest; 0: nothing was read yet
-	rest   []byte // read, and not the whole of a line
+	named  bool   // the file is an argument, not found in a folder
+	number int    // of the line at the start of rest; 0 if nothing was read yet
+	rest   []byte // read, but not yet a whole line
 }
 
-// A chunk is what one call of next brings.
+// A chunk is the result of one call of next.
 type chunk struct {
 	lines    []line
-	files    int      // that were read to the end
-	binary   int      // files in folders that are no text
-	problems []string // what could not be read, and why
+	files    int      // files read to the end
+	binary   int      // files in folders that are not text
+	problems []string // the files that could not be read, and why
 }
 
-// next reads on. After the last file it returns io.EOF.
+// next returns the next chunk, or io.EOF after the last file.
 func (s *source) next() (c chunk, err error) {
 	if s.file == nil {
 		return c, s.open(&c)
@@ -77,10 +77,10 @@ func (s *source) next() (c chunk, err error) {
 	return c, nil
 }
 
-// split takes the lines off rest that are complete, or long enough for a piece. atEnd: nothing
-// comes after rest.
+// split removes the lines from rest that are complete, or long enough for a piece. atEnd says that
+// no data follows rest.
 func (s *source) split(atEnd bool) (lines []line) {
-	text := string(s.rest) // one copy, of which all lines are parts
+	text := string(s.rest) // one copy, which all lines share
 	for {
 		end, next := strings.IndexByte(text, '\n'), 1
 		switch {
@@ -105,7 +105,7 @@ func (s *source) split(atEnd bool) (lines []line) {
 	}
 }
 
-// open opens the next file, or looks into the next folder.
+// open opens the next file, or lists the next folder.
 func (s *source) open(c *chunk) error {
 	switch {
 	case len(s.found) > 0:
@@ -134,14 +134,14 @@ func (s *source) open(c *chunk) error {
 	return nil
 }
 
-// look finds the files below the folder s.name. What begins with a dot is left out, and what is no
-// plain file.
+// look finds the files below the folder s.name. It skips names that begin with a dot, and
+// everything that is not a regular file.
 func (s *source) look(c *chunk) {
 	_ = fs.WalkDir(os.DirFS(s.name), ".", func(path string, d fs.DirEntry, err error) error {
 		full := filepath.Join(s.name, path)
 		switch {
 		case err != nil:
-			c.problem(full, err) // and go on with the rest
+			c.problem(full, err) // continue with the other files
 		case path != "." && strings.HasPrefix(d.Name(), "."):
 			if d.IsDir() {
 				return fs.SkipDir
@@ -162,7 +162,7 @@ func (c *chunk) problem(name string, err error) {
 	c.problems = append(c.problems, fmt.Sprintf("%s: %v", name, reason(err)))
 }
 
-// reason is err without the operation and the name that package os puts before it.
+// reason returns err without the operation and the name that package os adds.
 func reason(err error) error {
 	var p *fs.PathError
 	if errors.As(err, &p) {
