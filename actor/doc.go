@@ -1,53 +1,56 @@
-// Package actor has tasklets: activities that run one at a time on a scheduler, send each other
-// typed messages, and live in a tree in which a parent ends after its children.
+// Package actor provides tasklets: activities that run one at a time on a scheduler, exchange typed
+// messages, and form a tree in which a parent ends after its children.
 //
-// # Tasklet
+// # Tasklets
 //
-// A [Tasklet] is what runs: it has a name, a place in the tree, a body, and an end. [Go] starts one
-// that calls a function, [New] one whose function has a result. The tasklets of one scheduler take
-// turns: each runs until it waits or is done, then another does. Between two blocking points nobody
-// else runs, so they may share memory without locks. A system has one scheduler unless
-// Config.Schedulers says otherwise.
+// A [Tasklet] has a name, a place in the tree, a body, and an end. [Go] starts one that calls a
+// function, and [New] one whose function has a result. The tasklets of a scheduler take turns: each
+// runs until it waits or is done, and then another runs. Between two blocking points no other
+// tasklet runs, so the tasklets of a scheduler may share memory without locks. A system has one
+// scheduler unless Config.Schedulers says otherwise.
 //
-// [Run] runs a function as the root of a system, until it and everything below is finished. [Start]
-// makes a system that lives beside the rest of a program, until [System.Stop].
+// [Run] runs a function as the root of a system, and returns when the root and all tasklets below
+// it have finished. [Start] makes a system that runs beside the rest of a program, until
+// [System.Stop].
 //
-// # Tree
+// # The tree
 //
-// Who starts a tasklet is its parent. When a tasklet's body has ended, for whatever reason, its
-// children are stopped, the newest first, and it is finished when they are: there are no orphans.
-// What should outlive its starter is started with [Daemon], or under the [System] instead of the
-// tasklet. [Tasklet.Tree] walks what is below a tasklet; paths as "/shop/orders/worker-3" name
-// tasklets in the log, in errors and in trees.
+// A tasklet's parent is the tasklet that started it. When the body of a tasklet has ended, its
+// children are stopped, the newest first, and the tasklet finishes after them. So there are no
+// orphans. A tasklet that must outlive the one that starts it is started with [Daemon], or under
+// the [System] instead of the tasklet. [Tasklet.Tree] iterates over a subtree. Paths such as
+// "/shop/orders/worker-3" identify tasklets in the log, in errors and in trees.
 //
 // # Bodies
 //
-// A [Body] is what a tasklet does. The functions that start tasklets take one apart for the common
-// cases:
+// A [Body] describes what a tasklet does. Each function that starts a tasklet has a body that does
+// the same:
 //
 //	Func(f)                      Go(p, f), New(p, f)           calls f once
 //	Read(ref, f)                 Spawn(p, f)                   calls f once with a mailbox, for a receive loop
 //	Handle(ref, f)               Receiver(p, f)                calls f for each message
 //	HandleBatch(ref, n, d, f)    BatchReceiver(p, n, d, f)     calls f for up to n messages at a time
 //	HandleInit(ref, init)        StartTasklet(p, body)         init makes the state and returns the handler
-//	Every(d, f)                  Interval(p, d, f)             calls f, and d later again
+//	Every(d, f)                  Interval(p, d, f)             calls f, and again d after each call
 //	AtRate(hz, f)                Rate(p, hz, f)                calls f hz times a second
-//	                             Later(p, d, f), Loop(p, f)    calls f once after d; calls f again and again
+//	                             Later(p, d, f), Loop(p, f)    calls f once after d; calls f repeatedly
 //
-// All but Func and Read own no stack while they wait: an idle receiver costs a few hundred bytes,
-// and handling a message costs no switch.
+// All bodies except Func and Read own no stack while they wait. An idle receiver takes a few
+// hundred bytes, and handling a message takes no switch of stacks.
 //
 // # Refs and mailboxes
 //
 // A [Ref] is the address of a tasklet that takes messages of one type: a small value that can be
-// copied, compared and sent. Behind it is a bounded [mailbox.Mailbox]. A send to a full one parks
-// the sender until there is room, unless [Overflow] says otherwise. Messages of one sender arrive
-// in the order in which they were sent. What nobody will read is reported: an error to its sender,
-// or a dead-letter event. [Call] sends a request and waits for its [Reply], which somebody else may
-// give, see [Reply.Delegate]; if no answer can come any more, the call ends at once and says why.
+// copied, compared and sent. Its messages go to a bounded [mailbox.Mailbox]. A send to a full
+// mailbox parks the sender until there is room, unless [Overflow] sets another policy. The messages
+// of one sender arrive in the order in which they were sent. A message that will not be read is
+// reported, by an error to its sender or by a dead-letter event.
 //
-// A ref is valid over restarts: the next tasklet with the same body reads the same mailbox. To end
-// a receiver gently, [Ref.Close] it.
+// [Call] sends a request and waits for its [Reply]. Another tasklet may answer, see
+// [Reply.Delegate]. If no answer can come, the call returns an error at once.
+//
+// A ref stays valid over restarts: the next tasklet with the same body reads the same mailbox.
+// [Ref.Close] ends a receiver after it has handled the queued messages.
 //
 // # Life cycle
 //
@@ -57,90 +60,96 @@
 //	    └─────────────── init failed ────────────┘
 //
 // A tasklet is *starting* while the functions of [OnStart] and the init of [HandleInit] run,
-// *living* while its body does, *stopping* while its children are stopped, *deferring* while the
-// calls of [Tasklet.Defer] run, the last first, and then *finished*, in one step: it leaves the
-// tree, its end is logged, joiners go on, those who [Watch] it are told.
+// *living* while its body runs, *stopping* while its children are stopped, and *deferring* while
+// the calls of [Tasklet.Defer] run, the last first. Then it is *finished*. In one step it leaves
+// the tree, its end is logged, tasklets that join it are woken, and those that [Watch] it are
+// notified.
 //
 // # Kill
 //
-// [Tasklet.Kill] asks a tasklet to end. Where it waits, or at its next blocking point if it is
-// busy, a *[TaskletExit] is raised as a panic, so that deferred calls run; one that owns no stack
-// just ends. A body may recover it and go on: that is logged. A parent that stops a child waits for
-// it as long as [Shutdown] says; then the kill becomes hard, and is raised at every blocking point.
-// A second later the child is given up: detached, and named in the log and in the error of Run or
-// Stop. A tasklet inside [Await] has its function's context cancelled, and unwinds when that has
-// returned.
+// [Tasklet.Kill] asks a tasklet to end. A *[TaskletExit] is raised as a panic where the tasklet
+// waits, or at its next blocking point, so that deferred calls run. A tasklet that owns no stack
+// simply ends. A body may recover the kill and continue, which is logged.
+//
+// A parent that stops a child waits for it for the time set by [Shutdown]. Then the kill becomes
+// hard: it is raised at every blocking point. A second later the child is detached, and named in
+// the log and in the error of Run or Stop. A kill of a tasklet in [Await] cancels the context of
+// the function, and the tasklet unwinds when the function has returned.
 //
 // # Failure
 //
-// What a body returns, or panics with, is its result. [Tasklet.Join] gives nil for an end that is
-// no failure (nil, [ErrStop], [ErrShutdown]), else a *[JoinError]. A failed child does not end its
-// parent, but is never silent: each failed end is one entry in the log. With [OnFailure] it ends
-// its parent as well. Bodies that are called again and again go on after the failure of one call,
-// and log it, unless OnFailure says otherwise. Package supervisor starts failed tasklets again.
+// The result of a tasklet is the error that its body returns, or the value with which it panics.
+// [Tasklet.Join] returns nil for an end that is not a failure (nil, [ErrStop], [ErrShutdown]), and
+// otherwise a *[JoinError]. A failed child does not end its parent, but it is never silent: each
+// failed end is one entry in the log. With [OnFailure] it can end its parent as well. Bodies that
+// are called repeatedly log the failure of a call and continue, unless OnFailure says otherwise.
+// Package supervisor restarts failed tasklets.
 //
 // # Contexts
 //
-// A *Tasklet is a [context.Context], and every blocking call takes one: it says who calls, and how
-// long it may take. Inside a tasklet that is the tasklet itself, or what was derived from it;
-// [WithTimeout] derives on the clock of the system, without a goroutine. Ordinary goroutines use
-// any other context, an HTTP handler that of its request: a client that goes away ends the call. A
-// tasklet's context may be used only inside it; code that runs elsewhere on its behalf gets one
-// from [Await] or [Pipe].
+// A *Tasklet is a [context.Context], and every blocking call takes a context. It identifies the
+// caller, and limits the wait. Inside a tasklet, pass the tasklet itself or a context derived from
+// it; [WithTimeout] derives one that uses the clock of the system, without a goroutine. Ordinary
+// goroutines pass any other context. An HTTP handler passes that of its request, so that the call
+// ends when the client goes away. A tasklet's context may be used only inside the tasklet;
+// functions of [Await] and [Pipe], which run on other goroutines, get a context of their own.
 //
 // # What parks
 //
-// These calls park the tasklet that makes them; the others run meanwhile: [Tasklet.Sleep],
-// [Tasklet.Yield]; [Ref.Send] when there is no room; [Call]; the Joins; [Await]; [StartChild] and
-// [StopChild]; the reading calls of package mailbox; Chan, Mutex, Semaphore, Event and WaitGroup of
-// package scheduler; the connections of package netio. They are blocking points. If a wait could
-// never end, because those waited for wait for the caller, it is refused with a *[DeadlockError].
+// The following calls park the tasklet that makes them, while the other tasklets run: [Sleep],
+// [Yield], and the methods of these names; [Ref.Send] when there is no room; [Call]; the Join
+// functions and methods; [Await]; [StartChild] and [StopChild]; the methods of package mailbox that
+// read; Chan, Mutex, Semaphore, Event and WaitGroup of package scheduler; the connections of
+// package netio. They are blocking points. If a wait could never end, because the awaited tasklet
+// waits for the caller, the call returns a *[DeadlockError].
 //
 // Nothing else parks. A Go channel, a sync.Mutex, time.Sleep, a system call or a long computation
-// holds up all tasklets of the scheduler: do it in Await. Who holds the scheduler for too long is
-// named in the log, with its stack. The cure for each case is in docs/blocking.md.
+// blocks all tasklets of the scheduler; use Await for these. A tasklet that holds its scheduler for
+// too long is named in the log, with its stack. docs/blocking.md has an alternative for each case.
 //
 // # Several schedulers
 //
-// With Config.Schedulers a system has several, each on a goroutine of its own: so it uses several
-// processors. A child runs where its parent does, unless it is started with [OnScheduler] or
-// [Spread]; a ref never moves. Everything works between them as within one: sends in order and
-// within the bound, calls, joins, kills, watches, restarts, the stop of the tree in reverse order.
-// What differs:
+// With Config.Schedulers a system has several schedulers, each on its own goroutine, and so uses
+// several processors. A child runs on the scheduler of its parent, unless it is started with
+// [OnScheduler] or [Spread]. A ref never moves. Everything works between schedulers as within one:
+// sends in order and within the bound, calls, joins, kills, watches, restarts, the stop of the tree
+// in reverse order. The differences are:
 //
-//   - Tasklets of different schedulers run at the same time. They share no memory but what messages
-//     carry, and no Chan or Mutex.
-//   - A message to another scheduler costs a lock, and perhaps a wake-up there: about as much as
-//     one through a buffered channel.
-//   - A ring of waits over several schedulers is found a second or two after it formed, not before;
-//     then the youngest of the waits from one scheduler to another is refused.
-//   - Between two schedulers, who sees first what happened at the same time is left to the machine:
-//     a seed does not repeat it. With a virtual clock they have one time, which goes on when nobody
-//     is ready on any of them.
+//   - Tasklets of different schedulers run at the same time. They may share only memory that is
+//     passed in messages, and no Chan or Mutex.
+//   - A message to another scheduler costs a lock, and perhaps a wake-up: about as much as one
+//     through a buffered channel.
+//   - A cycle of waits over several schedulers is detected a second or two after it has formed.
+//     Then the youngest wait from one scheduler to another is refused.
+//   - The machine decides which scheduler first sees what happens at the same time, so a seed does
+//     not repeat it. With a virtual clock the schedulers share one time, which advances when no
+//     tasklet is ready on any of them.
 //
-// # What is promised
+// # What is guaranteed
 //
-//   - One at a time, on each scheduler; first come first served, among the ready and in every line.
-//   - A mailbox never holds more than its capacity, and nothing is lost in silence.
-//   - A tasklet is finished only when its children are. Joiners of one that has finished get its
-//     result, however many they are.
+//   - On each scheduler one tasklet runs at a time. Ready tasklets, and tasklets in a line, are
+//     served first come, first served.
+//   - A mailbox never holds more than its capacity, except for a message that is retried after a
+//     crash. No message is lost without a report.
+//   - A tasklet does not finish before its children have finished. Any number of tasklets may join
+//     it, before and after its end, and all get its result.
 //   - A late reply never reaches a newer call.
 //   - With a virtual clock (scheduler.NewVirtualClock), a seed and one scheduler, the same program
 //     runs in the same way.
 //   - When Run or Stop has returned without a *[StopError], no goroutine of the system is left.
 //
-// The cases that one would have to guess at are 39 numbered rules in docs/semantics.md; tests name
-// the rule that they check.
+// The 39 numbered rules of docs/semantics.md define the details; tests name the rule that they
+// check.
 //
-// # What is not
+// # What is not guaranteed
 //
-//   - Tasklets of a scheduler don't run in parallel. What needs more than one processor is done in
-//     Await, or on several schedulers. No tasklet moves from one to another.
-//   - No tasklet is interrupted: one that never blocks keeps everybody else on its scheduler from
-//     running. It is named, and Stop returns, but nothing can remove it.
-//   - A reply may be lost with its tasklet after the request was handled. A call that timed out may
-//     still be carried out.
-//   - Refs are addresses in one process.
+//   - The tasklets of a scheduler do not run in parallel. Work that needs more than one processor
+//     belongs in Await, or on several schedulers. Tasklets do not move between schedulers.
+//   - Tasklets are not pre-empted. A tasklet that never blocks keeps the others on its scheduler
+//     from running. It is named, and Stop returns, but it cannot be removed.
+//   - A reply may be lost with its tasklet after the request was handled. A request whose call has
+//     timed out may still be handled.
+//   - Refs are valid only in their process.
 //
 // # A program
 //
@@ -173,6 +182,6 @@
 //		}
 //		n, err := actor.Call(t, counter, func(r actor.Reply[int]) any { return total{r} })
 //		fmt.Println(counter, "has", n) // /shop/counter has 10
-//		return err                     // and the counter is stopped with its parent
+//		return err                     // the counter is stopped with its parent
 //	})
 package actor
