@@ -35,7 +35,7 @@ func TestAwaitResults(t *testing.T) {
 		require.True(t, errors.As(err, &pe))
 		require.Equal(t, errTest, pe.Value)
 		require.ErrorIs(t, err, errTest)
-		require.Contains(t, string(pe.Stack), "TestAwaitResults")
+		require.Contains(t, pe.Stack.String(), "TestAwaitResults")
 		_, err = actor.Await(t0, func(context.Context) (int, error) { runtime.Goexit(); return 0, nil })
 		require.Equal(t, actor.ErrGoexit, err)
 		return nil

@@ -206,7 +206,7 @@ func TestBlockers(t *testing.T) {
 			require.NotZero(t, rounds)
 			require.Positive(t, stalled)
 			require.Equal(t, "/shop/blocked", report.Path)
-			require.Contains(t, string(report.Stack), b.frame)
+			require.Contains(t, report.Stack.String(), b.frame)
 		})
 		t.Run(b.frame+" in Await", func(t *testing.T) {
 			call, release := b.prepare(t)

@@ -121,7 +121,7 @@ func TestSupervisedThatFails(t *testing.T) {
 				require.ErrorAs(t, err, &p)
 				require.Len(t, crashes, 1)
 				if how == "panic" {
-					require.Contains(t, string(crashes[0].Stack), "panicsNow")
+					require.Contains(t, crashes[0].Stack.String(), "panicsNow")
 				}
 			})
 		}
@@ -146,7 +146,7 @@ func TestCrashIsAnEvent(t *testing.T) {
 			return nil
 		}, actor.OnScheduler(schedulers-1))
 		e := <-crashed
-		require.Contains(t, string(e.Stack), "panicsNow")
+		require.Contains(t, e.Stack.String(), "panicsNow")
 		require.EqualError(t, e.Err, "panic: boom")
 		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 		defer cancel()

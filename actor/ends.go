@@ -5,6 +5,7 @@ import (
 
 	"github.com/gotasklet/tasklet/internal/core"
 	"github.com/gotasklet/tasklet/internal/queue"
+	"github.com/gotasklet/tasklet/internal/stack"
 	"github.com/gotasklet/tasklet/mailbox"
 )
 
@@ -151,9 +152,9 @@ func (t *Tasklet) loseInHand() {
 }
 
 // reportLeak reports t as left behind, once. From any goroutine.
-func (t *Tasklet) reportLeak(stack []byte) {
+func (t *Tasklet) reportLeak(where []byte) {
 	if t.marks.Or(markReported)&markReported == 0 {
-		t.sys.emit(Event{Kind: EventLeak, Tasklet: t, Stack: stack})
+		t.sys.emit(Event{Kind: EventLeak, Tasklet: t, Stack: stack.Text(where)})
 	}
 }
 

@@ -48,6 +48,8 @@ type (
 	DeadlockError = core.DeadlockError
 	// PanicError is scheduler.PanicError.
 	PanicError = core.PanicError
+	// Stack is scheduler.Stack.
+	Stack = core.Stack
 )
 
 // The methods of these look at nothing but the error itself.

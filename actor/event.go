@@ -20,7 +20,7 @@ type Event struct {
 	Tasklet *Tasklet // whom it concerns; nil if nobody in the tree
 	Path    string   // of the tasklet, as it was then
 	Err     error
-	Stack   []byte
+	Stack   *Stack       // nil: there is none
 	Message reflect.Type // of the message concerned; never its contents
 	Count   int          // how many messages are concerned; 0 where that means nothing
 	Soft    bool         // of a deadlock: somebody in it can time out

@@ -255,7 +255,7 @@ func TestStallEvents(t *testing.T) {
 		require.Len(t, overs, 1)
 		require.Equal(t, "/tasklet/hog", stalls[0].Path)
 		require.Equal(t, "/tasklet/hog", overs[0].Path)
-		require.Contains(t, string(stalls[0].Stack), "actor_test.hog")
+		require.Contains(t, stalls[0].Stack.String(), "actor_test.hog")
 		require.Equal(t, 100*time.Millisecond, fieldsOf(stalls[0])["for"])
 	})
 }

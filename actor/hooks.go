@@ -6,6 +6,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/gotasklet/tasklet/internal/core"
+	"github.com/gotasklet/tasklet/internal/stack"
 )
 
 // hooks are what the scheduler of h tells the system.
@@ -59,7 +60,7 @@ func (h *host) stalled(st core.Stall) {
 	if h.hog == nil {
 		return
 	}
-	h.sys.emit(Event{Kind: kind, Tasklet: h.hog, Stack: st.Stack, Fields: []zap.Field{zap.Duration("for", st.For)}})
+	h.sys.emit(Event{Kind: kind, Tasklet: h.hog, Stack: stack.Text(st.Stack), Fields: []zap.Field{zap.Duration("for", st.For)}})
 }
 
 // quiescent is called when nothing can happen any more unless somebody outside does something. If a

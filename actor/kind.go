@@ -45,6 +45,8 @@ func kindOf(err error) ExitKind {
 		return ExitShutdown
 	}
 	switch err.(type) {
+	case *PanicError: // also one that is nil
+		return ExitPanic
 	case interface{ Unwrap() error }, interface{ Unwrap() []error }, interface{ Is(error) bool }, interface{ As(any) bool }:
 		return guarded(err)
 	}

@@ -275,7 +275,7 @@ func (t *Tasklet) callDeferred(f func()) (goesOn bool) {
 	return true
 }
 
-func (t *Tasklet) deferredFailed(err error, stack []byte) {
+func (t *Tasklet) deferredFailed(err error, stack *Stack) {
 	if t.result() == nil {
 		t.extra().result = err
 		stack = nil // it is in the event exit

@@ -182,7 +182,7 @@ func TestExitKinds(t *testing.T) {
 					}
 					var pe *actor.PanicError
 					if c.kind == actor.ExitPanic && assert.ErrorAs(t, err, &pe) {
-						assert.Contains(t, string(pe.Stack), "TestExitKinds")
+						assert.Contains(t, pe.Stack.String(), "TestExitKinds")
 					}
 				}
 				return nil
@@ -194,7 +194,7 @@ func TestExitKinds(t *testing.T) {
 			if c.is != nil {
 				assert.ErrorIs(t, exits[0].Err, c.is)
 			}
-			assert.Equal(t, c.kind == actor.ExitPanic, len(exits[0].Stack) > 0)
+			assert.Equal(t, c.kind == actor.ExitPanic, exits[0].Stack.String() != "")
 		})
 	}
 }

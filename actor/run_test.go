@@ -417,7 +417,7 @@ func TestHog(t *testing.T) {
 		require.Error(t, s.Stop(context.Background()))
 		leaks := j.of(actor.EventLeak, "/hog")
 		require.Len(t, leaks, 1)
-		require.Contains(t, string(leaks[0].Stack), "TestHog")
+		require.Contains(t, leaks[0].Stack.String(), "TestHog")
 		restore()
 		h.release.Store(true)
 		require.NoError(t, s.Stop(context.Background()))

@@ -5,7 +5,6 @@ import (
 	"io"
 	"os"
 	"reflect"
-	"runtime/debug"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -15,6 +14,7 @@ import (
 
 	"github.com/gotasklet/tasklet/internal/core"
 	"github.com/gotasklet/tasklet/internal/guard"
+	"github.com/gotasklet/tasklet/internal/stack"
 )
 
 // events is the one place through which all events of a system go. Each gets its number in the step
@@ -473,7 +473,7 @@ func (v *events) callHook(e Event) {
 func (v *events) died(me *teller, r any) {
 	fault := &guard.Fault{Value: r, Goexit: r == nil}
 	if r != nil {
-		fault.Stack = debug.Stack()
+		fault.Stack = stack.Here()
 	}
 	v.mu.Lock()
 	k := me.at

@@ -35,14 +35,17 @@ type arrow struct{ to, because string }
 // arrows bind the files that are built into a program.
 var arrows = map[string][]arrow{
 	// The bottom: what several parts need and no user does.
-	"internal/guard": {},
+	"internal/stack": {},
+	"internal/guard": {{"internal/stack", "a fault has the stack of its panic."}},
 	"internal/own":   {},
 	"internal/text":  {{"internal/guard", "it calls methods of the user's."}},
 	"internal/fields": {
+		{"internal/stack", "the text of a stack is made when a log asks for it."},
 		{"internal/guard", "it calls methods of the user's."},
 		{"internal/text", "no field has what can't be printed."},
 	},
 	"internal/core": { // It knows tasks, and nothing of what a task is used for.
+		{"internal/stack", "a panic as an error has its stack."},
 		{"internal/guard", "what it calls of the user's is guarded."},
 		{"internal/text", "the text of an error is one line, whatever is in it."},
 	},
@@ -58,6 +61,7 @@ var arrows = map[string][]arrow{
 	},
 	"actor": {
 		{"internal/guard", "what it calls of the user's is guarded."},
+		{"internal/stack", "events have the stacks of panics and stalls."},
 		{"internal/own", "it reports no loss of what the library sends to itself."},
 		{"internal/core", "a tasklet is a task with a name, a parent and a life cycle."},
 		{"internal/queue", "a ref is an address with its queue."},

@@ -311,7 +311,7 @@ func (s *trial) judge(err error) {
 	switch {
 	case own:
 		if !s.has("panic") {
-			s.problem("panic", fmt.Sprintf("%v\n%s", panicked, ownFrames(panicked.Stack)))
+			s.problem("panic", fmt.Sprintf("%v\n%s", panicked, ownFrames(panicked.Stack.String())))
 		}
 	case outside: // not a tasklet, but a function that the scheduler calls
 		s.problem("panic", fmt.Sprintf("%v\n%s", crashed, crashed.Stack))
@@ -386,7 +386,7 @@ func (s *trial) check(e actor.Event) {
 	switch e.Kind {
 	case actor.EventExit, actor.EventFailure:
 		if p, ok := guard.As[*actor.PanicError](e.Err); ok && !isInjected(p) {
-			s.problem("panic", said+"\n"+ownFrames(p.Stack))
+			s.problem("panic", said+"\n"+ownFrames(p.Stack.String()))
 		}
 	case actor.EventDeadLetter:
 		if !s.explained(e) {
@@ -395,7 +395,7 @@ func (s *trial) check(e actor.Event) {
 	case actor.EventDeadlock:
 		s.problem("deadlock", "tasklets wait for something that can never happen: "+said)
 	case actor.EventStall:
-		s.problem("stall", said+"\n"+string(e.Stack))
+		s.problem("stall", said+"\n"+e.Stack.String())
 	case actor.EventStopTimeout, actor.EventLeak:
 		s.problem("leak", "a tasklet did not stop: "+said)
 	}
@@ -404,8 +404,8 @@ func (s *trial) check(e actor.Event) {
 // ownFrames returns the part of a stack that belongs to the program: from the panic to the first
 // call of the library. It returns the whole stack if the library itself has panicked, for misuse
 // for example.
-func ownFrames(stack []byte) string {
-	all := strings.TrimRight(string(stack), "\n")
+func ownFrames(stack string) string {
+	all := strings.TrimRight(stack, "\n")
 	_, below, ok := strings.Cut(all, "\npanic(")
 	if !ok {
 		return all

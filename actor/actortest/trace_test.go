@@ -63,7 +63,7 @@ func TestTraceLines(t *testing.T) {
 		{actor.Event{Kind: actor.EventExit, Path: "/a", Err: actor.ErrKilled}, "exit /a killed"},
 		{actor.Event{Kind: actor.EventExit, Path: "/a", Err: actor.ErrShutdown}, "exit /a shutdown"},
 		{actor.Event{Kind: actor.EventExit, Path: "/a", Err: fmt.Errorf("late: %w", actor.ErrKilled)}, `exit /a killed error="late: actor: killed"`},
-		{actor.Event{Kind: actor.EventFailure, Path: "/a", Err: errors.New("two\nlines"), Stack: []byte("stack")}, `failure /a error="two\nlines"`},
+		{actor.Event{Kind: actor.EventFailure, Path: "/a", Err: errors.New("two\nlines"), Stack: new(actor.Stack)}, `failure /a error="two\nlines"`},
 		{actor.Event{Kind: actor.EventFailure, Path: "/a", Err: fmt.Errorf("at %p", &tr)}, `failure /a error="at 0x…"`},
 		{actor.Event{Kind: actor.EventFailure, Path: "/a", Err: errors.New("0x2a is a seed")}, `failure /a error="0x2a is a seed"`},
 		{actor.Event{Kind: actor.EventDeadLetter, Path: "/a", Message: reflect.TypeFor[map[string]int](), Count: 2}, "dead_letter /a message=map[string]int count=2"},

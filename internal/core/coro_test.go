@@ -421,7 +421,7 @@ func TestPanicOutOfRunnerEndsRun(t *testing.T) {
 			if !errors.As(err, &p) || p.Value != boom || !errors.Is(err, boom) {
 				t.Fatalf("Run() = %v, want the panic", err)
 			}
-			if !strings.Contains(string(p.Stack), "TestPanicOutOfRunnerEndsRun") {
+			if !strings.Contains(p.Stack.String(), "TestPanicOutOfRunnerEndsRun") {
 				t.Errorf("the stack does not show where:\n%s", p.Stack)
 			}
 			if unwound != 10 {

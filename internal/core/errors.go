@@ -3,10 +3,10 @@ package core
 import (
 	"context"
 	"fmt"
-	"runtime/debug"
 	"strings"
 
 	"github.com/gotasklet/tasklet/internal/guard"
+	"github.com/gotasklet/tasklet/internal/stack"
 	"github.com/gotasklet/tasklet/internal/text"
 )
 
@@ -78,14 +78,17 @@ func quoted(name string) string {
 	return text.Line(name)
 }
 
+// A Stack is the stack of a goroutine. Its String returns it as debug.Stack prints it.
+type Stack = stack.Stack
+
 // PanicError is a panic as an error: what was passed to panic, and where.
 type PanicError struct {
 	Value any
-	Stack []byte // of the goroutine that panicked, as debug.Stack prints it
+	Stack *Stack // of the goroutine that panicked; its text is written when it is read
 }
 
 // NewPanicError is called in a deferred call, with what recover returned.
-func NewPanicError(v any) *PanicError { return &PanicError{Value: v, Stack: debug.Stack()} }
+func NewPanicError(v any) *PanicError { return &PanicError{Value: v, Stack: stack.Here()} }
 
 // Error is "panic: " and the value, on one line: what can't be printed is escaped.
 func (e *PanicError) Error() string { return text.Line("panic: " + guard.Sprint(e.Value)) }

@@ -19,6 +19,7 @@ import (
 	"go.uber.org/zap/zapcore"
 
 	"github.com/gotasklet/tasklet/internal/guard"
+	"github.com/gotasklet/tasklet/internal/stack"
 	"github.com/gotasklet/tasklet/internal/text"
 )
 
@@ -68,10 +69,13 @@ func Name(s string) string { return cut(s, text.MaxName) }
 func cut(s string, n int) string { return text.Cut(text.Line(text.Cut(s, n)), n) }
 
 // Stack returns a stack trace as a field. It keeps the line breaks, which every encoder escapes,
-// and which make the trace readable.
-func Stack(key string, stack []byte) zap.Field {
-	return zap.String(key, stackText(strings.TrimRight(string(stack), "\n")))
-}
+// and which make the trace readable. The text is written when an encoder asks for it.
+func Stack(key string, s *stack.Stack) zap.Field { return zap.Stringer(key, trace{s}) }
+
+// trace is a stack whose text is fit for a log.
+type trace struct{ s *stack.Stack }
+
+func (t trace) String() string { return stackText(strings.TrimRight(t.s.String(), "\n")) }
 
 // stackText escapes all characters of stack that cannot be printed, except line breaks and tabs.
 func stackText(stack string) string {

@@ -13,14 +13,15 @@ package guard
 import (
 	"fmt"
 	"runtime"
-	"runtime/debug"
+
+	"github.com/gotasklet/tasklet/internal/stack"
 )
 
 // Fault describes how a call failed.
 type Fault struct {
-	Value  any    // what was passed to panic; nil for runtime.Goexit
-	Stack  []byte // of the panic, as debug.Stack prints it; nil for runtime.Goexit
-	Goexit bool   // the function ended its goroutine
+	Value  any          // what was passed to panic; nil for runtime.Goexit
+	Stack  *stack.Stack // of the panic; nil for runtime.Goexit
+	Goexit bool         // the function ended its goroutine
 }
 
 // Call calls f on a new goroutine, waits, and returns the fault, or nil if f has returned. f may
@@ -48,7 +49,7 @@ func call(f func(), over chan<- *Fault) {
 		if fault.Value == nil {
 			fault.Goexit = true
 		} else {
-			fault.Stack = debug.Stack()
+			fault.Stack = stack.Here()
 		}
 		over <- fault
 	}()

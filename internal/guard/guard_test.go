@@ -41,7 +41,7 @@ func TestCall(t *testing.T) {
 			t.Errorf("%s: no fault", name)
 		case f.Goexit != (name == "Goexit"):
 			t.Errorf("%s: Goexit %v", name, f.Goexit)
-		case !f.Goexit && !strings.Contains(string(f.Stack), "guard.panics"):
+		case !f.Goexit && !strings.Contains(f.Stack.String(), "guard.panics"):
 			t.Errorf("%s: the stack does not show who panicked:\n%s", name, f.Stack)
 		case f.String() == "":
 			t.Errorf("%s: no text", name)
