@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// delay is how long the restart of a child waits that was put off n times in a row before; r is
-// between 0 and 1. It is never longer than Max.
+// delay returns how long the restart of a child waits whose restart was delayed n times in a row
+// before. r is between 0 and 1. The delay is never longer than Max.
 func (b Backoff) delay(n int, r float64) time.Duration {
 	d := min(float64(b.Min)*math.Pow(b.Factor, float64(n)), float64(b.Max)) * (1 - b.Jitter*r)
 	if d >= float64(b.Max) { // which may have been rounded up to what is no time.Duration
@@ -16,7 +16,7 @@ func (b Backoff) delay(n int, r float64) time.Duration {
 	return time.Duration(d)
 }
 
-// delay is the backoff before the restart of ch that is due now; 0: none.
+// delay returns the backoff before the restart of ch that is due now, or 0.
 func (c *core) delay(ch *child) time.Duration {
 	b := c.s.spec.Backoff
 	if b.Min == 0 {
@@ -27,8 +27,8 @@ func (c *core) delay(ch *child) time.Duration {
 	return d
 }
 
-// wasUp is called when an incarnation of ch is over: one that was up for long enough ends the row
-// of failures. What a start takes does not count, whether it fails or not.
+// wasUp is called when an incarnation of ch has ended. If it was up for long enough, the row of
+// failures ends. The time that a start takes does not count, whether it fails or not.
 func (c *core) wasUp(ch *child) {
 	b := c.s.spec.Backoff
 	if ch.delays == 0 || ch.run == nil {
@@ -43,8 +43,8 @@ func (c *core) wasUp(ch *child) {
 	}
 }
 
-// draw gives a number from 0 to 1: from the system's seed if it has one, so that a run can be
-// repeated.
+// draw returns a number from 0 to 1. It comes from the system's seed if there is one, so that a run
+// can be repeated.
 func (c *core) draw() float64 {
 	if r := c.t.System().Rand(); r != nil {
 		return r.Float64()

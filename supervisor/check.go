@@ -10,8 +10,8 @@ import (
 
 func init() { actor.RegisterCheck(checkSystem) }
 
-// checkSystem is the part of actor.System.Check that looks at supervisors and pools: the books of
-// those that are at rest. In the midst of a start, a stop or a restart they are not balanced.
+// checkSystem is the part of actor.System.Check for supervisors and pools. It examines the books of
+// those that are at rest; during a start, a stop or a restart they are not balanced.
 func checkSystem(s *actor.System) error {
 	var errs []error
 	look := func(top *actor.Tasklet) {
@@ -34,12 +34,13 @@ func checkSystem(s *actor.System) error {
 	return errors.Join(errs...)
 }
 
-// check reports what is wrong with the books of a supervisor at rest. On its scheduler. What holds:
+// check returns an error if the books of a supervisor at rest are inconsistent. It must be called
+// on its scheduler. The following holds:
 //
 //   - A child is running with a tasklet, which has not finished and is in the tree, in the order of
-//     the children; restarting with a restart that is due; or stopped.
+//     the children; or it is restarting with a restart that is due; or it is stopped.
 //   - The lists and maps have the same children, and the counts are right.
-//   - The slots of its tasklet are those of the children, in order. Held is only who is stopped.
+//   - The slots of its tasklet are those of the children, in order. Only stopped children are held.
 func (s *Supervisor) check() error {
 	c := s.view.core
 	if c == nil {

@@ -9,8 +9,8 @@ import (
 	"github.com/gotasklet/tasklet/internal/text"
 )
 
-// child is a child specification with what the supervisor knows of it. Owned by the supervisor's
-// tasklet.
+// child is a child specification with the supervisor's knowledge of the child. Owned by the
+// supervisor's tasklet.
 type child struct {
 	// Written under Supervisor.mu, and read under it by others.
 	spec       Child  // read-only
@@ -20,43 +20,43 @@ type child struct {
 	restarts   int            // since the supervisor's start
 	last       actor.Exit     // the end that led to the last restart
 	lastAt     time.Time
-	until      time.Time // when the backoff will be over; zero: it is not waiting
+	until      time.Time // the end of the backoff; zero if the child is not waiting
 
 	slot *actor.Slot
-	run  *run // its incarnation that is being started or runs; nil: none
-	// stopped for a restart of the group, and not yet started: senders to its ref wait
+	run  *run // the incarnation that is being started or runs, or nil
+	// held: stopped for a restart of the group and not yet started, so that senders to its ref wait
 	held   bool
-	again  *again // how the restart goes on; nil unless state is Restarting
+	again  *again // continues the restart; nil unless state is Restarting
 	timer  *actor.Timer
-	delays int       // restarts that were put off in a row, for the backoff
-	upAt   time.Time // when its last start was done; not set without a backoff
+	delays int       // restarts delayed in a row, for the backoff
+	upAt   time.Time // the end of its last start; not set without a backoff
 }
 
-// core is a supervisor at work: one incarnation. Owned by its tasklet.
+// core is one incarnation of a supervisor. Owned by its tasklet.
 //
-// Each child has a slot of the supervisor's tasklet, in the order of the children. So one that is
-// restarted keeps its place, and a supervisor that is killed stops its children in reverse order of
-// start, whoever was restarted. When it has ended, its slots are retired, but for those of its
-// family; see actor.Family.
+// Each child has a slot of the supervisor's tasklet, in the order of the children. So a restarted
+// child keeps its place, and a supervisor that is killed stops its children in reverse order of
+// start, whichever were restarted. When the supervisor has ended its slots are retired, except
+// those of its family; see actor.Family.
 type core struct {
 	s    *Supervisor
 	t    *actor.Tasklet
 	byID map[string]*child
-	// Of a pool: nil otherwise; and byID has nothing then.
+	// Used by pools only, which do not use byID.
 	byTask map[*actor.Tasklet]*child
 
 	// Written under Supervisor.mu, and read under it by others.
 	first, tail *child
 	window      window
-	n           int // how many there are
-	restarts    int // since its start
+	n           int // the number of children
+	restarts    int // since the supervisor's start
 
-	significant int // how many significant children are not Stopped
-	held        int // how many children are held
+	significant int // significant children that are not Stopped
+	held        int // children that are held
 }
 
-// add puts a child at the end of the children, stopped. An error says what is wrong with its body
-// or its options.
+// add adds a stopped child at the end of the children. It returns an error if the child's body or
+// its options are invalid.
 func (c *core) add(spec Child) (*child, error) {
 	ch := &child{spec: spec, state: Stopped}
 	options := append(make([]actor.Option, 0, len(spec.Options)+3), spec.Options...)
@@ -90,7 +90,7 @@ func (c *core) add(spec Child) (*child, error) {
 	return ch, nil
 }
 
-// remove forgets ch, whose slot is empty, and ends its ref for good.
+// remove removes ch, whose slot is empty, and ends its ref permanently.
 func (c *core) remove(ch *child) {
 	ch.slot.Retire()
 	c.hold(ch, false)
@@ -112,7 +112,7 @@ func (c *core) remove(ch *child) {
 	c.s.mu.Unlock()
 }
 
-// set changes what a child is doing.
+// set changes the state of a child.
 func (c *core) set(ch *child, state State, task *actor.Tasklet) {
 	if ch.spec.Significant && (ch.state == Stopped) != (state == Stopped) {
 		if state == Stopped {
@@ -143,7 +143,7 @@ func (c *core) set(ch *child, state State, task *actor.Tasklet) {
 	}
 }
 
-// hold notes whether ch is to be started by a restart of its group that is under way.
+// hold records whether the current restart of a group is going to start ch.
 func (c *core) hold(ch *child, held bool) {
 	if ch.held != held {
 		ch.held = held
@@ -155,8 +155,8 @@ func (c *core) hold(ch *child, held bool) {
 	}
 }
 
-// closeHeld is called when the restart of a group is cancelled: nobody is going to read the refs of
-// those that wait for it.
+// closeHeld is called when the restart of a group is cancelled, so that the refs of the children
+// that wait for it will not be read.
 func (c *core) closeHeld() {
 	for ch := c.first; ch != nil && c.held > 0; ch = ch.next {
 		if ch.held {
@@ -166,7 +166,7 @@ func (c *core) closeHeld() {
 	}
 }
 
-// stopped finds a child that can be started again or deleted.
+// stopped returns a child that can be started again or deleted.
 func (c *core) stopped(id string) (*child, error) {
 	ch := c.byID[id]
 	switch {
@@ -180,8 +180,8 @@ func (c *core) stopped(id string) (*child, error) {
 	return ch, nil
 }
 
-// start starts ch and waits for its init. An init that returns actor.ErrStop leaves it stopped,
-// without an error: OTP's ignore.
+// start starts ch and waits for its init. If the init returns actor.ErrStop, ch stays stopped,
+// without an error; that is OTP's ignore.
 func (c *core) start(ch *child) (*actor.Tasklet, error) {
 	c.hold(ch, false)
 	ch.run = &run{c: c, ch: ch}
@@ -197,7 +197,7 @@ func (c *core) start(ch *child) (*actor.Tasklet, error) {
 	return t, nil
 }
 
-// startNew adds a child and starts it; if that fails, the child is forgotten.
+// startNew adds a child and starts it. If the start fails, the child is removed.
 func (c *core) startNew(spec Child) (*actor.Tasklet, error) {
 	ch, err := c.add(spec)
 	if err != nil {
@@ -212,8 +212,8 @@ func (c *core) startNew(spec Child) (*actor.Tasklet, error) {
 	return t, nil
 }
 
-// slotError says what err, with which actor.NewSlot has refused the child, means to the caller: a
-// *SpecError, or a *StartError if only the system shows what is wrong.
+// slotError converts err, with which actor.NewSlot has refused the child, for the caller: to a
+// *SpecError, or to a *StartError if only the system shows the error.
 func (c *core) slotError(spec Child, err error) error {
 	switch {
 	case errors.Is(err, actor.ErrRefDead):
@@ -230,27 +230,26 @@ func (c *core) slotError(spec Child, err error) error {
 	return &StartError{cmp.Or(spec.ID, "(new)"), err}
 }
 
-// unwanted does what is left after a start without an error if the child's init said that it is not
-// wanted: a temporary child is forgotten then, any other is kept, stopped.
+// unwanted is called after a start without an error. If the child's init has returned
+// actor.ErrStop, a temporary child is removed, and any other is kept, stopped.
 func (c *core) unwanted(ch *child) {
 	if ch.state == Stopped {
 		c.leaveStopped(ch)
 	}
 }
 
-// stop stops ch's tasklet, if it has one, and a restart that is due.
+// stop stops ch's tasklet, if it has one, and cancels a restart that is due.
 func (c *core) stop(ch *child) {
 	if ch.state == Stopped {
 		return
 	}
 	c.wasUp(ch)
-	ch.run = nil          // its end is no news
-	_ = ch.slot.Stop(c.t) // who does not stop in time is reported there, and left behind
+	ch.run = nil          // so that its end is ignored
+	_ = ch.slot.Stop(c.t) // reports a child that does not stop in time, and leaves it behind
 	c.set(ch, Stopped, nil)
 }
 
-// leaveStopped is what becomes of the specification and the ref of a child that ended and is not
-// restarted.
+// leaveStopped handles the specification and the ref of a child that ended and is not restarted.
 func (c *core) leaveStopped(ch *child) {
 	c.hold(ch, false)
 	if ch.spec.Restart == Temporary || c.s.pool != nil {
@@ -260,7 +259,7 @@ func (c *core) leaveStopped(ch *child) {
 	}
 }
 
-// ended runs when the supervisor's children are gone.
+// ended runs when the supervisor's children have ended.
 func (c *core) ended() {
 	handlesOf(c.t.System()).Delete(c.t)
 	c.s.mu.Lock()
@@ -268,7 +267,7 @@ func (c *core) ended() {
 	c.s.mu.Unlock()
 }
 
-// childEnded is do_restart of OTP: what the end of a child by itself means.
+// childEnded handles the end of a child by itself. It is do_restart of OTP.
 func (c *core) childEnded(ch *child, e actor.Exit) error {
 	now := c.now()
 	c.note(ch, e, now)
@@ -283,14 +282,14 @@ func (c *core) childEnded(ch *child, e actor.Exit) error {
 	return nil
 }
 
-// note keeps how ch ended last.
+// note records the last end of ch.
 func (c *core) note(ch *child, e actor.Exit, now time.Time) {
 	c.s.mu.Lock()
 	ch.last, ch.lastAt = e, now
 	c.s.mu.Unlock()
 }
 
-// autoShutdown decides after a significant child has ended.
+// autoShutdown reports whether the supervisor ends after a significant child has ended.
 func (c *core) autoShutdown() bool {
 	switch c.s.spec.AutoShutdown {
 	case AnySignificant:
@@ -301,8 +300,8 @@ func (c *core) autoShutdown() bool {
 	return false
 }
 
-// restart is restart/2 of OTP: it counts, and gives up or restarts. With a backoff, the others of
-// the group are stopped at once, and started after the delay with ch.
+// restart is restart/2 of OTP: it counts the restart, and gives up or restarts. With a backoff, the
+// other children of the group are stopped at once, and started with ch after the delay.
 func (c *core) restart(ch *child, now time.Time) error {
 	c.s.mu.Lock()
 	allowed := c.window.add(now)
@@ -327,7 +326,7 @@ func (c *core) restart(ch *child, now time.Time) error {
 	return nil
 }
 
-// perform restarts ch and whoever else the strategy says. A start that fails is tried again through
+// perform restarts ch and the other children of its group. A start that fails is retried through
 // the supervisor's own queue, and counts again.
 func (c *core) perform(ch *child) {
 	c.stopGroup(ch)
@@ -346,10 +345,10 @@ func (c *core) perform(ch *child) {
 	c.set(failed, Restarting, nil)
 	failed.slot.Restarting(failed.restarts, time.Time{})
 	failed.again = &again{c: c, ch: failed}
-	_ = c.s.ref.TrySend(c.t, failed.again) // it is the supervisor's own, and has no bound
+	_ = c.s.ref.TrySend(c.t, failed.again) // succeeds, as the mailbox is unbounded
 }
 
-// putOff lets ch be restarted after delay.
+// putOff restarts ch after delay.
 func (c *core) putOff(ch *child, delay time.Duration) {
 	c.set(ch, Restarting, nil)
 	c.hold(ch, false)
@@ -362,7 +361,8 @@ func (c *core) putOff(ch *child, delay time.Duration) {
 	ch.timer = actor.SendAfter[request](c.t, delay, c.s.ref, ch.again)
 }
 
-// group gives the first of the children that are restarted with ch, up to the last; nil: ch alone.
+// group returns the first of the children that are restarted with ch, up to the last one, or nil if
+// ch is restarted alone.
 func (c *core) group(ch *child) *child {
 	switch c.s.spec.Strategy {
 	case RestForOne:
@@ -373,8 +373,8 @@ func (c *core) group(ch *child) *child {
 	return nil
 }
 
-// stopGroup stops those that are restarted with ch, the last first, and forgets the temporary ones
-// among them.
+// stopGroup stops the children that are restarted with ch in reverse order, and removes the
+// temporary ones among them.
 func (c *core) stopGroup(ch *child) {
 	first := c.group(ch)
 	if first == nil {
@@ -394,8 +394,9 @@ func (c *core) stopGroup(ch *child) {
 	}
 }
 
-// startGroup starts those that are restarted with ch in order, those too that were stopped before.
-// It gives the child whose start failed, with its tasklet, and leaves those after it stopped.
+// startGroup starts the children that are restarted with ch in order, including those that were
+// stopped before. If a start fails, it returns the child with its tasklet, and leaves the following
+// ones stopped.
 func (c *core) startGroup(ch *child) (failed *child, t *actor.Tasklet, err error) {
 	first := c.group(ch)
 	if first == nil {
@@ -415,7 +416,7 @@ func (c *core) startGroup(ch *child) (failed *child, t *actor.Tasklet, err error
 
 func (c *core) now() time.Time { return c.t.System().Now() }
 
-// path is that of ch's tasklets.
+// path returns the path of ch's tasklets.
 func (c *core) path(ch *child) string {
 	if ch.spec.ID == "" && ch.last.Tasklet != nil {
 		return ch.last.Tasklet.Path()

@@ -8,7 +8,7 @@ import (
 // describer describes a supervisor, or a pool, to the tree. Its children are in slots, which the
 // tree sees by itself.
 type describer struct {
-	own.Mark // it neither fails nor blocks
+	own.Mark // Describe neither fails nor blocks
 	c        *core
 }
 

@@ -18,20 +18,20 @@ var (
 	EventAutoShutdown  = actor.RegisterEvent(actor.EventUser+4, "auto_shutdown", zap.InfoLevel)
 )
 
-// A report is an entry about a child, or about what its end makes of its supervisor: who, why,
-// where, on which message, how often, and what the supervisor does next.
+// A report is an entry about a child, or about the consequence of its end for the supervisor: which
+// child, why, where, on which message, how often, and what the supervisor does next.
 type report struct {
 	kind   actor.EventKind
 	sup    *actor.Tasklet // the supervisor
 	id     string         // of the child
-	own    bool           // it is about the supervisor
+	own    bool           // the report is about the supervisor
 	path   string         // of the child
-	last   actor.Exit     // the end that it is about
-	err    error          // what it comes to
+	last   actor.Exit     // the reported end
+	err    error          // the error of the event
 	fields []zap.Field
 }
 
-// emit writes r.
+// emit emits the event for r.
 func (r *report) emit() {
 	e := actor.Event{Kind: r.kind, Tasklet: r.last.Tasklet, Path: r.path, Err: r.err}
 	if r.own {
@@ -52,7 +52,7 @@ func (r *report) emit() {
 		}
 	}
 	e.Fields = append(e.Fields, r.fields...)
-	if r.kind == EventRestartFailed { // of other ends the event exit has had it
+	if r.kind == EventRestartFailed { // for other ends the event exit has the stack
 		if p, ok := guard.As[*actor.PanicError](r.last.Err); ok {
 			e.Stack = p.Stack
 		}
@@ -60,7 +60,7 @@ func (r *report) emit() {
 	r.sup.System().Emit(e)
 }
 
-// report begins a report about ch; nil: nobody wants it.
+// report begins a report about ch. It returns nil if neither the log nor OnEvent wants the event.
 func (c *core) report(kind actor.EventKind, ch *child, err error) *report {
 	if !c.t.System().Wants(kind) {
 		return nil
@@ -74,8 +74,8 @@ func (c *core) report(kind actor.EventKind, ch *child, err error) *report {
 	return r
 }
 
-// inWindow says how many restarts of how many there were, unless any number is allowed, and what
-// comes next.
+// inWindow adds the number of restarts, the number allowed unless there is no limit, and the next
+// step.
 func (r *report) inWindow(w *window, now time.Time, next string) {
 	if w.intensity != Unlimited {
 		r.fields = append(r.fields,
@@ -87,7 +87,7 @@ func (r *report) inWindow(w *window, now time.Time, next string) {
 	r.fields = append(r.fields, zap.String("next", next))
 }
 
-// reportRestart is the crash report.
+// reportRestart reports a restart.
 func (c *core) reportRestart(ch *child, delay time.Duration) {
 	r := c.report(EventRestart, ch, ch.last.Err)
 	if r == nil {
@@ -108,8 +108,8 @@ func (c *core) reportRestart(ch *child, delay time.Duration) {
 	r.emit()
 }
 
-// reportRestartFailed says that a child did not start when it was restarted. What comes of it is
-// the next report.
+// reportRestartFailed reports that a child did not start when it was restarted. The next report has
+// the consequence.
 func (c *core) reportRestartFailed(ch *child) {
 	if r := c.report(EventRestartFailed, ch, ch.last.Err); r != nil {
 		r.inWindow(&c.window, c.now(), "tries again")
@@ -117,7 +117,7 @@ func (c *core) reportRestartFailed(ch *child) {
 	}
 }
 
-// reportGiveUp says that ch had one restart too many.
+// reportGiveUp reports that ch had one restart too many.
 func (c *core) reportGiveUp(ch *child) {
 	if r := c.report(EventGiveUp, ch, ErrIntensity); r != nil {
 		r.fields = append(r.fields, zap.NamedError("cause", guard.Loggable(ch.last.Err)))
@@ -126,7 +126,7 @@ func (c *core) reportGiveUp(ch *child) {
 	}
 }
 
-// reportAutoShutdown says that the supervisor ends because ch has.
+// reportAutoShutdown reports that the supervisor ends because ch has ended.
 func (c *core) reportAutoShutdown(ch *child) {
 	if r := c.report(EventAutoShutdown, ch, ch.last.Err); r != nil {
 		r.fields = append(r.fields, zap.String("next", "stops all children and shuts down"))
@@ -134,7 +134,7 @@ func (c *core) reportAutoShutdown(ch *child) {
 	}
 }
 
-// ancestors are the names above a child of t, the nearest first.
+// ancestors returns the names above a child of t, the nearest first.
 func ancestors(t *actor.Tasklet) []string {
 	var names []string
 	for ; t != nil; t = t.Parent() {
@@ -143,7 +143,7 @@ func ancestors(t *actor.Tasklet) []string {
 	return names
 }
 
-// name is the ID of ch; for a child of a pool without one, the name of its tasklet.
+// name returns the ID of ch, or for a child of a pool without one, the name of its tasklet.
 func (c *core) name(ch *child) string {
 	if ch.spec.ID == "" && ch.last.Tasklet != nil {
 		return ch.last.Tasklet.Name()
@@ -151,8 +151,8 @@ func (c *core) name(ch *child) string {
 	return ch.spec.ID
 }
 
-// affected are the children that a restart of ch stops or starts, itself included, in order of
-// start; at most 20 are named.
+// affected returns the names of the children that a restart of ch stops or starts, including ch, in
+// order of start; at most 20.
 func (c *core) affected(ch *child) []string {
 	first := c.group(ch)
 	if first == nil {

@@ -12,9 +12,9 @@ import (
 )
 
 // logEvery writes the tree every d until the supervisor's body has ended. With the real clock a
-// goroutine does it, which goes on when a tasklet holds the scheduler: then the tree is wanted
-// most. With a virtual clock no time goes by meanwhile, and the order of what happens must not
-// depend on a goroutine: a timer does it.
+// goroutine writes it, so that it is written even while a tasklet holds the scheduler, when it is
+// most useful. With a virtual clock a timer does, since time stands still while a tasklet runs, and
+// the order of events must not depend on a goroutine.
 func (c *core) logEvery(d time.Duration) {
 	t := c.t
 	if !t.Log().Core().Enabled(zap.InfoLevel) {
@@ -30,7 +30,7 @@ func (c *core) logEvery(d time.Duration) {
 		defer close(gone)
 		logTrees(t, d)
 	}()
-	t.Defer(func() { // the logger is not used any more when the supervisor has ended
+	t.Defer(func() { // the logger must not be used after the supervisor has ended
 		_, _ = actor.Await(t, func(ctx context.Context) (struct{}, error) {
 			select {
 			case <-gone:
@@ -41,7 +41,7 @@ func (c *core) logEvery(d time.Duration) {
 	})
 }
 
-// logTrees writes the tree below t every d, on the caller's goroutine, until t's body has ended or
+// logTrees writes the tree below t every d on the caller's goroutine, until t's body has ended or
 // the logger fails.
 func logTrees(t *actor.Tasklet, d time.Duration) {
 	tick := time.NewTicker(d)

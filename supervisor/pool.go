@@ -12,38 +12,39 @@ import (
 )
 
 // PoolSpec describes a pool: children that are all made by one function and have no order. The zero
-// values are the defaults, but for Child.
+// values of all fields but Child are the defaults.
 type PoolSpec[A any] struct {
-	Name string // of its tasklet; "" for one derived, "pool#n"
-	// Child makes the specification of the child for one argument of Pool.Start, on the goroutine
-	// of the caller. The ID need not be unique; it names the child's tasklet, "" for a derived
-	// name. Shutdown counts for Pool.Stop only. Significant and Body rules are as for Spec.
+	Name string // of its tasklet; if "", it is derived: "pool#n"
+	// Child returns the specification of the child for one argument of Pool.Start. It is called on
+	// the goroutine of the caller. The ID need not be unique; it is the name of the child's
+	// tasklet, or "" for a derived name. Shutdown applies to Pool.Stop only. The rules for
+	// Significant and Body are those of Spec.
 	Child     func(A) Child
 	Intensity int           // as in Spec, with NoRestart and Unlimited
 	Period    time.Duration // as in Spec
-	// Shutdown is how long all children together have to end when the pool is stopped; see
-	// actor.Shutdown. 0: 5 s.
+	// Shutdown is the time that all children together have to end when the pool is stopped; see
+	// actor.Shutdown. 0 means 5 s.
 	Shutdown time.Duration
-	Max      int // how many children there may be; 0: any number
+	Max      int // the largest number of children; 0 means no limit
 }
 
-// Pool is the handle of a pool: Erlang's simple_one_for_one as a type of its own. Its children are
-// started one at a time, with an argument; a child that fails is restarted alone, from the same
-// specification and so with the same argument, as its restart type says; one that ended and is not
-// restarted is forgotten. Children have no order: when the pool ends, all are killed first, and
-// then awaited, under one deadline. Methods may be called from any goroutine, as those of
-// Supervisor.
+// Pool is the handle of a pool, which corresponds to Erlang's simple_one_for_one. Its children are
+// started one at a time, with an argument. A child that fails is restarted alone, from the same
+// specification and so with the same argument, as its restart type says. A child that ended and is
+// not restarted is removed. Children have no order: when the pool ends, all of them are killed, and
+// then awaited under one deadline. Use [StartPool] or [NewPool] to make a Pool. Its methods may be
+// called from any goroutine, like those of [Supervisor].
 type Pool[A any] struct {
 	s     *Supervisor
 	child func(A) Child
 	b     actor.Body
 }
 
-// poolRules is what makes a supervisor the inside of a pool.
+// poolRules are the rules of a supervisor that implements a pool.
 type poolRules struct{ max int }
 
-// FullError is returned by Pool.Start when there are Max children. It is mailbox.ErrFull to
-// errors.Is.
+// FullError is returned by Pool.Start when the pool has Max children. errors.Is(err,
+// mailbox.ErrFull) is true for it.
 type FullError struct {
 	Pool string // the path of the pool
 	Max  int
@@ -56,8 +57,8 @@ func (e *FullError) Error() string {
 // Is makes errors.Is(e, mailbox.ErrFull) true.
 func (e *FullError) Is(target error) bool { return target == mailbox.ErrFull }
 
-// NewPool makes a pool that is not started yet: its Body is to be put into a Spec. It panics with
-// the *SpecError if spec is wrong.
+// NewPool returns a pool that is not started yet. Its Body is put into a Spec. NewPool panics with
+// a *SpecError if spec is invalid.
 func NewPool[A any](spec PoolSpec[A]) *Pool[A] {
 	p, err := newPool(spec)
 	if err != nil {
@@ -66,8 +67,8 @@ func NewPool[A any](spec PoolSpec[A]) *Pool[A] {
 	return p
 }
 
-// StartPool starts a pool under p, as Start does a supervisor. A *SpecError says what is wrong with
-// spec.
+// StartPool starts a pool under p, as [Start] starts a supervisor. It returns a *SpecError if spec
+// is invalid.
 func StartPool[A any](p actor.Spawner, spec PoolSpec[A]) (*Pool[A], error) {
 	pool, err := newPool(spec)
 	if err != nil {
@@ -102,16 +103,18 @@ func newPool[A any](spec PoolSpec[A]) (*Pool[A], error) {
 	return &Pool[A]{s, spec.Child, b}, nil
 }
 
-// Body is the pool as a body: a child of a supervisor like any other. A pool that is restarted is
-// empty.
+// Body returns the pool as a body, for a child of a supervisor. A pool that is restarted is empty.
 func (p *Pool[A]) Body() actor.Body { return p.b }
 
-// Tasklet is that of the pool; the newest, if it was restarted; nil before the start.
+// Tasklet returns the tasklet of the pool: the newest, if the pool was restarted, and nil before
+// the start.
 func (p *Pool[A]) Tasklet() *actor.Tasklet { return p.s.Tasklet() }
 
-// Start starts a child for a. It returns when the child has started. Errors: *SpecError;
-// *FullError; *StartError, and the child is forgotten. If ctx ends first, the start goes on. A
-// child whose init returned actor.ErrStop is forgotten: the tasklet is nil.
+// Start starts a child for a, and returns its tasklet when the child has started. It returns a
+// *SpecError if the specification is invalid, a *FullError if the pool is full, and a *StartError
+// if the child fails to start, which is then removed. If ctx ends first, Start returns its error,
+// and the start continues. If the child's init returns actor.ErrStop, the child is removed and the
+// tasklet is nil. Start parks a calling tasklet.
 func (p *Pool[A]) Start(ctx context.Context, a A) (*actor.Tasklet, error) {
 	c := p.child(a)
 	if err := c.checkRest(Never); err != nil {
@@ -120,14 +123,15 @@ func (p *Pool[A]) Start(ctx context.Context, a A) (*actor.Tasklet, error) {
 	return actor.Call(ctx, p.s.ref, func(r actor.Reply[*actor.Tasklet]) request { return poolStartRequest{child: c, reply: r} })
 }
 
-// Stop stops the child whose tasklet is t, and returns when it has finished. ErrNotFound, also for
-// one that is being restarted: it has another tasklet then.
+// Stop stops the child whose tasklet is t, and returns when it has finished. It returns ErrNotFound
+// if t is not the tasklet of a child, also while a child is being restarted, which then has another
+// tasklet. Stop parks a calling tasklet.
 func (p *Pool[A]) Stop(ctx context.Context, t *actor.Tasklet) error {
 	_, err := actor.Call(ctx, p.s.ref, func(r actor.Reply[struct{}]) request { return poolStopRequest{task: t, reply: r} })
 	return err
 }
 
-// Len is the number of children. It waits for nobody.
+// Len returns the number of children. It never waits.
 func (p *Pool[A]) Len() int {
 	p.s.mu.Lock()
 	defer p.s.mu.Unlock()

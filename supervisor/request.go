@@ -10,8 +10,8 @@ import (
 	"github.com/gotasklet/tasklet/supervisor/tree"
 )
 
-// A request is a message to a supervisor. Its mailbox is the only way in; core is touched by its
-// tasklet alone.
+// A request is a message to a supervisor. Its mailbox is the only way in: only the supervisor's
+// tasklet uses its core.
 type request interface {
 	own.Message
 	do(c *core) error
@@ -46,30 +46,30 @@ type (
 		own.Mark
 		reply actor.Reply[Counts]
 	}
-	// logRequest: it is time to log the tree. The core is the one that wants it: an earlier one's
-	// is stale.
+	// logRequest says that it is time to log the tree. core is the one that has requested it; the
+	// request of an earlier one is stale.
 	logRequest struct {
 		own.Mark
 		c *core
 	}
 )
 
-// run is one incarnation of a child, and the request that tells of its end.
+// run is one incarnation of a child, and the request that reports its end.
 type run struct {
 	own.Mark
 	c       *core
 	ch      *child
 	exit    actor.Exit
-	endedAt time.Time // when it ended by itself; not set without a backoff
+	endedAt time.Time // the time of an end by itself; not set without a backoff
 }
 
-// again is the request to go on with a restart: one that waited for its backoff, or whose start
-// failed. It goes through the supervisor's own queue, so that a stop or a call gets in between.
+// again is the request to continue a restart that waited for its backoff, or whose start failed. It
+// goes through the supervisor's own queue, so that a stop or a call can come in between.
 type again struct {
 	own.Mark
 	c       *core
 	ch      *child
-	counted bool // it was counted before it was put off
+	counted bool // the restart was counted before it was delayed
 }
 
 func (r startRequest) do(c *core) error {
@@ -145,7 +145,7 @@ func (r countRequest) do(c *core) error {
 func (r logRequest) do(c *core) error {
 	if r.c == c {
 		if fault := guard.Call(func() { tree.Log(c.t.Log(), c.t) }); fault != nil {
-			// The logger, or a method of what is logged: no reason for the supervisor to end.
+			// A fault of the logger, or of a method of a logged value, must not end the supervisor.
 			e := actor.Event{Kind: actor.EventFailure, Tasklet: c.t, Err: actor.ErrGoexit}
 			if !fault.Goexit {
 				e.Err, e.Stack = &actor.PanicError{Value: fault.Value, Stack: fault.Stack}, fault.Stack
@@ -157,21 +157,21 @@ func (r logRequest) do(c *core) error {
 	return nil
 }
 
-// ended is called when the child's tasklet has finished by itself, on the scheduler. It may not
-// block: the mailbox has no bound.
+// ended is called on the scheduler when the child's tasklet has finished by itself. It may not
+// block; the mailbox is unbounded.
 func (ch *child) ended(e actor.Exit) {
 	r := ch.run
 	r.exit = e
 	if r.c.s.spec.Backoff.Min > 0 {
 		r.endedAt = r.c.now()
 	}
-	_ = r.c.s.ref.TrySend(context.Background(), r) // a supervisor that has ended does not care
+	_ = r.c.s.ref.TrySend(context.Background(), r) // fails only if the supervisor has ended
 }
 
 func (r *run) do(c *core) error {
 	if r.c != c || r.ch.run != r {
-		// a child of an earlier incarnation of the supervisor; or stopped or restarted otherwise
-		// meanwhile
+		// It is a child of an earlier incarnation of the supervisor, or was stopped or restarted in
+		// another way since.
 		return nil
 	}
 	c.wasUp(r.ch)
@@ -184,7 +184,7 @@ func (r *again) do(c *core) error {
 		return nil // of an earlier incarnation of the supervisor
 	}
 	if r.counted {
-		if r.ch.again == r { // else it was stopped or restarted otherwise meanwhile
+		if r.ch.again == r { // otherwise it was stopped or restarted in another way since
 			c.perform(r.ch)
 		}
 		return nil
@@ -196,12 +196,12 @@ func (r *again) do(c *core) error {
 		ch = c.byID[ch.spec.ID]
 	}
 	if ch == nil || ch.again == nil || ch.again.counted {
-		return nil // it was stopped or restarted otherwise meanwhile, or waits for its backoff
+		return nil // it was stopped or restarted in another way since, or waits for its backoff
 	}
 	return c.restart(ch, c.now())
 }
 
-// answer answers a request; a caller that has gone away is no reason to fail.
+// answer answers a request. A caller that no longer waits is no reason to fail.
 func answer[R any](c *core, to actor.Reply[R], v R, err error) error {
 	if err != nil {
 		_ = to.Fail(c.t, err)

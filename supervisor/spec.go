@@ -11,16 +11,16 @@ import (
 	"github.com/gotasklet/tasklet/actor"
 )
 
-// Strategy says who is restarted when a child fails.
+// Strategy determines which children are restarted when a child fails.
 type Strategy uint8
 
 const (
-	OneForOne  Strategy = iota // the child alone
-	OneForAll                  // all children: the others are stopped first
+	OneForOne  Strategy = iota // only the child
+	OneForAll                  // all children; the others are stopped first
 	RestForOne                 // the child and those that were started after it
 )
 
-// String gives the name as OTP writes it: one_for_one.
+// String returns the name as OTP writes it, such as one_for_one.
 func (s Strategy) String() string {
 	if s > RestForOne {
 		return "strategy(?)"
@@ -28,17 +28,17 @@ func (s Strategy) String() string {
 	return [...]string{"one_for_one", "one_for_all", "rest_for_one"}[s]
 }
 
-// Restart says after which ends a child is restarted.
+// Restart determines after which ends a child is restarted.
 type Restart uint8
 
 const (
 	Permanent Restart = iota // always
-	// after a failure: an error, a panic, a kill that did not come from the supervisor
+	// Transient: after a failure, which is an error, a panic, or a kill not by the supervisor
 	Transient
-	Temporary // never; the supervisor forgets it when it ends
+	Temporary // never; the specification is removed at its end
 )
 
-// String gives the name as OTP writes it: permanent.
+// String returns the name as OTP writes it, such as permanent.
 func (r Restart) String() string {
 	if r > Temporary {
 		return "restart(?)"
@@ -46,17 +46,17 @@ func (r Restart) String() string {
 	return [...]string{"permanent", "transient", "temporary"}[r]
 }
 
-// AutoShutdown says whether a supervisor ends by itself when significant children do. Only a
+// AutoShutdown determines whether a supervisor ends by itself when significant children end. Only a
 // significant child that ended by itself and is not restarted counts.
 type AutoShutdown uint8
 
 const (
 	Never          AutoShutdown = iota
-	AnySignificant              // when one of them has ended
-	AllSignificant              // when the last of them has ended
+	AnySignificant              // when a significant child has ended
+	AllSignificant              // when the last significant child has ended
 )
 
-// String gives the name as OTP writes it: any_significant.
+// String returns the name as OTP writes it, such as any_significant.
 func (a AutoShutdown) String() string {
 	if a > AllSignificant {
 		return "auto_shutdown(?)"
@@ -66,14 +66,14 @@ func (a AutoShutdown) String() string {
 
 // Special values for Spec.Intensity, besides numbers.
 const (
-	NoRestart = -1          // no restart at all
-	Unlimited = math.MaxInt // any number: the supervisor never gives up. To be used with a Backoff
+	NoRestart = -1          // no restart is allowed
+	Unlimited = math.MaxInt // the supervisor never gives up; to be used with a Backoff
 )
 
 // Special values for Child.Shutdown, besides times.
 const (
-	BrutalKill = actor.BrutalKill // killed hard from the start, and awaited
-	Infinity   = actor.Infinity   // awaited without end
+	BrutalKill = actor.BrutalKill // the kill is hard from the start
+	Infinity   = actor.Infinity   // the kill never becomes hard
 )
 
 const (
@@ -85,69 +85,73 @@ const (
 
 // Spec describes a supervisor. The zero values are OTP's defaults.
 type Spec struct {
-	Name     string // of its tasklet; "" for one derived, "supervisor#n"
+	Name     string // of its tasklet; if "", it is derived: "supervisor#n"
 	Strategy Strategy
-	// Intensity is how many restarts are allowed within Period: at one more the supervisor gives
-	// up. 0 is the default, 1; NoRestart is none; with Unlimited the supervisor never gives up.
+	// Intensity is the number of restarts that are allowed within Period. At one more the
+	// supervisor gives up. 0 means the default, 1. NoRestart allows none. With Unlimited the
+	// supervisor never gives up.
 	Intensity int
-	// Period is the window for Intensity; 0 is the default, 5 s. A restart that is exactly Period
-	// old still counts. Only restarts within one Period add up, as in OTP: a child whose stop takes
-	// longer than Period defeats Intensity.
+	// Period is the window for Intensity. 0 means the default, 5 s. A restart that is exactly
+	// Period old still counts. Only restarts within one Period add up, as in OTP: if the stop of a
+	// child takes longer than Period, Intensity is never exceeded.
 	Period time.Duration
 	// Backoff delays restarts; the zero Backoff does not. Each delayed restart counts for Intensity
 	// as well: with the default Intensity the supervisor gives up at the second failure within
-	// Period. So choose an Intensity that is larger than the number of restarts with delays that
-	// Period has room for; or Unlimited, to go on trying for ever.
+	// Period. So choose an Intensity that is larger than the number of delayed restarts that fit
+	// into Period, or Unlimited to retry forever.
 	Backoff      Backoff
 	AutoShutdown AutoShutdown
 	Children     []Child // in order of start
-	// LogEvery is how often the tree below the supervisor is written to the log, at level info; 0:
-	// never. With the real clock it is written on a goroutine of its own, and so also while a
-	// tasklet holds the scheduler; with a virtual one, in which no time goes by meanwhile, by the
-	// supervisor.
+	// LogEvery is the interval at which the tree below the supervisor is written to the log, at
+	// level info; 0 means never. With the real clock a separate goroutine writes it, even while a
+	// tasklet holds the scheduler. With a virtual clock the supervisor does.
 	LogEvery time.Duration
 }
 
 // Child describes a child of a supervisor.
 type Child struct {
-	// ID names the child to the supervisor, and in paths; unique among its children, without a
-	// slash.
+	// ID identifies the child to the supervisor, and is a part of paths. It must be unique among
+	// the children, and have no slash.
 	ID string
-	// Body is what it does. A body with a ref may be in one child only.
+	// Body is the work of the child. A body with a ref may be in one child only.
 	Body    actor.Body
 	Restart Restart
-	// Shutdown is how long it has to end when it is stopped; see actor.Shutdown. 0: 5 s, for a
-	// nested supervisor Infinity.
+	// Shutdown is the time that the child has to end when it is stopped; see actor.Shutdown. 0
+	// means 5 s, and Infinity for a nested supervisor.
 	Shutdown time.Duration
-	// Significant children count for AutoShutdown. Not allowed with Permanent, nor in a supervisor
-	// with Never.
+	// Significant children count for AutoShutdown. A significant child must not be Permanent, nor
+	// in a supervisor with AutoShutdown Never.
 	Significant bool
-	// Retry is how often the message in hand at a crash is handled again by the next incarnation,
-	// before it is reported as lost. 0: it is lost at once.
+	// Retry is how often the message in hand at a crash is handled again by the next incarnation
+	// before it is reported as lost. 0 means that it is lost at once.
 	Retry int
-	// Options are given to the start; Shutdown and Name are the spec's.
+	// Options are passed to the start. ID and Shutdown take precedence over the options Name and
+	// Shutdown.
 	Options []actor.Option
 }
 
-// Backoff is how long restarts wait: Min after the first failure, Factor times as long after each
-// further one, at most Max; the actual delay is drawn from the last Jitter part of it. When a child
-// has been up for ResetAfter, its next failure is a first one again. A child is up from the end of
-// its start (of its init, if it has one) to its end. The zero Backoff restarts at once.
+// Backoff determines the delay of restarts: Min after the first failure, and after each further one
+// Factor times the last delay, at most Max. The actual delay is drawn from the last Jitter part of
+// it. When a child has been up for ResetAfter, its next failure is a first one again. A child is up
+// from the end of its start (of its init, if it has one) to its end. The zero Backoff restarts at
+// once.
 //
-// It does not change what Spec.Intensity allows, which is 1 restart in 5 s by default.
+// A Backoff does not change what Spec.Intensity allows, which is 1 restart in 5 s by default.
 type Backoff struct {
-	Min, Max   time.Duration // Max 0: 30 s, or Min if that is longer. math.MaxInt64: no limit
-	Factor     float64       // at least 1; 0: 2
-	Jitter     float64       // 0 to 1; 0: none
-	ResetAfter time.Duration // 0: twice Max
+	// Max 0 means 30 s, or Min if that is longer; math.MaxInt64 means no limit
+	Min, Max   time.Duration
+	Factor     float64       // at least 1; 0 means 2
+	Jitter     float64       // 0 to 1; 0 means none
+	ResetAfter time.Duration // 0 means twice Max
 }
 
-// SpecError says what is wrong with a specification.
+// SpecError reports an invalid specification.
 type SpecError struct {
-	Child string // the ID of the child concerned; "" if it has none, or for the supervisor itself
-	// as in Go: "Spec.Intensity", "Spec.Children[2].ID"; of a child with an ID just "Body"
+	Child string // the ID of the child; "" if it has none, or for the supervisor itself
+	// Field is the field in Go's notation: "Spec.Intensity", "Spec.Children[2].ID"; for a child
+	// with an ID it is only the field of Child, such as "Body".
 	Field string
-	Rule  string // what it should be
+	Rule  string // the rule that the field breaks
 }
 
 func (e *SpecError) Error() string {
@@ -167,7 +171,7 @@ func sameRef(other string) string {
 	return fmt.Sprintf("reads the same ref as that of child %q", other)
 }
 
-// checked gives the spec with its defaults filled in, or a *SpecError.
+// checked returns the spec with its defaults filled in, or a *SpecError.
 func (s Spec) checked() (Spec, error) {
 	bad := func(field, rule string) (Spec, error) { return s, &SpecError{Field: "Spec." + field, Rule: rule} }
 	switch {
@@ -223,7 +227,7 @@ func (s Spec) checked() (Spec, error) {
 	return s, nil
 }
 
-// check looks at one child.
+// check returns a *SpecError if the child is invalid.
 func (c *Child) check(auto AutoShutdown) error {
 	if c.ID == "" {
 		return &SpecError{Field: "Child.ID", Rule: "is empty"}

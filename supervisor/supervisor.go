@@ -11,31 +11,33 @@ import (
 	"github.com/gotasklet/tasklet/supervisor/tree"
 )
 
-// A Supervisor is the handle of a running supervisor. Its methods may be called from any goroutine;
-// their context says who calls, as in actor.Call. A supervisor does one thing after the other:
-// while it starts a child with an init, or stops one, calls wait. On a supervisor that has ended
-// they return a *actor.JoinError or mailbox.ErrClosed.
+// A Supervisor is the handle of a running supervisor. Use [Start] or [Of] to get one. Its methods
+// may be called from any goroutine; their context identifies the caller, as in actor.Call, and a
+// calling tasklet parks. A supervisor does one thing after the other, so calls wait while it starts
+// a child with an init, or stops one. If the supervisor has ended, they return a *actor.JoinError
+// or mailbox.ErrClosed.
 type Supervisor struct {
 	// Set when it is made, then read-only.
 	spec Spec
 	ref  actor.Ref[request]
-	pool *poolRules // nil if it is none
+	pool *poolRules // nil if it is not a pool
 
-	task atomic.Pointer[actor.Tasklet] // set at each start, read by everybody
+	task atomic.Pointer[actor.Tasklet] // atomic: written at each start, read by any goroutine
 
-	// mu protects what the tree in the log reads from any goroutine; the supervisor's tasklet
+	// mu protects what the tree in the log reads from any goroutine. The supervisor's tasklet
 	// writes it.
 	mu   sync.Mutex
 	view view
 }
 
-// view is what can be seen of a supervisor from any goroutine.
+// view is the part of a supervisor that any goroutine may see.
 type view struct {
-	// nil before the start and after the end; of it, what its comments say that mu protects
+	// core is nil before the start and after the end. Other goroutines may read only its fields
+	// that mu protects, as their comments say.
 	core *core
 }
 
-// State is what a child is doing, to its supervisor.
+// State is the state of a child, as its supervisor sees it.
 type State uint8
 
 const (
@@ -44,19 +46,19 @@ const (
 	Stopped // its specification is kept
 )
 
-// String gives the state in one word.
+// String returns the state in one word.
 func (s State) String() string { return [...]string{"running", "restarting", "stopped"}[s] }
 
-// ChildInfo is a row of Children.
+// ChildInfo describes a child in the result of Children.
 type ChildInfo struct {
 	ID      string
 	State   State
-	Tasklet *actor.Tasklet // nil unless it is running
+	Tasklet *actor.Tasklet // nil unless the child is running
 	Restart Restart
 }
 
-// handles finds the handles of a system's supervisors by their tasklets: *actor.Tasklet ->
-// *Supervisor. It is attached to the system, so that it goes with it, whatever becomes of the
+// handles maps the tasklets of a system's supervisors to their handles: *actor.Tasklet to
+// *Supervisor. It is attached to the system, so that it goes with it, whatever happens to the
 // tasklets.
 type handles struct{ sync.Map }
 
@@ -66,7 +68,8 @@ func handlesOf(s *actor.System) *handles {
 	return s.Attach(handlesKey{}, func() any { return new(handles) }).(*handles)
 }
 
-// Of gives the handle of the supervisor that t is; nil if it is none, or has finished.
+// Of returns the handle of the supervisor whose tasklet is t. It returns nil if t is not a
+// supervisor, or has finished.
 func Of(t *actor.Tasklet) *Supervisor {
 	if s := handleOf(t); s != nil && s.pool == nil {
 		return s
@@ -74,7 +77,7 @@ func Of(t *actor.Tasklet) *Supervisor {
 	return nil
 }
 
-// handleOf is Of for pools too.
+// handleOf is Of for supervisors and pools.
 func handleOf(t *actor.Tasklet) *Supervisor {
 	if t == nil {
 		return nil
@@ -87,9 +90,9 @@ func handleOf(t *actor.Tasklet) *Supervisor {
 }
 
 // Start starts a supervisor under p, and its children one after the other. It returns when the last
-// child has started; a failing start undoes what was done before, in reverse order, and is returned
-// as a *StartError. A *SpecError says what is wrong with spec. From inside a tasklet, p is that
-// tasklet; from an ordinary goroutine p is a *actor.System.
+// child has started. If a start fails, the children that were started are stopped in reverse order,
+// and Start returns a *StartError. It returns a *SpecError if spec is invalid. Inside a tasklet, p
+// must be that tasklet, which parks; an ordinary goroutine passes a *actor.System.
 func Start(p actor.Spawner, spec Spec) (*Supervisor, error) {
 	checked, err := spec.checked()
 	if err != nil {
@@ -112,8 +115,8 @@ func (s *Supervisor) start(p actor.Spawner, b actor.Body) error {
 	return err
 }
 
-// Body is a supervisor as a body: a child of another supervisor like any other. It panics with the
-// *SpecError if spec is wrong.
+// Body returns a supervisor as a body, for a child of another supervisor. It panics with a
+// *SpecError if spec is invalid.
 func Body(spec Spec) actor.Body {
 	checked, err := spec.checked()
 	if err != nil {
@@ -133,8 +136,8 @@ func newSupervisor(spec Spec) *Supervisor {
 	return &Supervisor{spec: spec, ref: actor.NewRef[request](opts...)}
 }
 
-// body is the tasklet's: init starts the children, and then requests are handled one after the
-// other.
+// body returns the body of the tasklet: init starts the children, and then requests are handled one
+// after the other.
 func (s *Supervisor) body() actor.Body {
 	bodies := make([]actor.Body, len(s.spec.Children))
 	for i, c := range s.spec.Children {
@@ -165,13 +168,13 @@ func (s *Supervisor) init(t *actor.Tasklet) (func(*actor.Tasklet, request) error
 		ch, err := c.add(spec)
 		switch {
 		case errors.Is(err, actor.ErrRefDead):
-			// deleted, or temporary and ended, under an earlier incarnation of the supervisor
+			// Deleted, or temporary and ended, under an earlier incarnation of the supervisor.
 			continue
 		case err != nil:
 			return nil, &StartError{spec.ID, err}
 		}
 		if _, err := c.start(ch); err != nil {
-			// those that were started are stopped as the children of one that ends
+			// The children that were started are stopped as the supervisor ends.
 			return nil, &StartError{spec.ID, err}
 		}
 		c.unwanted(ch)
@@ -182,13 +185,14 @@ func (s *Supervisor) init(t *actor.Tasklet) (func(*actor.Tasklet, request) error
 	return func(_ *actor.Tasklet, r request) error { return r.do(c) }, nil
 }
 
-// Tasklet is that of the supervisor; the newest, if it was restarted.
+// Tasklet returns the tasklet of the supervisor: the newest, if the supervisor was restarted.
 func (s *Supervisor) Tasklet() *actor.Tasklet { return s.task.Load() }
 
-// StartChild adds a child and starts it. It returns when the child has started. Errors: *SpecError;
-// ErrAlreadyStarted or ErrAlreadyPresent if there is a child with this ID; *StartError, and the
-// child is not kept. If ctx ends first, the start goes on. A child whose init returned
-// actor.ErrStop is kept, but not running: the tasklet is nil.
+// StartChild adds a child, starts it, and returns its tasklet when it has started. It returns a
+// *SpecError if c is invalid, ErrAlreadyStarted or ErrAlreadyPresent if there is a child with this
+// ID, and a *StartError if the child fails to start, which is then not kept. If ctx ends first,
+// StartChild returns its error, and the start continues. If the child's init returns actor.ErrStop,
+// the child is kept, but does not run, and the tasklet is nil.
 func (s *Supervisor) StartChild(ctx context.Context, c Child) (*actor.Tasklet, error) {
 	if err := c.check(s.spec.AutoShutdown); err != nil {
 		return nil, err
@@ -196,35 +200,37 @@ func (s *Supervisor) StartChild(ctx context.Context, c Child) (*actor.Tasklet, e
 	return actor.Call(ctx, s.ref, func(r actor.Reply[*actor.Tasklet]) request { return startRequest{child: c, reply: r} })
 }
 
-// StopChild stops a child, and returns when it has finished: OTP's terminate_child. Its
-// specification is kept, unless it is Temporary. A restart that waits for its backoff is cancelled.
-// ErrNotFound.
+// StopChild stops a child, and returns when it has finished. It is OTP's terminate_child. The
+// specification is kept, unless the child is Temporary. A restart that waits for its backoff is
+// cancelled. StopChild returns ErrNotFound if there is no such child.
 func (s *Supervisor) StopChild(ctx context.Context, id string) error {
 	_, err := actor.Call(ctx, s.ref, func(r actor.Reply[struct{}]) request { return stopRequest{id: id, reply: r} })
 	return err
 }
 
-// RestartChild starts a child that is stopped. ErrNotFound, ErrRunning, ErrRestarting, *StartError.
+// RestartChild starts a child that is stopped, and returns its tasklet. It returns ErrNotFound,
+// ErrRunning or ErrRestarting if there is no such child, or it is in another state, and a
+// *StartError if it fails to start.
 func (s *Supervisor) RestartChild(ctx context.Context, id string) (*actor.Tasklet, error) {
 	return actor.Call(ctx, s.ref, func(r actor.Reply[*actor.Tasklet]) request { return restartRequest{id: id, reply: r} })
 }
 
-// DeleteChild forgets a child that is stopped; its ref ends for good. ErrNotFound, ErrRunning,
-// ErrRestarting.
+// DeleteChild removes a child that is stopped; its ref ends permanently. It returns ErrNotFound,
+// ErrRunning or ErrRestarting if there is no such child, or it is in another state.
 func (s *Supervisor) DeleteChild(ctx context.Context, id string) error {
 	_, err := actor.Call(ctx, s.ref, func(r actor.Reply[struct{}]) request { return deleteRequest{id: id, reply: r} })
 	return err
 }
 
-// Children gives the children in order of start: OTP's which_children.
+// Children returns the children in order of start. It is OTP's which_children.
 func (s *Supervisor) Children(ctx context.Context) ([]ChildInfo, error) {
 	return actor.Call(ctx, s.ref, func(r actor.Reply[[]ChildInfo]) request { return childrenRequest{reply: r} })
 }
 
-// Count counts the children by state: OTP's count_children.
+// Count returns the number of children by state. It is OTP's count_children.
 func (s *Supervisor) Count(ctx context.Context) (Counts, error) {
 	return actor.Call(ctx, s.ref, func(r actor.Reply[Counts]) request { return countRequest{reply: r} })
 }
 
-// Counts are the numbers of children.
+// Counts holds numbers of children.
 type Counts struct{ Specs, Running, Restarting, Stopped int }

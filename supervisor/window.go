@@ -3,10 +3,10 @@ package supervisor
 import "time"
 
 // window counts the restarts within the last period, as supervisor:add_restart of OTP does: "if
-// more than Intensity restarts occur within Period". One for each supervisor. A restart that is
+// more than Intensity restarts occur within Period". Each supervisor has one. A restart that is
 // exactly period old still counts.
 type window struct {
-	intensity int // Unlimited: nothing is counted
+	intensity int // nothing is counted if it is Unlimited
 	period    time.Duration
 	times     []time.Time // of the last restarts, oldest first; at most intensity+1
 }
@@ -20,10 +20,10 @@ func (w *window) add(now time.Time) bool {
 	return len(w.times) <= w.intensity
 }
 
-// count is the number of restarts that count at now. It changes nothing.
+// count returns the number of restarts that count at now. It changes nothing.
 func (w *window) count(now time.Time) int { return len(w.times) - w.old(now) }
 
-// old is the number of times that count no longer.
+// old returns the number of times that no longer count.
 func (w *window) old(now time.Time) int {
 	old := 0
 	for old < len(w.times) && now.Sub(w.times[old]) > w.period {
