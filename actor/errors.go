@@ -14,8 +14,8 @@ import (
 var (
 	// ErrStop, returned by a handler or a round, ends its tasklet normally.
 	ErrStop = errors.New("actor: stop")
-	// ErrShutdown ends a tasklet with the exit kind ExitShutdown: it went because it was told to,
-	// or has nothing left to do.
+	// ErrShutdown ends a tasklet with the exit kind ExitShutdown: it was asked to end, or has
+	// nothing left to do.
 	ErrShutdown = errors.New("actor: shutdown")
 )
 
@@ -27,87 +27,89 @@ var (
 	// package testing does.
 	ErrGoexit = errors.New("actor: body called runtime.Goexit")
 	// ErrStopped is the result of a tasklet that was started on a system that had stopped. It is
-	// also the cause of the *JoinError for those who wait for a tasklet that has not finished
-	// though its system has ended, or was given up by Stop.
+	// also the cause of the *JoinError for a tasklet that has not finished when its system has
+	// ended, or that Stop has left behind.
 	ErrStopped = errors.New("actor: the system has stopped")
-	// ErrNoReply ends a Call whose request was handled without Send, Fail or Delegate.
+	// ErrNoReply is returned by a Call whose request was handled without Send, Fail or Delegate.
 	ErrNoReply = errors.New("actor: request was handled without a reply")
-	// ErrNotAwaited is what Reply.Send and Fail return when nobody waits for the reply: there was
-	// one already, or the caller has given up.
+	// ErrNotAwaited is returned by Reply.Send and Reply.Fail when no call waits for the reply:
+	// there was an answer already, or the caller has given up.
 	ErrNotAwaited = errors.New("actor: nobody waits for this reply")
-	// ErrNoTasklet is in the notice of a Watch of a tasklet that is not there: a nil *Tasklet, as
-	// Ref.Tasklet gives between two.
+	// ErrNoTasklet is the error in the notice of a Watch of a nil *Tasklet, which Ref.Tasklet
+	// returns between two incarnations.
 	ErrNoTasklet = errors.New("actor: no such tasklet")
-	// ErrTimeout is scheduler.ErrTimeout.
+	// ErrTimeout is the same value as scheduler.ErrTimeout.
 	ErrTimeout = core.ErrTimeout
 )
 
 // Errors that other packages define and this one returns.
 type (
-	// DeadlockError is scheduler.DeadlockError.
+	// DeadlockError is the same type as scheduler.DeadlockError.
 	DeadlockError = core.DeadlockError
-	// PanicError is scheduler.PanicError.
+	// PanicError is the same type as scheduler.PanicError.
 	PanicError = core.PanicError
 	// Stack is scheduler.Stack.
 	Stack = core.Stack
 )
 
-// The methods of these look at nothing but the error itself.
+// The methods of these errors look only at the error itself.
 func init() {
 	guard.Trust[*TaskletExit]()
 	guard.Trust[*JoinError]()
 	guard.Trust[*ChildError]()
 }
 
-// TaskletExit is the panic value that a kill raises in a tasklet. A deferred call may recover it,
-// and the tasklet goes on.
+// TaskletExit is the value of the panic that a kill raises in a tasklet. If a deferred call
+// recovers it, the tasklet continues. errors.Is(err, ErrKilled) is true for it.
 type TaskletExit struct{ Tasklet *Tasklet }
 
-// Error says who was killed.
+// Error returns the path of the killed tasklet, and "killed".
 func (e *TaskletExit) Error() string { return text.Word(e.Tasklet.Path()) + " killed" }
 
 // Is makes errors.Is(e, ErrKilled) true.
 func (e *TaskletExit) Is(target error) bool { return target == ErrKilled }
 
-// JoinError is what a join returns for a tasklet that failed.
+// JoinError is returned by a join of a tasklet that failed. errors.Is and errors.As examine the
+// cause.
 type JoinError struct {
 	Tasklet *Tasklet
-	Cause   error // its result: the error that it returned, a *PanicError, ErrKilled, ErrGoexit
+	Cause   error // the result: the error that it returned, a *PanicError, ErrKilled or ErrGoexit
 }
 
-// Error is the path and the cause, on one line: what can't be printed is escaped.
+// Error returns the path and the cause on one line. Characters that cannot be printed are escaped.
 func (e *JoinError) Error() string {
 	return text.Word(e.Tasklet.Path()) + ": " + text.Line(guard.Text(e.Cause))
 }
 
-// Unwrap gives Cause.
+// Unwrap returns e.Cause.
 func (e *JoinError) Unwrap() error { return e.Cause }
 
-// ChildError is the result of a tasklet that was killed because a child of its failed that had been
+// ChildError is the result of a tasklet that was killed because a child failed that had been
 // started with OnFailure(Escalate).
 type ChildError struct {
 	Tasklet *Tasklet // the child
 	Cause   error
 }
 
-// Error is the name and the cause, on one line: what can't be printed is escaped.
+// Error returns the name and the cause on one line. Characters that cannot be printed are escaped.
 func (e *ChildError) Error() string {
 	return "child " + text.Word(e.Tasklet.Name()) + ": " + text.Line(guard.Text(e.Cause))
 }
 
-// Unwrap gives Cause.
+// Unwrap returns e.Cause.
 func (e *ChildError) Unwrap() error { return e.Cause }
 
 // Leak is a tasklet that did not end when it was stopped.
 type Leak struct {
 	Path  string
-	Stack []byte // where it is, if it holds its scheduler; else nil
+	Stack []byte // its stack if it holds its scheduler, or nil
 }
 
-// StopError says who was left behind when a system stopped.
+// StopError is returned by Run and System.Stop if tasklets were left behind when the system
+// stopped.
 type StopError struct{ Leaked []Leak }
 
-// Error names all of Leaked, on one line.
+// Error names all tasklets of Leaked on one line.
 func (e *StopError) Error() string {
 	names := make([]string, len(e.Leaked))
 	for i, l := range e.Leaked {
@@ -123,7 +125,7 @@ func misuse(format string, args ...any) {
 	panic("actor: " + fmt.Sprintf(format, args...))
 }
 
-// joinErrors is errors.Join that leaves a single error as it is.
+// joinErrors is errors.Join, but returns a single error as it is.
 func joinErrors(a, b error) error {
 	switch {
 	case a == nil:

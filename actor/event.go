@@ -11,59 +11,59 @@ import (
 	"github.com/gotasklet/tasklet/mailbox"
 )
 
-// An Event tells of something that happened in a system. All of them go through one place, in
-// order, one at a time; the log is one consumer, Config.OnEvent another.
+// An Event describes something that happened in a system. All events go through one place, in
+// order, one at a time. The log and Config.OnEvent are its consumers.
 type Event struct {
 	Seq     uint64 // counts from 1, without gaps
 	Time    time.Time
 	Kind    EventKind
-	Tasklet *Tasklet // whom it concerns; nil if nobody in the tree
-	Path    string   // of the tasklet, as it was then
+	Tasklet *Tasklet // the tasklet concerned; nil if there is none
+	Path    string   // the path of the tasklet at that time
 	Err     error
-	Stack   *Stack       // nil: there is none
-	Message reflect.Type // of the message concerned; never its contents
-	Count   int          // how many messages are concerned; 0 where that means nothing
-	Soft    bool         // of a deadlock: somebody in it can time out
-	Fields  []zap.Field  // what else is to be logged
+	Stack   *Stack       // nil if there is none
+	Message reflect.Type // the type of the message concerned; never its contents
+	Count   int          // the number of messages concerned; 0 if that has no meaning
+	Soft    bool         // for a deadlock: a wait in it can time out
+	Fields  []zap.Field  // further fields of the log entry
 
-	stopped bool // Err is ErrKilled because of a stop, not of somebody's Kill
+	stopped bool // Err is ErrKilled because of a stop, not because of a call of Kill
 }
 
-// EventKind says what happened. Its String is the value of the key "event" in log entries, which is
-// stable.
+// EventKind is the kind of an event. Its String is the value of the key "event" in log entries,
+// which is stable.
 type EventKind uint8
 
 const (
 	EventSpawn EventKind = iota + 1 // a tasklet was started
 	EventExit                       // a tasklet has finished; Err is its result
-	// a message or round failed, and the tasklet goes on; or a deferred call panicked
+	// a message or round failed and the tasklet continues, or a deferred call panicked
 	EventFailure
 	// the message in hand at a failure will not be handled again
 	EventMessageLost
-	EventDeadLetter    // messages will never be read; fields count and reason
-	EventOverflow      // a mailbox dropped a message: it was full
-	EventKill          // somebody called Kill
-	EventKillRecovered // a tasklet recovered its kill and goes on
+	EventDeadLetter    // messages will not be read; fields count and reason
+	EventOverflow      // a full mailbox dropped a message
+	EventKill          // Kill was called
+	EventKillRecovered // a tasklet recovered its kill and continues
 	EventClose         // a ref was closed
 	EventDeadlock      // tasklets wait for each other; field chain
 	EventStall         // a tasklet keeps its scheduler
-	EventStallOver     // and has given it up
-	EventStopTimeout   // a tasklet did not stop in its time and was detached
-	EventLeak          // a tasklet is left when its system has stopped
-	EventReplyLate     // a reply that nobody waits for any more
+	EventStallOver     // the stall is over
+	EventStopTimeout   // a tasklet did not stop in time and was detached
+	EventLeak          // a tasklet is left behind when its system has stopped
+	EventReplyLate     // an answer came too late for its call
 	EventCallTimeout   // a call ended before its reply
 	EventEscalate      // the failure of a tasklet kills its parent
 	EventTicksMissed   // AtRate skipped calls; field missed
 	EventSystemStart
 	EventSystemStop
-	// a scheduler ends, because what it called besides tasklets has panicked; field scheduler
+	// a scheduler ends because a function outside of tasklets has panicked; field scheduler
 	EventCrash
-	EventHookPanic     // Config.OnEvent panicked, ended its goroutine or wanted to park a tasklet
+	EventHookPanic     // Config.OnEvent panicked, ended its goroutine or tried to park a tasklet
 	EventHookStall     // Config.OnEvent does not return
 	EventLogPanic      // Config.Logger panicked or ended its goroutine
 	EventLogStall      // Config.Logger does not return
-	EventEventsDropped // events were not told; field reason
-	// EventUser and all above are for other packages: see System.Emit and RegisterEvent.
+	EventEventsDropped // events were not delivered; field reason
+	// EventUser and all larger kinds are for other packages: see System.Emit and RegisterEvent.
 	EventUser EventKind = 64
 )
 
@@ -101,9 +101,10 @@ var kinds = [256]kindInfo{
 	EventEventsDropped: {"events_dropped", zap.WarnLevel},
 }
 
-// RegisterEvent gives a kind of EventUser or above its name, which is also the text of its log
-// entries, after the path, and its level. At level warn and above one entry a second is written
-// about each path, and others are counted. To be called before systems start, from init.
+// RegisterEvent registers a kind from EventUser on, with its name and level, and returns it. The
+// name is also the text of its log entries, after the path. At level warn and above one entry a
+// second is written for each path, and further events are counted. RegisterEvent must be called
+// from init, before systems start. It panics if the kind is reserved or taken.
 func RegisterEvent(k EventKind, name string, level zapcore.Level) EventKind {
 	if k < EventUser || kinds[k].name != "" {
 		misuse("RegisterEvent(%d, %q): the kind is reserved or taken", k, name)
@@ -112,7 +113,7 @@ func RegisterEvent(k EventKind, name string, level zapcore.Level) EventKind {
 	return k
 }
 
-// String is the name, in snake_case.
+// String returns the name in snake case.
 func (k EventKind) String() string {
 	if n := kinds[k].name; n != "" {
 		return n
@@ -120,7 +121,7 @@ func (k EventKind) String() string {
 	return "unknown"
 }
 
-// level is the one at which e is logged.
+// level returns the level at which e is logged.
 func (e *Event) level() zapcore.Level {
 	switch e.Kind {
 	case EventExit:
@@ -137,8 +138,8 @@ func (e *Event) level() zapcore.Level {
 	return kinds[e.Kind].level
 }
 
-// exitLevel: a panic is an error, another failure a warning. Who was killed by Kill is told of for
-// information; who was stopped with its parent, or ended normally, for debugging.
+// exitLevel returns the level for the end of t: error for a panic, warn for another failure, info
+// if t was killed by Kill, and debug if it was stopped with its parent or ended normally.
 func exitLevel(t *Tasklet, k ExitKind) zapcore.Level {
 	switch {
 	case k == ExitPanic:
@@ -172,7 +173,7 @@ func exitEvent(t *Tasklet, exit Exit) Event {
 	return e
 }
 
-// reportFailure tells of a message or round that failed, after which t goes on.
+// reportFailure reports a message or round that failed, after which t continues.
 func (t *Tasklet) reportFailure(err error) {
 	if l := t.inst.line(); l != nil {
 		l.settle(t, err)

@@ -9,8 +9,8 @@ import (
 	"github.com/gotasklet/tasklet/mailbox"
 )
 
-// An Option says how a tasklet is started, or how a ref is made. An option that a call can't use
-// panics there, with its name.
+// An Option sets how a tasklet is started, or how a ref is made. A call panics if it cannot use one
+// of its options, and names the option.
 type Option struct {
 	set   optionSet
 	name  string
@@ -45,7 +45,7 @@ const (
 		optPlaceBefore | optStopTogether | optSpread
 	repeatOptions = optResume
 	boxOptions    = optMailboxLen | optOverflow
-	refOptions    = optionSet(0) // of a body whose ref exists already
+	refOptions    = optionSet(0) // for a body whose ref exists already
 )
 
 var optionNames = map[optionSet]string{
@@ -55,18 +55,19 @@ var optionNames = map[optionSet]string{
 	optPlaceBefore: "PlaceBefore", optRetry: "Retry", optStopTogether: "StopTogether", optSpread: "Spread",
 }
 
-// Name names the tasklet, or the ref and so the tasklets that read it. Names need not be unique; an
-// empty one, and one with a slash, is misuse. A character that can't be printed, such as a line
-// break, becomes its escape in a Go string, `\n`.
+// Name sets the name of the tasklet, or of the ref and so of the tasklets that read it. Names need
+// not be unique. Name panics if name is empty or has a slash. Characters that cannot be printed,
+// such as a line break, are escaped as in a Go string (`\n`).
 func Name(name string) Option {
 	return Option{set: optName, name: checkName("Name", name)}
 }
 
-// Daemon starts the tasklet as one of the system, not of its creator: it survives its creator, has
-// no parent, and is stopped last, after the root.
+// Daemon starts the tasklet as one of the system instead of one of the starting tasklet. It
+// survives the tasklet that starts it, has no parent, and is stopped last, after the root.
 func Daemon() Option { return Option{set: optDaemon} }
 
-// MailboxLen is the capacity of the mailbox: 1 to mailbox.MaxCap; without it mailbox.DefaultCap.
+// MailboxLen sets the capacity of the mailbox, from 1 to mailbox.MaxCap messages. The default is
+// mailbox.DefaultCap. MailboxLen panics for any other n.
 func MailboxLen(n int) Option {
 	if n < 1 || n > mailbox.MaxCap {
 		misuse("MailboxLen(%d): the capacity must be 1 to %d", n, mailbox.MaxCap)
@@ -74,7 +75,8 @@ func MailboxLen(n int) Option {
 	return Option{set: optMailboxLen, n: int64(n)}
 }
 
-// Overflow is what a send does that finds the mailbox full; without it mailbox.Block.
+// Overflow sets the policy of the mailbox, which determines what a send does when it is full. The
+// default is mailbox.Block. Overflow panics if p is not a policy.
 func Overflow(p mailbox.Policy) Option {
 	if p > mailbox.Unbounded {
 		misuse("Overflow(%d): not a policy", p)
@@ -82,9 +84,10 @@ func Overflow(p mailbox.Policy) Option {
 	return Option{set: optOverflow, n: int64(p)}
 }
 
-// OnScheduler says on which of the system's schedulers the tasklet runs, and so do those below it:
-// 0 to Config.Schedulers-1. Without it, and without Spread, a tasklet runs where its parent does;
-// or where its ref was read before, for a ref never moves.
+// OnScheduler sets the scheduler of the system on which the tasklet runs, and those that it starts:
+// from 0 to Config.Schedulers-1. Without OnScheduler and Spread, a tasklet runs on the scheduler of
+// its parent, or where its ref was read before, because a ref never moves. OnScheduler panics if n
+// is negative.
 func OnScheduler(n int) Option {
 	if n < 0 {
 		misuse("OnScheduler(%d): schedulers are counted from 0", n)
@@ -92,27 +95,27 @@ func OnScheduler(n int) Option {
 	return Option{set: optOnScheduler, n: int64(n)}
 }
 
-// Spread lets the tasklet run on the scheduler that is the least loaded at its start, by the number
-// of its tasklets and of those that are ready; or where its ref was read before, for a ref never
-// moves.
+// Spread makes the tasklet run on the scheduler with the smallest load at its start, measured by
+// the number of its tasklets and of those that are ready. If the tasklet's ref was read before, it
+// runs where that was, because a ref never moves.
 func Spread() Option { return Option{set: optSpread} }
 
-// Immediate makes the first call of Every or AtRate at the start.
+// Immediate makes Every and AtRate call their function at the start, too.
 func Immediate() Option { return Option{set: optImmediate} }
 
 // Values for [Shutdown] besides times.
 const (
 	BrutalKill time.Duration = -1 // the kill is hard from the start
-	Infinity   time.Duration = -2 // wait without end; only the context of System.Stop limits it
+	Infinity   time.Duration = -2 // no time limit but the context of System.Stop
 
 	defaultShutdown = 5 * time.Second
 )
 
-// Shutdown is how long a stopping parent waits for the body of this tasklet after it has killed it.
-// Then the kill becomes hard: it is raised again at every blocking point. If the body still has not
-// ended a second later, the tasklet is given up: detached from the tree with all that is below it,
-// and reported as leaked. 0 is 5 s; see BrutalKill and Infinity. The time in which the tasklet
-// itself waits for its children does not count.
+// Shutdown sets how long a stopping parent waits for the body of this tasklet after it has killed
+// it. Then the kill becomes hard: it is raised again at every blocking point. If the body still has
+// not ended a second later, the tasklet is detached from the tree with all tasklets below it, and
+// reported as leaked. 0 means 5 s; see also BrutalKill and Infinity. The time in which the tasklet
+// itself waits for its children does not count. Shutdown panics for other negative values.
 func Shutdown(d time.Duration) Option {
 	if d < Infinity {
 		misuse("Shutdown(%v): negative", d)
@@ -120,21 +123,21 @@ func Shutdown(d time.Duration) Option {
 	return Option{set: optShutdown, n: int64(d)}
 }
 
-// FailurePolicy says what the failure of a body, or of one message or round, means.
+// FailurePolicy determines the consequence of a failure of a body, or of one message or round.
 type FailurePolicy uint8
 
 const (
-	// Resume, for bodies that are called for each message or round: the failure is reported, and
-	// the body goes on with the next, with the same state. The default of such bodies, unless they
-	// are supervised.
+	// Resume applies to bodies that are called for each message or round: the failure is reported,
+	// and the body continues with the next one, with the same state. It is the default of such
+	// bodies, unless they are supervised.
 	Resume FailurePolicy = iota
 	// Stop ends the tasklet with the error.
 	Stop
-	// Escalate is Stop, and kills the parent with a *ChildError.
+	// Escalate ends the tasklet with the error, and kills the parent with a *ChildError.
 	Escalate
 )
 
-// OnFailure sets the policy.
+// OnFailure sets the failure policy. It panics if p is not a policy.
 func OnFailure(p FailurePolicy) Option {
 	switch p {
 	case Resume:
@@ -148,8 +151,8 @@ func OnFailure(p FailurePolicy) Option {
 	return Option{}
 }
 
-// OnStart lets f run inside the tasklet before its body. An error is a failed start. It may be
-// given more than once.
+// OnStart makes f run inside the tasklet before its body. If f returns an error, the start has
+// failed. OnStart may be given more than once; the functions run in order. It panics if f is nil.
 func OnStart(f func(*Tasklet) error) Option {
 	mustFunc("OnStart", f != nil)
 	return Option{set: optOnStart, start: f}
@@ -207,7 +210,7 @@ func CheckOptions(b Body, opts ...Option) error {
 	return nil
 }
 
-// apply sets t up as the options say. allowed are those that make sense for the call named op.
+// apply configures t by the options. allowed are those that the call named op can use.
 func (t *Tasklet) apply(op string, opts []Option, allowed optionSet) (daemon bool, where placement) {
 	if allowed&optResume == 0 {
 		t.onFailure = Stop
@@ -271,7 +274,7 @@ func (t *Tasklet) apply(op string, opts []Option, allowed optionSet) (daemon boo
 	return daemon, where
 }
 
-// shutdown is the time that t has to end.
+// shutdown returns the time that t has to end.
 func (t *Tasklet) shutdown() time.Duration {
 	if x := t.ex.Load(); x != nil && x.shutdown != 0 {
 		return x.shutdown
@@ -279,7 +282,7 @@ func (t *Tasklet) shutdown() time.Duration {
 	return defaultShutdown
 }
 
-// boxConfig is the mailbox that the options ask for.
+// boxConfig returns the configuration of the mailbox that the options request.
 func boxConfig(op string, opts []Option) (cfg queue.Config) {
 	sized := false
 	for i := range opts {
