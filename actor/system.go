@@ -14,51 +14,53 @@ import (
 	"github.com/gotasklet/tasklet/internal/core"
 )
 
-// Config is for Run and Start. The zero value works.
+// Config configures a system for [Run] and [Start]. The zero value is ready to use.
 type Config struct {
-	// Name is that of the root tasklet and of the system in log entries; "tasklet". See the option
-	// Name.
+	// Name is the name of the root tasklet, and of the system in log entries. The default is
+	// "tasklet". The rules are those of the option Name.
 	Name string
-	// Schedulers is how many run, each on a goroutine of its own; 0 is 1. A child runs where its
-	// parent does unless OnScheduler or Spread says otherwise. Tasklets of different schedulers run
-	// at the same time: they share no memory, only messages.
+	// Schedulers is the number of schedulers, each on a goroutine of its own. 0 means 1. A child
+	// runs on the scheduler of its parent unless OnScheduler or Spread says otherwise. Tasklets of
+	// different schedulers run at the same time, so they must not share memory; they exchange
+	// messages.
 	Schedulers int
-	// Logger gets the events; nil: warnings and errors go as text to standard error. zap.NewNop()
-	// for none. For log/slog see SlogCore. It is called on the same goroutine as OnEvent, and
-	// treated as that is when it panics, calls runtime.Goexit or blocks: see EventLogPanic and
-	// EventLogStall. A slow sink slows down those that log.
+	// Logger gets the events. If it is nil, warnings and errors go to standard error as text. Use
+	// zap.NewNop() for no log, and SlogCore for log/slog. It is called on the same goroutine as
+	// OnEvent, and treated in the same way if it panics, calls runtime.Goexit or blocks: see
+	// EventLogPanic and EventLogStall. A slow sink slows down the tasklets that log.
 	//
-	// Events have neither the caller nor the stack trace that a logger may add: both would show the
-	// library's own code.
+	// Events have neither the caller nor the stack trace that a logger may add, because both would
+	// show the library's own code.
 	//
-	// No sampler should stand under it, as zap.NewProductionConfig has one: it drops entries by
-	// hashes of their messages, also some that it has never seen, and says nothing of it.
-	// Config.Sampling = nil takes it out. Floods are limited by the system.
+	// The logger should have no sampler, as that of zap.NewProductionConfig has: a sampler drops
+	// entries by hashes of their messages, even the first of a kind, and does not report it. To
+	// remove it, set Config.Sampling of zap to nil. The system itself limits floods.
 	Logger *zap.Logger
-	// Clock is what sleeps, timeouts and log times go by; nil: real time. See
+	// Clock is the clock of sleeps, timeouts and log times. nil means the real clock. See
 	// scheduler.NewVirtualClock.
 	Clock core.Clock
-	// Seed, if not 0, is what the order among ready tasklets and the ids are drawn from. With one
-	// scheduler and a virtual clock the same seed gives the same run; several schedulers run side
-	// by side as the machine lets them.
+	// Seed, if not 0, is the number from which the order of ready tasklets and the IDs are drawn.
+	// With one scheduler and a virtual clock, the same seed produces the same run. Several
+	// schedulers run in an order that the machine decides.
 	Seed uint64
-	// StallAfter is how long a tasklet may keep its scheduler before that is reported. 0: 100 ms,
-	// or never with a virtual clock; negative: never.
+	// StallAfter is the time for which a tasklet may keep its scheduler before that is reported. 0
+	// means 100 ms, or never with a virtual clock. A negative value means never.
 	StallAfter time.Duration
-	// OnEvent is told of all events, in order, one call at a time, on a goroutine that is no
-	// tasklet's. It may kill, close and start goroutines. It must be quick, because schedulers wait
-	// for it, and it can't park a tasklet: a blocking call with a tasklet's context panics, which
-	// is reported. If OnEvent panics otherwise or calls runtime.Goexit, it is not called again. If
-	// it has not returned after a second or so, the system goes on without it until it does. See
-	// EventHookPanic and EventHookStall.
+	// OnEvent is called for all events, in order, one call at a time, on a goroutine that belongs
+	// to no tasklet. It may kill, close and start goroutines. It should be quick, because
+	// schedulers wait for it. It cannot park a tasklet: a blocking call with a tasklet's context
+	// panics, which is reported. If OnEvent panics for another reason or calls runtime.Goexit, it
+	// is not called again. If it has not returned after about a second, the system continues
+	// without it until it does. See EventHookPanic and EventHookStall.
 	OnEvent func(Event)
-	// Simulation is for package actortest; nil: nothing is simulated. It needs a Seed and a virtual
-	// clock.
+	// Simulation is for package actortest. If it is nil nothing is simulated. It requires a Seed
+	// and a virtual clock.
 	Simulation *Simulation
 }
 
-// System is a tree of tasklets with the schedulers that run them. Start makes one that lives beside
-// the rest of a program; Run is for programs that are one.
+// System is a tree of tasklets with the schedulers that run them. [Start] makes a System that runs
+// beside the rest of a program, and [Run] makes one that is the whole program. Its methods may be
+// called from any goroutine unless they say otherwise.
 type System struct {
 	// Set when it is made, then read-only.
 	name    string
@@ -71,12 +73,12 @@ type System struct {
 	log     *zap.Logger
 	start   time.Time
 	real    bool          // the clock is not virtual
-	sim     *Simulation   // nil, but in tests
+	sim     *Simulation   // nil except in tests
 	done    chan struct{} // closed when the goroutines of all schedulers have ended
 	rand    *rand.Rand    // nil without a seed
 
-	// stopping is closed when the stop of the root begins: its body has ended, or a kill was asked
-	// for, which it may not get as long as somebody holds the scheduler.
+	// stopping is closed when the stop of the root begins: its body has ended, or it was killed,
+	// which has no effect as long as a tasklet holds the scheduler.
 	stopping     chan struct{}
 	stoppingOnce sync.Once
 
@@ -84,12 +86,12 @@ type System struct {
 
 	cells sync.Map // of reflect.Type to *sync.Pool: see pooledCell
 
-	// mu protects the tree's links in all tasklets, and the following. Held for a few instructions,
-	// at start and end only.
+	// mu protects the tree's links in all tasklets, and the following. It is held for a few
+	// instructions, at start and end only.
 	mu     sync.Mutex
 	lastID uint64
 	leaked []Leak
-	// taken out of the tree though they had not finished, and have not since; in order
+	// tasklets that were taken out of the tree and have not finished, in order
 	detached []*Tasklet
 	attached map[any]any
 	fatal    error // part of what Run returns
@@ -126,7 +128,7 @@ func newSystem(ctx context.Context, cfg Config, main instance) (*System, error) 
 	s.daemons = &Tasklet{sys: s, inst: nothing("daemons"), phase: living}
 	s.daemons.onFailure = Stop
 	s.daemons.extra().name = "(daemons)"
-	// Children of these two come from any goroutine, so the mark could be missed at the end: it is
+	// Any goroutine may start children of these two, so the mark could be missed at the end. It is
 	// always set.
 	s.root.marks.Store(markParent)
 	s.daemons.marks.Store(markParent)
@@ -135,10 +137,10 @@ func newSystem(ctx context.Context, cfg Config, main instance) (*System, error) 
 	return s, nil
 }
 
-// maxSchedulers is more than there are processors.
+// maxSchedulers is more than any machine has processors.
 const maxSchedulers = 1024
 
-// makeHosts makes the schedulers. They form a team, with one clock, if there are several.
+// makeHosts makes the schedulers. Several of them form a team with one clock.
 func (s *System) makeHosts(cfg Config) {
 	sc := core.Config{Clock: cfg.Clock, StallAfter: cfg.StallAfter, Labels: s.plain, CheckThreads: cfg.Simulation != nil && cfg.Simulation.CheckThreads}
 	if cfg.Schedulers > 1 {
@@ -158,7 +160,7 @@ func (s *System) makeHosts(cfg Config) {
 	}
 }
 
-// source is where System.Rand draws from.
+// source returns the source of System.Rand.
 func source(cfg Config) rand.Source {
 	src := rand.NewPCG(cfg.Seed, 1)
 	if cfg.Schedulers > 1 {
@@ -167,7 +169,7 @@ func source(cfg Config) rand.Source {
 	return src
 }
 
-// lockedSource is a source for several goroutines.
+// lockedSource is a source that several goroutines may use.
 type lockedSource struct {
 	mu  sync.Mutex
 	src rand.Source // mu protects
@@ -179,15 +181,18 @@ func (l *lockedSource) Uint64() uint64 {
 	return l.src.Uint64()
 }
 
-// Run runs main as the root tasklet of a new system, until it and everything below it is finished,
-// and returns main's own error. When ctx is done the tree is stopped, and main not even called if
-// it is done from the start; if main unwinds because of that, the error is context.Cause(ctx). If
-// tasklets could not be stopped, a *StopError that names them is joined to it. With a virtual
-// clock, a system in which nothing can ever happen again is an error too: main is killed, with a
-// *DeadlockError as the result.
+// Run runs main as the root tasklet of a new system. It returns when main and all tasklets below it
+// have finished, with main's own error.
 //
-// Tasklets begin with the labels of the profiler that ctx carries (see runtime/pprof.Do);
-// what a tasklet changes of them, and by debug.SetPanicOnFault, ends with its activation.
+// When ctx is done the tree is stopped; if ctx is done from the start main is not called. If main
+// unwinds because ctx is done, the error is context.Cause(ctx). If tasklets could not be stopped, a
+// *StopError that names them is joined to the error. With a virtual clock, a system in which
+// nothing can ever happen again is an error too: main is killed, with a *DeadlockError as its
+// result.
+//
+// Tasklets begin with the profiler labels of ctx (see runtime/pprof.Do). Changes that a tasklet
+// makes to the labels, or by debug.SetPanicOnFault, end with its activation. Run panics if ctx is
+// nil or cfg is invalid.
 func Run(ctx context.Context, cfg Config, main func(t *Tasklet) error) error {
 	if ctx == nil {
 		misuse("Run with a nil context")
@@ -212,8 +217,8 @@ func Run(ctx context.Context, cfg Config, main func(t *Tasklet) error) error {
 	return joinErrors(err, stopErr)
 }
 
-// Start starts a system without a main, in the background: its root has no body, and whoever has
-// the System can start tasklets under it, until Stop.
+// Start starts a system without a main in the background. Its root has no body, and any goroutine
+// that has the System can start tasklets under it, until [System.Stop].
 func Start(cfg Config) (*System, error) {
 	s, err := newSystem(context.Background(), cfg, nothing("system"))
 	if err != nil {
@@ -240,27 +245,28 @@ func (s *System) loop() {
 	}()
 }
 
-// Root is the root tasklet: Run's main, or for Start one without a body.
+// Root returns the root tasklet. It is main under Run, and a tasklet without a body under Start.
 func (s *System) Root() *Tasklet { return s.root }
 
-// Name is the one given in Config.
+// Name returns the name of the system, as given in Config.
 func (s *System) Name() string { return s.name }
 
-// Daemons gives the tasklets started with Daemon that have not finished.
+// Daemons returns the tasklets that were started with Daemon and have not finished.
 func (s *System) Daemons() []*Tasklet { return s.daemons.Children() }
 
-// Now is the time of the system's clock.
+// Now returns the time of the system's clock.
 func (s *System) Now() time.Time { return s.hosts[0].sched.Now() }
 
-// Schedulers is the number of schedulers: those of OnScheduler are 0 to one less.
+// Schedulers returns the number of schedulers. OnScheduler takes 0 to one less.
 func (s *System) Schedulers() int { return len(s.hosts) }
 
-// Rand is a generator seeded with Config.Seed, for what is drawn by chance in a run that is to be
-// repeated; nil without a seed. Only from inside the system's tasklets.
+// Rand returns a random generator that is seeded with Config.Seed, for a run that is to be
+// repeated, or nil without a seed. It must be used only inside the system's tasklets.
 func (s *System) Rand() *rand.Rand { return s.rand }
 
-// link puts t into the tree, to run on h; false: its parent is ending and takes no more. From any
-// goroutine; inside: the parent runs, and it is the one that calls.
+// link puts t into the tree, to run on h. It returns false if its parent is ending and accepts no
+// more children. It may be called from any goroutine; inside says that the parent itself is running
+// and calls it.
 func (s *System) link(t, parent *Tasklet, h *host, inside bool) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -271,7 +277,7 @@ func (s *System) link(t, parent *Tasklet, h *host, inside bool) bool {
 		return true
 	}
 	if parent.marks.Load()&markOver != 0 && (!inside || parent.phase >= stopping) {
-		return false // a parent that was killed hard and unwinds may still start some
+		return false // a parent that was killed hard and unwinds may still start children
 	}
 	if parent.started++; parent.started == 1 {
 		parent.marks.Or(markParent)
@@ -293,7 +299,7 @@ func (s *System) link(t, parent *Tasklet, h *host, inside bool) bool {
 	return true
 }
 
-// insert links t into parent's children before next; nil: at the end.
+// insert links t into parent's children before next, or at the end if next is nil.
 func insert(parent, t, next *Tasklet) {
 	t.linked = true
 	t.next = next
@@ -305,7 +311,7 @@ func insert(parent, t, next *Tasklet) {
 	relink(t)
 }
 
-// relink lets the neighbours of t among its siblings, which t knows, know t.
+// relink makes the siblings that t is linked to link back to t.
 func relink(t *Tasklet) {
 	if t.prev == nil {
 		t.parent.first = t
@@ -334,14 +340,14 @@ func unlink(t *Tasklet) {
 	t.prev, t.next, t.linked = nil, nil, false
 }
 
-// leave is the end of t for everybody else, in one step: t is out of the tree and has finished, and
-// the event of that comes before the events of all that have seen it. leave returns the marks from
-// before.
+// leave makes the end of t visible to all observers in one step: t is out of the tree and has
+// finished, and the event for that comes before the events of all that have seen it. leave returns
+// the marks from before.
 func (s *System) leave(t *Tasklet, exit Exit, tell bool) (before uint32) {
 	s.mu.Lock()
 	s.takeOut(t)
 	before = t.marks.Or(markFinished | markOver)
-	if before&markLeaked != 0 { // it was given up, and has ended after all
+	if before&markLeaked != 0 { // it was left behind, and has ended after all
 		s.detached = slices.DeleteFunc(s.detached, func(d *Tasklet) bool { return d == t })
 	}
 	if tell = tell && s.wantsExit(t, exit.Kind); tell {
@@ -361,7 +367,7 @@ func (s *System) unlink(t *Tasklet) {
 	s.takeOut(t)
 }
 
-// takeOut is unlink under mu.
+// takeOut is unlink. mu must be held.
 func (s *System) takeOut(t *Tasklet) {
 	if t.parent == nil || !t.linked {
 		return
@@ -374,7 +380,7 @@ func (s *System) takeOut(t *Tasklet) {
 	t.host().tasklets--
 }
 
-// finished is called when t has; it ends the system after the root and the daemons.
+// finished is called when t has finished. It ends the system after the root and the daemons.
 func (s *System) finished(t *Tasklet) {
 	switch t {
 	case s.root:
@@ -385,19 +391,19 @@ func (s *System) finished(t *Tasklet) {
 	}
 }
 
-// takeAway takes t, whose path is given, out of the tree because it does not end, and notes that
-// for StopError. What is below it stays there.
+// takeAway removes t, which does not end, from the tree, and records it with its path for
+// StopError. The tasklets below it stay there.
 func (s *System) takeAway(t *Tasklet, path string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.takeOut(t)
 	s.leaked = append(s.leaked, Leak{Path: path})
-	if t.parent != nil && !t.HasFinished() { // it may have, in the last moment
+	if t.parent != nil && !t.HasFinished() { // it may have finished at the last moment
 		s.detached = append(s.detached, t)
 	}
 }
 
-// findID gives the tasklet with this number, if it is in the tree.
+// findID returns the tasklet with this number, if it is in the tree.
 func (s *System) findID(id uint64) *Tasklet {
 	for _, top := range []*Tasklet{s.root, s.daemons} {
 		for t := range top.Tree() {

@@ -15,17 +15,18 @@ import (
 	"github.com/gotasklet/tasklet/internal/core"
 )
 
-// A Tasklet is one activity: it has a name, a place in the tree, a body that runs on a scheduler of
-// its system together with the other tasklets there, one at a time, and an end. A restart makes a
-// new Tasklet.
+// A Tasklet is one activity. It has a name, a place in the tree, a body, and an end. Its body runs
+// on a scheduler of its system, which runs one tasklet at a time. A restart makes a new Tasklet.
+// The zero Tasklet is not usable; the functions that start tasklets make them.
 //
-// A *Tasklet is a context.Context. It is done when its end is certain: its body has ended, or it
-// was killed for the second, hard time because it did not stop. A first kill does not end it: that
-// is raised as a panic at the point where the tasklet waits, and deferred calls can still use the
-// context. The context marks the tasklet's own blocking calls: give it to nobody else.
+// A *Tasklet is a context.Context. It is done when the end of the tasklet is certain: its body has
+// ended, or its kill has become hard because it did not stop in time. A soft kill does not end the
+// context; it is raised as a panic where the tasklet waits, and deferred calls can still use the
+// context. The context identifies the blocking calls of the tasklet, so it may be used only inside
+// it.
 //
-// Methods may be called from any goroutine unless they say otherwise. Those that say "only from
-// inside" panic elsewhere.
+// Methods may be called from any goroutine unless they say otherwise. Those that must be called
+// inside the tasklet panic elsewhere.
 type Tasklet struct {
 	// The order of the fields leaves no gaps: see TestSizeOfReceiver.
 
@@ -45,15 +46,15 @@ type Tasklet struct {
 	linked  bool   // among its parent's children
 	started uint32 // children so far
 
-	// marks is written by the tasklet's scheduler, and read by those who join it or use its context
-	// elsewhere.
+	// Atomic: written by the tasklet's scheduler, and read by goroutines that join it or use its
+	// context on another scheduler.
 	marks atomic.Uint32
 
 	first, last, next, prev *Tasklet
 
-	joiners core.Line // owned by the scheduler: those parked in Join
+	joiners core.Line // owned by the scheduler: the tasks parked in Join
 
-	// ex holds what most tasklets never need. Allocated by whoever needs it first.
+	// ex holds what most tasklets never need. It is allocated when it is needed first.
 	ex atomic.Pointer[extra]
 }
 
@@ -61,21 +62,21 @@ type Tasklet struct {
 type extra struct {
 	// Set at the start, then read-only.
 	name       string
-	shutdown   time.Duration // 0: the default
+	shutdown   time.Duration // 0 means the default
 	supervised func(Exit)
-	slot       *Slot        // that it is in; nil: none
-	rare       *rareOptions // nil: none
+	slot       *Slot        // the slot that it is in, or nil
+	rare       *rareOptions // nil if there are none
 
 	// its slots that are no longer among its children, see lastChild; System.mu protects
 	emptied *Slot
 
-	// killedAt is ns on the clock, of the last kill; 0: never. Written by whoever kills, read by
-	// those who show it: nothing else tells them.
+	// killedAt is the time of the last kill in ns on the clock, or 0. Atomic: written by the
+	// goroutine that kills, and read by those that show it.
 	killedAt atomic.Int64
 
 	// Written by the scheduler; read by the parent, which may be on another, while it stops t.
-	waitFrom atomic.Int64 // ns on the clock: when t began to wait for its children; 0: it did not
-	waitTill atomic.Int64 // and when that was over; written before markChildless
+	waitFrom atomic.Int64 // ns on the clock: when t began to wait for its children; 0 if it did not
+	waitTill atomic.Int64 // the end of that wait; written before markChildless
 
 	// mu protects the following.
 	mu        sync.Mutex
@@ -85,7 +86,7 @@ type extra struct {
 	followers *followers    // nil until there is one; then it stays
 	locals    map[any]any
 	labels    []label
-	cause     error // why it was killed, if not just so
+	cause     error // the cause of its kill, if there is one
 	logger    *zap.Logger
 
 	// Owned by the scheduler.
@@ -94,19 +95,20 @@ type extra struct {
 	owned    ownedList // timers, watches, pipes
 	cell     any       // a free *cell[R]
 	start    *startWait
-	stopping *stopState // of its children, one after the other; nil until one has to be waited for
+	// of its children, one after the other; nil until the stop has to wait for one
+	stopping *stopState
 }
 
-// rareOptions are what few starts say.
+// rareOptions are the options that few starts use.
 type rareOptions struct {
 	onStart  []func(*Tasklet) error
-	together time.Duration // see StopTogether; 0: one after the other
-	// what the name is derived from, if it is not the body's function; see Simulation
+	together time.Duration // see StopTogether; 0 means one after the other
+	// source is the function that the name is derived from, if it is not the body's; see Simulation
 	source any
-	before *Tasklet // the sibling before which t is placed; nil: at the end
+	before *Tasklet // the sibling before which t is placed; nil means at the end
 }
 
-// set gives the rare options, to be changed. At the start only.
+// set returns the rare options, to be changed. It must be called only at the start.
 func (x *extra) set() *rareOptions {
 	if x.rare == nil {
 		x.rare = new(rareOptions)
@@ -114,21 +116,21 @@ func (x *extra) set() *rareOptions {
 	return x.rare
 }
 
-// followers are those who want to know of a tasklet's end. extra.mu protects them.
+// followers are those that must be notified of a tasklet's end. extra.mu protects them.
 type followers struct {
 	bells    bells        // of joiners on other schedulers
 	watchers list[*watch] // of those that get a notice
-	delegate []delegation // calls that the tasklet shall answer
+	delegate []delegation // calls that the tasklet was delegated to answer
 }
 
-// follow gives the followers, to add one.
+// follow returns the followers, to add one.
 func (x *extra) follow() *followers {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	return x.followed()
 }
 
-// followed is follow under mu.
+// followed is follow. mu must be held.
 func (x *extra) followed() *followers {
 	if x.followers == nil {
 		x.followers = new(followers)
@@ -136,7 +138,7 @@ func (x *extra) followed() *followers {
 	return x.followers
 }
 
-// rareOptions gives those of t; nil if there are none.
+// rareOptions returns the rare options of t, or nil if there are none.
 func (t *Tasklet) rareOptions() *rareOptions {
 	if x := t.ex.Load(); x != nil {
 		return x.rare
@@ -157,11 +159,11 @@ func (t *Tasklet) extra() *extra {
 // Task is the scheduler's half of t, for code that is built on package scheduler.
 func (t *Tasklet) Task() *core.Task { return &t.task }
 
-// System is the one that t belongs to.
+// System returns the system of t.
 func (t *Tasklet) System() *System { return t.sys }
 
-// ID is unique. It is made from an identity of the system and a count, not from random bits for
-// each tasklet.
+// ID returns the unique ID of t. It is made from an ID of the system and a count, not from random
+// bits for each tasklet.
 func (t *Tasklet) ID() uuid.UUID {
 	id := t.sys.id
 	binary.BigEndian.PutUint64(id[8:], t.task.ID())
@@ -169,10 +171,10 @@ func (t *Tasklet) ID() uuid.UUID {
 	return id
 }
 
-// String is the path.
+// String returns the path.
 func (t *Tasklet) String() string { return t.Path() }
 
-// Parent is the tasklet under which t was started; nil for the root and for daemons.
+// Parent returns the tasklet under which t was started. It is nil for the root and for daemons.
 func (t *Tasklet) Parent() *Tasklet {
 	if t.parent == t.sys.daemons {
 		return nil
@@ -180,7 +182,7 @@ func (t *Tasklet) Parent() *Tasklet {
 	return t.parent
 }
 
-// Children gives the children that have not finished, in order of start.
+// Children returns the children that have not finished, in order of start.
 func (t *Tasklet) Children() []*Tasklet {
 	t.sys.mu.Lock()
 	defer t.sys.mu.Unlock()
@@ -193,8 +195,9 @@ func (t *Tasklet) Children() []*Tasklet {
 	return cs
 }
 
-// Tree walks t and everything below that has not finished, parents before children, with the level:
-// t itself is at 0. It goes over a copy made at the start of each family.
+// Tree returns an iterator over t and all tasklets below it that have not finished, parents before
+// children, with the level. The level of t itself is 0. The iterator copies the children of a
+// tasklet when it comes to them.
 func (t *Tasklet) Tree() iter.Seq2[*Tasklet, int] {
 	return func(yield func(*Tasklet, int) bool) { t.walk(0, yield) }
 }
@@ -211,17 +214,17 @@ func (t *Tasklet) walk(level int, yield func(*Tasklet, int) bool) bool {
 	return true
 }
 
-// HasFinished reports whether t, its children and its deferred calls are all over.
+// HasFinished reports whether t has finished, including its children and its deferred calls.
 func (t *Tasklet) HasFinished() bool { return t.marks.Load()&markFinished != 0 }
 
-// Kill asks t to end, with everything below. It returns at once. If t waits, a *[TaskletExit] is
-// raised as a panic where it waits, so that its deferred calls run; if it is busy, at its next
-// blocking point; a receiver that waits for messages, or a tasklet not yet started, ends without
-// any of its code being run. A body that recovers the panic goes on living. Killing oneself is
-// allowed. Further kills do nothing until that one was recovered; on a tasklet that is ending they
-// do nothing.
+// Kill asks t to end, with all tasklets below it, and returns at once. If t waits, a *[TaskletExit]
+// is raised as a panic where it waits, so that its deferred calls run. If t is busy, it is raised
+// at the next blocking point. A receiver that waits for messages, or a tasklet that has not run
+// yet, ends without running any of its code. If the body recovers the panic, t continues. A tasklet
+// may kill itself. Further kills have no effect until the raised one was recovered; a kill of a
+// tasklet that is ending has no effect.
 //
-// See [Shutdown] for what happens to one that does not end.
+// [Shutdown] describes what happens to a tasklet that does not end.
 func (t *Tasklet) Kill() { t.kill(nil) }
 
 // kill is Kill with a cause, which becomes the result.
@@ -246,7 +249,8 @@ func (t *Tasklet) kill(cause error) {
 	}
 }
 
-// harden makes the kill one that is raised at every blocking point. From any goroutine.
+// harden makes the kill hard, so that it is raised at every blocking point. It may be called from
+// any goroutine.
 func (t *Tasklet) harden() {
 	if t.marks.Or(markOver|markHard)&markOver == 0 {
 		t.closeDone()
@@ -254,17 +258,17 @@ func (t *Tasklet) harden() {
 	t.task.Kill(true)
 }
 
-// Sleep parks t for d of the system's clock, never shorter; d <= 0 is Yield. Only from inside. The
-// function [Sleep] does the same with a limit.
+// Sleep parks t for at least d on the system's clock. If d <= 0 it is Yield. It must be called
+// inside t. The function [Sleep] does the same with a limit.
 func (t *Tasklet) Sleep(d time.Duration) { t.task.Sleep(d) }
 
-// Yield parks t until the other ready tasklets have had their turn. Only from inside.
+// Yield parks t until the other ready tasklets have had their turn. It must be called inside t.
 func (t *Tasklet) Yield() { t.task.Yield() }
 
-// Sleep parks the calling tasklet for d of the system's clock, never shorter, and returns nil. If
-// ctx ends first, Sleep returns [ErrTimeout] for a deadline and the cause of ctx otherwise. With d
-// <= 0 it is [Yield], and returns nil. ctx must be that of the running tasklet or derived from it;
-// Sleep panics with any other.
+// Sleep parks the calling tasklet for at least d on the system's clock, and returns nil. If ctx
+// ends first, Sleep returns [ErrTimeout] for a deadline, and otherwise the cause of ctx. If d <= 0
+// it is [Yield], and returns nil. ctx must belong to the running tasklet; Sleep panics with any
+// other.
 func Sleep(ctx context.Context, d time.Duration) error {
 	t, limit := caller(ctx, "Sleep")
 	if limit == nil || d <= 0 {
@@ -280,16 +284,16 @@ func Sleep(ctx context.Context, d time.Duration) error {
 	return err
 }
 
-// Yield parks the calling tasklet until the other ready tasklets have had their turn. ctx must be
-// that of the running tasklet or derived from it; Yield panics with any other.
+// Yield parks the calling tasklet until the other ready tasklets have had their turn. ctx must
+// belong to the running tasklet; Yield panics with any other.
 func Yield(ctx context.Context) {
 	t, _ := caller(ctx, "Yield")
 	t.task.Yield()
 }
 
-// Self returns the ref whose messages t reads: a body that is given t can hand it out, as the
-// address for answers, before anybody has told it. Self may be called from any goroutine. It panics
-// if t reads no ref, or one with messages of another type than M.
+// Self returns the ref whose messages t reads, so that a body can pass on its own address, for
+// answers for example. Self may be called from any goroutine. It panics if t reads no ref, or one
+// with messages of another type than M.
 func Self[M any](t *Tasklet) Ref[M] {
 	switch l := t.inst.line().(type) {
 	case *line[M]:
@@ -302,8 +306,8 @@ func Self[M any](t *Tasklet) Ref[M] {
 	return Ref[M]{}
 }
 
-// caller returns the running tasklet, which ctx belongs to, and ctx if it is more than the tasklet
-// itself.
+// caller returns the running tasklet, to which ctx belongs. limit is ctx if it is not the tasklet
+// itself, and nil otherwise.
 func caller(ctx context.Context, op string) (t *Tasklet, limit context.Context) {
 	if ctx == nil {
 		misuse("%s with a nil context", op)
@@ -315,10 +319,11 @@ func caller(ctx context.Context, op string) (t *Tasklet, limit context.Context) 
 	return t, limit
 }
 
-// Defer lets f run when t ends, however it ends, after its children: last in, first out. It is the
-// place to release what a receiver holds, which has no stack for a Go defer. f may block, under the
-// same kill as t; it may not start children. A panic in it is reported, and becomes t's result if
-// there was none. Only from inside, and not from a deferred call.
+// Defer makes f run when t ends, for whatever reason, after its children have ended. Deferred calls
+// run in reverse order. Use Defer to release what a receiver holds, which has no stack for a Go
+// defer. f may block, under the same kill as t, but may not start children. A panic in f is
+// reported, and becomes t's result if there was no failure before. Defer must be called inside t,
+// and not in a deferred call. It panics if f is nil.
 func (t *Tasklet) Defer(f func()) {
 	if f == nil {
 		misuse("Defer of a nil function")
@@ -333,7 +338,7 @@ func (t *Tasklet) Defer(f func()) {
 
 func (t *Tasklet) mustRun(op string) { t.task.MustRun(op) }
 
-// Log gives the system's logger with t's id and path.
+// Log returns the system's logger with the ID and the path of t.
 func (t *Tasklet) Log() *zap.Logger {
 	x := t.extra()
 	x.mu.Lock()
@@ -344,8 +349,8 @@ func (t *Tasklet) Log() *zap.Logger {
 	return x.logger
 }
 
-// Current is the tasklet that ctx belongs to: ctx is the tasklet itself, or derived from it. Nil
-// outside.
+// Current returns the tasklet that ctx belongs to: ctx is the tasklet itself, or derived from it.
+// It returns nil for any other context.
 func Current(ctx context.Context) *Tasklet {
 	if t, ok := ctx.(*Tasklet); ok {
 		return t
@@ -356,17 +361,18 @@ func Current(ctx context.Context) *Tasklet {
 
 type taskletKey struct{}
 
-// Deadline is that of the context given to Run.
+// Deadline returns the deadline of the context given to Run.
 func (t *Tasklet) Deadline() (time.Time, bool) { return t.sys.ctx.Deadline() }
 
-// Done is closed when the end of t is certain: its body has ended, or a kill has become hard.
+// Done returns a channel that is closed when the end of t is certain: its body has ended, or a kill
+// has become hard.
 func (t *Tasklet) Done() <-chan struct{} {
 	x := t.extra()
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	if x.done == nil {
 		if t.marks.Load()&markOver != 0 {
-			return closed // not kept: closeDone, which may come yet, would close it again
+			return closed // not stored, because closeDone may still come and would close it again
 		}
 		x.done = make(chan struct{})
 	}
@@ -375,7 +381,8 @@ func (t *Tasklet) Done() <-chan struct{} {
 
 var closed = func() chan struct{} { c := make(chan struct{}); close(c); return c }()
 
-// Err is context.Canceled once Done is closed. It is never t's result: for that, Join.
+// Err returns context.Canceled after Done is closed. It never returns t's result; use Join for
+// that.
 func (t *Tasklet) Err() error {
 	if t.marks.Load()&markOver != 0 {
 		return context.Canceled
@@ -383,7 +390,7 @@ func (t *Tasklet) Err() error {
 	return nil
 }
 
-// Value is that of the context given to Run, for keys other than this package's own.
+// Value returns the value of the context given to Run, for keys other than this package's own.
 func (t *Tasklet) Value(key any) any {
 	if key == (taskletKey{}) {
 		return t
@@ -391,11 +398,11 @@ func (t *Tasklet) Value(key any) any {
 	if v := t.task.Value(key); v != nil {
 		return v
 	}
-	return t.sys.plain.Value(key) // not ctx: context.Cause would take its cause for t's
+	return t.sys.plain.Value(key) // not of ctx: context.Cause would take its cause for that of t
 }
 
-// AfterFunc is what contexts derived from t use to be told of its end, without a goroutine. It is
-// meant for package context.
+// AfterFunc calls f in its own goroutine when Done is closed. Package context uses it to end
+// contexts that are derived from t without another goroutine.
 func (t *Tasklet) AfterFunc(f func()) (stop func() bool) {
 	x := t.extra()
 	x.mu.Lock()
@@ -418,14 +425,14 @@ func (t *Tasklet) AfterFunc(f func()) (stop func() bool) {
 	}
 }
 
-// closeDone tells those who wait for the context's end. After markOver was set.
+// closeDone ends the context for those that wait for it. markOver must be set.
 func (t *Tasklet) closeDone() {
 	if t == t.sys.root {
 		t.sys.beginStop()
 	}
 	x := t.ex.Load()
 	if x == nil {
-		return // who allocates it from now on sees the mark
+		return // a goroutine that allocates it from now on sees the mark
 	}
 	x.mu.Lock()
 	if x.done != nil {
@@ -439,13 +446,14 @@ func (t *Tasklet) closeDone() {
 	}
 }
 
-// WithTimeout is context.WithTimeout on the clock of the tasklet that ctx belongs to, a virtual one
-// too, without a goroutine. See scheduler.WithTimeout.
+// WithTimeout is context.WithTimeout on the clock of the tasklet that ctx belongs to, also a
+// virtual one, and without a goroutine. If ctx belongs to no tasklet, it is context.WithTimeout.
+// WithTimeout panics if ctx is nil.
 func WithTimeout(ctx context.Context, d time.Duration) (context.Context, context.CancelFunc) {
 	return core.WithTimeout(ctx, d)
 }
 
-// WithDeadline is WithTimeout for a time of that clock.
+// WithDeadline is [WithTimeout] for a time of that clock.
 func WithDeadline(ctx context.Context, at time.Time) (context.Context, context.CancelFunc) {
 	return core.WithDeadline(ctx, at)
 }
