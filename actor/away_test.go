@@ -86,11 +86,10 @@ var callsOf = map[string]func(w *world){
 	"actor.StartTasklet": func(w *world) {
 		actor.StartTasklet(w.t, actor.Func(doNothing))
 	},
-	"actor.StartChild": func(w *world) { _, _ = actor.StartChild(w.ctx, w.t, actor.Func(doNothing)) },
-	"actor.StopChild":  func(w *world) { _ = actor.StopChild(w.ctx, w.other.Tasklet(), 0) },
-	"actor.NewSlot":    func(w *world) { _, _ = actor.NewSlot(w.t, actor.Func(doNothing), nil) },
-	"actor.Slot.Start": func(w *world) { _, _ = w.slot.Start(w.ctx) },
-	"actor.Slot.Stop":  func(w *world) { _ = w.slot.Stop(w.ctx) },
+	"actor.Tasklet.Started": func(w *world) { _ = w.other.Tasklet().Started(w.ctx) },
+	"actor.NewSlot":         func(w *world) { _, _ = actor.NewSlot(w.t, actor.Func(doNothing), nil) },
+	"actor.Slot.Start":      func(w *world) { _, _ = w.slot.Start(w.ctx) },
+	"actor.Slot.Stop":       func(w *world) { _ = w.slot.Stop(w.ctx) },
 	"scheduler.Chan.Send": func(w *world) {
 		_ = w.tools.ch.Send(w.ctx, 1)
 	},
@@ -144,7 +143,6 @@ var otherCalls = map[string]string{
 	"actor.Reply.Fail":       "the answer may be given on any goroutine",
 	"actor.Reply.Delegate":   "the parameter is the one who shall answer",
 	"actor.Local.Get":        "it may be asked on any goroutine",
-	"actor.PlaceBefore":      "the parameter is a sibling",
 	"actor.System.Stop":      "it refuses every tasklet",
 	"actor.Run":              "it makes a system",
 	"actor.Current":          "it only says whose the context is",

@@ -8,7 +8,6 @@ import (
 
 	"go.uber.org/zap"
 
-	"github.com/gotasklet/tasklet/internal/guard"
 	"github.com/gotasklet/tasklet/mailbox"
 )
 
@@ -20,46 +19,6 @@ type Body interface {
 	instance() instance
 	// allows are the options that make sense for the body.
 	allows() optionSet
-}
-
-// WithOptions gives a body that is started with opts, in front of those given at the start. An
-// option that the body can't use is misuse at the start.
-func WithOptions(b Body, opts ...Option) Body {
-	if b == nil {
-		misuse("WithOptions of a nil Body")
-	}
-	return &composed{Body: b, opts: opts}
-}
-
-// WithBodies is for those who write a supervisor: inner gives the bodies that b starts as children.
-// What CloseRef and Retire do to b they do to them too. kind is what a tasklet with this body is,
-// in trees and logs and as a name, as in "supervisor#2". If b is one of HandleInit, that a message
-// is in hand when it ends is not reported as a loss: those are requests to the supervisor.
-func WithBodies(b Body, kind string, inner func() []Body) Body {
-	if b == nil {
-		misuse("WithBodies of a nil Body")
-	}
-	mustFunc("WithBodies", inner != nil)
-	kind = checkName("WithBodies", kind)
-	return &composed{Body: b, kind: kind, inner: inner}
-}
-
-// composed is a body with something added.
-type composed struct {
-	Body
-	opts  []Option
-	kind  string
-	inner func() []Body
-}
-
-func (c *composed) instance() instance {
-	i := c.Body.instance()
-	if s, ok := i.(interface {
-		supervise(kind string, inner func() []Body)
-	}); ok && c.inner != nil {
-		s.supervise(c.kind, c.inner)
-	}
-	return i
 }
 
 // A Family is what makes the tasklets of a body supervisors; see [Supervise].
@@ -92,7 +51,7 @@ func Supervise[M any](ref Ref[M], f Family, init func(*Tasklet) (func(*Tasklet, 
 		opts: append([]Option{OnFailure(Stop), Shutdown(Infinity)}, f.Options...),
 	}
 	if f.StopTogether != 0 {
-		fam.opts = append(fam.opts, StopTogether(f.StopTogether))
+		fam.opts = append(fam.opts, stopTogether(f.StopTogether))
 	}
 	for _, b := range f.Bodies {
 		if b == nil {
@@ -127,33 +86,12 @@ func optionsOf(b Body, opts []Option) []Option {
 		if f := h.familyOf(); f != nil {
 			return append(slices.Clip(f.opts), opts...)
 		}
-		return opts
 	}
-	c, ok := b.(*composed)
-	if !ok {
-		return opts
-	}
-	return optionsOf(c.Body, append(slices.Clip(c.opts), opts...))
+	return opts
 }
 
-// refsOf calls f for the lines of b and of the bodies that it starts.
+// refsOf calls f for the line of b, and for those of its family.
 func refsOf(b Body, f func(refLine)) {
-	for {
-		c, ok := b.(*composed)
-		if !ok {
-			break
-		}
-		if c.inner != nil {
-			var bodies []Body
-			if fault := guard.Call(func() { bodies = c.inner() }); fault != nil {
-				misuse("the function given to WithBodies %s", fault)
-			}
-			for _, in := range bodies {
-				refsOf(in, f)
-			}
-		}
-		b = c.Body
-	}
 	l := b.instance().line()
 	if h, ok := b.(interface{ familyOf() *family }); ok && h.familyOf() != nil {
 		for _, in := range h.familyOf().bodies {
@@ -314,21 +252,10 @@ type initialized[M any] struct {
 	hand  reflect.Type // as in typedHandling
 	// of a supervisor: its kind. That it ended amid a request is no lost message
 	what   string
-	inner  func() []Body // of a supervisor: the bodies that it starts
-	family *family       // of a supervisor that has one; else nil
+	family *family // of a supervisor that has one; else nil
 }
 
 func (i *initialized[M]) familyOf() *family { return i.family }
-
-func (i *initialized[M]) supervise(kind string, inner func() []Body) { i.what, i.inner = kind, inner }
-
-// bodies are those that a supervisor starts. From any goroutine.
-func (i *initialized[M]) bodies() []Body {
-	if i.inner == nil {
-		return nil
-	}
-	return i.inner()
-}
 
 func (i *initialized[M]) source() any {
 	if i.what != "" {

@@ -362,8 +362,9 @@ func TestHandle(t *testing.T) {
 				var kind actor.ExitKind = 99
 				n := 0
 				ref := actor.NewRef[int]()
-				k := actor.StartTasklet(t0, actor.Handle(ref, func(*actor.Tasklet, int) error { n++; return c.f() }),
-					actor.OnFailure(actor.Resume), actor.Supervised(func(e actor.Exit) { kind = e.Kind }))
+				_, start := starter(t, t0, actor.Handle(ref, func(*actor.Tasklet, int) error { n++; return c.f() }),
+					func(e actor.Exit) { kind = e.Kind }, actor.OnFailure(actor.Resume))
+				k := start()
 				require.NoError(t, ref.Send(t0, 1))
 				require.NoError(t, ref.Send(t0, 2))
 				_ = k.Join(t0)

@@ -716,18 +716,18 @@ func TestCallOfOneThatIsGivenUp(t *testing.T) {
 					}
 				})
 				front := actor.Receiver(t0, func(t *actor.Tasklet, a ask) error { a.reply.Delegate(ref.Tasklet()); return nil })
-				opts := []actor.Option{}
+				begin := func(p actor.Spawner, f func(*actor.Tasklet) error) *actor.Tasklet { return actor.Go(p, f) }
 				if stop == nil {
-					opts = append(opts, actor.StopTogether(time.Second))
+					begin = func(p actor.Spawner, f func(*actor.Tasklet) error) *actor.Tasklet { return together(p, time.Second, f) }
 				}
-				parent := actor.Go(t0, func(p *actor.Tasklet) error {
+				parent := begin(t0, func(p *actor.Tasklet) error {
 					actor.StartTasklet(p, body)
 					p.Sleep(time.Second)
 					if stop != nil {
 						stop(p)
 					}
 					return nil
-				}, opts...)
+				})
 				for i, to := range []actor.Ref[ask]{ref, ref, ref, front} {
 					actor.Go(t0, func(t *actor.Tasklet) error {
 						t.Sleep(time.Duration(i+1) * time.Millisecond)

@@ -95,7 +95,7 @@ func panicsNow() { panic("boom") }
 
 // A supervisor whose callback fails has lost count of its children: that is a crash, also by a
 // Goexit. Run returns, and says why.
-func TestSupervisedThatFails(t *testing.T) {
+func TestOnEndOfASlotThatFails(t *testing.T) {
 	for how, fails := range map[string]func(){"panic": panicsNow, "Goexit": runtime.Goexit} {
 		for _, schedulers := range []int{1, 2} {
 			t.Run(fmt.Sprintf("%s/%d", how, schedulers), func(t *testing.T) {
@@ -109,11 +109,8 @@ func TestSupervisedThatFails(t *testing.T) {
 					}
 				}}
 				err := actor.Run(context.Background(), cfg, func(t0 *actor.Tasklet) error {
-					_, err := actor.StartChild(t0, t0, actor.Func(nop),
-						actor.OnScheduler(schedulers-1), actor.Supervised(func(actor.Exit) { fails() }))
-					if err != nil {
-						return err
-					}
+					_, start := starter(t, t0, actor.Func(nop), func(actor.Exit) { fails() }, actor.OnScheduler(schedulers-1))
+					start()
 					t0.Sleep(time.Hour)
 					return nil
 				})
@@ -152,17 +149,5 @@ func TestCrashIsAnEvent(t *testing.T) {
 		defer cancel()
 		require.Error(t, s.Stop(ctx))
 		require.Empty(t, crashed, "once")
-	}
-}
-
-// A function given to WithBodies that fails is misuse, told to whoever ends the refs, also for a
-// Goexit.
-func TestWithBodiesThatFails(t *testing.T) {
-	for how, fails := range map[string]func(){"panicked": panicsNow, "called runtime.Goexit": runtime.Goexit} {
-		b := actor.WithBodies(actor.Func(nop), "club", func() []actor.Body { fails(); return nil })
-		func() {
-			defer func() { require.Contains(t, fmt.Sprint(recover()), "actor: the function given to WithBodies "+how) }()
-			actor.Retire(b)
-		}()
 	}
 }

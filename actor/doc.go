@@ -98,10 +98,10 @@
 //
 // The following calls park the tasklet that makes them, while the other tasklets run: [Sleep],
 // [Yield], and the methods of these names; [Ref.Send] when there is no room; [Call]; the Join
-// functions and methods; [Await]; [StartChild] and [StopChild]; the methods of package mailbox that
-// read; Chan, Mutex, Semaphore, Event and WaitGroup of package scheduler; the connections of
-// package netio. They are blocking points. If a wait could never end, because the awaited tasklet
-// waits for the caller, the call returns a *[DeadlockError].
+// functions and methods; [Await]; [Tasklet.Started], [Slot.Start] and [Slot.Stop]; the methods of
+// package mailbox that read; Chan, Mutex, Semaphore, Event and WaitGroup of package scheduler; the
+// connections of package netio. They are blocking points. If a wait could never end, because the
+// awaited tasklet waits for the caller, the call returns a *[DeadlockError].
 //
 // Nothing else parks. A Go channel, a sync.Mutex, time.Sleep, a system call or a long computation
 // blocks all tasklets of the scheduler; use Await for these. A tasklet that holds its scheduler for

@@ -60,16 +60,12 @@ func (w *wakeStopping) Do() {
 	}
 }
 
-// childEnd is what a tasklet that was started with Supervised tells its parent on another
-// scheduler.
-type childEnd struct {
-	exit  Exit
-	onEnd func(Exit)
-}
+// childEnd is what a tasklet in a slot tells its parent on another scheduler.
+type childEnd Exit
 
 func (e *childEnd) Do() {
-	if e.exit.Tasklet.parent.phase < stopping {
-		e.exit.Tasklet.tellSupervisor(e.onEnd, e.exit)
+	if t := e.Tasklet; t.parent.phase < stopping {
+		t.tellSupervisor(Exit(*e))
 	}
 }
 

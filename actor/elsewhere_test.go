@@ -29,11 +29,19 @@ func TestGivenUpBeforeItArrived(t *testing.T) {
 		ref := actor.NewRef[int]()
 		var read atomic.Int32
 		body := actor.Handle(ref, func(_ *actor.Tasklet, n int) error { read.Add(int32(n)); return nil })
-		opts := []actor.Option{actor.OnScheduler(1), actor.Supervised(func(actor.Exit) {})}
-		first := actor.StartTasklet(t0, body, opts...)
+		slot, _ := starter(t, t0, body, nil, actor.OnScheduler(1), actor.Shutdown(actor.BrutalKill))
+		start := func() *actor.Tasklet {
+			// It does not arrive as long as the scheduler is held.
+			ctx, cancel := actor.WithTimeout(t0, time.Millisecond)
+			defer cancel()
+			k, err := slot.Start(ctx)
+			require.ErrorIs(t, err, actor.ErrTimeout)
+			return k
+		}
+		first := start()
 		require.NoError(t, ref.Send(t0, 1))
-		require.NoError(t, actor.StopChild(t0, first, actor.BrutalKill))
-		second := actor.StartTasklet(t0, body, opts...)
+		require.NoError(t, slot.Stop(t0))
+		second := start()
 		close(release)
 		require.NoError(t, ref.Send(t0, 2))
 		ref.Close()
@@ -92,9 +100,12 @@ func TestFailedStartElsewhereIsUndone(t *testing.T) {
 			ref.OnEnd(func() { time.Sleep(time.Minute) })
 			limit, cancel := actor.WithTimeout(t0, time.Second)
 			defer cancel()
-			c, err := actor.StartChild(limit, t0, actor.HandleInit(ref, func(*actor.Tasklet) (func(*actor.Tasklet, int) error, error) {
+			slot, _ := starter(t, t0, actor.HandleInit(actor.NewRef[int](), func(c *actor.Tasklet) (func(*actor.Tasklet, int) error, error) {
+				// Its end takes a minute.
+				slotOf(t, c, actor.Handle(ref, func(*actor.Tasklet, int) error { return nil }))
 				return nil, errBoom
-			}), actor.OnScheduler(1))
+			}), nil, actor.OnScheduler(1))
+			c, err := slot.Start(limit)
 			require.ErrorIs(t, err, errBoom)
 			require.True(t, c.HasFinished())
 			require.Empty(t, t0.Children())
@@ -118,9 +129,10 @@ func TestStartElsewhereIsToldOfOnce(t *testing.T) {
 				}
 				cancel()
 			}()
-			c, err := actor.StartChild(ctx, t0, actor.HandleInit(actor.NewRef[int](), func(c *actor.Tasklet) (func(*actor.Tasklet, int) error, error) {
+			slot, _ := starter(t, t0, actor.HandleInit(actor.NewRef[int](), func(c *actor.Tasklet) (func(*actor.Tasklet, int) error, error) {
 				return nil, errBoom
-			}), actor.OnScheduler(1), actor.Supervised(func(actor.Exit) { ends.Add(1) }))
+			}), func(actor.Exit) { ends.Add(1) }, actor.OnScheduler(1))
+			c, err := slot.Start(ctx)
 			_ = c.Join(t0)
 			t0.Yield()
 			require.Error(t, err)
@@ -281,15 +293,15 @@ func TestDeadlockWithALaterIncarnation(t *testing.T) {
 						}
 						return waiter.Join(c)
 					})
-					opts := []actor.Option{actor.OnScheduler(at % 2), actor.Supervised(func(actor.Exit) {})}
+					slot, start := starter(t, t0, body, nil, actor.OnScheduler(at%2))
 					require.NoError(t, ref.Send(t0, ask{}))
 					if crash {
-						require.ErrorIs(t, actor.StartTasklet(t0, body, opts...).Join(t0), errBoom)
+						require.ErrorIs(t, start().Join(t0), errBoom)
 						require.NoError(t, ref.Send(t0, ask{}))
 					}
 					require.NoError(t, waiter.Send(t0, 1))
 					t0.Sleep(time.Second)
-					second := actor.StartTasklet(t0, body, opts...)
+					second := start()
 					limit, cancel := actor.WithTimeout(t0, time.Minute)
 					defer cancel()
 					var d *actor.DeadlockError
@@ -298,7 +310,7 @@ func TestDeadlockWithALaterIncarnation(t *testing.T) {
 					require.Len(t, d.Chain, 2)
 					second.Kill()
 					_ = second.Join(t0)
-					actor.Retire(body)
+					slot.Retire()
 				})
 			})
 		}
@@ -319,20 +331,20 @@ func TestCloseAndStartInOneStep(t *testing.T) {
 				sum += n
 				return nil
 			})
-			opts := []actor.Option{actor.OnScheduler(at), actor.Supervised(func(actor.Exit) {})}
-			first := actor.StartTasklet(t0, body, opts...)
+			slot, start := starter(t, t0, body, nil, actor.OnScheduler(at))
+			first := start()
 			require.NoError(t, ref.Send(t0, 0))
 			require.NoError(t, ref.Send(t0, 1))
 			require.ErrorIs(t, first.Join(t0), errBoom)
-			actor.CloseRef(body)
+			slot.Close()
 			require.ErrorIs(t, ref.TrySend(t0, 2), mailbox.ErrClosed, "at once")
-			second := actor.StartTasklet(t0, body, opts...)
+			second := start()
 			t0.Sleep(time.Second)
 			require.NoError(t, ref.Send(t0, 4))
 			ref.Close()
 			require.NoError(t, second.Join(t0))
 			require.Equal(t, 4, sum)
-			actor.Retire(body)
+			slot.Retire()
 		})
 	}
 }
@@ -343,16 +355,17 @@ func TestCloseOnAHeldScheduler(t *testing.T) {
 	require.NoError(t, actor.Run(context.Background(), cfg, func(t0 *actor.Tasklet) error {
 		ref := actor.NewRef[int]()
 		body := actor.Handle(ref, func(*actor.Tasklet, int) error { return errBoom })
-		first := actor.StartTasklet(t0, body, actor.OnScheduler(1), actor.Supervised(func(actor.Exit) {}))
+		slot, start := starter(t, t0, body, nil, actor.OnScheduler(1))
+		first := start()
 		require.NoError(t, ref.Send(t0, 1))
 		require.ErrorIs(t, first.Join(t0), errBoom)
 		held, release := make(chan struct{}), make(chan struct{})
 		actor.Go(t0, func(*actor.Tasklet) error { close(held); <-release; return nil }, actor.OnScheduler(1))
 		_, _ = actor.Await(t0, func(context.Context) (int, error) { <-held; return 0, nil })
-		actor.CloseRef(body)
+		slot.Close()
 		require.ErrorIs(t, ref.Send(t0, 1), mailbox.ErrClosed)
 		close(release)
-		actor.Retire(body)
+		slot.Retire()
 		return nil
 	}))
 }

@@ -177,11 +177,6 @@ func (t *Tasklet) lines(f func(refLine)) {
 			refsOf(b, f)
 		}
 	}
-	if s, ok := t.inst.(interface{ bodies() []Body }); ok {
-		for _, b := range s.bodies() {
-			refsOf(b, f)
-		}
-	}
 }
 
 // giveUpHeld is called when Stop or Run returns though a tasklet holds a scheduler: everybody who

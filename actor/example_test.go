@@ -467,15 +467,19 @@ func ExampleWatch_ref() {
 		body := actor.Handle(desk, func(_ *actor.Tasklet, job string) error { return errors.New(job + " failed") })
 		ends := actor.Receiver(t, func(_ *actor.Tasklet, e actor.Exit) error { fmt.Println(e.Path, e.Kind); return nil })
 		actor.Watch(t, desk, ends, func(e actor.Exit) actor.Exit { return e })
+		slot, err := actor.NewSlot(t, body, nil)
+		if err != nil {
+			return err
+		}
 		for range 2 { // as a supervisor does
-			k, err := actor.StartChild(t, t, body, actor.Supervised(func(actor.Exit) {}))
+			k, err := slot.Start(t)
 			if err != nil {
 				return err
 			}
 			_ = desk.Send(t, "printing")
 			fmt.Println(k.Join(t))
 		}
-		actor.Retire(body)
+		slot.Retire()
 		t.Sleep(time.Second)
 		return nil
 	})

@@ -1,6 +1,11 @@
 package actor
 
-import "context"
+import (
+	"context"
+	"time"
+
+	"github.com/gotasklet/tasklet/internal/core"
+)
 
 // WaitDead is what Ref.Join does when it has found no tasklet that it could join.
 func WaitDead[M any](r Ref[M], ctx context.Context) error {
@@ -35,4 +40,13 @@ func WrongMarks(t *Tasklet) string {
 		return r.name + " with " + markNames(marks)
 	}
 	return ""
+}
+
+// StopChild is what Slot.Stop does to the tasklet in the slot, for any child and any time.
+func StopChild(ctx context.Context, c *Tasklet, d time.Duration) error {
+	by, limit := core.Caller(ctx, "StopChild")
+	if d == 0 {
+		d = c.shutdown()
+	}
+	return c.stopBy(by, limit, d)
 }

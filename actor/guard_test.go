@@ -65,9 +65,9 @@ func TestErrorsWhoseMethodsFail(t *testing.T) {
 					require.NotEmpty(t, j.Error())
 					require.Equal(t, ExitError, KindOf(bad))
 
-					_, err := StartChild(tl, tl, HandleInit(NewRef[int](), func(*Tasklet) (func(*Tasklet, int) error, error) {
+					err := StartTasklet(tl, HandleInit(NewRef[int](), func(*Tasklet) (func(*Tasklet, int) error, error) {
 						return nil, bad
-					}), where)
+					}), where).Started(tl)
 					require.True(t, err == bad)
 
 					stops := Receiver(tl, func(*Tasklet, int) error { return bad }, OnFailure(Stop), where)

@@ -26,11 +26,18 @@ func TestJoinersGoOnAfterOnEnd(t *testing.T) {
 				require.NoError(t, err)
 				ref := actor.NewRef[int]()
 				body := actor.Handle(ref, func(*actor.Tasklet, int) error { return nil })
-				var opts []actor.Option
+				started := make(chan *actor.Tasklet, 1)
 				if supervised {
-					opts = append(opts, actor.Supervised(func(actor.Exit) { actor.Retire(body) }))
+					actor.Go(s, func(t1 *actor.Tasklet) error {
+						var slot *actor.Slot
+						slot, start := starter(t, t1, body, func(actor.Exit) { slot.Retire() })
+						started <- start()
+						return forever(t1)
+					})
+				} else {
+					started <- actor.StartTasklet(s, body)
 				}
-				k := actor.StartTasklet(s, body, opts...)
+				k := <-started
 				joined := make(chan struct{}, 3)
 				join := func() {
 					_ = ref.Join(context.Background())
@@ -69,9 +76,7 @@ func TestStringOfARefOverARestart(t *testing.T) {
 		ref := actor.NewRef[int](actor.Name("planned"))
 		require.Equal(t, "planned", ref.String())
 		body := actor.Handle(ref, func(*actor.Tasklet, int) error { return nil })
-		start := func() *actor.Tasklet {
-			return actor.StartTasklet(t0, body, actor.Supervised(func(actor.Exit) {}), actor.Name("worker"))
-		}
+		slot, start := starter(t, t0, body, nil, actor.Name("worker"))
 		k := start()
 		require.Equal(t, "/tasklet/worker", ref.String())
 		k.Kill()
@@ -79,7 +84,7 @@ func TestStringOfARefOverARestart(t *testing.T) {
 		require.Nil(t, ref.Tasklet())
 		require.Equal(t, "/tasklet/worker", ref.String())
 		require.False(t, ref.IsClosed(), "held")
-		actor.CloseRef(body)
+		slot.Close()
 		require.True(t, ref.IsClosed())
 		require.False(t, ref.IsDead())
 		k = start()
@@ -88,7 +93,7 @@ func TestStringOfARefOverARestart(t *testing.T) {
 		ref.Close()
 		require.True(t, ref.IsClosed())
 		require.NoError(t, k.Join(t0))
-		actor.Retire(body)
+		slot.Retire()
 		require.True(t, ref.IsClosed() && ref.IsDead())
 		require.Equal(t, "/tasklet/worker", ref.String())
 		require.Empty(t, actor.NewRef[int]().String())

@@ -367,13 +367,6 @@ func (s *soak) child(t *actor.Tasklet) {
 		opts = append(opts, actor.OnScheduler(s.draw.IntN(s.many)))
 	}
 	ends, supervised := 0, s.draw.IntN(2) == 0
-	if supervised {
-		opts = append(opts, actor.Supervised(func(actor.Exit) { // on t's scheduler, once
-			if ends++; ends > 1 {
-				panic("the end of a child was told of twice")
-			}
-		}))
-	}
 	body := actor.HandleInit(actor.NewRef[int](), func(c *actor.Tasklet) (func(*actor.Tasklet, int) error, error) {
 		_ = depth.Get(c)
 		s.mu.Lock()
@@ -382,10 +375,30 @@ func (s *soak) child(t *actor.Tasklet) {
 		c.Sleep(time.Duration(s.draw.IntN(5)) * time.Millisecond)
 		return func(*actor.Tasklet, int) error { return nil }, s.fail()
 	})
-	c, err := actor.StartChild(ctx, t, body, opts...)
+	if !supervised {
+		c := actor.StartTasklet(t, body, opts...)
+		if c.Started(ctx) == nil && s.draw.IntN(3) > 0 {
+			_ = actor.StopChild(ctx, c, 0)
+			if ctx.Err() == nil && (!c.HasFinished() || actor.IsLinked(c)) {
+				panic("a stopped child has not finished, or is in the tree")
+			}
+		}
+		return
+	}
+	slot, err := actor.NewSlot(t, body, func(actor.Exit) { // on t's scheduler, once
+		if ends++; ends > 1 {
+			panic("the end of a child was told of twice")
+		}
+	}, opts...)
+	if err != nil {
+		panic(err)
+	}
+	c, err := slot.Start(ctx)
 	if err == nil && s.draw.IntN(3) > 0 {
-		_ = actor.StopChild(ctx, c, 0)
-		actor.Retire(body)
+		_ = slot.Stop(ctx)
+		if slot.Tasklet() == nil {
+			slot.Retire()
+		}
 		if ctx.Err() == nil && (!c.HasFinished() || actor.IsLinked(c)) {
 			panic("a stopped child has not finished, or is in the tree")
 		}

@@ -231,9 +231,7 @@ func TestRule1JoinOfRef(t *testing.T) {
 		ref := actor.NewRef[int]()
 		body := actor.Handle(ref, func(*actor.Tasklet, int) error { return errTest })
 		var ends []actor.ExitKind
-		start := func() *actor.Tasklet {
-			return actor.StartTasklet(t0, body, actor.Supervised(func(e actor.Exit) { ends = append(ends, e.Kind) }))
-		}
+		slot, start := starter(t, t0, body, func(e actor.Exit) { ends = append(ends, e.Kind) })
 		joined := actor.Go(t0, func(t *actor.Tasklet) error { return ref.Join(t) })
 		outside := make(chan error, 1)
 		go func() { outside <- ref.Join(context.Background()) }()
@@ -247,7 +245,7 @@ func TestRule1JoinOfRef(t *testing.T) {
 		require.Len(t, ends, 3)
 		ctx, cancel := actor.WithTimeout(t0, time.Second)
 		defer cancel()
-		actor.Retire(body)
+		slot.Retire()
 		require.True(t, ref.HasFinished())
 		require.ErrorIs(t, joined.Join(t0), errTest)
 		require.ErrorIs(t, ref.Join(t0), errTest)

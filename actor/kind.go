@@ -24,7 +24,7 @@ func (k ExitKind) Failure() bool { return k >= ExitKilled }
 // KindOf returns the exit kind of a tasklet whose result is err. A wrapped error counts as what it
 // is; of several, as errors.Join makes them, the worst counts, so that ErrStop hides no failure. An
 // error that tells of another tasklet is an ExitError, whatever its cause: a *[JoinError], a
-// *[ChildError], and what Call and StartChild return of another's. How that one ended, Tasklet.Exit
+// *[ChildError], and what Call and a start return of another's. How that one ended, Tasklet.Exit
 // tells. An error one of whose methods panics is an ExitError.
 func KindOf(err error) ExitKind {
 	switch err {

@@ -62,10 +62,10 @@ func (t *Tasklet) live() {
 		err = ErrKilled
 	} else if err = t.begin(); err == nil {
 		t.phase = living
-		t.announce(nil)
+		t.hasStarted()
 		done, err = t.inst.step(t)
-	} else if x := t.ex.Load(); x != nil && x.start != nil {
-		x.start.err = err // also if it is none as a result, as ErrStop
+	} else {
+		t.startFailed(err)
 	}
 	t.task.MustBeUnlocked()
 	if done {
@@ -285,9 +285,6 @@ func (t *Tasklet) deferredFailed(err error, stack *Stack) {
 
 // finish is the last step: nobody sees t half-way in it.
 func (t *Tasklet) finish() {
-	if t.marks.Load()&markParent != 0 {
-		t.endSlots()
-	}
 	x := t.ex.Load()
 	err := t.result()
 	if x != nil {
@@ -299,9 +296,12 @@ func (t *Tasklet) finish() {
 	exit := Exit{Tasklet: t, Kind: KindOf(err), Err: err}
 	failedStart := x != nil && x.start != nil && x.start.settle(err)
 	near := t.parent == nil || t.near(t.parent)
-	supervised := x != nil && x.supervised != nil && (!near || t.parent.phase < stopping)
+	supervised := x != nil && x.slot != nil && (!near || t.parent.phase < stopping)
 	if supervised || t.sys.wantsExit(t, exit.Kind) {
 		exit.Path = t.Path() // only then: it is long where the tree is deep
+	}
+	if t.marks.Load()&markParent != 0 {
+		t.endSlots()
 	}
 	if l := t.inst.line(); l != nil && !t.supervised {
 		l.ended()
@@ -309,7 +309,7 @@ func (t *Tasklet) finish() {
 	if t.marks.Load()&markAway != 0 {
 		t.born() // stopped before it arrived
 	}
-	told := failedStart && x.supervised != nil || t == t.sys.daemons || // or nobody is to be told
+	told := failedStart && x.slot != nil || t == t.sys.daemons || // or nobody is to be told
 		t.marks.Load()&markReported != 0 // or it counts as left behind
 	if t.sys.leave(t, exit, !told)&markOver == 0 {
 		t.closeDone()
@@ -323,9 +323,10 @@ func (t *Tasklet) finish() {
 			x.start.tell(t.task.Scheduler())
 		case !supervised:
 		case near:
-			t.tellSupervisor(x.supervised, exit)
+			t.tellSupervisor(exit)
 		default:
-			t.parent.task.Scheduler().Inject(&childEnd{exit, x.supervised})
+			e := childEnd(exit)
+			t.parent.task.Scheduler().Inject(&e)
 		}
 	}
 	if t.onFailure == Escalate && exit.Kind.Failure() && t.parent != nil && t.marks.Load()&markStopped == 0 {
@@ -354,7 +355,11 @@ func (t *Tasklet) tellEnd(x *extra, exit Exit, from *core.Scheduler) {
 	delegate, watched := f.delegate, f.watchers.first != nil
 	f.delegate = nil
 	bells, watchers := f.bells.take(), f.watchers.take()
+	starters := f.takeStarters()
 	x.mu.Unlock()
+	for b := range starters {
+		b.Ring(from)
+	}
 	if watched && exit.Path == "" {
 		exit.Path = t.Path()
 	}
@@ -369,14 +374,15 @@ func (t *Tasklet) tellEnd(x *extra, exit Exit, from *core.Scheduler) {
 	}
 }
 
-// tellSupervisor calls f, which was given to Supervised. On the scheduler of t's parent. A
+// tellSupervisor tells the end to the slot that t was in. On the scheduler of t's parent. A
 // supervisor that fails there knows its children no longer: that is a crash, as any panic between
 // two activations, and so is a runtime.Goexit.
-func (t *Tasklet) tellSupervisor(f func(Exit), exit Exit) {
-	switch fault := guard.Call(func() { f(exit) }); {
+func (t *Tasklet) tellSupervisor(exit Exit) {
+	slot := t.ex.Load().slot
+	switch fault := guard.Call(func() { slot.ended(exit) }); {
 	case fault == nil:
 	case fault.Goexit:
-		panic("actor: the function given to Supervised called runtime.Goexit")
+		panic("actor: the function given to NewSlot called runtime.Goexit")
 	default:
 		panic(&PanicError{Value: fault.Value, Stack: fault.Stack})
 	}

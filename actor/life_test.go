@@ -426,14 +426,15 @@ func TestFinishIsOneStep(t *testing.T) {
 	}
 	require.NoError(t, actor.Run(context.Background(), cfg, func(t0 *actor.Tasklet) error {
 		root = t0
-		it = actor.StartTasklet(t0, actor.Func(func(t *actor.Tasklet) error { t.Sleep(1); return nil }), actor.Name("it"),
-			actor.Supervised(func(e actor.Exit) {
+		_, start := starter(t, t0, actor.Func(func(t *actor.Tasklet) error { t.Sleep(1); return nil }),
+			func(e actor.Exit) {
 				seen++
 				assert.Same(t, it, e.Tasklet)
 				assert.Equal(t, actor.Exit{Tasklet: it, Path: "/tasklet/it", Kind: actor.ExitNormal}, e)
 				assert.True(t, it.HasFinished())
 				assert.Empty(t, t0.Children())
-			}))
+			}, actor.Name("it"))
+		it = start()
 		return it.Join(t0)
 	}))
 	require.Equal(t, 2, seen)
@@ -669,7 +670,7 @@ func TestStartWhileEnding(t *testing.T) {
 		v, err := n.Join(context.Background())
 		require.Zero(t, v)
 		require.ErrorIs(t, err, actor.ErrStopped)
-		c, err := actor.StartChild(context.Background(), s, actor.Func(func(*actor.Tasklet) error { called = true; return nil }))
+		c, err := startChild(context.Background(), s, actor.Func(func(*actor.Tasklet) error { called = true; return nil }))
 		require.ErrorIs(t, err, actor.ErrStopped)
 		require.True(t, c.HasFinished())
 		require.Empty(t, s.Root().Children())

@@ -22,6 +22,7 @@ const (
 	markLost                  // it will never be called again
 	markHard                  // its kill is hard
 	markSystem                // the root was killed by the end of the system
+	markStarted               // its OnStart functions and its init are done
 	markVacant                // it is no tasklet, but an empty slot in its parent's list
 )
 
@@ -56,6 +57,7 @@ var markRules = []markRule{
 	{markLost, "lost", "own, in leaving", "when its system ends without it", markLeaked | markFinished, markVacant},
 	{markHard, "hard", "any goroutine, in harden", "with over, and before the task learns of the kill", markOver, markVacant},
 	{markSystem, "system", "any goroutine, in stopRoot", "before the kill of the root", 0, markVacant},
+	{markStarted, "started", "own, in hasStarted", "before the first step of the body; never without OnStart and init", 0, markVacant},
 	{markVacant, "vacant", "own, in NewSlot", "when the slot is made, or loses its tasklet", markLeft, 0},
 }
 

@@ -42,12 +42,12 @@ var misuses = []struct {
 	{"actor: Join with a nil context", func(t *actor.Tasklet) { _ = t.Parent().Join(noContext) }},
 	{"actor: Call with a nil context", func(*actor.Tasklet) { _, _ = actor.Call(noContext, actor.NewRef[ask](), asking(1)) }},
 	{"actor: SlogCore with a nil handler", func(*actor.Tasklet) { actor.SlogCore(nil) }},
-	{"actor: StartChild with a nil context", func(t *actor.Tasklet) { _, _ = actor.StartChild(noContext, t, nothing) }},
-	{"scheduler: StopChild with a nil context", func(t *actor.Tasklet) { _ = actor.StopChild(noContext, t, 0) }},
+	{"actor: Started with a nil context", func(t *actor.Tasklet) { _ = t.Started(noContext) }},
+	{"scheduler: Slot.Stop with a nil context", func(t *actor.Tasklet) { _ = emptySlot(t).Stop(noContext) }},
 	{"scheduler: WithTimeout with a nil context", func(*actor.Tasklet) { actor.WithTimeout(noContext, 0) }},
 	{"scheduler: WithDeadline with a nil context", func(*actor.Tasklet) { actor.WithDeadline(noContext, time.Time{}) }},
 	{"mailbox: send with a nil context", func(*actor.Tasklet) { _ = actor.NewRef[int]().Send(noContext, 1) }},
-	{"scheduler: StopChild called outside a task: its context belongs to none", func(t *actor.Tasklet) { _ = actor.StopChild(context.Background(), t, 0) }},
+	{"scheduler: Slot.Stop called outside a task: its context belongs to none", func(t *actor.Tasklet) { _ = emptySlot(t).Stop(context.Background()) }},
 	{"scheduler: /tasklet blocks while /tasklet/me runs: a context may be used only inside its own task", func(t *actor.Tasklet) { t.Parent().Sleep(1) }},
 	{"scheduler: Send with the context of /tasklet, but /tasklet/me is running: a context may be used only inside its own task",
 		func(t *actor.Tasklet) { _ = actor.NewRef[int]().Send(t.Parent(), 1) }},
@@ -82,22 +82,20 @@ var misuses = []struct {
 	{"actor: Every with a nil function", func(*actor.Tasklet) { actor.Every(1, nil) }},
 	{"actor: AtRate with a nil function", func(*actor.Tasklet) { actor.AtRate(1, nil) }},
 	{"actor: OnStart with a nil function", func(*actor.Tasklet) { actor.OnStart(nil) }},
-	{"actor: Supervised with a nil function", func(*actor.Tasklet) { actor.Supervised(nil) }},
 	{"actor: Await with a nil function", func(t *actor.Tasklet) { _, _ = actor.Await[int](t, nil) }},
 	{"actor: Pipe with a nil function", func(t *actor.Tasklet) { actor.Pipe(t, outside, actor.NewRef[int](), nil) }},
 	{"actor: Watch with a nil function", func(t *actor.Tasklet) { actor.Watch[int](t, t, actor.NewRef[int](), nil) }},
 	{"actor: Adapt with a nil function", func(*actor.Tasklet) { actor.Adapt[int](actor.NewRef[int](), nil) }},
 	{"actor: Call with a nil function", func(t *actor.Tasklet) { _, _ = actor.Call[ask, int](t, actor.NewRef[ask](), nil) }},
 	{"actor: OnEnd with a nil function", func(*actor.Tasklet) { actor.NewRef[int]().OnEnd(nil) }},
-	{"actor: WithBodies with a nil function", func(*actor.Tasklet) { actor.WithBodies(nothing, "x", nil) }},
+	{"actor: Supervise with a nil function", func(*actor.Tasklet) { actor.Supervise(actor.NewRef[int](), actor.Family{Kind: "x"}, nil) }},
 	{"actor: Defer of a nil function", func(t *actor.Tasklet) { t.Defer(nil) }},
 	{"actor: StartTasklet with a nil Body", func(t *actor.Tasklet) { actor.StartTasklet(t, nil) }},
-	{"actor: StartChild with a nil Body", func(t *actor.Tasklet) { _, _ = actor.StartChild(t, t, nil) }},
-	{"actor: WithOptions of a nil Body", func(*actor.Tasklet) { actor.WithOptions(nil) }},
-	{"actor: WithBodies of a nil Body", func(*actor.Tasklet) { actor.WithBodies(nil, "", nil) }},
+	{"actor: NewSlot with a nil Body", func(t *actor.Tasklet) { _, _ = actor.NewSlot(t, nil, nil) }},
+	{"actor: NewSlot of a nil *Tasklet", func(*actor.Tasklet) { _, _ = actor.NewSlot(nil, nothing, nil) }},
 	{"actor: init of /tasklet/me/i returned no handler", func(t *actor.Tasklet) {
 		b := actor.HandleInit(actor.NewRef[int](), func(*actor.Tasklet) (func(*actor.Tasklet, int) error, error) { return nil, nil })
-		_, err := actor.StartChild(t, t, b, actor.Name("i"))
+		_, err := startChild(t, t, b, actor.Name("i"))
 		var p *actor.PanicError
 		errors.As(err, &p)
 		panic(p.Value)
@@ -105,7 +103,7 @@ var misuses = []struct {
 
 	// Spawners.
 	{"actor: Go under a nil Spawner", func(*actor.Tasklet) { actor.Go(nil, nop) }},
-	{"actor: StartChild under a nil Spawner", func(t *actor.Tasklet) { _, _ = actor.StartChild(t, nil, nothing) }},
+	{"actor: StartTasklet under a nil Spawner", func(t *actor.Tasklet) { actor.StartTasklet(nil, nothing) }},
 	{"actor: Go under a nil *System", func(*actor.Tasklet) { actor.Go((*actor.System)(nil), nop) }},
 	{"actor: Go under /tasklet/me/c, which has finished", func(t *actor.Tasklet) {
 		c := actor.Go(t, nop, actor.Name("c"))
@@ -118,7 +116,6 @@ var misuses = []struct {
 	{"actor: Defer from a deferred call of /tasklet/me/c", func(t *actor.Tasklet) {
 		inDeferred(t, func(c *actor.Tasklet) { c.Defer(func() {}) })
 	}},
-	{"actor: StopChild of a nil *Tasklet", func(t *actor.Tasklet) { _ = actor.StopChild(t, nil, 0) }},
 
 	// Values out of range.
 	{"actor: HandleBatch with max 0: it must be positive", func(*actor.Tasklet) {
@@ -137,9 +134,10 @@ var misuses = []struct {
 	{"actor: Go with OnScheduler(1): the system has 1, counted from 0", func(me *actor.Tasklet) {
 		actor.Go(me, func(*actor.Tasklet) error { return nil }, actor.OnScheduler(1))
 	}},
-	{"actor: StopChild with -3ns: negative", func(t *actor.Tasklet) { _ = actor.StopChild(t, t, -3) }},
 	{"actor: Shutdown(-3ns): negative", func(*actor.Tasklet) { actor.Shutdown(-3) }},
-	{"actor: StopTogether(-3ns): negative", func(*actor.Tasklet) { actor.StopTogether(-3) }},
+	{"actor: Supervise with Family.StopTogether -3ns: negative", func(*actor.Tasklet) {
+		actor.Supervise(actor.NewRef[int](), actor.Family{Kind: "x", StopTogether: -3}, noInit)
+	}},
 	{"actor: Retry(-1): negative", func(*actor.Tasklet) { actor.Retry(-1) }},
 	{"actor: OnFailure(9): not a policy", func(*actor.Tasklet) { actor.OnFailure(9) }},
 	{`actor: RegisterEvent(1, "x"): the kind is reserved or taken`, func(*actor.Tasklet) { actor.RegisterEvent(1, "x", zapcore.InfoLevel) }},
@@ -159,9 +157,6 @@ var misuses = []struct {
 	}},
 	{"actor: Go can't use the option OnFailure(Escalate) with Daemon: a daemon has no parent", func(t *actor.Tasklet) {
 		actor.Go(t, nop, actor.Daemon(), actor.OnFailure(actor.Escalate))
-	}},
-	{"actor: Go can't use the option Daemon with Supervised: a daemon has no parent", func(t *actor.Tasklet) {
-		actor.Go(t, nop, actor.Daemon(), actor.Supervised(func(actor.Exit) {}))
 	}},
 
 	// Refs and replies.
@@ -263,4 +258,10 @@ func TestMisuse(t *testing.T) {
 			})
 		})
 	}
+}
+
+// emptySlot is a slot of t.
+func emptySlot(t *actor.Tasklet) *actor.Slot {
+	s, _ := actor.NewSlot(t, nothing, nil)
+	return s
 }

@@ -1,8 +1,6 @@
 package actor
 
 import (
-	"errors"
-	"fmt"
 	"time"
 
 	"github.com/gotasklet/tasklet/internal/queue"
@@ -16,8 +14,6 @@ type Option struct {
 	name  string
 	n     int64
 	start func(*Tasklet) error
-	exit  func(Exit)
-	next  *Tasklet
 }
 
 // optionSet is a set of options, one bit each.
@@ -34,15 +30,13 @@ const (
 	optStop
 	optEscalate
 	optOnStart
-	optSupervised
 	optOnScheduler
-	optPlaceBefore
 	optRetry
 	optStopTogether
 	optSpread
 
-	anyBody = optName | optDaemon | optShutdown | optStop | optEscalate | optOnStart | optSupervised | optOnScheduler |
-		optPlaceBefore | optStopTogether | optSpread
+	anyBody = optName | optDaemon | optShutdown | optStop | optEscalate | optOnStart | optOnScheduler |
+		optStopTogether | optSpread
 	repeatOptions = optResume
 	boxOptions    = optMailboxLen | optOverflow
 	refOptions    = optionSet(0) // for a body whose ref exists already
@@ -51,8 +45,8 @@ const (
 var optionNames = map[optionSet]string{
 	optName: "Name", optDaemon: "Daemon", optMailboxLen: "MailboxLen", optOverflow: "Overflow", optImmediate: "Immediate",
 	optShutdown: "Shutdown", optResume: "OnFailure(Resume)", optStop: "OnFailure(Stop)", optEscalate: "OnFailure(Escalate)",
-	optOnStart: "OnStart", optSupervised: "Supervised", optOnScheduler: "OnScheduler",
-	optPlaceBefore: "PlaceBefore", optRetry: "Retry", optStopTogether: "StopTogether", optSpread: "Spread",
+	optOnStart: "OnStart", optOnScheduler: "OnScheduler",
+	optRetry: "Retry", optStopTogether: "StopTogether", optSpread: "Spread",
 }
 
 // Name sets the name of the tasklet, or of the ref and so of the tasklets that read it. Names need
@@ -158,56 +152,23 @@ func OnStart(f func(*Tasklet) error) Option {
 	return Option{set: optOnStart, start: f}
 }
 
-// Supervised is for those who write a supervisor. OnFailure defaults to Stop; when the body ends,
-// its ref is held: it goes on to take messages up to its capacity, for the next tasklet that is
-// started with it, until [CloseRef] or [Retire]. onEnd is called when the tasklet has finished, on
-// its parent's scheduler, and may not block; it is not called for a failed start, nor when the body
-// of the parent has ended.
-func Supervised(onEnd func(Exit)) Option {
-	mustFunc("Supervised", onEnd != nil)
-	return Option{set: optSupervised, exit: onEnd}
-}
-
-// PlaceBefore is for those who write a supervisor: the tasklet takes its place among its siblings
-// before next, and not at the end, so that a restarted child is stopped in its old turn. If next is
-// nil or has finished, it means nothing.
-func PlaceBefore(next *Tasklet) Option { return Option{set: optPlaceBefore, next: next} }
-
-// StopTogether is for those who write a pool: the children of the tasklet are not stopped one after
-// the other when it ends, but together, all of them killed and then awaited. d is the time that all
-// of them have, as in [Shutdown]; their own does not count.
-func StopTogether(d time.Duration) Option {
+// stopTogether makes the children of the tasklet be stopped together when it ends; see Family.
+func stopTogether(d time.Duration) Option {
 	if d < Infinity {
-		misuse("StopTogether(%v): negative", d)
+		misuse("Supervise with Family.StopTogether %v: negative", d)
 	}
 	return Option{set: optStopTogether, n: int64(d)}
 }
 
-// Retry is for those who write a supervisor, and for the bodies Handle and HandleInit: when the
-// tasklet fails on a message, the next one that is started with its ref gets it again, as its
-// first; after n times the message is lost, which is reported. For a Call that waits for its reply
-// the request is still on its way. It means nothing without [Supervised].
+// Retry is for the bodies Handle and HandleInit in a [Slot]: when the tasklet fails on a message,
+// the next one in the slot gets it again, as its first; after n times the message is lost, which is
+// reported. For a Call that waits for its reply the request is still on its way. Elsewhere it means
+// nothing.
 func Retry(n int) Option {
 	if n < 0 {
 		misuse("Retry(%d): negative", n)
 	}
 	return Option{set: optRetry, n: int64(n)}
-}
-
-// CheckOptions tells, without panicking, whether a tasklet can be started with b and opts: the
-// error names the option that it can't use.
-func CheckOptions(b Body, opts ...Option) error {
-	allowed, seen := b.allows(), optionSet(0)
-	for _, o := range optionsOf(b, opts) {
-		if o.set&allowed == 0 {
-			return fmt.Errorf("the option %s can't be used here", optionNames[o.set])
-		}
-		seen |= o.set
-	}
-	if seen&(optDaemon|optSupervised) == optDaemon|optSupervised {
-		return errors.New("the option Daemon can't be used here: a daemon has no parent")
-	}
-	return nil
 }
 
 // apply configures t by the options. allowed are those that the call named op can use.
@@ -243,13 +204,6 @@ func (t *Tasklet) apply(op string, opts []Option, allowed optionSet) (daemon boo
 		case optOnStart:
 			r := t.extra().set()
 			r.onStart = append(r.onStart, o.start)
-		case optPlaceBefore:
-			if o.next != nil {
-				t.extra().set().before = o.next
-			}
-		case optSupervised:
-			t.supervised = true
-			t.extra().supervised = o.exit
 		case optStopTogether:
 			d := time.Duration(o.n)
 			if d == 0 {
@@ -264,9 +218,6 @@ func (t *Tasklet) apply(op string, opts []Option, allowed optionSet) (daemon boo
 	}
 	if daemon && t.onFailure == Escalate {
 		misuse("%s can't use the option OnFailure(Escalate) with Daemon: a daemon has no parent", op)
-	}
-	if daemon && t.supervised {
-		misuse("%s can't use the option Daemon with Supervised: a daemon has no parent", op)
 	}
 	if t.supervised && !chosen {
 		t.onFailure = Stop

@@ -4,7 +4,7 @@ import "github.com/gotasklet/tasklet/internal/guard"
 
 // What a tasklet returns says how it ended: ErrStop, ErrShutdown, ErrKilled and a *PanicError do so
 // by themselves or wrapped. The same values tell of another tasklet's end in what Join, Call and
-// StartChild return. There they are news for the caller, and no more than an error when the caller
+// a start return. There they are news for the caller, and no more than an error when the caller
 // returns them: KindOf stops at whatever has the method below.
 
 // otherEnd is an error that tells of another tasklet than the one that returns it.

@@ -110,7 +110,7 @@ var anotherEnds = map[string]func(t *actor.Tasklet) (err, is error){
 	"init said killed": initThat(func() error { return actor.ErrKilled }, actor.ErrKilled),
 	"init of another's end": func(t *actor.Tasklet) (error, error) {
 		callee := actor.Receiver(t, func(*actor.Tasklet, askee) error { return actor.ErrStop })
-		_, err := actor.StartChild(t, t, actor.HandleInit(actor.NewRef[int](), func(t *actor.Tasklet) (func(*actor.Tasklet, int) error, error) {
+		_, err := startChild(t, t, actor.HandleInit(actor.NewRef[int](), func(t *actor.Tasklet) (func(*actor.Tasklet, int) error, error) {
 			return nil, askOf(t, callee)
 		}))
 		return err, actor.ErrStop
@@ -139,7 +139,7 @@ func answerOf(with error) func(*actor.Tasklet) (error, error) {
 
 func initThat(does func() error, is error) func(*actor.Tasklet) (error, error) {
 	return func(t *actor.Tasklet) (error, error) {
-		_, err := actor.StartChild(t, t, actor.HandleInit(actor.NewRef[int](), func(*actor.Tasklet) (func(*actor.Tasklet, int) error, error) {
+		_, err := startChild(t, t, actor.HandleInit(actor.NewRef[int](), func(*actor.Tasklet) (func(*actor.Tasklet, int) error, error) {
 			return nil, does()
 		}))
 		return err, is
@@ -185,7 +185,7 @@ func TestRule20AnothersEndIsAnError(t *testing.T) {
 					require.Greater(t, rounds, 2)
 					require.False(t, every.HasFinished())
 					// As the failure of an init.
-					c, err := actor.StartChild(t0, t0, actor.HandleInit(actor.NewRef[int](), func(t *actor.Tasklet) (func(*actor.Tasklet, int) error, error) {
+					c, err := startChild(t0, t0, actor.HandleInit(actor.NewRef[int](), func(t *actor.Tasklet) (func(*actor.Tasklet, int) error, error) {
 						return nil, heard(t)
 					}))
 					require.Error(t, err)

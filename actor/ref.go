@@ -7,7 +7,6 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
-	"time"
 
 	"github.com/gotasklet/tasklet/internal/core"
 	"github.com/gotasklet/tasklet/internal/own"
@@ -59,7 +58,7 @@ type lineExtra struct {
 	gaveUp  bool     // see giveUp
 	counted int      // messages that giveUp has reported and that are still queued
 
-	// by CloseRef after an end by itself, until the next start: no restart is to come
+	// by Slot.Close after an end by itself, until the next start: no restart is to come
 	stopped  bool
 	stops    uint32       // how often that was, with the end for good
 	last     *Tasklet     // the latest one when it was; nil: there was none
@@ -676,71 +675,4 @@ func (l *line[M]) MessagesLost(loss queue.Loss) {
 	} else if s := l.system(); s != nil {
 		s.deadLetters(l, nil, loss)
 	} // else only ordinary goroutines have used it yet
-}
-
-// CloseRef is for those who write a supervisor: the ref of b, if it has one, takes no more
-// messages, and what is queued becomes dead letters, until b is started again. By the supervisor,
-// on its scheduler; the messages may be reported a little later if the ref's is another.
-//
-// If the last tasklet of b has ended without a failure, and so by itself, those in Ref.Join of it,
-// and of what it has started, go on, and those who watch are told: no restart is to come. One that
-// was stopped is only interrupted.
-func CloseRef(b Body) {
-	in := b
-	for c, ok := in.(*composed); ok; c, ok = in.(*composed) {
-		in = c.Body
-	}
-	over := false
-	if l := in.instance().line(); l != nil {
-		if t := l.last(); t != nil {
-			exit, finished := t.Exit()
-			over = finished && !exit.Kind.Failure()
-		}
-	}
-	refsOf(b, func(l refLine) {
-		if !l.isDead() {
-			l.close(over)
-		}
-	})
-}
-
-// Retire is for those who write a supervisor: the ref of b, if it has one, ends for good. As
-// CloseRef otherwise.
-func Retire(b Body) { refsOf(b, refLine.retire) }
-
-// ShutdownOf is how long a tasklet with the body b has to end if its start does not say: see
-// [Shutdown].
-func ShutdownOf(b Body) time.Duration {
-	d := defaultShutdown
-	for _, o := range optionsOf(b, nil) {
-		if o.set == optShutdown && o.n != 0 {
-			d = time.Duration(o.n)
-		}
-	}
-	return d
-}
-
-// RefState says whether a body can be started, as far as its ref goes.
-type RefState uint8
-
-const (
-	NoRef      RefState = iota // it reads none, and can be started any number of times
-	RefFree                    // nobody reads it
-	RefRunning                 // a tasklet runs that does
-	RefDead                    // its line of tasklets has ended for good
-)
-
-// RefOf gives something that identifies the ref that b reads, nil if there is none, and whether b
-// can be started.
-func RefOf(b Body) (identity any, state RefState) {
-	l := b.instance().line()
-	switch {
-	case l == nil:
-		return nil, NoRef
-	case l.isDead():
-		return l.identity(), RefDead
-	case l.current() != nil:
-		return l.identity(), RefRunning
-	}
-	return l.identity(), RefFree
 }

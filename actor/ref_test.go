@@ -176,7 +176,13 @@ func TestRefHasOneTasklet(t *testing.T) {
 		ref := actor.NewRef[int]()
 		h := func(*actor.Tasklet, int) error { return nil }
 		run(t, func(t0 *actor.Tasklet) error {
-			actor.StartTasklet(t0, actor.Handle(ref, h), actor.Supervised(func(actor.Exit) {}))
+			fam := actor.Family{Kind: "f", Bodies: []actor.Body{actor.Handle(ref, h)}}
+			_, start := starter(t, t0, actor.Supervise(actor.NewRef[int](), fam, func(p *actor.Tasklet) (func(*actor.Tasklet, int) error, error) {
+				_, start := starter(t, p, fam.Bodies[0], nil)
+				start()
+				return h, nil
+			}), nil)
+			start()
 			return nil
 		})
 		require.Nil(t, ref.Tasklet())

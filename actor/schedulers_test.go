@@ -90,19 +90,28 @@ func TestRefNeverMoves(t *testing.T) {
 	across(t, 2, func(t *testing.T, t0 *actor.Tasklet) {
 		ref := actor.NewRef[int]()
 		body := actor.Handle(ref, func(*actor.Tasklet, int) error { return actor.ErrStop })
-		held := actor.Supervised(func(actor.Exit) {})
-		first := actor.StartTasklet(t0, body, held, actor.OnScheduler(1))
-		require.NoError(t, ref.Send(t0, 1))
-		require.NoError(t, first.Join(t0))
-		for _, opt := range []actor.Option{actor.Name("x"), actor.Spread()} {
-			again := actor.StartTasklet(t0, body, held, opt)
+		// Each life of a supervisor starts it with other options.
+		opts := []actor.Option{actor.OnScheduler(1)}
+		fam := actor.Family{Kind: "f", Bodies: []actor.Body{body}}
+		slot, start := starter(t, t0, actor.Supervise(actor.NewRef[int](), fam, func(p *actor.Tasklet) (func(*actor.Tasklet, int) error, error) {
+			in, err := actor.NewSlot(p, body, nil, opts...)
+			if err == nil {
+				_, err = in.Start(p)
+			}
+			return func(*actor.Tasklet, int) error { return nil }, err
+		}), nil)
+		for _, opts = range [][]actor.Option{opts, {actor.Name("x")}, {actor.Spread()}} {
+			start()
+			again := ref.Tasklet()
 			require.Equal(t, 1, number(again))
 			require.NoError(t, ref.Send(t0, 1))
 			require.NoError(t, again.Join(t0))
+			require.NoError(t, slot.Stop(t0))
 		}
-		v := recovering(func() { actor.StartTasklet(t0, body, held, actor.OnScheduler(0)) })
-		require.Contains(t, fmt.Sprint(v), "on scheduler 0: the ref of its body was read on scheduler 1 before, and never moves")
-		actor.Retire(body)
+		opts = []actor.Option{actor.OnScheduler(0)}
+		_, err := slot.Start(t0)
+		require.ErrorContains(t, err, "the ref of the body was read on scheduler 1 before, and never moves")
+		slot.Retire()
 	})
 }
 
@@ -372,7 +381,7 @@ func TestStopOverSchedulers(t *testing.T) {
 					actor.Receiver(p, func(*actor.Tasklet, int) error { return nil }, name, where)
 					continue
 				}
-				_, err := actor.StartChild(ctxOf(p), p, actor.HandleInit(actor.NewRef[int](), func(c *actor.Tasklet) (func(*actor.Tasklet, int) error, error) {
+				_, err := startChild(ctxOf(p), p, actor.HandleInit(actor.NewRef[int](), func(c *actor.Tasklet) (func(*actor.Tasklet, int) error, error) {
 					grow(c, level+1)
 					c.Defer(func() {
 						mu.Lock()

@@ -31,11 +31,7 @@ func TestStatesOfARef(t *testing.T) {
 			got = append(got, n)
 			return nil
 		})
-		start := func() *actor.Tasklet {
-			k, err := actor.StartChild(t0, t0, body, actor.Supervised(func(e actor.Exit) { exits = append(exits, e) }))
-			require.NoError(t, err)
-			return k
-		}
+		slot, start := starter(t, t0, body, func(e actor.Exit) { exits = append(exits, e) })
 
 		// Open.
 		first := start()
@@ -84,7 +80,7 @@ func TestStatesOfARef(t *testing.T) {
 		}
 		waits := actor.Go(t0, func(t *actor.Tasklet) error { return ref.Send(t, 9) })
 		t0.Yield()
-		actor.CloseRef(body)
+		slot.Close()
 		require.ErrorIs(t, waits.Join(t0), mailbox.ErrClosed)
 		require.ErrorIs(t, ref.Send(t0, 9), mailbox.ErrClosed)
 		require.Zero(t, ref.Len())
@@ -100,14 +96,14 @@ func TestStatesOfARef(t *testing.T) {
 		require.NoError(t, ref.Send(t0, 31), "held after a normal end too, until the supervisor decides")
 
 		// Dead.
-		actor.Retire(body)
+		slot.Retire()
 		require.True(t, ref.HasFinished())
 		require.ErrorIs(t, ref.Send(t0, 9), mailbox.ErrClosed)
 		require.NoError(t, joiner.Join(t0), "the result of the last tasklet")
 		require.NoError(t, ref.Join(t0))
 		require.NotNil(t, recovering(func() { start() }))
-		actor.Retire(body)
-		actor.CloseRef(body)
+		slot.Retire()
+		slot.Close()
 		require.True(t, ref.HasFinished())
 		require.Equal(t, []int{1, 10, 11, 12, 13, 14, 15, 16, 30}, got)
 		require.Len(t, exits, 3)
@@ -148,9 +144,7 @@ func TestCloseAndRestart(t *testing.T) {
 					got = append(got, n)
 					return nil
 				})
-				start := func() *actor.Tasklet {
-					return actor.StartTasklet(t0, body, actor.Supervised(func(actor.Exit) {}))
-				}
+				_, start := starter(t, t0, body, nil)
 				k := start()
 				for _, n := range []int{1, c.end, 2} {
 					require.NoError(t, ref.Send(t0, n))
@@ -175,8 +169,8 @@ func TestCloseAndRestart(t *testing.T) {
 	}
 }
 
-// Rules 31, 32: StartChild returns when init is done, or with its error.
-func TestStartChild(t *testing.T) {
+// Rules 31, 32: Slot.Start and Started return when init is done, or with its error.
+func TestStarted(t *testing.T) {
 	handler := func(*actor.Tasklet, int) error { return nil }
 	ok := func(t *actor.Tasklet) (func(*actor.Tasklet, int) error, error) { return handler, nil }
 	type init = func(*actor.Tasklet) (func(*actor.Tasklet, int) error, error)
@@ -185,7 +179,7 @@ func TestStartChild(t *testing.T) {
 			var log []string
 			ref := actor.NewRef[int]()
 			require.NoError(t, ref.Send(t0, 1))
-			k, err := actor.StartChild(t0, t0, actor.HandleInit(ref, func(t *actor.Tasklet) (func(*actor.Tasklet, int) error, error) {
+			k, err := startChild(t0, t0, actor.HandleInit(ref, func(t *actor.Tasklet) (func(*actor.Tasklet, int) error, error) {
 				log = append(log, "init")
 				t.Sleep(time.Minute)
 				log = append(log, "init done")
@@ -214,9 +208,9 @@ func TestStartChild(t *testing.T) {
 					return nil
 				}, nil
 			})
+			_, start := starter(t, t0, b, nil)
 			for range 2 {
-				k, err := actor.StartChild(t0, t0, b, actor.Supervised(func(actor.Exit) {}))
-				require.NoError(t, err)
+				k := start()
 				for _, n := range []int{1, 2, 0} {
 					require.NoError(t, ref.Send(t0, n))
 				}
@@ -251,7 +245,7 @@ func TestStartChild(t *testing.T) {
 							actor.Go(t, forever, actor.Name("child"))
 							return c.init(t)
 						}
-						opts := []actor.Option{actor.Supervised(func(actor.Exit) { panic("onEnd") })}
+						var opts []actor.Option
 						b := actor.HandleInit(ref, fail)
 						if where == "OnStart" {
 							b = actor.HandleInit(ref, ok)
@@ -260,7 +254,8 @@ func TestStartChild(t *testing.T) {
 						if c.kill {
 							actor.Later(t0, time.Second, func(*actor.Tasklet) error { ref.Tasklet().Kill(); return nil })
 						}
-						k, err := actor.StartChild(t0, t0, b, opts...)
+						slot, _ := starter(t, t0, b, func(actor.Exit) { panic("onEnd") }, opts...)
+						k, err := slot.Start(t0)
 						require.ErrorIs(t, err, c.is)
 						require.True(t, k.HasFinished(), "when all is undone")
 						require.True(t, cleaned)
@@ -274,11 +269,11 @@ func TestStartChild(t *testing.T) {
 			}
 		}
 	})
-	t.Run("without Supervised a failed start is an exit as any other, and the ref is dead", func(t *testing.T) {
+	t.Run("without a slot a failed start is an exit as any other, and the ref is dead", func(t *testing.T) {
 		var j journal
 		require.NoError(t, actor.Run(context.Background(), j.config(), func(t0 *actor.Tasklet) error {
 			ref := actor.NewRef[int](actor.Name("r"))
-			_, err := actor.StartChild(t0, t0, actor.HandleInit(ref, func(*actor.Tasklet) (func(*actor.Tasklet, int) error, error) { return nil, errBoom }))
+			_, err := startChild(t0, t0, actor.HandleInit(ref, func(*actor.Tasklet) (func(*actor.Tasklet, int) error, error) { return nil, errBoom }))
 			require.Equal(t, errBoom, err)
 			require.True(t, ref.HasFinished())
 			return nil
@@ -287,7 +282,7 @@ func TestStartChild(t *testing.T) {
 	})
 	t.Run("no handler", func(t *testing.T) {
 		run(t, func(t0 *actor.Tasklet) error {
-			c, err := actor.StartChild(t0, t0, actor.HandleInit(actor.NewRef[int](),
+			c, err := startChild(t0, t0, actor.HandleInit(actor.NewRef[int](),
 				func(*actor.Tasklet) (func(*actor.Tasklet, int) error, error) { return nil, nil }))
 			exit, over := c.Exit()
 			require.True(t, over)
@@ -305,13 +300,14 @@ func TestStartChild(t *testing.T) {
 				var ends []actor.Exit
 				ctx, cancel := actor.WithTimeout(t0, time.Second)
 				defer cancel()
-				k, err := actor.StartChild(ctx, t0, actor.HandleInit(ref, func(t *actor.Tasklet) (func(*actor.Tasklet, int) error, error) {
+				slot, _ := starter(t, t0, actor.HandleInit(ref, func(t *actor.Tasklet) (func(*actor.Tasklet, int) error, error) {
 					t.Sleep(time.Minute)
 					if fails {
 						return nil, errBoom
 					}
 					return handler, nil
-				}), actor.Supervised(func(e actor.Exit) { ends = append(ends, e) }))
+				}), func(e actor.Exit) { ends = append(ends, e) })
+				k, err := slot.Start(ctx)
 				require.ErrorIs(t, err, actor.ErrTimeout)
 				require.Equal(t, time.Second, elapsed(t0))
 				require.False(t, k.HasFinished())
@@ -336,7 +332,7 @@ func TestStartChild(t *testing.T) {
 		run(t, func(t0 *actor.Tasklet) error {
 			cleaned := false
 			p := actor.Go(t0, func(p *actor.Tasklet) error {
-				_, err := actor.StartChild(p, p, actor.HandleInit(actor.NewRef[int](), func(t *actor.Tasklet) (func(*actor.Tasklet, int) error, error) {
+				_, err := startChild(p, p, actor.HandleInit(actor.NewRef[int](), func(t *actor.Tasklet) (func(*actor.Tasklet, int) error, error) {
 					defer func() { cleaned = true }()
 					return nil, forever(t)
 				}))
@@ -355,7 +351,7 @@ func TestStartChild(t *testing.T) {
 			var err error
 			sup := actor.NewRef[func()]()
 			actor.StartTasklet(t0, actor.Handle(sup, func(p *actor.Tasklet, _ func()) error {
-				_, err = actor.StartChild(p, p, actor.HandleInit(actor.NewRef[int](), func(t *actor.Tasklet) (func(*actor.Tasklet, int) error, error) {
+				_, err = startChild(p, p, actor.HandleInit(actor.NewRef[int](), func(t *actor.Tasklet) (func(*actor.Tasklet, int) error, error) {
 					_, err := actor.Call(t, sup, func(actor.Reply[int]) func() { return nil })
 					return nil, err
 				}))
@@ -371,7 +367,7 @@ func TestStartChild(t *testing.T) {
 	t.Run("a body without an init has started when it exists", func(t *testing.T) {
 		run(t, func(t0 *actor.Tasklet) error {
 			ran := false
-			k, err := actor.StartChild(t0, t0, actor.Func(func(*actor.Tasklet) error { ran = true; return errBoom }))
+			k, err := startChild(t0, t0, actor.Func(func(*actor.Tasklet) error { ran = true; return errBoom }))
 			require.NoError(t, err)
 			require.False(t, ran)
 			require.ErrorIs(t, k.Join(t0), errBoom)
@@ -381,13 +377,13 @@ func TestStartChild(t *testing.T) {
 	t.Run("from a goroutine", func(t *testing.T) {
 		s, err := actor.Start(actor.Config{Logger: zap.NewNop(), Clock: scheduler.NewVirtualClock(time.Time{})})
 		require.NoError(t, err)
-		k, err := actor.StartChild(context.Background(), s, actor.HandleInit(actor.NewRef[int](), func(t *actor.Tasklet) (func(*actor.Tasklet, int) error, error) {
+		k, err := startChild(context.Background(), s, actor.HandleInit(actor.NewRef[int](), func(t *actor.Tasklet) (func(*actor.Tasklet, int) error, error) {
 			t.Sleep(time.Minute)
 			return handler, nil
 		}))
 		require.NoError(t, err)
 		require.False(t, k.HasFinished())
-		_, err = actor.StartChild(context.Background(), s, actor.HandleInit(actor.NewRef[int](), func(t *actor.Tasklet) (func(*actor.Tasklet, int) error, error) {
+		_, err = startChild(context.Background(), s, actor.HandleInit(actor.NewRef[int](), func(t *actor.Tasklet) (func(*actor.Tasklet, int) error, error) {
 			t.Sleep(time.Minute)
 			return nil, errBoom
 		}))
@@ -395,7 +391,7 @@ func TestStartChild(t *testing.T) {
 		ctx, cancel := context.WithCancel(context.Background())
 		cancel()
 		ch := make(chan struct{})
-		k, err = actor.StartChild(ctx, s, actor.HandleInit(actor.NewRef[int](), func(t *actor.Tasklet) (func(*actor.Tasklet, int) error, error) {
+		k, err = startChild(ctx, s, actor.HandleInit(actor.NewRef[int](), func(t *actor.Tasklet) (func(*actor.Tasklet, int) error, error) {
 			_, err := actor.Await(t, func(context.Context) (int, error) { <-ch; return 0, nil })
 			return handler, err
 		}))
@@ -444,7 +440,8 @@ func TestStopChild(t *testing.T) {
 			var j journal
 			err := actor.Run(context.Background(), j.config(), func(t0 *actor.Tasklet) error {
 				ends := 0
-				k := actor.StartTasklet(t0, actor.Func(c.f), actor.Name("it"), actor.Supervised(func(actor.Exit) { ends++ }))
+				_, start := starter(t, t0, actor.Func(c.f), func(actor.Exit) { ends++ }, actor.Name("it"))
+				k := start()
 				t0.Yield()
 				require.NoError(t, actor.StopChild(t0, k, c.limit))
 				require.Equal(t, c.want, elapsed(t0))
@@ -467,8 +464,9 @@ func TestStopChild(t *testing.T) {
 		run(t, func(t0 *actor.Tasklet) error {
 			var ends []actor.ExitKind
 			ref := actor.NewRef[int]()
-			k := actor.StartTasklet(t0, actor.Handle(ref, func(*actor.Tasklet, int) error { return nil }),
-				actor.Supervised(func(e actor.Exit) { ends = append(ends, e.Kind) }))
+			_, start := starter(t, t0, actor.Handle(ref, func(*actor.Tasklet, int) error { return nil }),
+				func(e actor.Exit) { ends = append(ends, e.Kind) })
+			k := start()
 			joiner := actor.Go(t0, func(t *actor.Tasklet) error { return k.Join(t) })
 			t0.Yield()
 			require.NoError(t, actor.StopChild(t0, k, 0))
@@ -507,7 +505,6 @@ func TestStopChild(t *testing.T) {
 	})
 	t.Run("misuse", func(t *testing.T) {
 		run(t, func(t0 *actor.Tasklet) error {
-			require.Contains(t, recovering(func() { _ = actor.StopChild(t0, nil, 0) }), "nil *Tasklet")
 			k := actor.Go(t0, forever)
 			require.NotNil(t, recovering(func() { _ = actor.StopChild(context.Background(), k, 0) }))
 			return nil
@@ -529,8 +526,8 @@ func TestRefOfOneThatLeaks(t *testing.T) {
 			got = append(got, n)
 			return nil
 		})
-		opt := actor.Supervised(func(actor.Exit) {})
-		k := actor.StartTasklet(t0, body, opt)
+		_, start := starter(t, t0, body, nil)
+		k := start()
 		for i := range 3 {
 			require.NoError(t, ref.Send(t0, i))
 		}
@@ -539,7 +536,7 @@ func TestRefOfOneThatLeaks(t *testing.T) {
 		require.False(t, k.HasFinished())
 		require.Nil(t, ref.Tasklet())
 		stuck = false
-		actor.StartTasklet(t0, body, opt)
+		start()
 		t0.Sleep(1)
 		require.Equal(t, []int{1, 2}, got)
 		return nil

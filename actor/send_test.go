@@ -305,7 +305,7 @@ func TestLettersToARefThatNeverStarts(t *testing.T) {
 		} {
 			ref := actor.NewRef[int]()
 			require.NoError(t, send(ref))
-			actor.Retire(actor.Handle(ref, func(*actor.Tasklet, int) error { return nil }))
+			slotOf(t, t0, actor.Handle(ref, func(*actor.Tasklet, int) error { return nil })).Retire()
 		}
 		return nil
 	}))

@@ -122,7 +122,7 @@ func NewSlot(t *Tasklet, b Body, onEnd func(Exit), opts ...Option) (*Slot, error
 	t.sys.mu.Lock()
 	defer t.sys.mu.Unlock()
 	t.marks.Or(markParent)
-	insert(t, s.hole, nil)
+	insert(s.hole)
 	return s, nil
 }
 
@@ -197,7 +197,7 @@ func (s *Slot) Start(ctx context.Context) (*Tasklet, error) {
 	t := &Tasklet{inst: s.body.instance(), supervised: true}
 	w := &startWait{bell: *by.NewBell()}
 	x := t.extra()
-	x.start, x.slot, x.supervised = w, s, s.ended
+	x.start, x.slot = w, s
 	s.cur = t
 	defer s.startOver(t)
 	t.start(s.parent, "Slot.Start", s.opts, s.body.allows())

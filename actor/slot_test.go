@@ -15,6 +15,24 @@ import (
 	"github.com/gotasklet/tasklet/scheduler"
 )
 
+// startChild starts a tasklet and waits until it has started.
+func startChild(ctx context.Context, p actor.Spawner, b actor.Body, opts ...actor.Option) (*actor.Tasklet, error) {
+	k := actor.StartTasklet(p, b, opts...)
+	return k, k.Started(ctx)
+}
+
+// starter makes a slot, and gives a function that starts a tasklet in it.
+func starter(t testing.TB, p *actor.Tasklet, b actor.Body, onEnd func(actor.Exit), opts ...actor.Option) (*actor.Slot, func() *actor.Tasklet) {
+	t.Helper()
+	s, err := actor.NewSlot(p, b, onEnd, opts...)
+	require.NoError(t, err)
+	return s, func() *actor.Tasklet {
+		k, err := s.Start(p)
+		require.NoError(t, err)
+		return k
+	}
+}
+
 // slotOf makes a slot that must be possible.
 func slotOf(t *testing.T, p *actor.Tasklet, b actor.Body, opts ...actor.Option) *actor.Slot {
 	t.Helper()
@@ -644,4 +662,23 @@ func TestSlotsInNumbers(t *testing.T) {
 		})
 		return p.Join(t0)
 	})
+}
+
+// together starts a tasklet that calls f and ends, and whose children have d together to stop. In 0
+// they have the usual time.
+func together(p actor.Spawner, d time.Duration, f func(*actor.Tasklet) error) *actor.Tasklet {
+	if d == 0 {
+		d = 5 * time.Second
+	}
+	ref := actor.NewRef[int]()
+	_ = ref.TrySend(context.Background(), 1)
+	return actor.StartTasklet(p, actor.Supervise(ref, actor.Family{Kind: "family", StopTogether: d},
+		func(*actor.Tasklet) (func(*actor.Tasklet, int) error, error) {
+			return func(t *actor.Tasklet, _ int) error {
+				if err := f(t); err != nil {
+					return err
+				}
+				return actor.ErrStop
+			}, nil
+		}))
 }

@@ -158,7 +158,7 @@ func Go(p Spawner, f func(*Tasklet) error, opts ...Option) *Tasklet {
 	return t
 }
 
-// StartTasklet starts a tasklet that does b.
+// StartTasklet starts a tasklet that does b. To wait for its init, use [Tasklet.Started].
 func StartTasklet(p Spawner, b Body, opts ...Option) *Tasklet {
 	if b == nil {
 		misuse("StartTasklet with a nil Body")
@@ -280,55 +280,6 @@ func Spawn[M any](p Spawner, f func(*Tasklet, *mailbox.Mailbox[M]) error, opts .
 	t := &Tasklet{inst: Read(ref, f).instance()}
 	t.start(p, "Spawn", opts, anyBody|boxOptions)
 	return ref
-}
-
-// StartChild is StartTasklet that waits until the tasklet has started: its OnStart functions and
-// its init are done. If one of them fails, StartChild returns its error when all is undone: the
-// same to errors.Is and errors.As, also ErrStop of an init that is not wanted; but an error of
-// another tasklet to KindOf, so that a caller that returns it has failed. If ctx ends first, the
-// error is that of ctx, and the start goes on; should it fail then, that is an end as any other.
-// From inside a tasklet, ctx must be its own; from an ordinary goroutine p is a *System.
-func StartChild(ctx context.Context, p Spawner, b Body, opts ...Option) (*Tasklet, error) {
-	switch {
-	case ctx == nil:
-		misuse("StartChild with a nil context")
-	case p == nil:
-		misuse("StartChild under a nil Spawner")
-	case b == nil:
-		misuse("StartChild with a nil Body")
-	}
-	t := &Tasklet{inst: b.instance()}
-	w := &startWait{}
-	by, limit := core.From(ctx)
-	if by == nil {
-		w.done = make(chan struct{})
-	} else {
-		w.bell = *by.NewBell()
-	}
-	t.extra().start = w
-	t.start(p, "StartChild", optionsOf(b, opts), b.allows())
-	if by == nil {
-		return t, t.awaitStart(ctx, w)
-	}
-	return t, t.waitStart(by, limit, w)
-}
-
-// StopChild kills c and waits until it has finished, as a stopping parent does: after d the kill
-// becomes hard, and a second later c is given up, which is no error here but an event. d is as in
-// [Shutdown]; 0 is what the start of c said. The error is that of ctx, or a *DeadlockError; the
-// stop then goes on by itself only as far as the kill goes.
-func StopChild(ctx context.Context, c *Tasklet, d time.Duration) error {
-	if c == nil {
-		misuse("StopChild of a nil *Tasklet")
-	}
-	if d < Infinity {
-		misuse("StopChild with %v: negative", d)
-	}
-	by, limit := core.Caller(ctx, "StopChild")
-	if d == 0 {
-		d = c.shutdown()
-	}
-	return c.stopBy(by, limit, d)
 }
 
 // stopBy kills c and parks by until c has finished or was given up.

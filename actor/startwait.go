@@ -2,6 +2,7 @@ package actor
 
 import (
 	"context"
+	"iter"
 	"sync/atomic"
 
 	"github.com/gotasklet/tasklet/internal/core"
@@ -14,14 +15,136 @@ func (t *Tasklet) announce(err error) {
 	}
 }
 
-// startWait is where StartChild waits.
+// Started waits until t has started: its OnStart functions and its init are done. If one of them
+// fails, Started returns its error when t has finished: the same to errors.Is and errors.As, also
+// ErrStop of an init that is not wanted; but an error of another tasklet to KindOf, so that a
+// caller that returns it has failed. A body without an init, and without OnStart, has started when
+// it exists. If ctx ends first, the error is that of ctx, and the start goes on. From any
+// goroutine; from inside a tasklet, ctx must be its own, and the wait is one for the end of t: see
+// Join.
+func (t *Tasklet) Started(ctx context.Context) error {
+	if ctx == nil {
+		misuse("Started with a nil context")
+	}
+	over := func() bool { return t.marks.Load()&(markStarted|markFinished) != 0 }
+	by, limit := core.From(ctx)
+	if by != nil {
+		by.MustRun("Started")
+	}
+	if t.startsSlowly() && !over() {
+		if err := t.awaitStarted(by, limit, over); err != nil {
+			return err
+		}
+	}
+	switch {
+	case t.marks.Load()&markFinished == 0 || t.marks.Load()&markStarted != 0:
+		return nil
+	case t.startsSlowly() || t.result() == ErrStopped:
+		if err := t.extra().startErr; err != nil {
+			return fromOther(err)
+		}
+		return fromOther(t.result())
+	}
+	return nil
+}
+
+// startsSlowly reports whether t has anything to do before it has started.
+func (t *Tasklet) startsSlowly() bool {
+	if _, ok := t.inst.(initer); ok {
+		return true
+	}
+	r := t.rareOptions()
+	return r != nil && r.onStart != nil
+}
+
+// awaitStarted waits until over, which is asked under extra.mu, or until limit ends. by is nil on
+// an ordinary goroutine.
+func (t *Tasklet) awaitStarted(by *core.Task, limit context.Context, over func() bool) error {
+	x := t.extra()
+	f := x.follow()
+	if by != nil {
+		b := &bell{v: by.NewBell()}
+		if !f.starters.hang(b, &x.mu, over) {
+			return nil
+		}
+		defer f.starters.takeDown(b, &x.mu) // a kill may be raised
+		defer whenGone(by, t.task.Scheduler(), b.v)()
+		if err := b.v.Park(core.Wait{Kind: core.InJoin, On: t.task.Resource(), Ctx: limit}); err != nil && !over() {
+			return err
+		}
+		if !over() {
+			return t.leftBehind() // its system has gone
+		}
+		return nil
+	}
+	x.mu.Lock()
+	if over() {
+		x.mu.Unlock()
+		return nil
+	}
+	if f.began == nil {
+		f.began = make(chan struct{})
+	}
+	began := f.began
+	x.mu.Unlock()
+	select {
+	case <-began:
+		return nil
+	case <-t.gone():
+		if over() {
+			return nil
+		}
+		return t.leftBehind()
+	case <-limit.Done():
+		if over() {
+			return nil
+		}
+		return core.ContextError(limit)
+	}
+}
+
+// takeStarters gives those in Started, to be rung. Under extra.mu.
+func (f *followers) takeStarters() iter.Seq[*core.Bell] {
+	if f.began != nil {
+		close(f.began)
+		f.began = nil
+	}
+	return f.starters.take()
+}
+
+// hasStarted is called when the OnStart functions and the init of t are done.
+func (t *Tasklet) hasStarted() {
+	t.marks.Or(markStarted)
+	if x := t.ex.Load(); x != nil {
+		x.mu.Lock()
+		starters := func(func(*core.Bell) bool) {}
+		if x.followers != nil {
+			starters = x.followers.takeStarters()
+		}
+		x.mu.Unlock()
+		for b := range starters {
+			b.Ring(t.task.Scheduler())
+		}
+	}
+	t.announce(nil)
+}
+
+// startFailed keeps the error of an OnStart function or of the init.
+func (t *Tasklet) startFailed(err error) {
+	x := t.extra()
+	x.startErr = err
+	if x.start != nil {
+		x.start.err = err
+	}
+}
+
+// startWait is where Slot.Start waits.
 type startWait struct {
 	// state is written by the scheduler, or the starter, whoever is first: what the start came to,
 	// or that nobody waits for it.
 	state atomic.Uint32
-	err   error         // written before state
-	bell  core.Bell     // for a tasklet
-	done  chan struct{} // for an ordinary goroutine; else nil
+	err   error // written before state
+	bell  core.Bell
 }
 
 const (
@@ -47,11 +170,7 @@ func (w *startWait) settle(err error) bool {
 // tell is the second half. on is the scheduler of the tasklet that was started.
 func (w *startWait) tell(on *core.Scheduler) {
 	w.state.Store(startTold)
-	if w.done != nil {
-		close(w.done)
-	} else {
-		w.bell.Ring(on)
-	}
+	w.bell.Ring(on)
 }
 
 // failed reports whether the waiter was told that the start has failed.
@@ -68,27 +187,6 @@ func (t *Tasklet) waitStart(by *core.Task, limit context.Context, w *startWait) 
 			}
 			wait.On, wait.Ctx = nil, nil // too late: it is told in a moment
 		}
-	}
-	return fromOther(w.err)
-}
-
-// awaitStart waits, on a goroutine, until the start of t has come to its end.
-func (t *Tasklet) awaitStart(ctx context.Context, w *startWait) error {
-	var err error
-	select {
-	case <-w.done:
-		return fromOther(w.err)
-	case <-ctx.Done():
-		err = core.ContextError(ctx)
-	case <-t.gone():
-		err = ErrStopped
-	}
-	if w.decide(startLeft) {
-		return err
-	}
-	select {
-	case <-w.done: // it is about to be told
-	case <-t.gone():
 	}
 	return fromOther(w.err)
 }

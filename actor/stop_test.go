@@ -488,7 +488,7 @@ func TestStopTogether(t *testing.T) {
 				var j journal
 				var took time.Duration
 				err := actor.Run(context.Background(), j.config(), func(t0 *actor.Tasklet) error {
-					p := actor.Go(t0, func(p *actor.Tasklet) error {
+					p := together(t0, c.limit, func(p *actor.Tasklet) error {
 						for range 20 {
 							actor.Receiver(p, func(*actor.Tasklet, int) error { return nil })
 							actor.Go(p, func(t *actor.Tasklet) error { survive(t); t.Sleep(100 * time.Hour); return nil })
@@ -504,7 +504,7 @@ func TestStopTogether(t *testing.T) {
 						}
 						p.Yield()
 						return nil
-					}, actor.StopTogether(c.limit))
+					})
 					err := p.Join(t0)
 					took = elapsed(t0)
 					return err

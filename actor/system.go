@@ -288,26 +288,13 @@ func (s *System) link(t, parent *Tasklet, h *host, inside bool) bool {
 		sl.occupy(t)
 		return true
 	}
-	var next *Tasklet
-	if r := t.rareOptions(); r != nil && r.before != nil {
-		if b := r.before; b.parent == parent && b.linked {
-			next = b
-		}
-		r.before = nil
-	}
-	insert(parent, t, next)
+	insert(t)
 	return true
 }
 
-// insert links t into parent's children before next, or at the end if next is nil.
-func insert(parent, t, next *Tasklet) {
-	t.linked = true
-	t.next = next
-	if next == nil {
-		t.prev = parent.last
-	} else {
-		t.prev = next.prev
-	}
+// insert links t behind its parent's children.
+func insert(t *Tasklet) {
+	t.linked, t.prev = true, t.parent.last
 	relink(t)
 }
 

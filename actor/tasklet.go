@@ -38,7 +38,7 @@ type Tasklet struct {
 	inst       instance
 	num        uint32 // makes derived names unique among siblings
 	onFailure  FailurePolicy
-	supervised bool
+	supervised bool // it is in a slot
 
 	phase phase // owned by the scheduler
 
@@ -61,11 +61,10 @@ type Tasklet struct {
 // extra is the part of a tasklet that most never need.
 type extra struct {
 	// Set at the start, then read-only.
-	name       string
-	shutdown   time.Duration // 0 means the default
-	supervised func(Exit)
-	slot       *Slot        // the slot that it is in, or nil
-	rare       *rareOptions // nil if there are none
+	name     string
+	shutdown time.Duration // 0 means the default
+	slot     *Slot         // the slot that it is in, or nil
+	rare     *rareOptions  // nil if there are none
 
 	// its slots that are no longer among its children, see lastChild; System.mu protects
 	emptied *Slot
@@ -91,6 +90,7 @@ type extra struct {
 
 	// Owned by the scheduler.
 	result   error
+	startErr error // of the init that failed, also if it is none as a result, as ErrStop
 	deferred []func()
 	owned    ownedList // timers, watches, pipes
 	cell     any       // a free *cell[R]
@@ -102,10 +102,9 @@ type extra struct {
 // rareOptions are the options that few starts use.
 type rareOptions struct {
 	onStart  []func(*Tasklet) error
-	together time.Duration // see StopTogether; 0 means one after the other
+	together time.Duration // see Family.StopTogether; 0 means one after the other
 	// source is the function that the name is derived from, if it is not the body's; see Simulation
 	source any
-	before *Tasklet // the sibling before which t is placed; nil means at the end
 }
 
 // set returns the rare options, to be changed. It must be called only at the start.
@@ -118,9 +117,11 @@ func (x *extra) set() *rareOptions {
 
 // followers are those that must be notified of a tasklet's end. extra.mu protects them.
 type followers struct {
-	bells    bells        // of joiners on other schedulers
-	watchers list[*watch] // of those that get a notice
-	delegate []delegation // calls that the tasklet was delegated to answer
+	bells    bells         // of joiners on other schedulers
+	starters bells         // of callers of Started
+	began    chan struct{} // closed when goroutines in Started must check again
+	watchers list[*watch]  // of those that get a notice
+	delegate []delegation  // calls that the tasklet was delegated to answer
 }
 
 // follow returns the followers, to add one.

@@ -279,7 +279,6 @@ func TestOptionsThatDoNotFit(t *testing.T) {
 			"OnScheduler(-1)":          {func() { actor.OnScheduler(-1) }, "OnScheduler"},
 			"OnScheduler(1)":           {func() { actor.Go(t0, named, actor.OnScheduler(1)) }, "OnScheduler"},
 			"OnStart(nil)":             {func() { actor.OnStart(nil) }, "OnStart"},
-			"Supervised(nil)":          {func() { actor.Supervised(nil) }, "Supervised"},
 			"Every(0)":                 {func() { actor.Every(0, named) }, "Every"},
 			"AtRate(0)":                {func() { actor.AtRate(0, func(*actor.Tasklet, time.Time) error { return nil }) }, "AtRate"},
 			"HandleBatch(0)":           {func() { actor.HandleBatch(ref, 0, 0, func(*actor.Tasklet, []int) error { return nil }) }, "HandleBatch"},
@@ -290,7 +289,6 @@ func TestOptionsThatDoNotFit(t *testing.T) {
 			"StartTasklet(nil)":        {func() { actor.StartTasklet(t0, nil) }, "nil Body"},
 			"Send to a zero ref":       {func() { _ = actor.Ref[int]{}.Send(t0, 1) }, "Send"},
 			"Receiver, Retry":          {func() { actor.Receiver(t0, h, actor.Retry(1)) }, "Retry"},
-			"Supervised daemon":        {func() { actor.Go(t0, named, actor.Daemon(), actor.Supervised(func(actor.Exit) {})) }, "Daemon"},
 			"Resume for a single call": {func() { actor.Go(t0, named, actor.OnFailure(actor.Resume)) }, "OnFailure(Resume)"},
 		} {
 			v := recovering(c.f)

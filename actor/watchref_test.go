@@ -28,11 +28,7 @@ func TestRule1WatchOfRef(t *testing.T) {
 			}
 			return nil
 		})
-		start := func() *actor.Tasklet {
-			k, err := actor.StartChild(t0, t0, body, actor.Supervised(func(actor.Exit) {}))
-			require.NoError(t, err)
-			return k
-		}
+		slot, start := starter(t, t0, body, nil)
 		var got []string
 		box := collect(t0, &got)
 		watch := func(name string) {
@@ -55,7 +51,7 @@ func TestRule1WatchOfRef(t *testing.T) {
 		second := start()
 		second.Kill()
 		_ = second.Join(t0)
-		actor.CloseRef(body) // as one that was stopped, and may be started again
+		slot.Close() // as one that was stopped, and may be started again
 		watch("stopped")
 		told()
 		third := start()
@@ -64,7 +60,7 @@ func TestRule1WatchOfRef(t *testing.T) {
 		told()
 		joined := actor.Go(t0, func(t *actor.Tasklet) error { return ref.Join(t) })
 		t0.Yield()
-		actor.CloseRef(body) // it has ended normally, and is not restarted
+		slot.Close() // it has ended normally, and is not restarted
 		told("before the start /tasklet/r normal <nil>", "running /tasklet/r normal <nil>", "between two /tasklet/r normal <nil>",
 			"stopped /tasklet/r normal <nil>")
 		require.True(t, joined.HasFinished())
@@ -80,14 +76,14 @@ func TestRule1WatchOfRef(t *testing.T) {
 		t0.Yield()
 		require.NoError(t, ref.Send(t0, -2))
 		_ = ref.Tasklet().Join(t0)
-		actor.CloseRef(body)
+		slot.Close()
 		last := start()
 		told("again /tasklet/r normal <nil>")
 		require.True(t, joined.HasFinished())
 		watch("the last")
 		last.Kill()
 		_ = last.Join(t0)
-		actor.Retire(body)
+		slot.Retire()
 		told("the last /tasklet/r killed actor: killed")
 		watch("dead")
 		told("dead /tasklet/r killed actor: killed")
@@ -269,18 +265,19 @@ func TestNoticesToOneselfAtTheEnd(t *testing.T) {
 					actor.SendAfter(t, 1500*time.Millisecond, ref, "timer")
 					return func(_ *actor.Tasklet, m string) error { got = append(got, m); return nil }, nil
 				})
-				var opts []actor.Option
+				var start func() *actor.Tasklet
 				if supervised {
-					opts = append(opts, actor.Supervised(func(actor.Exit) {}))
+					_, start = starter(tb, t0, body, nil)
+				} else {
+					start = func() *actor.Tasklet { return actor.StartTasklet(t0, body) }
 				}
-				k, err := actor.StartChild(t0, t0, body, opts...)
-				require.NoError(tb, err)
+				k := start()
+				require.NoError(tb, k.Started(t0))
 				t0.Sleep(time.Second)
 				k.Kill()
 				_ = k.Join(t0)
 				if supervised {
-					_, err := actor.StartChild(t0, t0, body, opts...)
-					require.NoError(tb, err)
+					start()
 					t0.Sleep(100 * time.Millisecond)
 				}
 				require.Empty(tb, got)

@@ -291,7 +291,7 @@ func TestMalformedNames(t *testing.T) {
 			refused(err)
 			require.False(t, r.Unregister(name))
 			other := actor.NewRef[int]()
-			_, err = actor.StartChild(t0, t0, actor.Handle(other, func(*actor.Tasklet, int) error { return nil }), registry.As(r, name, other))
+			err = actor.StartTasklet(t0, actor.Handle(other, func(*actor.Tasklet, int) error { return nil }), registry.As(r, name, other)).Started(t0)
 			refused(err)
 		}
 		require.Empty(t, r.Names())
@@ -379,13 +379,13 @@ func TestAsTaken(t *testing.T) {
 			t.Error("init ran")
 			return ignore[int], nil
 		})
-		_, err := actor.StartChild(t0, t0, body, registry.As(r, "n", ref), actor.Name("second"))
+		err := actor.StartTasklet(t0, body, registry.As(r, "n", ref), actor.Name("second")).Started(t0)
 		require.ErrorIs(t, err, registry.ErrTaken)
 		require.ErrorContains(t, err, "/sys/owner")
 		require.True(t, ref.IsDead())
 		r.Unregister("n")
 		ref = actor.NewRef[int]()
-		_, err = actor.StartChild(t0, t0, actor.Handle(ref, ignore[int]), registry.As(r, "n", ref))
+		err = actor.StartTasklet(t0, actor.Handle(ref, ignore[int]), registry.As(r, "n", ref)).Started(t0)
 		require.NoError(t, err)
 		got, err := registry.Lookup[int](r, "n")
 		require.NoError(t, err)
@@ -398,11 +398,11 @@ func TestNameOfAFailedStart(t *testing.T) {
 	virtual(t, func(t0 *actor.Tasklet, r *registry.Registry) {
 		ref := actor.NewRef[int]()
 		boom := errors.New("boom")
-		_, err := actor.StartChild(t0, t0, actor.HandleInit(ref, func(*actor.Tasklet) (func(*actor.Tasklet, int) error, error) {
+		err := actor.StartTasklet(t0, actor.HandleInit(ref, func(*actor.Tasklet) (func(*actor.Tasklet, int) error, error) {
 			_, err := registry.Lookup[int](r, "n")
 			require.NoError(t, err)
 			return nil, boom
-		}), registry.As(r, "n", ref))
+		}), registry.As(r, "n", ref)).Started(t0)
 		require.ErrorIs(t, err, boom)
 		require.Empty(t, r.Names())
 	})

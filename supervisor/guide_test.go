@@ -203,8 +203,8 @@ func Example_stop() {
 		s, _ := supervisor.Start(t, supervisor.Spec{Children: []supervisor.Child{
 			child("quick", time.Second, 0),
 			child("slow", 8*time.Second, 0), // 0 is 5 s
-			child("patient", 8*time.Second, supervisor.Infinity),
-			child("brutal", 8*time.Second, supervisor.BrutalKill),
+			child("patient", 8*time.Second, actor.Infinity),
+			child("brutal", 8*time.Second, actor.BrutalKill),
 		}})
 		t.Yield()
 		s.Tasklet().Kill()

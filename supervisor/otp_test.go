@@ -499,7 +499,7 @@ func TestShutdownTimes(t *testing.T) {
 	}{
 		{"default", 0, nil, 5 * time.Second},
 		{"a time", time.Minute, nil, time.Minute},
-		{"brutal", supervisor.BrutalKill, nil, 0},
+		{"brutal", actor.BrutalKill, nil, 0},
 		{"as an option", 0, []actor.Option{actor.Shutdown(time.Second)}, time.Second},
 		{"the spec before the option", 2 * time.Second, []actor.Option{actor.Shutdown(time.Second)}, 2 * time.Second},
 	} {
@@ -686,9 +686,11 @@ func TestSpecErrors(t *testing.T) {
 	body := actor.Func(func(*actor.Tasklet) error { return nil })
 	ref := actor.NewRef[int]()
 	dead := actor.NewRef[int]()
-	actor.Retire(actor.Handle(dead, nop))
 	one := func(c supervisor.Child) supervisor.Spec { return supervisor.Spec{Children: []supervisor.Child{c}} }
 	run(t, func(t0 *actor.Tasklet) {
+		slot, err := actor.NewSlot(t0, actor.Handle(dead, nop), nil)
+		require.NoError(t, err)
+		slot.Retire()
 		busy := actor.NewRef[int]()
 		actor.StartTasklet(t0, actor.Handle(busy, nop))
 		defer busy.Kill()
@@ -745,7 +747,7 @@ func TestSpecErrors(t *testing.T) {
 			require.EqualError(t, err, "supervisor: "+text)
 		}
 		require.NoError(t, s.StopChild(t0, "a"))
-		_, err := s.StartChild(t0, supervisor.Child{ID: "b", Body: actor.Handle(ref, nop)})
+		_, err = s.StartChild(t0, supervisor.Child{ID: "b", Body: actor.Handle(ref, nop)})
 		require.EqualError(t, err, `supervisor: child "b": Body reads the same ref as that of child "a"`)
 	})
 }

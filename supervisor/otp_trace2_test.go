@@ -235,7 +235,7 @@ func (r *replay2) child(n *node2) supervisor.Child {
 	c := supervisor.Child{ID: n.ID, Restart: restartTypes[n.Restart], Significant: n.Significant}
 	switch n.Shutdown {
 	case "brutal_kill":
-		c.Shutdown = supervisor.BrutalKill
+		c.Shutdown = actor.BrutalKill
 	case "timeout":
 		c.Shutdown = 15 * time.Millisecond
 	}
@@ -298,7 +298,7 @@ func (r *replay2) poolSpec(n *node2) supervisor.PoolSpec[node2] {
 	spec := supervisor.PoolSpec[node2]{Name: n.ID, Intensity: intensityOf(n.Intensity), Period: time.Hour}
 	switch n.ChildShutdown {
 	case "brutal_kill":
-		spec.Shutdown = supervisor.BrutalKill
+		spec.Shutdown = actor.BrutalKill
 	case "timeout":
 		spec.Shutdown = 15 * time.Millisecond
 	}
@@ -510,8 +510,7 @@ func (s *scenario2) play(t *actor.Tasklet) (steps []step2, differs bool) {
 	r.operator = actor.Receiver(t, func(t *actor.Tasklet, f func(*actor.Tasklet)) error { f(t); return nil })
 	top := &being{n: &s.Top}
 	r.newest["top"] = top
-	body := actor.WithOptions(r.above(&s.Top), actor.OnStart(func(t *actor.Tasklet) error { top.t = t; return nil }))
-	_, err := actor.StartChild(t, t, body)
+	err := actor.StartTasklet(t, r.above(&s.Top), actor.OnStart(func(t *actor.Tasklet) error { top.t = t; return nil })).Started(t)
 	res := result(err)
 	var start *supervisor.StartError
 	if errors.As(err, &start) {
@@ -628,8 +627,7 @@ func TestOutOfDateRetry(t *testing.T) {
 				"call_on_start":[[2,"terminate","b"],[2,"crash","a"],[3,"terminate","a"]]}]}`), &n))
 		top := &being{n: &n}
 		r.newest["top"] = top
-		body := actor.WithOptions(r.above(&n), actor.OnStart(func(t *actor.Tasklet) error { top.t = t; return nil }))
-		_, err := actor.StartChild(t0, t0, body)
+		err := actor.StartTasklet(t0, r.above(&n), actor.OnStart(func(t *actor.Tasklet) error { top.t = t; return nil })).Started(t0)
 		require.NoError(t, err)
 		r.see("start", "ok", top)
 		r.newest["b"].inbox.TrySend(errCrash)

@@ -108,7 +108,7 @@ func (r *replay) child(c scenarioChild) supervisor.Child {
 		"permanent": supervisor.Permanent, "transient": supervisor.Transient, "temporary": supervisor.Temporary,
 	}[c.Restart]
 	if c.Shutdown == "brutal_kill" {
-		spec.Shutdown = supervisor.BrutalKill
+		spec.Shutdown = actor.BrutalKill
 	}
 	if r.spread {
 		spec.Options = append(spec.Options, actor.OnScheduler(int(c.ID[len(c.ID)-1])%3))

@@ -89,7 +89,7 @@ func newPool[A any](spec PoolSpec[A]) (*Pool[A], error) {
 		return bad("Child", "is nil")
 	case spec.Max < 0:
 		return bad("Max", "is negative")
-	case spec.Shutdown < Infinity:
+	case spec.Shutdown < actor.Infinity:
 		return bad("Shutdown", "is negative")
 	}
 	checked, err := Spec{Name: spec.Name, Intensity: spec.Intensity, Period: spec.Period}.checked()

@@ -195,8 +195,8 @@ func TestPoolStopsTogether(t *testing.T) {
 		{0, []time.Duration{time.Second, 3 * time.Second, 2 * time.Second}, 3 * time.Second},
 		{0, []time.Duration{time.Hour, time.Hour, time.Second}, 5 * time.Second},
 		{time.Minute, []time.Duration{time.Hour, 2 * time.Hour, time.Second, 0}, time.Minute},
-		{supervisor.BrutalKill, []time.Duration{time.Hour, time.Second}, 0},
-		{supervisor.Infinity, []time.Duration{time.Hour, 2 * time.Hour}, 2 * time.Hour},
+		{actor.BrutalKill, []time.Duration{time.Hour, time.Second}, 0},
+		{actor.Infinity, []time.Duration{time.Hour, 2 * time.Hour}, 2 * time.Hour},
 	} {
 		t.Run(fmt.Sprint(c.shutdown, c.needs), func(t *testing.T) {
 			run(t, func(t0 *actor.Tasklet) {

@@ -34,7 +34,7 @@ func TestStormOverSchedulers(t *testing.T) {
 				for i := range refs {
 					refs[i] = actor.NewRef[int](actor.MailboxLen(8))
 					cs = append(cs, supervisor.Child{
-						ID: strconv.Itoa(i), Options: []actor.Option{actor.OnScheduler(i % 3)}, Shutdown: supervisor.Infinity,
+						ID: strconv.Itoa(i), Options: []actor.Option{actor.OnScheduler(i % 3)}, Shutdown: actor.Infinity,
 						Body: actor.Handle(refs[i], func(_ *actor.Tasklet, n int) error {
 							if n != last[i]+1 {
 								disorder.Add(1)

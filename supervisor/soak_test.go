@@ -71,7 +71,7 @@ func soakSupervisor(t *testing.T, seed uint64) {
 			fails := uint64(3 + draw.IntN(20))
 			var starts atomic.Uint64
 			specs[i] = supervisor.Child{
-				ID: strconv.Itoa(i), Shutdown: []time.Duration{0, supervisor.Infinity, supervisor.BrutalKill}[draw.IntN(3)],
+				ID: strconv.Itoa(i), Shutdown: []time.Duration{0, actor.Infinity, actor.BrutalKill}[draw.IntN(3)],
 				Restart: []supervisor.Restart{supervisor.Permanent, supervisor.Transient, supervisor.Temporary}[draw.IntN(3)],
 				Options: []actor.Option{actor.OnScheduler(draw.IntN(hosts))},
 				Body: actor.HandleInit(refs[i], func(c *actor.Tasklet) (func(*actor.Tasklet, int) error, error) {
@@ -182,7 +182,11 @@ func soakSupervisor(t *testing.T, seed uint64) {
 		}
 		for _, r := range refs[children:] {
 			if !r.IsDead() { // it was never a child
-				actor.Retire(actor.Handle(r, func(*actor.Tasklet, int) error { return nil }))
+				slot, err := actor.NewSlot(t0, actor.Handle(r, func(*actor.Tasklet, int) error { return nil }), nil)
+				if err != nil {
+					return err
+				}
+				slot.Retire()
 			}
 		}
 		return nil

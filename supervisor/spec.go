@@ -70,12 +70,6 @@ const (
 	Unlimited = math.MaxInt // the supervisor never gives up; to be used with a Backoff
 )
 
-// Special values for Child.Shutdown, besides times.
-const (
-	BrutalKill = actor.BrutalKill // the kill is hard from the start
-	Infinity   = actor.Infinity   // the kill never becomes hard
-)
-
 const (
 	defaultIntensity = 1
 	defaultPeriod    = 5 * time.Second
@@ -117,7 +111,7 @@ type Child struct {
 	Body    actor.Body
 	Restart Restart
 	// Shutdown is the time that the child has to end when it is stopped; see actor.Shutdown. 0
-	// means 5 s, and Infinity for a nested supervisor.
+	// means 5 s, and actor.Infinity for a nested supervisor.
 	Shutdown time.Duration
 	// Significant children count for AutoShutdown. A significant child must not be Permanent, nor
 	// in a supervisor with AutoShutdown Never.
@@ -245,7 +239,7 @@ func (c *Child) checkRest(auto AutoShutdown) error {
 		return bad("Body", "is nil")
 	case c.Restart > Temporary:
 		return bad("Restart", "is not a restart type")
-	case c.Shutdown < Infinity:
+	case c.Shutdown < actor.Infinity:
 		return bad("Shutdown", "is negative")
 	case c.Retry < 0:
 		return bad("Retry", "is negative")

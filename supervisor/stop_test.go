@@ -87,9 +87,9 @@ func TestStopTimes(t *testing.T) {
 		}
 		s := start(t0, supervisor.Spec{Children: []supervisor.Child{
 			f.child("a"),
-			{ID: "b", Body: body("b", time.Hour), Shutdown: supervisor.Infinity},
+			{ID: "b", Body: body("b", time.Hour), Shutdown: actor.Infinity},
 			{ID: "c", Body: body("c", time.Hour), Shutdown: 3 * time.Second},
-			{ID: "d", Body: body("d", time.Hour), Shutdown: supervisor.BrutalKill},
+			{ID: "d", Body: body("d", time.Hour), Shutdown: actor.BrutalKill},
 			{ID: "e", Body: body("e", 2*time.Second)},
 		}})
 		t0.Sleep(time.Second)
@@ -187,7 +187,7 @@ func TestLeftBehindInAGroup(t *testing.T) {
 	err := bubble(t, &seen, func(t0 *actor.Tasklet, f *family, d *deaf) {
 		s := start(t0, supervisor.Spec{
 			Name: "s", Strategy: supervisor.OneForAll, Intensity: 5,
-			Children: []supervisor.Child{f.child("a"), d.child(supervisor.BrutalKill), f.child("c")},
+			Children: []supervisor.Child{f.child("a"), d.child(actor.BrutalKill), f.child("c")},
 		})
 		require.NoError(t, d.ref.Send(t0, 0))
 		settle(t0)

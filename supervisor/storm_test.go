@@ -18,37 +18,37 @@ import (
 // and calls get in between.
 func TestStormOfStarts(t *testing.T) {
 	const n = 5000
-	for name, body := range map[string]func(count *int) actor.Body{
-		"returns": func(count *int) actor.Body {
-			return actor.Func(func(*actor.Tasklet) error { *count++; return nil })
+	for name, child := range map[string]func(count *int) supervisor.Child{
+		"returns": func(count *int) supervisor.Child {
+			return supervisor.Child{ID: "a", Body: actor.Func(func(*actor.Tasklet) error { *count++; return nil })}
 		},
-		"fails": func(count *int) actor.Body {
-			return actor.Func(func(*actor.Tasklet) error { *count++; return errCrash })
+		"fails": func(count *int) supervisor.Child {
+			return supervisor.Child{ID: "a", Body: actor.Func(func(*actor.Tasklet) error { *count++; return errCrash })}
 		},
-		"panics": func(count *int) actor.Body {
-			return actor.Func(func(*actor.Tasklet) error { *count++; panic("boom") })
+		"panics": func(count *int) supervisor.Child {
+			return supervisor.Child{ID: "a", Body: actor.Func(func(*actor.Tasklet) error { *count++; panic("boom") })}
 		},
-		"fails on start": func(count *int) actor.Body {
-			return actor.WithOptions(actor.Func(func(*actor.Tasklet) error { return nil }), actor.OnStart(func(*actor.Tasklet) error {
+		"fails on start": func(count *int) supervisor.Child {
+			return supervisor.Child{ID: "a", Body: actor.Func(func(*actor.Tasklet) error { return nil }), Options: []actor.Option{actor.OnStart(func(*actor.Tasklet) error {
 				*count++
 				if *count == 1 {
 					return nil
 				}
 				return errCrash
-			}))
+			})}}
 		},
-		"is killed by its init": func(count *int) actor.Body {
-			return actor.HandleInit(actor.NewRef[int](), func(t *actor.Tasklet) (func(*actor.Tasklet, int) error, error) {
+		"is killed by its init": func(count *int) supervisor.Child {
+			return supervisor.Child{ID: "a", Body: actor.HandleInit(actor.NewRef[int](), func(t *actor.Tasklet) (func(*actor.Tasklet, int) error, error) {
 				*count++
 				t.Kill()
 				return func(*actor.Tasklet, int) error { return nil }, nil
-			})
+			})}
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			run(t, func(t0 *actor.Tasklet) {
 				count := 0
-				s := start(t0, supervisor.Spec{Intensity: n, Children: []supervisor.Child{{ID: "a", Body: body(&count)}}})
+				s := start(t0, supervisor.Spec{Intensity: n, Children: []supervisor.Child{child(&count)}})
 				calls := 0
 				for {
 					if _, err := s.Children(t0); err != nil {

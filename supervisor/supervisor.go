@@ -111,8 +111,7 @@ func (s *Supervisor) start(p actor.Spawner, b actor.Body) error {
 	if t, ok := p.(*actor.Tasklet); ok {
 		ctx = t
 	}
-	_, err := actor.StartChild(ctx, p, b)
-	return err
+	return actor.StartTasklet(p, b).Started(ctx)
 }
 
 // Body returns a supervisor as a body, for a child of another supervisor. It panics with a

@@ -306,15 +306,6 @@ var takesTime = map[string]timed[time.Duration]{
 		t.Yield()
 		return nil // its end stops the child
 	}, stopping},
-	"actor.StopTogether": {func(t *actor.Tasklet, d time.Duration, done func()) error {
-		actor.Go(t, func(t *actor.Tasklet) error {
-			actor.StartTasklet(t, stubborn(done))
-			t.Yield()
-			return nil
-		}, actor.StopTogether(d))
-		forever(t, nil)
-		return nil
-	}, stopping},
 	"actor.Family.StopTogether": {func(t *actor.Tasklet, d time.Duration, done func()) error {
 		fam := actor.Family{Kind: "f", StopTogether: d}
 		k := actor.StartTasklet(t, actor.Supervise(actor.NewRef[int](), fam, func(t *actor.Tasklet) (func(*actor.Tasklet, int) error, error) {
@@ -327,11 +318,6 @@ var takesTime = map[string]timed[time.Duration]{
 		k.Kill()
 		forever(t, nil)
 		return nil
-	}, stopping},
-	"actor.StopChild": {func(t *actor.Tasklet, d time.Duration, done func()) error {
-		c := actor.StartTasklet(t, stubborn(done))
-		t.Yield()
-		return actor.StopChild(t, c, d)
 	}, stopping},
 	"supervisor.Spec.Period": {func(t *actor.Tasklet, d time.Duration, done func()) error {
 		s, err := supervisor.Start(t, supervisor.Spec{Period: d, Children: failing(2*time.Second, func(int) {})})
