@@ -74,7 +74,7 @@ type family struct {
 
 // familyOf gives the family of t; nil: t is no supervisor that has one.
 func familyOf(t *Tasklet) *family {
-	if i, ok := t.inst.(interface{ familyOf() *family }); ok {
+	if i, ok := as[interface{ familyOf() *family }](t.inst); ok {
 		return i.familyOf()
 	}
 	return nil
@@ -181,12 +181,14 @@ type handling[M any] struct {
 }
 
 func (h *handling[M]) instance() instance { return h.typed() }
-func (h *handling[M]) allows() optionSet  { return anyBody | refOptions | repeatOptions | optRetry }
-func (h *handling[M]) waitsFirst()        {}
-func (h *handling[M]) inHand() int        { return 1 }
-func (h *handling[M]) line() refLine      { return h.l }
-func (h *handling[M]) source() any        { return h.f }
-func (h *handling[M]) kind() string       { return "receiver" }
+func (h *handling[M]) allows() optionSet {
+	return anyBody | refOptions | repeatOptions | messageOptions
+}
+func (h *handling[M]) waitsFirst()   {}
+func (h *handling[M]) inHand() int   { return 1 }
+func (h *handling[M]) line() refLine { return h.l }
+func (h *handling[M]) source() any   { return h.f }
+func (h *handling[M]) kind() string  { return "receiver" }
 
 // step handles what is there.
 //
@@ -237,7 +239,9 @@ type handlingInit[M any] struct {
 }
 
 func (h *handlingInit[M]) familyOf() *family { return h.family }
-func (h *handlingInit[M]) allows() optionSet { return anyBody | refOptions | repeatOptions | optRetry }
+func (h *handlingInit[M]) allows() optionSet {
+	return anyBody | refOptions | repeatOptions | messageOptions
+}
 func (h *handlingInit[M]) instance() instance {
 	i := &initialized[M]{handling: handling[M]{l: h.l}, init0: h.f, family: h.family}
 	if h.family != nil {

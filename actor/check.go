@@ -192,7 +192,7 @@ func (c *checker) owned(t *Tasklet, l *ownedList) {
 
 // check looks at the ref of t.
 func (l *line[M]) check(t *Tasklet) error {
-	_, waits := t.inst.(interface{ waitsFirst() })
+	_, waits := as[interface{ waitsFirst() }](t.inst)
 	switch {
 	case t.phase < stopping && l.current() != t:
 		return fmt.Errorf("its ref is %v's", l.current())

@@ -140,8 +140,8 @@ func (t *Tasklet) tellFinished() {
 
 // loseInHand reports the message that t, which is left behind, was handling.
 func (t *Tasklet) loseInHand() {
-	h, ok := t.inst.(interface{ inHand() int })
-	if !ok || t.phase != living || !t.task.OwnsStack() {
+	h, ok := as[interface{ inHand() int }](t.inst)
+	if !ok || t.isIdle() || t.phase != living || !t.task.OwnsStack() {
 		return
 	}
 	if n := h.inHand(); n > 0 {

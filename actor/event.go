@@ -182,7 +182,7 @@ func (t *Tasklet) reportFailure(err error) {
 	if p, ok := err.(*PanicError); ok {
 		e.Stack = p.Stack
 	}
-	if b, ok := t.inst.(interface{ inHand() int }); ok {
+	if b, ok := as[interface{ inHand() int }](t.inst); ok && !t.isIdle() {
 		e.Count = b.inHand()
 	}
 	t.sys.emit(e)

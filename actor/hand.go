@@ -8,7 +8,10 @@ import "reflect"
 // typeInHand is the type of the message that i handles, or has handled last. Only of an instance
 // that has one in hand.
 func typeInHand(i instance) reflect.Type {
-	if h, ok := i.(interface{ typeInHand() reflect.Type }); ok {
+	if w, ok := i.(*idling); ok && w.calling {
+		return nil
+	}
+	if h, ok := as[interface{ typeInHand() reflect.Type }](i); ok {
 		if t := h.typeInHand(); t != nil {
 			return t
 		}

@@ -103,7 +103,7 @@ func (t *Tasklet) begin() error {
 			}
 		}
 	}
-	if i, ok := t.inst.(initer); ok {
+	if i, ok := as[initer](t.inst); ok {
 		return i.init(t)
 	}
 	return nil
@@ -141,8 +141,8 @@ func (t *Tasklet) caught(v any) (over bool) {
 // lose is called when t ends because it failed on a message, or was killed while it handled one:
 // that is handled once more by the next incarnation, or reported as lost.
 func (t *Tasklet) lose(err error) {
-	h, ok := t.inst.(interface{ inHand() int })
-	if !ok || t.phase != living {
+	h, ok := as[interface{ inHand() int }](t.inst)
+	if !ok || t.isIdle() || t.phase != living {
 		return
 	}
 	n := h.inHand()
@@ -150,7 +150,7 @@ func (t *Tasklet) lose(err error) {
 		return
 	}
 	t.marks.Or(markInHand)
-	if r, ok := t.inst.(retrier); ok && t.supervised && r.putBack() {
+	if r, ok := as[retrier](t.inst); ok && t.supervised && r.putBack() {
 		return
 	}
 	t.sys.emit(Event{

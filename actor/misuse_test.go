@@ -122,6 +122,9 @@ var misuses = []struct {
 		actor.HandleBatch(actor.NewRef[int](), 0, 0, func(*actor.Tasklet, []int) error { return nil })
 	}},
 	{"mailbox: ReceiveBatch with max 0: it must be positive", func(*actor.Tasklet) { queue.New[int](queue.Config{}).ReceiveBatch(0, 0) }},
+	{"actor: IdleAfter(0s): the time must be positive", func(*actor.Tasklet) { actor.IdleAfter(0, nil) }},
+	{"actor: SetIdle with 0s: the time must be positive", func(t *actor.Tasklet) { t.SetIdle(0, nil) }},
+	{"actor: SetIdle of /tasklet/me, which was started without the option IdleAfter", func(t *actor.Tasklet) { t.SetIdle(1, nil) }},
 	{"actor: Every with 0s: the time must be positive", func(t *actor.Tasklet) { actor.Interval(t, 0, nop) }},
 	{"actor: AtRate with 0 calls a second: the rate must be positive and finite", func(t *actor.Tasklet) {
 		actor.Rate(t, 0, func(*actor.Tasklet, time.Time) error { return nil })

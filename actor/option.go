@@ -17,7 +17,7 @@ type Option struct {
 }
 
 // optionSet is a set of options, one bit each.
-type optionSet uint16
+type optionSet uint32
 
 const (
 	optName optionSet = 1 << iota
@@ -34,12 +34,15 @@ const (
 	optRetry
 	optStopTogether
 	optSpread
+	optIdle
 
 	anyBody = optName | optDaemon | optShutdown | optStop | optEscalate | optOnStart | optOnScheduler |
 		optStopTogether | optSpread
 	repeatOptions = optResume
 	boxOptions    = optMailboxLen | optOverflow
 	refOptions    = optionSet(0) // for a body whose ref exists already
+	// for a body that handles one message after the other
+	messageOptions = optRetry | optIdle
 )
 
 var optionNames = map[optionSet]string{
@@ -47,6 +50,7 @@ var optionNames = map[optionSet]string{
 	optShutdown: "Shutdown", optResume: "OnFailure(Resume)", optStop: "OnFailure(Stop)", optEscalate: "OnFailure(Escalate)",
 	optOnStart: "OnStart", optOnScheduler: "OnScheduler",
 	optRetry: "Retry", optStopTogether: "StopTogether", optSpread: "Spread",
+	optIdle: "IdleAfter",
 }
 
 // Name sets the name of the tasklet, or of the ref and so of the tasklets that read it. Names need
@@ -176,7 +180,7 @@ func (t *Tasklet) apply(op string, opts []Option, allowed optionSet) (daemon boo
 	if allowed&optResume == 0 {
 		t.onFailure = Stop
 	}
-	chosen := false
+	chosen, idle := false, (*Option)(nil)
 	for i := range opts {
 		o := &opts[i]
 		if o.set&allowed == 0 {
@@ -214,7 +218,12 @@ func (t *Tasklet) apply(op string, opts []Option, allowed optionSet) (daemon boo
 			if o.n > 0 {
 				t.inst = t.inst.(retrier).withRetry(int(o.n))
 			}
+		case optIdle:
+			idle = o
 		}
+	}
+	if idle != nil {
+		t.inst = &idling{instance: t.inst, d: time.Duration(idle.n), f: idle.start}
 	}
 	if daemon && t.onFailure == Escalate {
 		misuse("%s can't use the option OnFailure(Escalate) with Daemon: a daemon has no parent", op)

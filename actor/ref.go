@@ -87,6 +87,8 @@ type refLine interface {
 	open(t *Tasklet)
 	home() *host
 	idle() bool
+	waits() bool
+	stopWait()
 	reader() *core.Resource
 	waitedOn(by *Tasklet) *core.Resource
 	bodyEnded(t *Tasklet, err error)

@@ -56,7 +56,7 @@ func (t *Tasklet) start(p Spawner, op string, opts []Option, allowed optionSet) 
 	l := t.inst.line()
 	h := s.place(op, parent, l, where)
 	t.phase = living
-	if _, ok := t.inst.(initer); ok {
+	if _, ok := as[initer](t.inst); ok {
 		t.phase = starting
 	} else if r := t.rareOptions(); r != nil && r.onStart != nil {
 		t.phase = starting
@@ -253,7 +253,7 @@ func Receiver[M any](p Spawner, f func(*Tasklet, M) error, opts ...Option) Ref[M
 	r.l.init("Receiver", opts)
 	r.h = handling[M]{&r.l, f}
 	r.t.inst = r.h.typed()
-	r.t.start(p, "Receiver", opts, anyBody|repeatOptions|boxOptions)
+	r.t.start(p, "Receiver", opts, anyBody|repeatOptions|boxOptions|optIdle)
 	return Ref[M]{&r.l}
 }
 

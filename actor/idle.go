@@ -1,0 +1,113 @@
+package actor
+
+import "time"
+
+// IdleAfter is for the bodies Handle and HandleInit, and for Receiver: f is called when the tasklet
+// has waited for a message for d of the system's clock, and again after each further d without one.
+// It is what "after" is to a receive of Erlang, and the timeout to a gen_server. A message that is
+// there when the time is over is handled first. The time begins anew when f, or the handler of the
+// last message, has returned; at first, when the tasklet has started.
+//
+// What f returns means what it means for a handler: ErrStop ends the tasklet, see [OnFailure] for
+// another error and for a panic. It may block, as a handler may; messages wait meanwhile. It is
+// called d after the wait began or up to a tick of 1 ms later. d must be positive. f may be nil:
+// then nothing is called until [Tasklet.SetIdle] has given a function.
+//
+// A receiver with it costs 48 bytes more and owns no stack while it waits. Its timer counts as
+// something that can happen: with a virtual clock, time goes on.
+func IdleAfter(d time.Duration, f func(*Tasklet) error) Option {
+	if d <= 0 {
+		misuse("IdleAfter(%v): the time must be positive", d)
+	}
+	return Option{set: optIdle, n: int64(d), start: f}
+}
+
+// SetIdle replaces the time and the function of [IdleAfter], with which t must have been started.
+// The init of a HandleInit calls it to give a function that uses the state. It takes effect when t
+// waits for a message the next time. A nil f ends the calls until SetIdle is called again. d must
+// be positive. Only from inside.
+func (t *Tasklet) SetIdle(d time.Duration, f func(*Tasklet) error) {
+	t.mustRun("SetIdle")
+	if d <= 0 {
+		misuse("SetIdle with %v: the time must be positive", d)
+	}
+	i, ok := t.inst.(*idling)
+	if !ok {
+		misuse("SetIdle of %s, which was started without the option IdleAfter", t.Path())
+	}
+	i.d, i.f, i.at = d, f, 0
+}
+
+// idling is a receiver with a limit on its wait for a message. It is around the instance that
+// handles the messages, and apart so that others pay nothing for it. Owned by the scheduler.
+type idling struct {
+	instance
+	d       time.Duration
+	f       func(*Tasklet) error // nil: nothing is to be called
+	at      int64                // ns on the clock: when f is to be called; 0: no wait has begun
+	calling bool                 // f is being called, or has failed
+}
+
+// isIdle reports whether t has no message in hand because the function of IdleAfter is called.
+func (t *Tasklet) isIdle() bool {
+	i, ok := t.inst.(*idling)
+	return ok && i.calling
+}
+
+// as is a type assertion of an instance that may have a limit on its waits.
+func as[T any](i instance) (v T, ok bool) {
+	if w, limited := i.(*idling); limited {
+		i = w.instance
+	}
+	v, ok = i.(T)
+	return v, ok
+}
+
+// step is that of the instance, with the timer stopped, and started if it waits afterwards: so what
+// the handler waits for is not ended by the timer.
+func (i *idling) step(t *Tasklet) (bool, error) {
+	i.calling = false
+	l := i.line()
+	t.task.WakeStop()
+	pending, _ := t.task.Killed()
+	switch {
+	case pending:
+	case !l.waits():
+		i.at = 0
+	case i.at != 0 && i.at <= t.task.Scheduler().Nanotime():
+		i.at = 0
+		l.stopWait() // f may wait for something else
+		i.calling = true
+		err := i.f(t)
+		if err != nil {
+			if done, result := t.failed(err); done {
+				return true, result
+			}
+		}
+		i.calling = false
+	}
+	done, err := i.instance.step(t)
+	if !done && i.f != nil && l.waits() {
+		if i.at == 0 {
+			i.at = t.task.Scheduler().After(i.d)
+		}
+		t.task.WakeAt(i.at)
+	}
+	return done, err
+}
+
+// simulate is part of a simulation, see simulated.
+func (i *idling) simulate(before func()) instance {
+	if in, ok := i.instance.(simulated); ok {
+		i.instance = in.simulate(before)
+	}
+	if i.f != nil {
+		i.f = before1(before, i.f)
+	}
+	return i
+}
+
+// waits reports whether the reader is to be woken when messages come. On home.
+func (l *line[M]) waits() bool { return l.box.Awaited() }
+
+func (l *line[M]) stopWait() { l.box.StopAwait() }
