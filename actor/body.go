@@ -11,13 +11,13 @@ import (
 	"github.com/gotasklet/tasklet/mailbox"
 )
 
-// A Body is what a tasklet does: a recipe, made by the functions of this package, that can be
-// started as a tasklet or put into a child specification. It may be started any number of times; a
-// body that reads a ref, only when its last tasklet has ended.
+// A Body describes what a tasklet does. The functions of this package make bodies, which can be
+// started as a tasklet or put into a child specification. A body may be started any number of
+// times, but one that reads a ref only when its last tasklet has ended.
 type Body interface {
-	// instance makes what works in one tasklet.
+	// instance returns a new instance of the body for one tasklet.
 	instance() instance
-	// allows are the options that make sense for the body.
+	// allows returns the options that the body can use.
 	allows() optionSet
 }
 
@@ -108,32 +108,33 @@ func refsOf(b Body, f func(refLine)) {
 	}
 }
 
-// instance is a body at work.
+// instance is a body in one tasklet.
 type instance interface {
-	// step is called on each activation. It works until it has nothing to do, arranges to be woken
-	// and returns; done says that the body has ended, with err as its result.
+	// step is called on each activation. It works until it has nothing to do, arranges to be woken,
+	// and returns. done says that the body has ended, with err as its result.
 	step(t *Tasklet) (done bool, err error)
-	// line is that of the ref that the body reads, nil for none.
+	// line returns the line of the ref that the body reads, or nil.
 	line() refLine
-	// source is the function after which a tasklet without a name is called.
+	// source returns the function from which the name of a tasklet is derived.
 	source() any
-	// kind is the word for trees and logs.
+	// kind returns the word for trees and logs.
 	kind() string
 }
 
-// initer is an instance that has something to do before it counts as started.
+// initer is an instance that must do something before it counts as started.
 type initer interface{ init(t *Tasklet) error }
 
-// stepMessages is how many messages are handled, or children stopped, before others get their turn.
+// stepMessages is the number of messages that are handled, or children stopped, before other tasks
+// run.
 const stepMessages = 64
 
-// Func is a body that calls f once; what f returns is the result.
+// Func returns a body that calls f once. The error that f returns is the result.
 func Func(f func(*Tasklet) error) Body {
 	mustFunc("Func", f != nil)
 	return function(f)
 }
 
-// function is a body and its own instance: it has no state.
+// function is a body and its own instance, because it has no state.
 type function func(*Tasklet) error
 
 func (f function) instance() instance            { return f }
@@ -143,7 +144,7 @@ func (f function) line() refLine                 { return nil }
 func (f function) source() any                   { return (func(*Tasklet) error)(f) }
 func (f function) kind() string                  { return "task" }
 
-// Read is a body that calls f once, with the mailbox of ref, of which it is the reader.
+// Read returns a body that calls f once, with the mailbox of ref, of which it is the reader.
 func Read[M any](ref Ref[M], f func(*Tasklet, *mailbox.Mailbox[M]) error) Body {
 	mustFunc("Read", f != nil)
 	return &reading[M]{ref.must("Read"), f}
@@ -163,13 +164,13 @@ func (r *reading[M]) line() refLine { return r.l }
 func (r *reading[M]) source() any   { return r.f }
 func (r *reading[M]) kind() string  { return "reader" }
 
-// A Handler handles one message, inside the tasklet t that took it from its mailbox. What an error
-// or a panic means, see [OnFailure].
+// A Handler handles one message, inside the tasklet t that took it from its mailbox. [OnFailure]
+// says what an error or a panic means.
 type Handler[M any] = func(t *Tasklet, m M) error
 
-// Handle is a body that calls f for each message of ref's mailbox, one after the other. It ends
-// when ref is closed and all is handled, or f returns ErrStop or ErrShutdown. What another error or
-// a panic of f means, see [OnFailure].
+// Handle returns a body that calls f for each message of ref, one after the other. It ends when ref
+// is closed and all messages are handled, or when f returns ErrStop or ErrShutdown. [OnFailure]
+// says what another error, or a panic of f, means.
 func Handle[M any](ref Ref[M], f func(*Tasklet, M) error) Body {
 	mustFunc("Handle", f != nil)
 	return &handling[M]{ref.must("Handle"), f}
@@ -223,10 +224,10 @@ func (h *handling[M]) step(t *Tasklet) (bool, error) {
 	return false, nil
 }
 
-// HandleInit is Handle with state that is made anew at every start: init makes it and returns the
-// handler that works on it. The tasklet has started when init returns; until then it handles
-// nothing. init may block. An error of init is a failed start; ErrStop from it means that the
-// tasklet is not wanted.
+// HandleInit returns a body like [Handle], with state that is made anew at each start: init makes
+// the state and returns the handler that uses it. The tasklet has started when init has returned,
+// and handles no message before. init may park. If init returns an error, the start has failed;
+// with ErrStop it says that the tasklet is not wanted.
 func HandleInit[M any](ref Ref[M], init func(*Tasklet) (Handler[M], error)) Body {
 	mustFunc("HandleInit", init != nil)
 	return &handlingInit[M]{l: ref.must("HandleInit"), f: init}
@@ -297,9 +298,11 @@ func (i *initialized[M]) init(t *Tasklet) error {
 	return err
 }
 
-// HandleBatch is a body that calls f for batches of messages: at most max, cut to the capacity, and
-// after a first message it waits at most wait for more; 0 takes what is there, a negative wait has
-// no limit. The slice is valid until f returns. A failing batch is reported with its count.
+// HandleBatch returns a body that calls f for batches of at most max messages, or the capacity if
+// that is smaller. After the first message of a batch it waits at most wait for more. A wait of 0
+// takes the messages that are there; a negative wait has no limit. The slice is valid until f
+// returns. A batch that fails is reported with its count. HandleBatch panics if max is not
+// positive.
 func HandleBatch[M any](ref Ref[M], max int, wait time.Duration, f func(*Tasklet, []M) error) Body {
 	mustFunc("HandleBatch", f != nil)
 	if max <= 0 {
@@ -372,8 +375,8 @@ func (b *batching[M]) step(t *Tasklet) (bool, error) {
 	return false, nil
 }
 
-// Every is a body that calls f, and again d after f has returned, and so on. The first call comes
-// after d, or at once with the option [Immediate].
+// Every returns a body that calls f repeatedly, each time d after f has returned. The first call
+// comes after d, or at once with the option [Immediate]. Every panics if d is not positive.
 func Every(d time.Duration, f func(*Tasklet) error) Body {
 	mustFunc("Every", f != nil)
 	if d <= 0 {
@@ -415,11 +418,11 @@ func (e *every) step(t *Tasklet) (bool, error) {
 	return false, nil
 }
 
-// AtRate is a body that calls f hz times a second. The k-th call aims at k/hz after the start, so
-// that errors do not add up; a late call is made at once, and calls that were missed by then are
-// skipped and counted (event ticks_missed). With the option [Immediate] there is also a call at the
-// start. A rate so low that the first call would come after more than 292 years makes none. A rate
-// that is not positive, infinite or NaN is misuse.
+// AtRate returns a body that calls f hz times a second. The k-th call is due at k/hz after the
+// start, so errors do not add up. A late call is made at once, and calls that were missed by then
+// are skipped and counted (event ticks_missed). With the option [Immediate] there is also a call at
+// the start. If the rate is so low that the first call would come after more than 292 years, there
+// is none. AtRate panics if hz is not positive, or is infinite or NaN.
 func AtRate(hz float64, f func(*Tasklet, time.Time) error) Body {
 	mustFunc("AtRate", f != nil)
 	if !(hz > 0) || math.IsInf(hz, 0) {
@@ -444,10 +447,10 @@ func (r *atRate) line() refLine      { return nil }
 func (r *atRate) source() any        { return r.f }
 func (r *atRate) kind() string       { return "rate" }
 
-// mostCalls is a number of calls that is never reached: more can't be told from it.
+// mostCalls is a number of calls that is never reached.
 const mostCalls = 1 << 62
 
-// due is when call k is to be made, in ns on the clock; math.MaxInt64 for never.
+// due returns the time of call k in ns on the clock, or math.MaxInt64 for never.
 func (r *atRate) due() int64 {
 	after := float64(r.k) * 1e9 / r.hz
 	if after >= math.MaxInt64 {
@@ -456,7 +459,7 @@ func (r *atRate) due() int64 {
 	return until(r.start, int64(after))
 }
 
-// calls is how many calls were to be made up to now, that at the start aside.
+// calls returns the number of calls that were due until now, without that at the start.
 func (r *atRate) calls(now int64) int64 {
 	return int64(min(float64(now-r.start)*r.hz/1e9, mostCalls))
 }
@@ -540,7 +543,7 @@ type loop struct {
 	at     int64 // when to go on after a failure
 }
 
-// loopPause is how long a loop waits after a failure, so that it can't spin.
+// loopPause is the time that a loop waits after a failure, so that it cannot spin.
 const loopPause = time.Second
 
 func (l *loop) allows() optionSet  { return anyBody | repeatOptions }
@@ -585,7 +588,7 @@ func mustFunc(op string, ok bool) {
 	}
 }
 
-// messageType is the type of the messages of an instance, nil if it has none.
+// messageType returns the type of the messages of an instance, or nil if it has none.
 func messageType(i instance) reflect.Type {
 	if l := i.line(); l != nil {
 		return l.message()

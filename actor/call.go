@@ -14,9 +14,9 @@ import (
 	"github.com/gotasklet/tasklet/internal/core"
 )
 
-// A Reply is where the answer to one Call goes: part of the request, and like it a small value that
-// can be passed on. It is answered once, by anyone, from any goroutine. The zero Reply is nobody's:
-// it panics.
+// A Reply is the destination of the answer to one [Call]. It is a part of the request, and a small
+// value that can be passed on. It is answered once, by any tasklet or goroutine. Only Call makes
+// replies; the methods of the zero Reply panic.
 type Reply[R any] struct {
 	c   *cell[R]
 	gen uint32
@@ -26,8 +26,8 @@ type Reply[R any] struct {
 // other; those of ordinary goroutines come from a pool. A reply that comes too late finds another
 // generation.
 //
-// Who ends the call, by a reply, an error, or by giving up, is decided by a compare and swap on
-// state: the winner, and nobody else, writes v and err.
+// A compare and swap on state decides who ends the call, by a reply, an error, or by giving up.
+// Only the winner writes v and err.
 type cell[R any] struct {
 	callBase
 	v R // written by the winner before the caller is woken
@@ -52,19 +52,19 @@ type callBase struct {
 
 	err error // written by the winner before callOver
 
-	parked bool // the caller is, in wait; owned by its scheduler
+	parked bool // the caller is parked in wait; owned by its scheduler
 }
 
 // Phases of a call, and flags beside them.
 const (
 	callOpen  = iota // waits for its end
-	callWon          // somebody ends it, and is about to write the answer
+	callWon          // the winner is about to write the answer
 	callOver         // the answer is written
 	callLeft         // the caller has given up
 	callPhase = 3
-	// the callee has handed its duty on: that it is through with the request means nothing
+	// The callee has delegated, so that the end of its handler does not end the call.
 	callDelegated = 4
-	callSettled   = 8 // the mailbox is through with the request: the cell can be used again
+	callSettled   = 8 // the mailbox no longer uses the request, so the cell can be used again
 	// an ordinary goroutine has taken the answer. Whoever sets the second of this and callSettled
 	// gives the cell back
 	callTaken = 16
@@ -170,7 +170,7 @@ type delegation struct {
 // fail is called when t has finished with err, or was given up.
 func (d delegation) fail(t *Tasklet, err error) {
 	if d.c.delegate.Load() != t {
-		return // handed on to somebody else
+		return // delegated to another tasklet
 	}
 	if err == nil {
 		err = ErrNoReply
@@ -178,18 +178,22 @@ func (d delegation) fail(t *Tasklet, err error) {
 	d.c.fail(d.gen, &JoinError{t, err})
 }
 
-// Call sends to a request that carries a [Reply], made by msg, and waits for the answer. It returns
-// the answer's value; or the error given to Reply.Fail; or at once an error when no answer can
-// come: ErrNoReply if the request was handled without one, the handler's error if it failed, a
-// *JoinError if the tasklet ended that had taken the request, mailbox.ErrDropped,
-// mailbox.ErrClosed; or an error of Ref.Send; or ErrTimeout or the cause of ctx; or a
-// *DeadlockError if the callee waits for the caller. What the callee says is no more than an error
-// for the caller: see KindOf. If ctx has ended before, and for a deadlock, nothing was sent; a
-// deadlock over several schedulers is found only when the request has been sent, and takes it back.
+// Call sends a request to to, and waits for the answer. msg makes the request from the [Reply] that
+// it must carry. Call returns the value of the answer, or the error given to Reply.Fail. It parks a
+// calling tasklet, and blocks a calling goroutine.
 //
-// ctx says who calls, as in Ref.Send. A request whose caller gives up while it is in the mailbox
-// stays there: a handler that would work for nobody asks [Reply.Awaited] first. From a tasklet the
-// calls after the first allocate nothing.
+// If no answer can come, Call returns an error at once: ErrNoReply if the request was handled
+// without an answer, the handler's error if it failed, a *JoinError if the tasklet that had taken
+// the request has ended, mailbox.ErrDropped, or mailbox.ErrClosed. It returns ErrTimeout or the
+// cause of ctx if ctx ends first, a *DeadlockError if the callee waits for the caller, and the
+// errors of Ref.Send. An error that reports the end of the callee does not count as the end of a
+// caller that returns it; see [KindOf]. If ctx has ended before the call, or a deadlock is
+// detected, nothing was sent. A deadlock over several schedulers is detected after the request has
+// been sent, which is then taken back.
+//
+// Inside a tasklet, ctx must belong to it. If the caller gives up while its request is in the
+// mailbox, the request stays there; a handler can check [Reply.Awaited] before it does the work.
+// The calls of a tasklet after the first allocate nothing.
 func Call[M, R any](ctx context.Context, to Ref[M], msg func(Reply[R]) M) (R, error) {
 	mustFunc("Call", msg != nil)
 	l := to.must("Call")
@@ -197,7 +201,7 @@ func Call[M, R any](ctx context.Context, to Ref[M], msg func(Reply[R]) M) (R, er
 		misuse("Call with a nil context")
 	}
 	by, limit := callerOf(ctx)
-	if limit != nil { // before the request is sent: nobody would wait for its reply
+	if limit != nil { // before the request is sent, as its reply would not be awaited
 		if err := core.ContextError(limit); err != nil {
 			var zero R
 			return zero, err
@@ -233,7 +237,7 @@ func Call[M, R any](ctx context.Context, to Ref[M], msg func(Reply[R]) M) (R, er
 		} else {
 			c.free(by)
 		}
-		c.giveBack(callSettled) // the mailbox does not know of it
+		c.giveBack(callSettled) // the mailbox does not know the request
 		var zero R
 		return zero, err
 	}
@@ -315,7 +319,7 @@ func (c *cell[R]) wait(by *Tasklet, limit context.Context, gen uint32, l refLine
 			return v, c.leftBehind(l)
 		}
 		if c.state.Load()&(callPhase|callDelegated) != callOpen {
-			on = nil // the callee has done its duty
+			on = nil // the callee has delegated, or is done
 		}
 		c.parked = true
 		err := by.task.Park(core.Wait{Kind: core.InCall, On: on, Ctx: limit})
@@ -328,7 +332,7 @@ func (c *cell[R]) wait(by *Tasklet, limit context.Context, gen uint32, l refLine
 			continue
 		}
 		if _, ring := err.(*DeadlockError); ring {
-			// or it would be handled later, for nobody, and might make the next ring
+			// otherwise it would be handled later for no caller, and might close the next cycle
 			l.revoke(&c.callBase)
 		}
 		if errors.Is(err, ErrTimeout) {
@@ -337,7 +341,7 @@ func (c *cell[R]) wait(by *Tasklet, limit context.Context, gen uint32, l refLine
 				Fields: []zap.Field{zap.String("target", l.path())},
 			})
 		}
-		return v, err // the cell is not used again: the request may still be on its way
+		return v, err // the cell is not used again, as the request may still be in transit
 	}
 	v, err = c.v, c.err
 	var zero R
@@ -370,7 +374,7 @@ func (c *cell[R]) waitOutside(ctx context.Context, gen uint32, l refLine) (v R, 
 		if home != nil {
 			gone = home.Gone().Done()
 		} else {
-			change = l.change() // its first tasklet will tell
+			change = l.change() // closed by its first tasklet
 		}
 		select {
 		case <-c.done:
@@ -425,15 +429,16 @@ func (c *callBase) answerer(l refLine) *core.Scheduler {
 	return l.scheduler()
 }
 
-// Send answers with v. ErrNotAwaited: nobody waits for it, because there was an answer already or
-// the caller has given up. It never parks; ctx says who answers. A tasklet passes itself.
+// Send answers with v. It returns ErrNotAwaited if there was an answer already, or the caller no
+// longer waits. It never parks. ctx identifies the caller of Send: a tasklet passes itself.
 func (r Reply[R]) Send(ctx context.Context, v R) error {
 	return r.end(ctx, v, nil)
 }
 
-// Fail answers with an error, which the caller gets unchanged; but ErrStop, ErrShutdown, ErrKilled
-// and a *PanicError, wrapped or not, in a wrapper, because they would count as the caller's own end
-// if it returned them. Otherwise it is as Send. It panics if err is nil.
+// Fail answers with an error, which the Call returns unchanged. ErrStop, ErrShutdown, ErrKilled and
+// a *PanicError, also if they are wrapped, get a wrapper, because otherwise they would count as the
+// caller's own end if the caller returned them. In all other respects Fail is like [Reply.Send]. It
+// panics if err is nil.
 func (r Reply[R]) Fail(ctx context.Context, err error) error {
 	if err == nil {
 		misuse("Reply.Fail with a nil error")
@@ -452,7 +457,7 @@ func (r Reply[R]) end(ctx context.Context, v R, err error) error {
 	by, _ := callerOf(ctx)
 	c := r.c.caller
 	if c != nil && by != nil && by.task.Scheduler() == c.task.Scheduler() && by.task.IsRunning() {
-		// Nobody looks before the caller has control.
+		// No other goroutine looks before the caller has control.
 		if r.c.move(r.gen, callOver) {
 			r.c.v, r.c.err = v, err
 			(*answered)(&r.c.callBase).Do()
@@ -476,7 +481,7 @@ func (r Reply[R]) end(ctx context.Context, v R, err error) error {
 	return ErrNotAwaited
 }
 
-// Awaited reports whether somebody still waits for the reply: there was none yet, and the caller
+// Awaited reports whether the caller still waits for the reply: it was not answered, and the caller
 // has not given up.
 func (r Reply[R]) Awaited() bool {
 	if r.c == nil {
@@ -486,9 +491,10 @@ func (r Reply[R]) Awaited() bool {
 	return uint32(s/callGen) == r.gen && s&callPhase == callOpen
 }
 
-// Delegate says that the answer will come later, from to, which may be the tasklet that calls
-// Delegate: that its handler returns does not end the call. If to ends without an answer, the
-// caller gets a *JoinError. Only from inside the tasklet that has the request in hand.
+// Delegate declares that to will answer later, so that the call does not end when the handler
+// returns. to may be the tasklet that calls Delegate. If to ends without an answer, the Call
+// returns a *JoinError. Delegate must be called inside the tasklet that has the request in hand. It
+// panics if to is nil.
 func (r Reply[R]) Delegate(to *Tasklet) {
 	if r.c == nil {
 		misuse("Delegate of a zero Reply")
@@ -501,7 +507,7 @@ func (r Reply[R]) Delegate(to *Tasklet) {
 	}
 	r.c.delegate.Store(to)
 	if !r.c.move(r.gen, callOpen|callDelegated) {
-		return // ended meanwhile
+		return // the call has ended since
 	}
 	d := delegation{&r.c.callBase, r.gen}
 	if over, err := d.enter(to); over {

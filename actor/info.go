@@ -8,37 +8,37 @@ import (
 	"github.com/gotasklet/tasklet/mailbox"
 )
 
-// Info is what a tree shows of a tasklet.
+// Info is the state of a tasklet, as a tree shows it.
 type Info struct {
 	Glance
 	Name   string
 	Path   string
-	Kind   string // receiver, interval, task ...; or the label "kind"
-	On     string // the path of Glance.On; "" if there is none
+	Kind   string // such as receiver, interval or task; or the label "kind"
+	On     string // the path of Glance.On, or ""
 	Labels map[string]string
 }
 
-// Glance is the part of Info that costs next to nothing, for those who look at a great many
+// Glance is the part of Info that costs almost nothing, for programs that examine very many
 // tasklets.
 type Glance struct {
 	State string    // new, idle, ready, running, parked, stopping, finished
-	Wait  core.Kind // in which call it is parked
-	On    *Tasklet  // for whom, if that is a tasklet
-	// how long it is idle or parked; of one that keeps its scheduler for too long, how long it does
+	Wait  core.Kind // the call in which it is parked
+	On    *Tasklet  // the tasklet that it waits for, or nil
+	// For is how long it has been idle or parked, or how long it has kept its scheduler if Stalled.
 	For time.Duration
-	// how long until its timer wakes it, or ends its wait; 0: no timer runs
+	// Until is the time until its timer wakes it or ends its wait; 0 if no timer runs.
 	Until time.Duration
-	// it keeps its scheduler for longer than Config.StallAfter: nothing else there can run
+	// Stalled says that it has kept its scheduler for longer than Config.StallAfter.
 	Stalled   bool
-	Killed    bool           // a kill was asked for and has not ended it yet
-	KilledFor time.Duration  // how long ago the last kill was; 0: it was never killed
-	Mailbox   *mailbox.Stats // nil if it has none
-	Scheduler int            // on which it runs, as OnScheduler counts
+	Killed    bool           // it was killed, and has not ended yet
+	KilledFor time.Duration  // the time since the last kill; 0 if it was never killed
+	Mailbox   *mailbox.Stats // nil if it has no mailbox
+	Scheduler int            // the number of its scheduler, as for OnScheduler
 }
 
-// Info tells what t does. On t's scheduler it is exact; from another goroutine it is what could be
-// seen without stopping t, and may be a little old. It waits for nobody: also not for a tasklet
-// that keeps the scheduler.
+// Info returns the state of t. On t's scheduler it is exact. When called from another goroutine it
+// is obtained without stopping t, and may be a little old. It never waits, not even for a tasklet
+// that keeps its scheduler.
 func (t *Tasklet) Info() Info {
 	i := Info{Glance: t.Glance(), Name: t.Name(), Path: t.Path(), Kind: t.kindName()}
 	if i.Glance.On != nil {
@@ -57,7 +57,7 @@ func (t *Tasklet) Info() Info {
 	return i
 }
 
-// Glance is Info without what would have to be put together for it.
+// Glance returns the part of Info that needs no allocation.
 func (t *Tasklet) Glance() Glance {
 	var i Glance
 	s := t.task.Scheduler()
@@ -103,8 +103,8 @@ func (t *Tasklet) Glance() Glance {
 	return i
 }
 
-// SetLabel puts a label on t, which is shown in trees; an empty value takes it off. The label
-// "kind" replaces the body's kind.
+// SetLabel sets a label of t, which trees show; an empty value removes it. The label "kind"
+// replaces the body's kind.
 func (t *Tasklet) SetLabel(key, value string) {
 	x := t.extra()
 	x.mu.Lock()
@@ -112,7 +112,7 @@ func (t *Tasklet) SetLabel(key, value string) {
 	x.labels = setLabel(x.labels, key, value)
 }
 
-// label gives the value of one label.
+// label returns the value of one label.
 func (t *Tasklet) label(key string) (string, bool) {
 	x := t.ex.Load()
 	if x == nil {
@@ -128,9 +128,9 @@ func (t *Tasklet) label(key string) (string, bool) {
 	return "", false
 }
 
-// InHand is, for a tasklet that failed or was killed while it handled a message, the type of that
-// message, of the value if messages are of an interface type; else nil. On t's scheduler, when it
-// has ended.
+// InHand returns the type of the message that t handled when it failed or was killed; for messages
+// of an interface type it is that of the value. It returns nil if there was none. It must be called
+// on t's scheduler, after the end of t.
 func (t *Tasklet) InHand() reflect.Type {
 	if t.marks.Load()&markInHand == 0 {
 		return nil
@@ -138,7 +138,7 @@ func (t *Tasklet) InHand() reflect.Type {
 	return typeInHand(t.inst)
 }
 
-// MessageType is the type of the messages that t takes; nil if it takes none.
+// MessageType returns the type of the messages that t takes, or nil if it takes none.
 func (t *Tasklet) MessageType() reflect.Type { return messageType(t.inst) }
 
 // Kinds of wait, as in Info.Wait: scheduler.Kind, for those who build on this package only.

@@ -7,11 +7,12 @@ import (
 	"github.com/gotasklet/tasklet/internal/core"
 )
 
-// Join waits until t has finished: its body, its children and its deferred calls. It returns nil if
-// t ended normally or shut down, else a *[JoinError] with the cause; or ErrTimeout or the cause of
-// ctx, if ctx ended the wait; or a *[DeadlockError], at once, if the wait could never end, as for
-// oneself or an ancestor. Many may join, before or after the end. From any goroutine; ctx says who
-// calls.
+// Join waits until t has finished: its body, its children and its deferred calls. It parks a
+// calling tasklet, and blocks a calling goroutine. It returns nil if t ended normally or with
+// ErrShutdown, and otherwise a *[JoinError] with the cause. It returns ErrTimeout or the cause of
+// ctx if ctx ends the wait. It returns a *[DeadlockError], at once, if the wait could never end, as
+// in a join by t itself or by a descendant of t. Any number of tasklets and goroutines may join t,
+// before and after its end. Inside a tasklet, ctx must belong to it.
 func (t *Tasklet) Join(ctx context.Context) error {
 	if ctx == nil {
 		misuse("Join with a nil context")
@@ -37,7 +38,7 @@ func (t *Tasklet) Join(ctx context.Context) error {
 	fin := x.fin
 	switch {
 	case fin != nil:
-	case t.HasFinished(): // since the first look; nobody will close a new channel
+	case t.HasFinished(): // since the first check; a new channel would not be closed
 		fin = closed
 	default:
 		fin = make(chan struct{})
@@ -72,11 +73,11 @@ func (t *Tasklet) parkUntilEnd(by *core.Task, w core.Wait) error {
 	return nil
 }
 
-// mayJoin refuses a join of an ancestor, which can't finish before its children do: there is no
-// ring of parked tasklets as long as the ancestor runs.
+// mayJoin refuses a join of an ancestor, which cannot finish before its children do. While the
+// ancestor runs there is no cycle of parked tasklets that the search could find.
 func (t *Tasklet) mayJoin(by *core.Task, limit context.Context) error {
 	if limit != nil || by == &t.task {
-		return nil // the search for rings finds it, or the wait has an end
+		return nil // the search for cycles finds it, or the wait has a limit
 	}
 	me := taskletOf(by)
 	if t.parent == me {
@@ -98,7 +99,7 @@ func (t *Tasklet) mayJoin(by *core.Task, limit context.Context) error {
 	return e
 }
 
-// joined is what a join returns for t, which has finished, or was left behind when its system
+// joined returns the result of a join of t, which has finished, or was left behind when its system
 // ended.
 func (t *Tasklet) joined() error {
 	if !t.HasFinished() {
@@ -111,7 +112,7 @@ func (t *Tasklet) joined() error {
 	return &JoinError{t, err}
 }
 
-// Exit returns how t ended, and true; false as long as it has not finished. From any goroutine.
+// Exit returns how t ended, and true. It returns false if t has not finished.
 func (t *Tasklet) Exit() (Exit, bool) {
 	if !t.HasFinished() {
 		return Exit{}, false
@@ -119,19 +120,19 @@ func (t *Tasklet) Exit() (Exit, bool) {
 	return t.exit(), true
 }
 
-// exit is Exit for t, which has finished.
+// exit is Exit for a tasklet that has finished.
 func (t *Tasklet) exit() Exit {
 	err := t.result()
 	return Exit{Tasklet: t, Path: t.Path(), Kind: KindOf(err), Err: err}
 }
 
-// Result is what became of one tasklet.
+// Result is the result of one tasklet.
 type Result[R any] struct {
 	Value R
-	Err   error // as Join returns it
+	Err   error // the error that Join returns
 }
 
-// Join is Tasklet.Join with the value that the function returned.
+// Join is like [Tasklet.Join], and also returns the value that the function returned.
 func (k *Task[R]) Join(ctx context.Context) (R, error) {
 	err := k.t.Join(ctx)
 	if k.t.HasFinished() {
@@ -141,9 +142,9 @@ func (k *Task[R]) Join(ctx context.Context) (R, error) {
 	return zero, err
 }
 
-// JoinAll joins all of ts and gives their results in the same order. It does not stop at a failure:
-// that is in the result. The error is only for a wait that ended early, with ErrTimeout, the cause
-// of ctx or a *DeadlockError, together with the results so far.
+// JoinAll joins all of ts, and returns their results in the same order. A failure is in its result,
+// and does not end JoinAll. The returned error is not nil only if the wait ended early: it is
+// ErrTimeout, the cause of ctx or a *DeadlockError, and the results so far are returned with it.
 func JoinAll[R any](ctx context.Context, ts ...*Task[R]) ([]Result[R], error) {
 	rs := make([]Result[R], len(ts))
 	for i, k := range ts {
@@ -155,7 +156,8 @@ func JoinAll[R any](ctx context.Context, ts ...*Task[R]) ([]Result[R], error) {
 	return rs, nil
 }
 
-// JoinEach is JoinAll for tasklets with and without a result; the value of one without is nil.
+// JoinEach is like [JoinAll], for tasklets with and without a result. The value of one without is
+// nil.
 func JoinEach(ctx context.Context, ts ...*Tasklet) ([]Result[any], error) {
 	rs := make([]Result[any], len(ts))
 	for i, t := range ts {
@@ -170,7 +172,8 @@ func JoinEach(ctx context.Context, ts ...*Tasklet) ([]Result[any], error) {
 	return rs, nil
 }
 
-// JoinChildren joins the children that t has when it is called, in order of their start.
+// JoinChildren joins the children that t has when it is called, in order of their start. It returns
+// as [JoinEach] does.
 func (t *Tasklet) JoinChildren(ctx context.Context) ([]Result[any], error) {
 	return JoinEach(ctx, t.Children()...)
 }

@@ -2,7 +2,7 @@ package actor
 
 import "github.com/gotasklet/tasklet/internal/guard"
 
-// ExitKind says how a tasklet ended. Only the first two are no failures.
+// ExitKind is the way in which a tasklet ended. Only the first two kinds are not failures.
 type ExitKind uint8
 
 const (
@@ -13,7 +13,7 @@ const (
 	ExitPanic                    // a panic
 )
 
-// String gives the kind in one word: normal, shutdown, killed, error, panic.
+// String returns the kind in one word: normal, shutdown, killed, error or panic.
 func (k ExitKind) String() string {
 	return [...]string{"normal", "shutdown", "killed", "error", "panic"}[k]
 }
@@ -21,11 +21,12 @@ func (k ExitKind) String() string {
 // Failure reports whether k counts as a failure.
 func (k ExitKind) Failure() bool { return k >= ExitKilled }
 
-// KindOf returns the exit kind of a tasklet whose result is err. A wrapped error counts as what it
-// is; of several, as errors.Join makes them, the worst counts, so that ErrStop hides no failure. An
-// error that tells of another tasklet is an ExitError, whatever its cause: a *[JoinError], a
-// *[ChildError], and what Call and a start return of another's. How that one ended, Tasklet.Exit
-// tells. An error one of whose methods panics is an ExitError.
+// KindOf returns the exit kind of a tasklet whose result is err. A wrapped error counts as the
+// error that it wraps. Of several errors, as errors.Join makes them, the worst counts, so that
+// ErrStop hides no failure. An error that reports the end of another tasklet is an ExitError,
+// whatever its cause: a *[JoinError], a *[ChildError], and the errors of Call and of a start that
+// come from the other tasklet. Tasklet.Exit returns how that tasklet ended. An error with a method
+// that panics is an ExitError.
 func KindOf(err error) ExitKind {
 	switch err {
 	case nil:
@@ -36,7 +37,7 @@ func KindOf(err error) ExitKind {
 	return kindOf(err)
 }
 
-// kindOf is apart because it allocates.
+// kindOf is a function of its own because it allocates.
 func kindOf(err error) ExitKind {
 	switch err {
 	case ErrStop:
@@ -53,8 +54,8 @@ func kindOf(err error) ExitKind {
 	return ExitError // it wraps nothing: the usual case, and errors.As is slow
 }
 
-// guarded is classify, guarded. The methods of err may be the user's, and KindOf is asked on
-// schedulers: a panic or a Goexit there would end everybody's work.
+// guarded calls classify guarded. The methods of err may be user code, and KindOf runs on
+// schedulers: a panic or a Goexit there would end the work of all tasklets.
 func guarded(err error) (k ExitKind) {
 	if guard.Look(err, func() { k = classify(err) }) != nil {
 		return ExitError
@@ -62,18 +63,18 @@ func guarded(err error) (k ExitKind) {
 	return k
 }
 
-// Exit tells of the end of a tasklet.
+// Exit describes the end of a tasklet.
 type Exit struct {
 	Tasklet *Tasklet
 	Path    string
 	Kind    ExitKind
-	// Err is the result; nil for ExitNormal. It is the tasklet's own: another one that returns it
-	// as it is says the same of itself, and Failure is for that.
+	// Err is the result; nil for ExitNormal. It describes the tasklet's own end, so another tasklet
+	// should not return it but the error of Failure.
 	Err error
 }
 
-// Failure returns what Join returns for the tasklet: nil if it ended normally or shut down, else a
-// *[JoinError].
+// Failure returns what Join returns for the tasklet: nil if it ended normally or with ErrShutdown,
+// and otherwise a *[JoinError].
 func (e Exit) Failure() error {
 	if !e.Kind.Failure() {
 		return nil

@@ -2,16 +2,16 @@ package actor
 
 import "context"
 
-// A Local is a variable of which each tasklet has its own value. A tasklet that has set none sees
-// its parent's. Make one with NewLocal, as a package-level variable.
+// A Local is a variable with a value for each tasklet. A tasklet that has not set a value sees that
+// of its parent. Use [NewLocal] to make one, usually as a package-level variable.
 type Local[T any] struct{ def func() T }
 
-// NewLocal makes a Local. def gives the value where no tasklet up the tree has set one, and outside
-// of tasklets; nil: the zero value.
+// NewLocal returns a Local. def returns the value if no tasklet up the tree has set one, and
+// outside of tasklets. If def is nil, that is the zero value.
 func NewLocal[T any](def func() T) *Local[T] { return &Local[T]{def} }
 
-// Get gives the value of the tasklet that ctx belongs to. Only from inside it, or outside of
-// tasklets.
+// Get returns the value of the tasklet that ctx belongs to. It must be called inside that tasklet,
+// or outside of tasklets.
 func (l *Local[T]) Get(ctx context.Context) T {
 	for t := Current(ctx); t != nil; t = t.parent {
 		if x := t.ex.Load(); x != nil {
@@ -31,7 +31,7 @@ func (l *Local[T]) Get(ctx context.Context) T {
 	return zero
 }
 
-// Set sets the value of t, until its end. Only from inside t.
+// Set sets the value of t, until its end. It must be called inside t.
 func (l *Local[T]) Set(t *Tasklet, v T) {
 	t.mustRun("Local.Set")
 	x := t.extra()
@@ -43,7 +43,8 @@ func (l *Local[T]) Set(t *Tasklet, v T) {
 	x.locals[l] = v
 }
 
-// Clear lets t see its parent's value again. Only from inside t.
+// Clear removes the value of t, so that t sees its parent's value again. It must be called inside
+// t.
 func (l *Local[T]) Clear(t *Tasklet) {
 	t.mustRun("Local.Clear")
 	x := t.extra()

@@ -9,8 +9,8 @@ import (
 	"github.com/gotasklet/tasklet/internal/text"
 )
 
-// Name is the one given at the start, or that of the ref, or else that of the body's function with
-// a number that makes it unique among its siblings: "worker#2".
+// Name returns the name given at the start, or that of the ref, or else the name of the body's
+// function with a number that makes it unique among its siblings, such as "worker#2".
 func (t *Tasklet) Name() string {
 	if x := t.ex.Load(); x != nil && x.name != "" {
 		return x.name
@@ -25,7 +25,7 @@ func (t *Tasklet) source() any {
 	return t.inst.source()
 }
 
-// Path is the names from the root down, "/shop/orders/worker-3".
+// Path returns the names from the root down, such as "/shop/orders/worker-3".
 func (t *Tasklet) Path() string {
 	var buf [128]byte // most paths fit, and are then one allocation
 	return string(t.appendPath(buf[:0]))
@@ -46,8 +46,8 @@ func (t *Tasklet) appendPath(path []byte) []byte {
 	return strconv.AppendUint(path, uint64(t.num), 10)
 }
 
-// functionName is the name of a function for people: without its package's path, the package and
-// the marks of the compiler. "example.com/shop/orders.(*Book).handle-fm" is "Book.handle".
+// functionName returns the name of a function for people, without its package and the marks of the
+// compiler. For "example.com/shop/orders.(*Book).handle-fm" it is "Book.handle".
 func functionName(f any) string {
 	if name, ok := f.(string); ok {
 		return name
@@ -76,9 +76,8 @@ func functionName(f any) string {
 
 var receiverMarks = strings.NewReplacer("(*", "", "(", "", ")", "")
 
-// checkName returns name as a part of a path; it panics if that can't be. What can't be printed is
-// escaped here, at the one entrance, so that no path and no name has such characters, wherever it
-// is written.
+// checkName returns name as a part of a path, and panics if it cannot be one. It escapes characters
+// that cannot be printed. All names pass through it, so no path and no name has such characters.
 func checkName(op, name string) string {
 	if name == "" {
 		misuse("%s with an empty name", op)

@@ -9,13 +9,13 @@ import (
 )
 
 // Await runs f on another goroutine, parks the calling tasklet until f has returned, and returns
-// what f returned. It is for work that would block the scheduler: a database, an HTTP request, a
-// file, a long computation. Other tasklets run during the wait.
+// what f has returned. Use it for work that would block the scheduler: a database, an HTTP request,
+// a file, a long computation. Other tasklets run during the wait.
 //
-// ctx must be that of the running tasklet. The context that f is given has the values of ctx, and
-// its deadline too unless the clock is virtual. It ends when ctx ends, with ErrTimeout or the cause
-// of ctx as its cause, or when the tasklet is killed. Await still waits until f has returned, and a
-// kill is raised then. f must not touch what tasklets own. A panic of f is returned as a
+// ctx must belong to the running tasklet. The context that f gets has the values of ctx, and also
+// its deadline unless the clock is virtual. It ends when ctx ends, with ErrTimeout or the cause of
+// ctx as its cause, or when the tasklet is killed. Await still waits until f has returned, and a
+// kill is raised then. f must not use data that tasklets own. A panic of f is returned as a
 // *[PanicError], a runtime.Goexit as [ErrGoexit]. Virtual time stands still while f runs.
 func Await[R any](ctx context.Context, f func(context.Context) (R, error)) (R, error) {
 	mustFunc("Await", f != nil)
@@ -176,11 +176,12 @@ func protect[R any](ctx context.Context, f func(context.Context) (R, error), v *
 	*v, *err = f(ctx)
 }
 
-// Pipe is Await without the wait: f runs on another goroutine, t goes on, and what f returns is
-// sent to to as the message that msg makes of it. The message waits for room if there is none.
-// cancel ends f's context, and reports whether it was in time: then no message comes any more. The
-// end of t does the same, unless the message waits for room already. msg runs on t's scheduler, not
-// inside t, and may not block; cancel is for there too. Only from inside t.
+// Pipe is Await without the wait: f runs on another goroutine while t continues, and msg makes a
+// message for to from the result of f. The message waits for room if there is none.
+//
+// cancel ends f's context, and reports whether it was in time. If so, no message comes. The end of
+// t does the same, unless the message waits for room already. msg runs on t's scheduler, not inside
+// t, and must not block. Pipe must be called inside t, and cancel on t's scheduler.
 func Pipe[M, R any](t *Tasklet, f func(context.Context) (R, error), to Ref[M], msg func(R, error) M) (cancel func() (inTime bool)) {
 	mustFunc("Pipe", f != nil && msg != nil)
 	l := to.must("Pipe")

@@ -14,27 +14,27 @@ import (
 	"github.com/gotasklet/tasklet/mailbox"
 )
 
-// A Ref is the address of a tasklet that takes messages of type M: a small value that can be
-// compared, copied and sent. It stays valid when the tasklet is restarted: the new one reads the
-// same mailbox, in the same order. Methods may be called from any goroutine. The zero Ref is the
-// address of nobody; using it panics, except with == and IsZero.
+// A Ref is the address of a tasklet that takes messages of type M. It is a small value that can be
+// compared, copied and sent. It stays valid when the tasklet is restarted: the new tasklet reads
+// the same mailbox, in the same order. Methods may be called from any goroutine. The zero Ref is no
+// address; its methods panic, except IsZero and String.
 type Ref[M any] struct{ l *line[M] }
 
-// line is what a ref points to: a mailbox and the tasklets that read it, one after the other.
+// line is what a ref points to: a mailbox, and the tasklets that read it one after the other.
 type line[M any] struct {
 	box queue.Queue[M]
 
-	// cur is the tasklet that was started last. Set by whoever starts it, and read by everybody,
-	// through current if the one that has ended does not count. It stays when it ends: that costs
-	// nothing then, which counts for a million at once.
+	// cur is the tasklet that was started last. Atomic: written by the goroutine that starts it,
+	// and read by any, through current if one that has ended does not count. It is kept when the
+	// tasklet ends: so its end costs nothing here, which matters for a million at once.
 	cur atomic.Pointer[Tasklet]
-	// more holds what most refs never need. Allocated by whoever needs it first.
+	// more holds what most refs never need. It is allocated when it is needed first.
 	more atomic.Pointer[lineExtra]
 
-	// dead and over are written by the scheduler, and read by everybody. They are words of their
-	// own because a line that has nothing in more is not to allocate it at its end.
-	dead atomic.Bool   // no tasklet will read it any more
-	over atomic.Uint32 // and the last one has finished: see OnEnd
+	// Atomic: dead and over are written by the scheduler, and read by any goroutine. They are
+	// separate words, so that a line without more need not allocate it at its end.
+	dead atomic.Bool   // no tasklet will read the line any more
+	over atomic.Uint32 // the last tasklet has finished, too; see OnEnd
 }
 
 // Values of line.over.
@@ -49,20 +49,21 @@ type lineExtra struct {
 	name string                 // set in NewRef, then read-only
 	sys  atomic.Pointer[System] // the first whose tasklet used it before its start
 
-	mu      sync.Mutex    // protects the following, but for what the scheduler owns
-	change  chan struct{} // closed when those who wait for the line have to look again
+	mu      sync.Mutex    // protects the following, except the fields that the scheduler owns
+	change  chan struct{} // closed when goroutines that wait for the line must look again
 	bells   bells         // of tasklets in Ref.Join
 	onEnd   list[func()]
 	labels  []label  // of all its tasklets
-	posted  []func() // to be done by the scheduler, see post
+	posted  []func() // to be called by the scheduler, see post
 	gaveUp  bool     // see giveUp
 	counted int      // messages that giveUp has reported and that are still queued
 
-	// by Slot.Close after an end by itself, until the next start: no restart is to come
+	// stopped says that no restart is to come, until the next start. Set by Slot.Close
+	// after an end by itself.
 	stopped  bool
-	stops    uint32       // how often that was, with the end for good
-	last     *Tasklet     // the latest one when it was; nil: there was none
-	watchers list[*watch] // of the ref, to be told when it is
+	stops    uint32       // how often stopped was set, including the permanent end
+	last     *Tasklet     // the last tasklet at that time, or nil
+	watchers list[*watch] // watches of the ref, notified at that time
 
 	// Owned by the scheduler.
 	reopen bool // the next start opens the mailbox again
@@ -112,8 +113,8 @@ type refLine interface {
 	pretendFull(full func() bool)
 }
 
-// NewRef makes a ref before its tasklet: it can be handed out, and takes messages up to its
-// capacity. Options: Name, MailboxLen, Overflow.
+// NewRef makes a ref before its tasklet. The ref can be passed on, and takes messages up to its
+// capacity. The options are Name, MailboxLen and Overflow.
 func NewRef[M any](opts ...Option) Ref[M] {
 	for i := range opts {
 		if opts[i].set&(optName|boxOptions) == 0 {
@@ -143,15 +144,15 @@ func (l *line[M]) init(op string, opts []Option) {
 	l.box.Init(cfg)
 }
 
-// use makes s the system of l, if it has none yet: one that was never opened has no home to tell
-// it.
+// use makes s the system of l if it has none yet, because a mailbox that was never opened has no
+// home.
 func (l *line[M]) use(s *System) {
 	if l.box.Home() == nil {
 		l.extra().sys.CompareAndSwap(nil, s)
 	}
 }
 
-// usedBy is use for the system of the tasklet that ctx belongs to, if it does to one.
+// usedBy is use for the system of the tasklet that ctx belongs to, if there is one.
 func (l *line[M]) usedBy(ctx context.Context) {
 	if l.box.Home() == nil && ctx != nil {
 		if t := Current(ctx); t != nil {
@@ -160,7 +161,7 @@ func (l *line[M]) usedBy(ctx context.Context) {
 	}
 }
 
-// system is the first that used l, nil if none has.
+// system returns the first system that used l, or nil.
 func (l *line[M]) system() *System {
 	if home := l.box.Home(); home != nil {
 		return hostOf(home).sys
@@ -171,7 +172,7 @@ func (l *line[M]) system() *System {
 	return nil
 }
 
-// must gives the line of a ref that is not zero.
+// must returns the line of a ref that is not zero.
 func (r Ref[M]) must(op string) *line[M] {
 	if r.l == nil {
 		misuse("%s with a zero Ref", op)
@@ -183,9 +184,13 @@ func (r Ref[M]) must(op string) *line[M] {
 func (r Ref[M]) IsZero() bool { return r.l == nil }
 
 // Send sends m. While the mailbox is full it parks the calling tasklet, or blocks the calling
-// goroutine, as long as ctx allows; see mailbox.Mailbox.Send for the order and the errors:
-// mailbox.ErrClosed, mailbox.ErrFull, ErrTimeout or the cause of ctx, *DeadlockError. With an
-// error, m was not sent.
+// goroutine, as long as ctx allows; waiting senders are served first come, first served. Another
+// overflow policy changes that, see [Overflow].
+//
+// Send returns mailbox.ErrClosed if the ref is closed or dead, mailbox.ErrFull under mailbox.Fail,
+// ErrTimeout or the cause of ctx if ctx ends first, and a *DeadlockError, at once, if the wait
+// could never end. If the error is not nil, m was not sent. Inside a tasklet, ctx must belong to
+// it.
 func (r Ref[M]) Send(ctx context.Context, m M) error {
 	if t, ok := ctx.(*Tasklet); ok {
 		// The common case, without a call through an interface.
@@ -204,15 +209,15 @@ func (r Ref[M]) Send(ctx context.Context, m M) error {
 	return l.box.Send(ctx, m)
 }
 
-// TrySend is Send that never waits: it returns mailbox.ErrFull where Send would.
+// TrySend is like Send, but never waits: it returns mailbox.ErrFull where Send would wait.
 func (r Ref[M]) TrySend(ctx context.Context, m M) error {
 	l := r.must("TrySend")
 	l.usedBy(ctx)
 	return l.box.TrySend(ctx, m)
 }
 
-// Close ends the tasklet gently: nothing more can be sent, what is queued is handled, then it ends
-// with nil. Closing twice does nothing.
+// Close lets no more messages in. The tasklet handles the queued messages, and then ends with nil.
+// Closing a closed ref has no effect. Close never parks.
 func (r Ref[M]) Close() {
 	l := r.must("Close")
 	if l.box.Closed() {
@@ -224,17 +229,17 @@ func (r Ref[M]) Close() {
 	}
 }
 
-// Kill kills the current tasklet; see Tasklet.Kill. If there is none, nothing happens.
+// Kill kills the current tasklet; see [Tasklet.Kill]. It has no effect if there is none.
 func (r Ref[M]) Kill() {
 	if t := r.must("Kill").current(); t != nil {
 		t.Kill()
 	}
 }
 
-// Tasklet is the current one; nil before the start and between two.
+// Tasklet returns the current tasklet. It is nil before the start, and between two incarnations.
 func (r Ref[M]) Tasklet() *Tasklet { return r.must("Tasklet").current() }
 
-// Name is the ref's own name, or else that of its tasklet; "" if there is neither.
+// Name returns the ref's own name, or else that of its tasklet, or "".
 func (r Ref[M]) Name() string {
 	l := r.must("Name")
 	if n := l.name(); n != "" {
@@ -246,8 +251,8 @@ func (r Ref[M]) Name() string {
 	return ""
 }
 
-// String is the path of the current tasklet; between two, that of the last; before the first, the
-// name.
+// String returns the path of the current tasklet. Between two incarnations it is the path of the
+// last one, and before the first the name.
 func (r Ref[M]) String() string {
 	if r.l == nil {
 		return "(zero ref)"
@@ -262,29 +267,28 @@ func (l *line[M]) path() string {
 	return l.name()
 }
 
-// Len is the number of queued messages; parked senders do not count. From outside of the scheduler
-// it may lag behind a little.
+// Len returns the number of queued messages, not counting those of parked senders. When called from
+// another scheduler or from a goroutine, it may lag behind.
 func (r Ref[M]) Len() int { return r.must("Len").box.Len() }
 
-// Load is how much r's tasklet has to do: messages that are queued, those of senders and timers
-// that wait for room, and what it has in hand. From outside of the scheduler it may lag behind a
-// little.
+// Load returns the number of messages that r's tasklet has to handle: those that are queued, those
+// of senders and timers that wait for room, and the one in hand. When called from another scheduler
+// or from a goroutine, it may lag behind.
 func (r Ref[M]) Load() int { return r.must("Load").box.Load() }
 
-// Cap is the capacity of the mailbox; 0 for an unbounded one.
+// Cap returns the capacity of the mailbox, or 0 if it is unbounded.
 func (r Ref[M]) Cap() int { return r.must("Cap").box.Cap() }
 
-// IsClosed reports whether r takes no messages: it was closed, or its supervisor keeps it stopped,
-// or it is dead. The first two may change.
+// IsClosed reports whether r accepts no messages: it was closed, its supervisor keeps its tasklet
+// stopped, or it is dead. A ref that is closed but not dead may be opened again.
 func (r Ref[M]) IsClosed() bool { return r.must("IsClosed").box.Closed() }
 
-// IsDead reports whether the line of r's tasklets has ended for good: every send gives
+// IsDead reports whether the line of r's tasklets has ended permanently. Every send then returns
 // mailbox.ErrClosed.
 func (r Ref[M]) IsDead() bool { return r.must("IsDead").isDead() }
 
-// HasFinished reports whether r is dead, and its last tasklet has finished: the line has ended for
-// good. Join does not wait for that if a supervisor keeps the tasklet stopped after it has ended by
-// itself.
+// HasFinished reports whether r is dead and its last tasklet has finished. Join may return earlier,
+// if a supervisor keeps the tasklet stopped after it has ended by itself.
 func (r Ref[M]) HasFinished() bool { return r.must("HasFinished").isDead() && r.currentFinished() }
 
 func (r Ref[M]) currentFinished() bool {
@@ -292,12 +296,13 @@ func (r Ref[M]) currentFinished() bool {
 	return t == nil || t.HasFinished()
 }
 
-// Join waits until the tasklet has finished and no restart is to come: over restarts and backoffs,
-// until it has ended by itself and its supervisor keeps it stopped, as a transient child after a
-// normal end; or the supervisor has ended so; or the line has ended for good. A child that
-// supervisor.StopChild has stopped is only interrupted: its joiners wait until it is started again
-// and ends, or is deleted. The result is that of the last tasklet; see Tasklet.Join. The ref of a
-// tasklet that never starts keeps its joiners waiting.
+// Join waits until the tasklet has finished and no restart is to come. It waits over restarts and
+// backoffs until the tasklet has ended by itself and its supervisor keeps it stopped, as it does
+// with a transient child after a normal end; or until the supervisor has ended in this way; or
+// until the line has ended permanently. A child that supervisor.StopChild has stopped is only
+// interrupted: Join waits until it is started again and ends, or is deleted. The result is that of
+// the last tasklet; see [Tasklet.Join]. If no tasklet ever reads the ref, Join waits until ctx
+// ends.
 func (r Ref[M]) Join(ctx context.Context) error {
 	l := r.must("Join")
 	if ctx == nil {
@@ -313,7 +318,7 @@ func (r Ref[M]) Join(ctx context.Context) error {
 	for {
 		x.mu.Lock()
 		t, known := l.lastForGood(x)
-		if !known && x.stops != begun { // it was stopped and started again meanwhile
+		if !known && x.stops != begun { // it was stopped and started again since
 			t, known = x.last, true
 		}
 		x.mu.Unlock()

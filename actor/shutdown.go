@@ -11,14 +11,15 @@ import (
 // This file ends a system from outside: Stop, and what a Run or Stop does when somebody does not
 // end.
 
-// Stop stops the whole tree: child by child in reverse order, then the daemons. It returns when all
-// have finished. If ctx is done before, what is left is killed hard, and a *StopError names who has
-// not stopped within a second. Not from inside a tasklet of s: kill the root there. Stopping twice
-// does nothing.
+// Stop stops the whole tree, child by child in reverse order, and then the daemons. It returns when
+// all tasklets have finished. If ctx ends before that, the tasklets that are left are killed hard,
+// and Stop returns a *StopError that names those that have not stopped within a second. Stop must
+// not be called inside a tasklet of s; kill the root there. Stopping a stopped system has no
+// effect.
 //
-// When Stop returns, everybody outside who waits for a tasklet of s is told, also for one that is
-// named; see [ErrStopped]. A second Stop waits for what the first has left, with its own ctx, and
-// names those that are left then.
+// When Stop returns, every caller outside that waits for a tasklet of s is notified, also for a
+// tasklet that the error names; see [ErrStopped]. A second Stop waits, with its own ctx, for the
+// tasklets that the first has left, and names those that are left then.
 func (s *System) Stop(ctx context.Context) error {
 	if ctx == nil {
 		misuse("Stop with a nil context")
@@ -39,7 +40,7 @@ func (s *System) stopRoot() {
 // Times of the wall clock. Variables for tests.
 var (
 	// hogPatience is how long a stop waits for a tasklet that holds the scheduler: the time that it
-	// has to end, and the one that it has after its kill became hard.
+	// has to end, and the time after its kill became hard.
 	hogPatience = defaultShutdown + hardTime
 	// lastWait is how long Stop waits when its context is done and all kills have become hard.
 	lastWait = hardTime
@@ -72,10 +73,10 @@ func (s *System) wait(ctx context.Context) error {
 	}
 }
 
-// leaveHog is called, again and again, when a tasklet has held h for longer than a stop may take:
-// it reports whether Run and Stop are to return without it. The other schedulers are stopped as
-// usual. If nobody can tell them to, because it is the root's scheduler that is held, or they have
-// not come to their end after the same time once more, they are stopped at once.
+// leaveHog is called repeatedly when a tasklet has held h for longer than a stop may take. It
+// reports whether Run and Stop must return without it. The other schedulers are stopped as usual.
+// If that cannot begin, because the root's scheduler is held, or they have not ended after the same
+// time once more, they are stopped at once.
 func (s *System) leaveHog(h *host, held time.Duration) bool {
 	over := true
 	for _, other := range s.hosts {
@@ -93,8 +94,8 @@ func (s *System) leaveHog(h *host, held time.Duration) bool {
 	return true
 }
 
-// unwound waits until the schedulers, which were told to stop, have nothing left to do, but for
-// those that held says are held; for lastWait at most. It reports whether the system has ended.
+// unwound waits, for at most lastWait, until the schedulers that were asked to stop have nothing
+// left to do, except those for which held returns true. It reports whether the system has ended.
 func (s *System) unwound(held func(*host) bool) bool {
 	limit := time.After(lastWait)
 	tick := time.NewTicker(lastWait/100 + 1)
@@ -132,10 +133,10 @@ func (s *System) stopHosts() {
 	}
 }
 
-// beginStop lets wait look for a tasklet that holds the scheduler.
+// beginStop makes wait look for a tasklet that holds the scheduler.
 func (s *System) beginStop() { s.stoppingOnce.Do(func() { close(s.stopping) }) }
 
-// giveUp is called when Stop may wait no longer.
+// giveUp is called when Stop may not wait any longer.
 func (s *System) giveUp(ctx context.Context) error {
 	s.harden()
 	words := make([]uint64, len(s.hosts))
@@ -158,7 +159,7 @@ func (s *System) giveUp(ctx context.Context) error {
 	return joinErrors(core.ContextError(ctx), err)
 }
 
-// harden makes everybody's kill hard. From any goroutine.
+// harden makes all kills hard. It may be called from any goroutine.
 func (s *System) harden() {
 	for _, top := range []*Tasklet{s.root, s.daemons} {
 		for t := range top.Tree() {
@@ -169,7 +170,7 @@ func (s *System) harden() {
 	}
 }
 
-// addFatal makes err part of what Run returns, and reports whether it is the first.
+// addFatal makes err a part of the error of Run, and reports whether it is the first.
 func (s *System) addFatal(err error) (first bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -178,16 +179,16 @@ func (s *System) addFatal(err error) (first bool) {
 	return first
 }
 
-// hogError is called when Stop and Run are to return though a tasklet holds a scheduler. It names
-// everybody who has not finished.
+// hogError is called when Stop and Run must return although a tasklet holds a scheduler. It names
+// all tasklets that have not finished.
 func (s *System) hogError() error {
 	left, stacks := s.unfinished()
 	s.giveUpHeld(left, stacks)
 	return s.stopErrorFor(left, stacks)
 }
 
-// unfinished are all that have not finished, but for the node of the daemons, and the stacks of
-// those that hold a scheduler.
+// unfinished returns all tasklets that have not finished, except the node of the daemons, and the
+// stacks of those that hold a scheduler.
 func (s *System) unfinished() (left []*Tasklet, stacks map[*Tasklet][]byte) {
 	stacks = make(map[*Tasklet][]byte)
 	for _, top := range s.tops() {
@@ -205,8 +206,8 @@ func (s *System) unfinished() (left []*Tasklet, stacks map[*Tasklet][]byte) {
 	return left, stacks
 }
 
-// stopErrorFor names those that are left, the ones that hold a scheduler first, and those that were
-// taken out of the tree before.
+// stopErrorFor names the tasklets that are left, those that hold a scheduler first, and those that
+// were taken out of the tree before.
 func (s *System) stopErrorFor(left []*Tasklet, stacks map[*Tasklet][]byte) error {
 	paths := make([]string, len(left))
 	for i, t := range left {

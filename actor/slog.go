@@ -11,18 +11,21 @@ import (
 	"go.uber.org/zap/zapcore"
 )
 
-// SlogCore lets a program that logs with log/slog have the events of a system, and what its
-// tasklets log, in its own log: it is a core of a zap logger that writes to h. In one line:
+// SlogCore returns a core for a zap logger that writes to h, so that a program with log/slog gets
+// the events of a system, and the entries of its tasklets, in its own log:
 //
 //	actor.Config{Logger: zap.New(actor.SlogCore(slog.Default().Handler()))}
 //
-// Levels, times and fields are kept; objects become groups, and errors are passed as they are. An
-// empty object, and an array with objects in it, are values that a handler writes as JSON, whether
-// it writes JSON itself or text; an array that has a text of its own, as that of a supervision
-// tree, is that text to a handler that writes text. What h is not enabled for is not made. h is
-// called on the goroutine that logs, which may be the scheduler's: a slow one holds up all
-// tasklets. It panics if h is nil. The other direction, slog in a tasklet to the logger of the
-// system, is go.uber.org/zap/exp/zapslog, and has the system's times too:
+// Levels, times and fields are kept. Objects become groups, and errors are passed as they are. A
+// handler writes an empty object, and an array with objects in it, as JSON, whether it writes JSON
+// itself or text. An array with a text of its own, such as that of a supervision tree, is that text
+// to a handler that writes text. Entries for which h is not enabled are not made.
+//
+// h is called on the goroutine that logs, which may be that of a scheduler. A slow handler delays
+// all its tasklets. SlogCore panics if h is nil.
+//
+// For the other direction, slog in a tasklet to the logger of the system, use
+// go.uber.org/zap/exp/zapslog, which also has the system's times:
 //
 //	slog.New(zapslog.NewHandler(t.Log().Core()))
 func SlogCore(h slog.Handler) zapcore.Core {

@@ -8,10 +8,11 @@ import (
 	"github.com/gotasklet/tasklet/mailbox"
 )
 
-// A Spawner is what a tasklet can be started under: a *Tasklet, whose child the new one becomes,
-// only from inside it; or a *System, from any goroutine, for a child of its root.
+// A Spawner is the place under which a tasklet is started: a *Tasklet, which must be running and
+// becomes the parent; or a *System, from any goroutine, whose root becomes the parent.
 type Spawner interface {
-	// spawner gives the system and the parent; outside: the caller may be on any goroutine.
+	// spawner returns the system and the parent. outside says that the caller may be on any
+	// goroutine.
 	spawner(op string) (s *System, parent *Tasklet, outside bool)
 }
 
@@ -33,8 +34,8 @@ func (s *System) spawner(op string) (*System, *Tasklet, bool) {
 	return s, s.root, true
 }
 
-// start puts t, whose inst is set, into the tree and into the run queue: its first step comes after
-// those that are ready now, and the caller goes on.
+// start puts t, whose inst is set, into the tree and into the run queue. The caller continues: the
+// first step of t comes after those of the tasks that are ready now.
 func (t *Tasklet) start(p Spawner, op string, opts []Option, allowed optionSet) {
 	if p == nil {
 		misuse("%s under a nil Spawner", op)
@@ -77,8 +78,8 @@ func (t *Tasklet) start(p Spawner, op string, opts []Option, allowed optionSet) 
 		}
 		return
 	}
-	// Also for a daemon started from inside: the same way for all whose parent is not the caller,
-	// or not on the same scheduler.
+	// This includes daemons started from inside: all tasklets whose parent is not the caller, or is
+	// on another scheduler, take the same way.
 	t.marks.Or(markAway)
 	if !s.link(t, parent, h, !outside && !daemon) {
 		t.stillborn(l)
@@ -91,39 +92,39 @@ func (t *Tasklet) start(p Spawner, op string, opts []Option, allowed optionSet) 
 	if !h.sched.Inject((*arrival)(t)) && !t.HasFinished() {
 		s.unlink(t)
 		t.stillborn(l)
-		// Somebody may have found it in the tree meanwhile.
+		// It may have been found in the tree since.
 		t.tellEnd(t.extra(), Exit{Tasklet: t, Kind: KindOf(ErrStopped), Err: ErrStopped}, nil)
 		parent.task.Scheduler().Inject((*wakeStopping)(parent))
 	}
 }
 
-// born tells that t has begun. On the scheduler.
+// born reports that t has begun. It must be called on the scheduler.
 func (t *Tasklet) born() {
 	if t.sys.wants(EventSpawn) {
 		t.sys.emit(Event{Kind: EventSpawn, Tasklet: t})
 	}
 }
 
-// arrival is the part of a start that the scheduler does for a starter elsewhere.
+// arrival is the part of a start that the tasklet's scheduler does for a caller on another one.
 type arrival Tasklet
 
 func (a *arrival) Do() {
 	t := (*Tasklet)(a)
 	if t.phase == finished {
-		return // stopped with its parent meanwhile
+		return // stopped with its parent since
 	}
 	t.marks.And(^uint32(markAway))
 	t.born()
 	t.arrive(t.inst.line())
 }
 
-// arrive makes t ready; a receiver that finds its mailbox empty stays idle, as there is nothing to
-// be run. On the scheduler.
+// arrive makes t ready. A receiver with an empty mailbox stays idle, as there is nothing to run. It
+// must be called on the scheduler.
 func (t *Tasklet) arrive(l refLine) {
 	if t.phase == living {
 		t.announce(nil)
 	}
-	if l != nil && !t.left() { // or it was given up on its way, and another may read now
+	if l != nil && !t.left() { // otherwise it was detached on its way, and another may read now
 		l.open(t)
 		if t.sys.sim != nil {
 			t.sys.sim.opened(t, l)
@@ -150,7 +151,8 @@ func (t *Tasklet) stillborn(l refLine) {
 	t.announce(ErrStopped)
 }
 
-// Go starts a tasklet that calls f once. What f returns is its result; see [Tasklet.Join].
+// Go starts a tasklet that calls f once. The error that f returns is its result; see
+// [Tasklet.Join].
 func Go(p Spawner, f func(*Tasklet) error, opts ...Option) *Tasklet {
 	mustFunc("Go", f != nil)
 	t := &Tasklet{inst: function(f)}
@@ -168,7 +170,7 @@ func StartTasklet(p Spawner, b Body, opts ...Option) *Tasklet {
 	return t
 }
 
-// Later starts a tasklet that calls f once, after d.
+// Later starts a tasklet that calls f once, d after its start.
 func Later(p Spawner, d time.Duration, f func(*Tasklet) error, opts ...Option) *Tasklet {
 	mustFunc("Later", f != nil)
 	t := &Tasklet{inst: &later{d: d, f: f}}
@@ -176,8 +178,7 @@ func Later(p Spawner, d time.Duration, f func(*Tasklet) error, opts ...Option) *
 	return t
 }
 
-// Interval starts a tasklet that calls f, and again d after it has returned, and so on; see
-// [Every].
+// Interval starts a tasklet that calls f repeatedly, each time d after f has returned; see [Every].
 func Interval(p Spawner, d time.Duration, f func(*Tasklet) error, opts ...Option) *Tasklet {
 	b := Every(d, f)
 	t := &Tasklet{inst: b.instance()}
@@ -185,8 +186,8 @@ func Interval(p Spawner, d time.Duration, f func(*Tasklet) error, opts ...Option
 	return t
 }
 
-// Loop starts a tasklet that calls f again and again, and yields after each call. After a failure
-// it waits a second.
+// Loop starts a tasklet that calls f repeatedly, and yields after each call. After a failure it
+// waits for a second.
 func Loop(p Spawner, f func(*Tasklet) error, opts ...Option) *Tasklet {
 	mustFunc("Loop", f != nil)
 	t := &Tasklet{inst: &loop{f: f}}
@@ -194,8 +195,8 @@ func Loop(p Spawner, f func(*Tasklet) error, opts ...Option) *Tasklet {
 	return t
 }
 
-// Rate starts a tasklet that calls f hz times a second; see [AtRate]. An example shows how it
-// limits others to so many a second.
+// Rate starts a tasklet that calls f hz times a second; see [AtRate]. The example shows how to use
+// it as a rate limiter for other tasklets.
 func Rate(p Spawner, hz float64, f func(*Tasklet, time.Time) error, opts ...Option) *Tasklet {
 	b := AtRate(hz, f)
 	t := &Tasklet{inst: b.instance()}
@@ -203,14 +204,15 @@ func Rate(p Spawner, hz float64, f func(*Tasklet, time.Time) error, opts ...Opti
 	return t
 }
 
-// Task is a tasklet with a result of type R. It is not a context; its Tasklet is.
+// Task is a tasklet with a result of type R. It is not a context, but its Tasklet is. Use [New] to
+// make one.
 type Task[R any] struct {
 	t Tasklet
 	f func(*Tasklet) (R, error)
 	v R // owned by the scheduler, read by others when t has finished
 }
 
-// New starts a tasklet that calls f once, and keeps what f returns for those who join it.
+// New starts a tasklet that calls f once, and keeps the value that f returns for [Task.Join].
 func New[R any](p Spawner, f func(*Tasklet) (R, error), opts ...Option) *Task[R] {
 	mustFunc("New", f != nil)
 	k := &Task[R]{f: f}
@@ -231,22 +233,22 @@ func (w *withResult[R]) source() any   { return w.f }
 func (w *withResult[R]) kind() string  { return "task" }
 func (w *withResult[R]) value() any    { return w.v }
 
-// Tasklet is the one that k started.
+// Tasklet returns the tasklet of k.
 func (k *Task[R]) Tasklet() *Tasklet { return &k.t }
 
-// Kill is Tasklet.Kill.
+// Kill kills the tasklet; see [Tasklet.Kill].
 func (k *Task[R]) Kill() { k.t.Kill() }
 
-// HasFinished is Tasklet.HasFinished.
+// HasFinished reports whether the tasklet has finished; see [Tasklet.HasFinished].
 func (k *Task[R]) HasFinished() bool { return k.t.HasFinished() }
 
-// Name is Tasklet.Name.
+// Name returns the name of the tasklet; see [Tasklet.Name].
 func (k *Task[R]) Name() string { return k.t.Name() }
 
-// Receiver starts a tasklet that calls f for each message sent to the ref that it returns, one
-// after the other. It ends when the ref is closed and all is handled, or f returns ErrStop or
-// ErrShutdown. The error or panic of one message is reported, and the next is handled with the same
-// state; see [OnFailure].
+// Receiver starts a tasklet that calls f for each message sent to the returned ref, one after the
+// other. The tasklet ends when the ref is closed and all messages are handled, or when f returns
+// ErrStop or ErrShutdown. If f returns another error or panics, that is reported, and the next
+// message is handled with the same state, unless [OnFailure] says otherwise.
 func Receiver[M any](p Spawner, f func(*Tasklet, M) error, opts ...Option) Ref[M] {
 	mustFunc("Receiver", f != nil)
 	r := &receiver[M]{}
@@ -257,14 +259,14 @@ func Receiver[M any](p Spawner, f func(*Tasklet, M) error, opts ...Option) Ref[M
 	return Ref[M]{&r.l}
 }
 
-// receiver is all that an idle receiver needs, in one piece of memory: 384 bytes.
+// receiver is everything that an idle receiver needs, in one piece of memory: 384 bytes.
 type receiver[M any] struct {
 	t Tasklet
 	l line[M]
 	h handling[M]
 }
 
-// BatchReceiver is Receiver for batches; see [HandleBatch].
+// BatchReceiver is like [Receiver], for batches of messages; see [HandleBatch].
 func BatchReceiver[M any](p Spawner, max int, wait time.Duration, f func(*Tasklet, []M) error, opts ...Option) Ref[M] {
 	ref := newRef[M]("BatchReceiver", opts)
 	b := HandleBatch(ref, max, wait, f)
@@ -273,8 +275,8 @@ func BatchReceiver[M any](p Spawner, max int, wait time.Duration, f func(*Taskle
 	return ref
 }
 
-// Spawn starts a tasklet that calls f once with a mailbox of its own, to write receive loops with.
-// The ref that it returns sends there.
+// Spawn starts a tasklet that calls f once, with a mailbox to read in a loop. The returned ref
+// sends to that mailbox.
 func Spawn[M any](p Spawner, f func(*Tasklet, *mailbox.Mailbox[M]) error, opts ...Option) Ref[M] {
 	ref := newRef[M]("Spawn", opts)
 	t := &Tasklet{inst: Read(ref, f).instance()}

@@ -125,8 +125,8 @@ func failureEvent(t *Tasklet, fault *guard.Fault, message reflect.Type) Event {
 	return e
 }
 
-// Watchable is what [Watch] can watch: a *[Tasklet], which is one incarnation, or a [Ref], which is
-// a line of them.
+// Watchable is a target of [Watch]: a *[Tasklet], which is one incarnation, or a [Ref], which is a
+// line of them.
 type Watchable interface {
 	// mayWatch panics if t may not watch it.
 	mayWatch(t *Tasklet)
@@ -136,22 +136,24 @@ type Watchable interface {
 	unwatch(w *watch)
 }
 
-// Watch sends to a message, made by msg, when target has come to its end; at once if it has
-// already. There is one notice, at the moment in which target's Join returns, and of the same end:
-// a tasklet's is that it has finished; a ref's that its tasklet has finished and no restart is to
-// come, as in Ref.Join. Over restarts the watch of a ref goes on, and it may begin between two
-// incarnations, or before the first. In place of a tasklet that is not there, as Ref.Tasklet has
-// none between two, the notice comes at once, with ErrNoTasklet.
+// Watch sends a notice, made by msg, to to when target has ended, or at once if it has ended
+// already. There is one notice. It is sent when Join of the target would return: for a tasklet when
+// it has finished; for a ref when its tasklet has finished and no restart is to come, as in
+// [Ref.Join]. The watch of a ref continues over restarts, and may begin before the first
+// incarnation or between two. For a nil *Tasklet, which Ref.Tasklet returns between two
+// incarnations, the notice comes at once, with ErrNoTasklet.
 //
-// What target sent to the same ref before its end comes before the notice. The notice waits for
-// room if there is none. If to is t's own ref, a notice that comes when t's body has ended is left
-// out, as nobody there is to read it.
+// Messages that target has sent to the same ref before its end come before the notice. The notice
+// waits for room if there is none. If to is t's own ref, a notice that comes when t's body has
+// ended is not sent, since it would not be read.
 //
-// cancel takes the watch back, and reports whether it was in time: then the notice was not sent, or
-// still waited for room, and never comes. The end of t takes back a watch that nothing was sent
-// for. msg runs while t's scheduler waits for it, not inside t, and may not block; if it fails,
-// that is a failure of t, which goes on. Only from inside t, which may watch all of its system but
-// itself; cancel is for the inside of t's scheduler.
+// cancel cancels the watch, and reports whether it was in time. If so, the notice was not sent, or
+// still waited for room, and never comes. The end of t cancels the watch unless the notice was
+// sent.
+//
+// msg runs while t's scheduler waits for it, not inside t, and must not block. If it panics, that
+// is a failure of t, which continues. Watch must be called inside t; it panics if target is t
+// itself, or belongs to another system. cancel must be called on t's scheduler.
 func Watch[M any](t *Tasklet, target Watchable, to Ref[M], msg func(Exit) M) (cancel func() (inTime bool)) {
 	mustFunc("Watch", msg != nil)
 	if target == nil {
@@ -293,11 +295,13 @@ func (tm *timerExpiry) Expire() { tm.fire() }
 // Alive is for scheduler.Check: the tasklet that the timer belongs to still has it.
 func (tm *timerExpiry) Alive() bool { return tm.own.in }
 
-// SendAfter sends m to to after d, rounded up to the next tick of 1 ms; at once if d <= 0. Messages
-// that are due at the same tick are sent in the order of these calls. If there is no room then, the
-// message waits in the line of senders. The timer belongs to t: it is gone when t ends or is
-// restarted, and if to is t's own ref, when t's body has ended. A message that was due before, and
-// waits for room, is not: it is read, or a dead letter. Only from inside t.
+// SendAfter sends m to to after d, rounded up to the next tick of 1 ms, or at once if d <= 0.
+// Messages that are due at the same tick are sent in the order of these calls. If there is no room
+// at that time, the message waits in the line of senders.
+//
+// The timer belongs to t. It is cancelled when t ends or is restarted, and if to is t's own ref,
+// when t's body has ended. A message that was due before that, and waits for room, is not
+// cancelled: it is read, or becomes a dead letter. SendAfter must be called inside t.
 func SendAfter[M any](t *Tasklet, d time.Duration, to Ref[M], m M) *Timer {
 	l := to.must("SendAfter")
 	t.mustRun("SendAfter")
@@ -316,18 +320,18 @@ func SendAfter[M any](t *Tasklet, d time.Duration, to Ref[M], m M) *Timer {
 	return tm
 }
 
-// Stop takes the message back, and reports whether it was in time. Only from inside a tasklet of
-// the same scheduler.
+// Stop cancels the message, and reports whether it was in time. It must be called inside a tasklet
+// of the same scheduler.
 func (tm *Timer) Stop() bool { return tm.stop() }
 
-// A Sender takes messages of type N: a Ref[N], or what Adapt makes of another ref.
+// A Sender takes messages of type N. It is a Ref[N], or made by [Adapt] from another ref.
 type Sender[N any] interface {
 	Send(ctx context.Context, n N) error
 	TrySend(ctx context.Context, n N) error
 }
 
-// Adapt gives a Sender whose messages f turns into messages of to: how a tasklet that is told its
-// answers' type by others can be one of their receivers. f runs in the sender.
+// Adapt returns a Sender that converts its messages with f into messages of to. A tasklet can use
+// it to receive messages whose type others define. f runs in the sender. Adapt panics if f is nil.
 func Adapt[N, M any](to Ref[M], f func(N) M) Sender[N] {
 	mustFunc("Adapt", f != nil)
 	to.must("Adapt")
