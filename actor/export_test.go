@@ -50,3 +50,16 @@ func StopChild(ctx context.Context, c *Tasklet, d time.Duration) error {
 	}
 	return c.stopBy(by, limit, d)
 }
+
+// EachChild is the walk below Children and Places.
+func EachChild(t *Tasklet, visit func(s *Slot, c *Tasklet)) { t.eachChild(visit) }
+
+// Walks is the number of walks over children that are under way.
+func Walks(s *System) (n int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for w := s.walks; w != nil; w = w.other {
+		n++
+	}
+	return n
+}

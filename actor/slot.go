@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"iter"
 	"reflect"
 	"time"
 
@@ -386,33 +385,6 @@ func (s *Slot) path() string {
 	return s.parent.Path() + "/" + name
 }
 
-// Places goes through the places among the children of t, in order of start: slots, with or without
-// a tasklet, and children that are in none. slot is nil for the latter, child is nil for an empty
-// slot. It goes over a copy. From any goroutine.
-func (t *Tasklet) Places() iter.Seq2[*Slot, *Tasklet] {
-	type place struct {
-		slot  *Slot
-		child *Tasklet
-	}
-	return func(yield func(*Slot, *Tasklet) bool) {
-		var places []place
-		t.sys.mu.Lock()
-		for c := t.first; c != nil; c = c.next {
-			if c.vacant() {
-				places = append(places, place{slot: c.slot()})
-			} else {
-				places = append(places, place{c.slot(), c})
-			}
-		}
-		t.sys.mu.Unlock()
-		for _, p := range places {
-			if !yield(p.slot, p.child) {
-				return
-			}
-		}
-	}
-}
-
 // ended is told the end of a tasklet that was in s. On the scheduler of the parent.
 func (s *Slot) ended(exit Exit) {
 	if s.cur != exit.Tasklet {
@@ -457,7 +429,8 @@ func (t *Tasklet) slot() *Slot {
 // occupy puts t into the slot, in the place of its placeholder. Under System.mu.
 func (s *Slot) occupy(t *Tasklet) {
 	t.linked, t.next, t.prev = true, s.hole.next, s.hole.prev
-	s.hole.linked = false
+	s.hole.linked, s.hole.next, s.hole.prev = false, nil, nil
+	t.sys.moveWalks(s.hole, t)
 	relink(t)
 	s.hole, s.task = nil, t
 }
@@ -480,6 +453,7 @@ func (s *Slot) vacate(t *Tasklet) {
 	hole.marks.Store(markVacant | markLeft)
 	hole.linked, hole.next, hole.prev = true, t.next, t.prev
 	t.linked, t.next, t.prev = false, nil, nil
+	t.sys.moveWalks(t, hole)
 	relink(hole)
 	s.hole = hole
 }

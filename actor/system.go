@@ -90,6 +90,7 @@ type System struct {
 	// instructions, at start and end only.
 	mu     sync.Mutex
 	lastID uint64
+	walks  *walk // those over children that have given up mu and go on
 	leaked []Leak
 	// tasklets that were taken out of the tree and have not finished, in order
 	detached []*Tasklet
@@ -314,6 +315,7 @@ func relink(t *Tasklet) {
 
 // unlink takes t out of its parent's children.
 func unlink(t *Tasklet) {
+	t.sys.moveWalks(t, t.next)
 	if t.prev == nil {
 		t.parent.first = t.next
 	} else {

@@ -183,19 +183,6 @@ func (t *Tasklet) Parent() *Tasklet {
 	return t.parent
 }
 
-// Children returns the children that have not finished, in order of start.
-func (t *Tasklet) Children() []*Tasklet {
-	t.sys.mu.Lock()
-	defer t.sys.mu.Unlock()
-	var cs []*Tasklet
-	for c := t.first; c != nil; c = c.next {
-		if !c.vacant() {
-			cs = append(cs, c)
-		}
-	}
-	return cs
-}
-
 // Tree returns an iterator over t and all tasklets below it that have not finished, parents before
 // children, with the level. The level of t itself is 0. The iterator copies the children of a
 // tasklet when it comes to them.

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"testing"
+	"time"
 
 	"go.uber.org/zap"
 
@@ -42,5 +43,49 @@ func BenchmarkWrite(b *testing.B) {
 				b.Fatal(err)
 			}
 		})
+	}
+}
+
+// A look at a million tasklets in one family, and how long a start of a tasklet waits meanwhile at
+// most.
+func BenchmarkSnapshotOfAMillion(b *testing.B) {
+	sys, err := actor.Start(actor.Config{Logger: zap.NewNop(), StallAfter: -1})
+	if err != nil {
+		b.Fatal(err)
+	}
+	built, stop := make(chan struct{}), make(chan struct{})
+	actor.Go(sys, func(t *actor.Tasklet) error {
+		for range 1_000_000 {
+			actor.Receiver(t, func(*actor.Tasklet, int) error { return nil })
+		}
+		close(built)
+		t.Sleep(time.Hour)
+		return nil
+	})
+	<-built
+	var longest time.Duration
+	starter := actor.Go(sys, func(t *actor.Tasklet) error {
+		for {
+			select {
+			case <-stop:
+				return nil
+			default:
+			}
+			begin := time.Now()
+			actor.Go(t, func(*actor.Tasklet) error { return nil })
+			longest = max(longest, time.Since(begin))
+			t.Sleep(time.Millisecond)
+		}
+	})
+	for b.Loop() {
+		if n := len(tree.Snapshot(sys.Root())); n < 1_000_000 {
+			b.Fatal(n)
+		}
+	}
+	close(stop)
+	_ = starter.Join(context.Background())
+	b.ReportMetric(float64(longest.Microseconds())/1000, "ms-longest-start")
+	if err := sys.Stop(context.Background()); err != nil {
+		b.Fatal(err)
 	}
 }
