@@ -702,3 +702,58 @@ func ExampleOnScheduler() {
 	// the numbers to 1000 add up to 500500
 	// <nil>
 }
+
+// A slot is started again in its place, and its ref holds what is sent meanwhile.
+func ExampleSlot() {
+	simulate(func(t *actor.Tasklet) error {
+		desk := actor.NewRef[string](actor.Name("desk"))
+		body := actor.Handle(desk, func(_ *actor.Tasklet, job string) error {
+			fmt.Println(job)
+			if job == "crash" {
+				return errors.New("out of paper")
+			}
+			return nil
+		})
+		onEnd := func(e actor.Exit) { fmt.Println(e.Path, e.Kind, e.Err) }
+		slot, err := actor.NewSlot(t, body, onEnd)
+		if err != nil {
+			return err
+		}
+		if _, err := slot.Start(t); err != nil {
+			return err
+		}
+		_ = desk.Send(t, "crash")
+		_ = desk.Send(t, "print")
+		t.Sleep(time.Second)
+		fmt.Println(slot.Info().State, desk.Len())
+		if _, err := slot.Start(t); err != nil {
+			return err
+		}
+		t.Sleep(time.Second)
+		if err := slot.Stop(t); err != nil {
+			return err
+		}
+		slot.Retire()
+		fmt.Println(desk.Send(t, "more"))
+		return nil
+	})
+	// Output:
+	// crash
+	// /tasklet/desk error out of paper
+	// ended 1
+	// print
+	// mailbox: closed
+}
+
+// Started waits for the init of a tasklet.
+func ExampleTasklet_Started() {
+	simulate(func(t *actor.Tasklet) error {
+		db := actor.NewRef[string](actor.Name("db"))
+		connect := func(t *actor.Tasklet) (func(*actor.Tasklet, string) error, error) {
+			return nil, errors.New("connection refused")
+		}
+		fmt.Println(actor.StartTasklet(t, actor.HandleInit(db, connect)).Started(t))
+		return nil
+	})
+	// Output: connection refused
+}

@@ -2,6 +2,7 @@ package actor_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"testing"
@@ -681,4 +682,63 @@ func together(p actor.Spawner, d time.Duration, f func(*actor.Tasklet) error) *a
 				return actor.ErrStop
 			}, nil
 		}))
+}
+
+// Started may be asked by anybody, before and after the start, and over schedulers.
+func TestStartedByMany(t *testing.T) {
+	for _, at := range []int{0, 1} {
+		for _, fails := range []error{nil, errBoom, actor.ErrStop, actor.ErrShutdown} {
+			t.Run(fmt.Sprint(at, " ", fails), func(t *testing.T) {
+				cfg := actor.Config{Clock: scheduler.NewVirtualClock(time.Time{}), Logger: zap.NewNop(), Schedulers: 2}
+				require.NoError(t, actor.Run(context.Background(), cfg, func(t0 *actor.Tasklet) error {
+					k := actor.StartTasklet(t0, actor.HandleInit(actor.NewRef[int](), func(t *actor.Tasklet) (func(*actor.Tasklet, int) error, error) {
+						t.Sleep(time.Minute)
+						return func(*actor.Tasklet, int) error { return nil }, fails
+					}), actor.OnScheduler(at))
+					check := func(err error) {
+						if !errors.Is(err, fails) || fails != nil && actor.KindOf(err) != actor.ExitError {
+							t.Errorf("started: %v", err)
+						}
+					}
+					outside := make(chan error, 1)
+					go func() { outside <- k.Started(context.Background()) }()
+					var waiters []*actor.Tasklet
+					for i := range 4 {
+						waiters = append(waiters, actor.Go(t0, func(w *actor.Tasklet) error { check(k.Started(w)); return nil }, actor.OnScheduler(i%2)))
+					}
+					short, cancel := actor.WithTimeout(t0, time.Second)
+					defer cancel()
+					require.ErrorIs(t, k.Started(short), actor.ErrTimeout)
+					killed := actor.Go(t0, func(w *actor.Tasklet) error { return k.Started(w) })
+					t0.Sleep(time.Second)
+					killed.Kill()
+					require.ErrorIs(t, killed.Join(t0), actor.ErrKilled)
+					for _, w := range waiters {
+						require.NoError(t, w.Join(t0))
+					}
+					check(k.Started(t0))
+					out, err := actor.Await(t0, func(context.Context) (error, error) { return <-outside, nil })
+					require.NoError(t, err)
+					check(out)
+					require.Equal(t, fails != nil, k.HasFinished())
+					if fails == nil {
+						k.Kill()
+						_ = k.Join(t0)
+						require.NoError(t, k.Started(t0), "it had started")
+					}
+					return nil
+				}))
+			})
+		}
+	}
+	run(t, func(t0 *actor.Tasklet) error {
+		k := actor.Go(t0, func(k *actor.Tasklet) error {
+			var d *actor.DeadlockError
+			require.NoError(t, k.Started(k), "it has no init")
+			slow := actor.StartTasklet(k, actor.Func(forever), actor.OnStart(func(s *actor.Tasklet) error { return s.Started(s) }))
+			require.ErrorAs(t, slow.Started(k), &d, "it waits for itself")
+			return nil
+		})
+		return k.Join(t0)
+	})
 }

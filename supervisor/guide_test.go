@@ -14,6 +14,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/gotasklet/tasklet/actor"
+	"github.com/gotasklet/tasklet/mailbox"
 	"github.com/gotasklet/tasklet/scheduler"
 	"github.com/gotasklet/tasklet/supervisor"
 	"github.com/gotasklet/tasklet/supervisor/tree"
@@ -315,6 +316,61 @@ func Example_reading() {
 	// └─ mailer              receiver    parked 30s in send to /app/shop/worker  mailbox 4/8 peak 8  handled 4
 }
 
+// keep is the body of a supervisor of our own. It restarts its job after each failure, with a
+// delay, at most max times.
+func keep(name string, job actor.Body, max int, delay time.Duration) actor.Body {
+	// onEnd must not block, so the mailbox of the ends has no bound.
+	ends := actor.NewRef[actor.Exit](actor.Name(name), actor.Overflow(mailbox.Unbounded))
+	family := actor.Family{Kind: "keeper", Bodies: []actor.Body{job}}
+	return actor.Supervise(ends, family, func(t *actor.Tasklet) (func(*actor.Tasklet, actor.Exit) error, error) {
+		onEnd := func(e actor.Exit) { _ = ends.TrySend(context.Background(), e) }
+		slot, err := actor.NewSlot(t, job, onEnd, actor.Name("job"))
+		if err != nil {
+			return nil, err // the body or an option is wrong
+		}
+		if _, err := slot.Start(t); err != nil {
+			return nil, err
+		}
+		restarts := 0
+		return func(t *actor.Tasklet, e actor.Exit) error {
+			switch {
+			case !e.Kind.Failure():
+				return actor.ErrStop // the job is done, and so is its keeper
+			case restarts == max:
+				return e.Failure()
+			}
+			restarts++
+			slot.Restarting(restarts, t.System().Now().Add(delay)) // for the tree
+			t.Sleep(delay)
+			_, err := slot.Start(t)
+			return err
+		}, nil
+	})
+}
+
+func Example_ownSupervisor() {
+	demo(func(t *actor.Tasklet) {
+		orders := actor.NewRef[string]()
+		job := actor.Handle(orders, func(t *actor.Tasklet, order string) error { return errors.New("out of " + order) })
+		s, err := supervisor.Start(t, supervisor.Spec{Name: "shop", Children: []supervisor.Child{
+			{ID: "till", Body: keep("till", job, 2, 30*time.Second)},
+		}})
+		if err != nil {
+			fmt.Println(err)
+			return
+		}
+		_ = orders.Send(t, "paper")
+		_ = orders.Send(t, "ink")
+		t.Sleep(10 * time.Second)
+		_ = tree.Write(os.Stdout, s.Tasklet())
+	})
+	// Output:
+	// supervision tree  system=app tasklets=2 restarts=0 stalled=0 restarting=1
+	// shop                   supervisor  one_for_one        up 10s  restarts 0/1 in 5s
+	// └─ till                keeper      sleeping 20s       mailbox 0/∞  handled 1
+	//    └─ job  RESTARTING  receiver    restarting in 20s  mailbox 1/1024 peak 2  handled 1  last: out of paper (10s ago)
+}
+
 // Each Go block of the guide is part of this file or of the other one, and each text block is an
 // output in it.
 func TestGuide(t *testing.T) {
@@ -343,5 +399,7 @@ func TestGuide(t *testing.T) {
 			require.Contains(t, outputs, strings.TrimSpace(b[2]))
 		}
 	}
-	require.Equal(t, strings.Count(string(source), "\nfunc Example_"), goBlocks, "every example is in the guide")
+	// One example has a block of its own for the supervisor that it uses.
+	examples := strings.Count(string(source), "\nfunc Example_") + strings.Count(string(source), "\nfunc keep(")
+	require.Equal(t, examples, goBlocks, "every example is in the guide")
 }
