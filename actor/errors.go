@@ -48,7 +48,7 @@ type (
 	DeadlockError = core.DeadlockError
 	// PanicError is the same type as scheduler.PanicError.
 	PanicError = core.PanicError
-	// Stack is the stack of a goroutine. Its String returns it as debug.Stack prints it.
+	// Stack is the same type as scheduler.Stack.
 	Stack = core.Stack
 )
 
