@@ -21,28 +21,30 @@ type Body interface {
 	allows() optionSet
 }
 
-// A Family is what makes the tasklets of a body supervisors; see [Supervise].
+// A Family configures the tasklets of a body as supervisors; see [Supervise].
 type Family struct {
-	// Kind is what they are, in trees and logs and as a name, as in "supervisor#2".
+	// Kind is the kind of the supervisors in trees and logs, and a part of derived names, such as
+	// "supervisor#2".
 	Kind string
-	// Bodies are those of the children that each of them starts in slots. Their refs share the fate
-	// of the supervisor's own: they are held with it from one life to the next, and are closed or
-	// end for good with it, also if they were never started.
+	// Bodies are the bodies of the children that each supervisor starts in slots. Their refs share
+	// the fate of the supervisor's own: they are held with it from one life to the next, and are
+	// closed or end permanently with it, also if they were never started.
 	Bodies []Body
 	// StopTogether, if it is not 0, is the time that all children together have to end, as in
-	// [Shutdown], when the tasklet ends: all of them are killed and then awaited; their own time
-	// does not count. 0: they are stopped one after the other.
+	// [Shutdown], when the tasklet ends: all of them are killed and then awaited, and their own
+	// times do not count. If it is 0 they are stopped one after the other.
 	StopTogether time.Duration
-	// Options are those of each start, in front of those given there. Without them a failure ends
-	// the tasklet, and it has all the time to stop its children: OnFailure(Stop),
-	// Shutdown(Infinity).
+	// Options are the options of each start, which come before those given there. The defaults are
+	// that a failure ends the tasklet, and that the time to stop its children is not limited:
+	// OnFailure(Stop), Shutdown(Infinity).
 	Options []Option
 }
 
-// Supervise is the body of a supervisor: [HandleInit] for a tasklet whose init makes slots for its
-// children; see [NewSlot]. That a message is in hand when it ends is not reported as a loss: those
-// are requests to the supervisor. It is needed for a supervisor that is the child of another one,
-// so that what happens to its own ref happens to those of its children.
+// Supervise returns the body of a supervisor. It is [HandleInit] for a tasklet whose init makes
+// slots for its children; see [NewSlot]. If the tasklet ends with a message in hand, that is not
+// reported as a loss, because its messages are requests to the supervisor. Use Supervise for a
+// supervisor that is the child of another one, so that the refs of its children share the fate of
+// its own.
 func Supervise[M any](ref Ref[M], f Family, init func(*Tasklet) (func(*Tasklet, M) error, error)) Body {
 	mustFunc("Supervise", init != nil)
 	l := ref.must("Supervise")
@@ -499,14 +501,14 @@ func (r *atRate) step(t *Tasklet) (bool, error) {
 	return false, nil
 }
 
-// LaterBody is a body that calls f once, d after its start.
+// LaterBody returns a body that calls f once, d after its start.
 func LaterBody(d time.Duration, f func(*Tasklet) error) Body {
 	mustFunc("LaterBody", f != nil)
 	return &later{d: d, f: f}
 }
 
-// LoopBody is a body that calls f again and again, and yields after each call. After a failure it
-// waits a second, if [OnFailure] lets it go on.
+// LoopBody returns a body that calls f repeatedly, and yields after each call. After a failure it
+// waits for a second, if [OnFailure] lets it continue.
 func LoopBody(f func(*Tasklet) error) Body {
 	mustFunc("LoopBody", f != nil)
 	return &loop{f: f}

@@ -7,46 +7,44 @@ import (
 	"github.com/gotasklet/tasklet/internal/core"
 )
 
-// Check looks whether all that must hold between two steps of s does, and says what does not; nil:
-// all is well. It is for tests, of this module and of others: call it after each step of a test. In
-// builds with the tag tasklet_check it is called between any two activations, and a fault ends the
-// system; in others nothing calls it, and it costs nothing.
+// Check returns an error that lists the invariants of s that do not hold between two steps, or nil.
+// It is meant for tests, which may call it after each step. In builds with the tag tasklet_check it
+// is called between any two activations, and a violation ends the system. In other builds it is not
+// called, and costs nothing.
 //
-// It looks at the tree and its links, at each tasklet's phase, state and mailbox, at the scheduler
-// (see scheduler.Scheduler.Check, and mailbox.Mailbox.Check), and at what [RegisterCheck] has
-// added. It changes nothing, and takes a time that grows with the number of tasklets and timers.
-// Only from inside a tasklet of s, or from work that was injected into its scheduler. In a system
-// with several schedulers it looks at the first one and at the tasklets there, and is to be called
-// there.
+// Check examines the tree and its links, the phase, state and mailbox of each tasklet, the
+// scheduler, and what [RegisterCheck] has added. It changes nothing, and its time grows with the
+// number of tasklets and timers. It must be called inside a tasklet of s. In a system with several
+// schedulers it examines the first one and the tasklets there, and must be called there.
 //
-// What holds of tasklets:
+// The invariants of tasklets are:
 //
-//   - Parents and children agree, and the children's list agrees both ways. Who has finished, or
-//     was given up, is not in the tree.
-//   - The context is done if and only if the body has ended or the kill is hard. Who runs deferred
-//     calls has no children.
-//   - A ref belongs to the tasklet whose body runs with it, and to nobody when that has ended. Nobody
-//     reads the ref of an empty slot, and it is not dead.
-//   - A receiver that is idle will be woken by a message. Who has no stack and waits for children
-//     has some. Nobody waits for the end of one that has finished.
+//   - Parents and children agree, and the list of children agrees in both directions. A tasklet
+//     that has finished, or was detached, is not in the tree.
+//   - The context is done if and only if the body has ended or the kill is hard. A tasklet that
+//     runs deferred calls has no children.
+//   - A ref belongs to the tasklet whose body runs with it, and to none when that has ended. No
+//     tasklet reads the ref of an empty slot, and it is not dead.
+//   - An idle receiver will be woken by a message. A tasklet without a stack that waits for
+//     children has some. No tasklet waits for the end of one that has finished.
 func (s *System) Check() error {
 	_, err := s.hosts[0].check()
 	return err
 }
 
-// extraChecks are those of RegisterCheck. Written by init functions, then read-only.
+// extraChecks are the functions given to RegisterCheck. Written by init functions, then read-only.
 var extraChecks []func(*System) error
 
-// RegisterCheck adds f to what [System.Check] looks at, in every system: for packages that keep
-// books of their own. f may neither change anything nor block. To be called before systems start,
-// from init.
+// RegisterCheck adds f to the checks of [System.Check] in every system, for packages that keep
+// books of their own. f must neither change anything nor block. RegisterCheck must be called from
+// init, before systems start. It panics if f is nil.
 func RegisterCheck(f func(*System) error) {
 	mustFunc("RegisterCheck", f != nil)
 	extraChecks = append(extraChecks, f)
 }
 
-// check is Check for one scheduler, with the number of tasklets that it looked at. On that
-// scheduler.
+// check is Check for one scheduler, and also returns the number of tasklets examined. It must be
+// called on that scheduler.
 func (h *host) check() (size int, err error) {
 	s := h.sys
 	c := checker{s: s, h: h}

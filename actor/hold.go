@@ -8,12 +8,12 @@ import (
 
 // This file is the seam for packages that hang things onto refs and systems: names, groups, views.
 
-// OnEnd lets f be called when the line of r's tasklets has ended for good: with the finish of an
-// unsupervised tasklet, before it counts as finished; or when a supervisor gives the ref up. At
-// once, if that was before. f may not block; it is called while the scheduler waits for it, or on
-// the caller's goroutine if it is called at once. A panic of f, or a runtime.Goexit, is reported as
-// a failure, and hurts nobody: other functions are called, and joiners go on. cancel takes it back.
-// From any goroutine.
+// OnEnd calls f when the line of r's tasklets has ended permanently: in the step in which an
+// unsupervised tasklet finishes, before it counts as finished, or when a supervisor retires the
+// ref. If the line has ended already, f is called at once, on the caller's goroutine; otherwise it
+// is called while the scheduler waits for it. f must not block. A panic of f, or a runtime.Goexit,
+// is reported as a failure and has no other effect. cancel removes f. OnEnd may be called from any
+// goroutine.
 func (r Ref[M]) OnEnd(f func()) (cancel func()) {
 	mustFunc("OnEnd", f != nil)
 	x := r.must("OnEnd").extra()
@@ -85,7 +85,7 @@ func (r Ref[M]) SetLabel(key, value string) {
 	}
 }
 
-// setLabel gives labels with one changed; an empty value takes it out.
+// setLabel returns labels with one changed. An empty value removes it.
 func setLabel(labels []label, key, value string) []label {
 	i := slices.IndexFunc(labels, func(l label) bool { return l.key == key })
 	switch {
@@ -100,9 +100,10 @@ func setLabel(labels []label, key, value string) []label {
 	return labels
 }
 
-// Attach gives what is attached to s under key, and attaches what create makes if there is nothing:
-// for packages that have one of something for each system. A key is compared as a map's; use a type
-// of your own. From any goroutine; create may not use s.
+// Attach returns the value that is attached to s under key. If there is none, it attaches the value
+// that create returns. It is for packages that keep one value for each system. Keys are compared as
+// those of a map; use a type of your own. Attach may be called from any goroutine. create must not
+// use s.
 func (s *System) Attach(key any, create func() any) any {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -2,19 +2,19 @@ package actor
 
 import "time"
 
-// IdleAfter is for the bodies Handle and HandleInit, and for Receiver: f is called when the tasklet
-// has waited for a message for d of the system's clock, and again after each further d without one.
-// It is what "after" is to a receive of Erlang, and the timeout to a gen_server. A message that is
-// there when the time is over is handled first. The time begins anew when f, or the handler of the
-// last message, has returned; at first, when the tasklet has started.
+// IdleAfter calls f when the tasklet has waited for a message for d on the system's clock, and
+// again after each further d without a message. It applies to the bodies Handle and HandleInit, and
+// to Receiver. It corresponds to "after" in a receive of Erlang, and to the timeout of a
+// gen_server. A message that is there when the time is over is handled first. The time starts anew
+// when f, or the handler of the last message, has returned, and first when the tasklet has started.
 //
-// What f returns means what it means for a handler: ErrStop ends the tasklet, see [OnFailure] for
-// another error and for a panic. It may block, as a handler may; messages wait meanwhile. It is
-// called d after the wait began or up to a tick of 1 ms later. d must be positive. f may be nil:
-// then nothing is called until [Tasklet.SetIdle] has given a function.
+// The result of f is treated like that of a handler: ErrStop ends the tasklet, and [OnFailure]
+// applies to another error and to a panic. f may block, as a handler may, while messages wait. It
+// is called at d after the beginning of the wait, or up to a tick of 1 ms later. IdleAfter panics
+// if d is not positive. If f is nil, nothing is called until [Tasklet.SetIdle] has set a function.
 //
-// A receiver with it costs 48 bytes more and owns no stack while it waits. Its timer counts as
-// something that can happen: with a virtual clock, time goes on.
+// A receiver with IdleAfter takes 48 bytes more, and owns no stack while it waits. Its timer counts
+// as something that can happen, so a virtual clock advances.
 func IdleAfter(d time.Duration, f func(*Tasklet) error) Option {
 	if d <= 0 {
 		misuse("IdleAfter(%v): the time must be positive", d)

@@ -141,7 +141,7 @@ func (t *Tasklet) InHand() reflect.Type {
 // MessageType returns the type of the messages that t takes, or nil if it takes none.
 func (t *Tasklet) MessageType() reflect.Type { return messageType(t.inst) }
 
-// Kinds of wait, as in Info.Wait: scheduler.Kind, for those who build on this package only.
+// Kinds of wait, as in Info.Wait.
 const (
 	NotParked = core.NotParked
 	InYield   = core.InYield

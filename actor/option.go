@@ -164,10 +164,10 @@ func stopTogether(d time.Duration) Option {
 	return Option{set: optStopTogether, n: int64(d)}
 }
 
-// Retry is for the bodies Handle and HandleInit in a [Slot]: when the tasklet fails on a message,
-// the next one in the slot gets it again, as its first; after n times the message is lost, which is
-// reported. For a Call that waits for its reply the request is still on its way. Elsewhere it means
-// nothing.
+// Retry sets how often a message in hand at a failure is handled again, for the bodies Handle and
+// HandleInit in a [Slot]: the next tasklet in the slot gets the message first. After n times the
+// message is lost, which is reported. A Call keeps waiting for the reply during the retries.
+// Elsewhere Retry has no effect. It panics if n is negative.
 func Retry(n int) Option {
 	if n < 0 {
 		misuse("Retry(%d): negative", n)

@@ -6,33 +6,32 @@ import (
 	"github.com/gotasklet/tasklet/internal/core"
 )
 
-// Simulation decides what is otherwise left to chance in a system, and makes things go wrong on
-// purpose. It is the seam that package actortest stands on; programs have no use for it. Each
-// function may be nil. All but Lost and Goroutine are called on the scheduler, where they may kill,
-// but not block; what they draw should come from a seed, so that the run can be repeated.
+// Simulation makes the choices that are otherwise left to chance in a system, and injects faults.
+// Package actortest uses it; other programs need not. Each function may be nil. All but Lost and
+// Goroutine are called on the scheduler, where they may kill but must not block. They should draw
+// from a seed, so that the run can be repeated.
 //
-// A system without one pays nothing: the functions are put in when the system, a tasklet or a
-// mailbox begins.
+// A system without a Simulation pays nothing: the functions are installed when the system, a
+// tasklet or a mailbox begins.
 type Simulation struct {
 	// Order and Settled are those of scheduler.Hooks.
 	Order   func(n int) int
 	Settled func()
-	// Late gives by how much the timers that are due next are late, on a virtual clock; 0: not at
-	// all.
+	// Late returns the delay of the timers that are due next, on a virtual clock, or 0.
 	Late func() time.Duration
-	// Panic is asked before each message, batch or round of t is handled; if it gives a value, the
-	// handler panics with that instead of being called.
+	// Panic is called before each message, batch or round of t is handled. If it returns a value,
+	// the handler panics with it instead of being called.
 	Panic func(t *Tasklet) any
-	// Full is asked at each local send to a bounded mailbox that t reads, and reports whether it is
-	// to find the mailbox full; see mailbox.Mailbox.PretendFull.
+	// Full is called at each local send to a bounded mailbox that t reads, and reports whether the
+	// send must find the mailbox full.
 	Full func(t *Tasklet) bool
-	// Lost is asked at each Await and Pipe of t, and reports whether t is not to be told when its
-	// function has returned, unless it is killed.
+	// Lost is called at each Await and Pipe of t, and reports whether the result of its function
+	// must be lost, so that the wait ends only by a kill.
 	Lost func(t *Tasklet) bool
 	// CheckThreads is that of scheduler.Config.
 	CheckThreads bool
-	// Goroutine is called, first, on each goroutine of the system on which code of the user runs:
-	// those that tasklets share, and those of Await and Pipe.
+	// Goroutine is called first on each goroutine of the system on which user code runs: those that
+	// tasklets share, and those of Await and Pipe.
 	Goroutine func()
 }
 

@@ -11,12 +11,12 @@ import (
 	"github.com/gotasklet/tasklet/mailbox"
 )
 
-// A Slot is the place of a child in its parent, with or without a tasklet in it. It is what those
-// who write a supervisor start, stop, close and retire. The slot keeps its place among the children
-// over all restarts, and so its turn when the parent stops its children. The ref that its body
-// reads, if there is one, belongs to the slot: nobody else can read it until the slot is retired.
+// A Slot is the place of a child in its parent, with or without a tasklet in it. A supervisor
+// starts, stops, closes and retires its slots. A slot keeps its place among the children over all
+// restarts, and so its turn when the parent stops its children. The ref that its body reads, if
+// there is one, belongs to the slot: no other tasklet can read it until the slot is retired.
 //
-// A slot is empty at first. Start puts a tasklet into it, and the end of that empties it:
+// A slot is empty at first. Start puts a tasklet into it, and the end of the tasklet empties it:
 //
 //	        Start                  ends by itself (onEnd is called)
 //	empty ─────────▶ occupied ──────────────────────────────────────▶ empty, the ref is held
@@ -24,34 +24,35 @@ import (
 //	                     └───────────────────────────────────────────▶ empty, the ref is held
 //
 // A held ref takes messages up to its capacity, for the next tasklet: until Start, or until Close
-// or Retire says that none is to come. In a slot a failure ends the tasklet unless OnFailure says
-// otherwise.
+// or Retire declares that none is to come. In a slot a failure ends the tasklet unless OnFailure
+// says otherwise.
 //
-// When the parent ends, its children are stopped, the last first, and its slots are retired before
-// it has finished; but for those of a [Family] that has another life to come.
+// When the parent ends, its children are stopped in reverse order, and its slots are retired before
+// it has finished, except those of a [Family] that has another life to come.
 //
-// Start and Stop may only be called from inside the parent; Close, Retire and Restarting also in
-// onEnd; Info and Tasklet from any goroutine.
+// Start and Stop must be called inside the parent. Close, Retire and Restarting may also be called
+// in onEnd, and Info, Glance and Tasklet from any goroutine.
 type Slot struct {
 	// Set in NewSlot, then read-only.
 	parent *Tasklet
 	body   Body
-	line   refLine // nil: the body reads no ref
+	line   refLine // nil if the body reads no ref
 	opts   []Option
 	onEnd  func(Exit) // may be nil
 	name   string     // "" if each tasklet has a derived one
 	word   string     // the kind of the body
-	family *family    // the family that the ref stays with when the parent ends; nil: none
+	family *family    // the family that the ref stays with when the parent ends, or nil
 
-	// Owned by the scheduler of the parent: the tasklet whose end onEnd is to be told of, else nil.
+	// Owned by the scheduler of the parent: the tasklet whose end must be passed to onEnd, or nil.
 	cur *Tasklet
 
 	// System.mu protects the following.
-	task *Tasklet // that is in it; nil: it is empty
-	// stands for it among the children while it is empty; nil if it is no longer one of them
+	task *Tasklet // the tasklet in the slot, or nil
+	// hole stands for the slot among the children while it is empty; nil if it is not among them.
 	hole *Tasklet
 	next *Slot // the next in extra.emptied
-	// of the ref, if that has passed on to a later life of the parent; see reserve
+	// heir is the slot of the ref, if that has passed on to a later life of the parent; see
+	// reserve.
 	heir     *Slot
 	state    slotState
 	restarts int
@@ -60,16 +61,16 @@ type Slot struct {
 	lastAt   time.Time
 }
 
-// slotState is what a slot is doing.
+// slotState is the state of a slot.
 type slotState uint8
 
 const (
-	slotStopped    slotState = iota // empty, and nothing is to come by itself
+	slotStopped    slotState = iota // empty, and no tasklet is to come by itself
 	slotStarting                    // Start waits for the tasklet
 	slotRunning                     // occupied
 	slotStopping                    // occupied, and Stop was called
 	slotEnded                       // empty, and the supervisor has not decided yet
-	slotRestarting                  // empty, and it will be started again: see Restarting
+	slotRestarting                  // empty, and waits for a restart: see Restarting
 	slotRetired                     // out of use
 )
 
@@ -79,19 +80,20 @@ var slotStates = [...]string{"stopped", "starting", "running", "stopping", "ende
 var (
 	// ErrRefTaken means that the ref of a body is read by a tasklet, or belongs to another slot.
 	ErrRefTaken = errors.New("actor: the ref of the body is taken")
-	// ErrRefDead means that the ref of a body has ended for good.
+	// ErrRefDead means that the ref of a body has ended permanently.
 	ErrRefDead = errors.New("actor: the ref of the body has ended for good")
 )
 
-// NewSlot makes an empty slot for children with the body b, behind the children that t has. opts
-// are those of each start. onEnd, unless it is nil, is called when a tasklet of the slot has ended
-// by itself, on the scheduler of t, and may not block: a usual one sends a message to t. It is not
-// called for a failed start, nor for a tasklet that Stop was called for, nor when the body of t has
-// ended. Only from inside t, and not from a deferred call.
+// NewSlot returns an empty slot for children with the body b, after the present children of t. opts
+// are the options of each start. If onEnd is not nil, it is called on the scheduler of t when a
+// tasklet of the slot has ended by itself. It must not block; usually it sends a message to t. It
+// is not called for a failed start, for a tasklet that Stop stops, or when the body of t has ended.
+// NewSlot must be called inside t, and not in a deferred call.
 //
-// If the specification is wrong, NewSlot returns an error and makes nothing: an option that can't
-// be used with b in a slot, a scheduler that there is not, a ref that is read where OnScheduler
-// does not lead to, a ref of another system; ErrRefTaken, ErrRefDead.
+// If the specification is invalid, NewSlot returns an error and makes nothing. That is the case for
+// an option that cannot be used with b in a slot, for a scheduler that does not exist, for a ref
+// that is read on another scheduler than OnScheduler says, and for a ref of another system.
+// ErrRefTaken and ErrRefDead report the state of the ref.
 func NewSlot(t *Tasklet, b Body, onEnd func(Exit), opts ...Option) (*Slot, error) {
 	switch {
 	case t == nil:
@@ -125,9 +127,9 @@ func NewSlot(t *Tasklet, b Body, onEnd func(Exit), opts ...Option) (*Slot, error
 	return s, nil
 }
 
-// CheckSlot tells, without making one, whether a slot can be made for b with opts, as far as that
-// does not depend on the parent; the error is that of [NewSlot]. ref identifies the ref that b
-// reads: two bodies with the same one can't be in two slots. It is nil if b reads none. From any
+// CheckSlot reports whether a slot can be made for b with opts, as far as that does not depend on
+// the parent. The error is that of [NewSlot]. ref identifies the ref that b reads, and is nil if b
+// reads none: two bodies with the same ref cannot be in two slots. CheckSlot may be called from any
 // goroutine.
 func CheckSlot(b Body, opts ...Option) (ref any, err error) {
 	s := &Slot{body: b, line: b.instance().line(), opts: optionsOf(b, opts)}
@@ -146,7 +148,7 @@ func CheckSlot(b Body, opts ...Option) (ref any, err error) {
 	return ref, err
 }
 
-// checkOptions looks at the options, and takes the name from them.
+// checkOptions checks the options, and takes the name from them.
 func (s *Slot) checkOptions() error {
 	allowed := s.body.allows()
 	for i := range s.opts {
@@ -172,12 +174,14 @@ func (s *Slot) checkOptions() error {
 	return nil
 }
 
-// Start starts a tasklet in the slot, which is empty, and waits until it has started: its OnStart
-// functions and its init are done. If one of them fails, Start returns the tasklet with its error
-// when all is undone: the same to errors.Is and errors.As, also ErrStop of an init that is not
-// wanted; but an error of another tasklet to KindOf, so that a parent that returns it has failed.
-// If ctx ends first, the error is that of ctx, and the start goes on; should it fail then, that is
-// an end as any other. ctx is the parent, or derived from it.
+// Start starts a tasklet in the slot, which must be empty, and waits until it has started: its
+// OnStart functions and its init are done. If one of them fails, Start returns the tasklet and its
+// error when the start is undone. That includes ErrStop of an init whose tasklet is not wanted.
+// errors.Is and errors.As examine the error, but it counts as that of another tasklet, so that a
+// parent that returns it has failed; see [KindOf].
+//
+// If ctx ends first, Start returns ErrTimeout or the cause of ctx, and the start continues. A
+// failure after that is an end like any other. ctx must be the parent, or derived from it.
 func (s *Slot) Start(ctx context.Context) (*Tasklet, error) {
 	by, limit := s.caller(ctx, "Start")
 	sys := s.parent.sys
@@ -208,7 +212,7 @@ func (s *Slot) startOver(t *Tasklet) {
 	sys := s.parent.sys
 	exit, failed := t.Exit()
 	if failed = failed && s.cur == t && t.extra().start.failed(); failed {
-		s.cur = nil // Start tells of it
+		s.cur = nil // Start returns its end
 	}
 	sys.mu.Lock()
 	defer sys.mu.Unlock()
@@ -220,15 +224,15 @@ func (s *Slot) startOver(t *Tasklet) {
 	}
 }
 
-// Stop stops the tasklet that is in the slot, as a stopping parent does: a kill; after its time,
-// see [Shutdown], the kill becomes hard; a second later the tasklet is given up, which is an event
-// and no error here. It returns when the slot is empty. The error is that of ctx, or a
-// *DeadlockError: then the slot is still occupied, and the stop goes on only as far as the kill
-// does. If the slot is empty, Stop only ends what [Slot.Restarting] has told. ctx is the parent, or
-// derived from it.
+// Stop stops the tasklet in the slot, as a stopping parent does, and returns when the slot is
+// empty: the tasklet is killed; after its time, see [Shutdown], the kill becomes hard; and a second
+// later the tasklet is detached, which is an event and no error here. If ctx ends first, or the
+// wait would be a deadlock, Stop returns ErrTimeout, the cause of ctx or a *DeadlockError. Then the
+// slot is still occupied by a tasklet that was killed. If the slot is empty, Stop only ends the
+// state set by [Slot.Restarting]. ctx must be the parent, or derived from it.
 func (s *Slot) Stop(ctx context.Context) error {
 	by, limit := s.caller(ctx, "Stop")
-	s.cur = nil // its end is no news
+	s.cur = nil // so that its end is not passed to onEnd
 	sys := s.parent.sys
 	sys.mu.Lock()
 	t := s.task
@@ -244,7 +248,7 @@ func (s *Slot) Stop(ctx context.Context) error {
 	return t.stopBy(by, limit, t.shutdown())
 }
 
-// caller gives the task of the parent, which calls.
+// caller returns the task of the parent, which makes the call.
 func (s *Slot) caller(ctx context.Context, op string) (by *core.Task, limit context.Context) {
 	by, limit = core.Caller(ctx, "Slot."+op)
 	if by != &s.parent.task {
@@ -253,11 +257,11 @@ func (s *Slot) caller(ctx context.Context, op string) (by *core.Task, limit cont
 	return by, limit
 }
 
-// Close closes the ref of an empty slot until the next Start: it takes no more messages, and what
-// is queued becomes dead letters, a little later if the ref is another scheduler's. If the last
-// tasklet has ended without a failure, and so by itself, those in Ref.Join of the ref go on, and
-// those who watch it are told: no restart is to come. One that was stopped is only interrupted.
-// What Close does to the ref of a [Family], it does to those of the children too.
+// Close closes the ref of an empty slot until the next Start. Sends are refused, and queued
+// messages become dead letters, a little later if the ref belongs to another scheduler. If the last
+// tasklet has ended by itself without a failure, calls of Ref.Join return, and watches of the ref
+// are notified, because no restart is to come. A tasklet that was stopped is only interrupted. For
+// a [Family], Close does the same to the refs of its children.
 func (s *Slot) Close() {
 	s.mustBeEmpty("Close", slotStopped)
 	over := false
@@ -274,8 +278,9 @@ func (s *Slot) Close() {
 	})
 }
 
-// Retire ends the use of an empty slot: it leaves the children of its parent, and the ref of its
-// body ends for good, with those of the children of a [Family]. Retiring twice does nothing.
+// Retire ends the use of an empty slot. The slot leaves the children of its parent, and the ref of
+// its body ends permanently, with those of the children of a [Family]. Retiring a retired slot has
+// no effect.
 func (s *Slot) Retire() {
 	s.mustBeEmpty("Retire", slotRetired)
 	s.parent.sys.mu.Lock()
@@ -287,7 +292,8 @@ func (s *Slot) Retire() {
 	refsOf(s.body, refLine.retire)
 }
 
-// mustBeEmpty makes next the state of the slot, unless it was retired.
+// mustBeEmpty sets the state of the slot to next, unless it was retired. It panics if the slot is
+// occupied.
 func (s *Slot) mustBeEmpty(op string, next slotState) {
 	sys := s.parent.sys
 	sys.mu.Lock()
@@ -301,9 +307,9 @@ func (s *Slot) mustBeEmpty(op string, next slotState) {
 	}
 }
 
-// Restarting tells those who look at the tree that the empty slot waits for a restart, its n-th: at
-// until, or as soon as possible if that is zero. The next Start, Stop or Close ends that; the
-// number stays.
+// Restarting records, for trees, that the empty slot waits for its n-th restart, at until, or as
+// soon as possible if until is zero. The next Start, Stop or Close ends that state; the number is
+// kept.
 func (s *Slot) Restarting(n int, until time.Time) {
 	sys := s.parent.sys
 	sys.mu.Lock()
@@ -314,40 +320,41 @@ func (s *Slot) Restarting(n int, until time.Time) {
 	}
 }
 
-// Tasklet is the one in the slot, until it has finished or was given up; nil if the slot is empty.
+// Tasklet returns the tasklet in the slot until it has finished or was detached, or nil if the slot
+// is empty.
 func (s *Slot) Tasklet() *Tasklet {
 	s.parent.sys.mu.Lock()
 	defer s.parent.sys.mu.Unlock()
 	return s.task
 }
 
-// SlotInfo is what a tree shows of a slot.
+// SlotInfo is the state of a slot, as a tree shows it.
 type SlotInfo struct {
 	SlotGlance
 	Name    string         // of its tasklets; "" for derived names before the first tasklet
 	Path    string         // of its tasklets
-	Kind    string         // of the body: receiver, interval, task ...
-	Message reflect.Type   // of the messages of the ref; nil: there is none
-	Mailbox *mailbox.Stats // of the ref, also while the slot is empty; nil: there is none
+	Kind    string         // of the body, such as receiver, interval or task
+	Message reflect.Type   // the type of the ref's messages; nil if there is no ref
+	Mailbox *mailbox.Stats // of the ref, also while the slot is empty; nil if there is no ref
 }
 
-// SlotGlance is the part of SlotInfo that costs next to nothing, for those who look at a great many
+// SlotGlance is the part of SlotInfo that costs almost nothing, for programs that examine very many
 // slots.
 type SlotGlance struct {
-	Tasklet *Tasklet // nil: the slot is empty
-	// State is what the slot is doing, in one word: starting (Start waits), running, or stopping
-	// (Stop was called) if there is a tasklet; else stopped, ended (by itself, and the supervisor
-	// has not decided yet), restarting, or retired.
+	Tasklet *Tasklet // nil if the slot is empty
+	// State is the state of the slot in one word. With a tasklet it is starting (Start waits),
+	// running, or stopping (Stop was called); without one it is stopped, ended (by itself, and the
+	// supervisor has not decided yet), restarting, or retired.
 	State    string
-	Restarts int       // as Restarting was told last
-	Until    time.Time // when the restart will be; zero: not known
-	// Last is how a tasklet of the slot ended by itself last, a failed start included; LastAt is
-	// when. Zero: none has.
+	Restarts int       // the number given to the last Restarting
+	Until    time.Time // the time of the restart; zero if it is not known
+	// Last is the last end of a tasklet of the slot by itself, including a failed start, and LastAt
+	// its time. Both are zero if there was none.
 	Last   Exit
 	LastAt time.Time
 }
 
-// Glance is Info without what would have to be put together for it.
+// Glance returns the part of Info that needs no allocation.
 func (s *Slot) Glance() SlotGlance {
 	s.parent.sys.mu.Lock()
 	defer s.parent.sys.mu.Unlock()
@@ -357,7 +364,7 @@ func (s *Slot) Glance() SlotGlance {
 	}
 }
 
-// Info tells what the slot does. It waits for nobody, and may be called from any goroutine.
+// Info returns the state of the slot. It never waits, and may be called from any goroutine.
 func (s *Slot) Info() SlotInfo {
 	i := SlotInfo{SlotGlance: s.Glance(), Name: s.name, Kind: s.word}
 	t := i.Tasklet
@@ -376,7 +383,7 @@ func (s *Slot) Info() SlotInfo {
 	return i
 }
 
-// path is that of the tasklets of s, as far as it is known before the first.
+// path returns the path of the tasklets of s, as far as it is known before the first.
 func (s *Slot) path() string {
 	name := s.name
 	if name == "" {
@@ -385,10 +392,11 @@ func (s *Slot) path() string {
 	return s.parent.Path() + "/" + name
 }
 
-// ended is told the end of a tasklet that was in s. On the scheduler of the parent.
+// ended handles the end of a tasklet that was in s. It must be called on the scheduler of the
+// parent.
 func (s *Slot) ended(exit Exit) {
 	if s.cur != exit.Tasklet {
-		return // Stop was called for it, or Start told of it
+		return // Stop was called for it, or Start returned its end
 	}
 	s.cur = nil
 	sys := s.parent.sys
@@ -404,7 +412,7 @@ func (s *Slot) ended(exit Exit) {
 // It has no task and is never handed out; it has markVacant. So an ordinary tasklet needs no word
 // for slots.
 
-// vacancy is the instance of a placeholder: it leads to the slot.
+// vacancy is the instance of a placeholder. It leads to the slot.
 type vacancy struct{ of *Slot }
 
 func (v vacancy) step(*Tasklet) (bool, error) { return false, nil }
@@ -415,7 +423,7 @@ func (v vacancy) kind() string                { return v.of.word }
 // vacant reports whether t is the placeholder of an empty slot.
 func (t *Tasklet) vacant() bool { return t.marks.Load()&markVacant != 0 }
 
-// slot is the one that t is in, or stands for; nil: none.
+// slot returns the slot that t is in, or whose placeholder t is, or nil.
 func (t *Tasklet) slot() *Slot {
 	if v, ok := t.inst.(vacancy); ok {
 		return v.of
@@ -426,7 +434,7 @@ func (t *Tasklet) slot() *Slot {
 	return nil
 }
 
-// occupy puts t into the slot, in the place of its placeholder. Under System.mu.
+// occupy puts t into the slot, in place of its placeholder. System.mu must be held.
 func (s *Slot) occupy(t *Tasklet) {
 	t.linked, t.next, t.prev = true, s.hole.next, s.hole.prev
 	s.hole.linked, s.hole.next, s.hole.prev = false, nil, nil
@@ -435,8 +443,8 @@ func (s *Slot) occupy(t *Tasklet) {
 	s.hole, s.task = nil, t
 }
 
-// vacate empties the slot that t is in; a placeholder takes the place of t unless the children of
-// the parent are being stopped. Under System.mu.
+// vacate empties the slot that t is in. A placeholder takes the place of t, unless the children of
+// the parent are being stopped. System.mu must be held.
 func (s *Slot) vacate(t *Tasklet) {
 	s.task = nil
 	if s.state == slotStopping {
@@ -458,15 +466,15 @@ func (s *Slot) vacate(t *Tasklet) {
 	s.hole = hole
 }
 
-// emptied notes a slot that is in the list of children no more, because the body of t has ended.
-// Under System.mu.
+// emptied records a slot that has left the list of children because the body of t has ended.
+// System.mu must be held.
 func (t *Tasklet) emptied(s *Slot) {
 	x := t.extra()
 	s.next, x.emptied = x.emptied, s
 }
 
-// lastChild is the last child of t, whose body has ended. Slots that are empty leave the list: they
-// are not to be gone over again for each child.
+// lastChild returns the last child of t, whose body has ended. It removes empty slots from the
+// list, so that they need not be examined again for each child.
 func (t *Tasklet) lastChild() *Tasklet {
 	t.sys.mu.Lock()
 	defer t.sys.mu.Unlock()
@@ -482,7 +490,8 @@ func (t *Tasklet) lastChild() *Tasklet {
 	return nil
 }
 
-// slots are those of t, also when its children are being stopped. From any goroutine.
+// slots returns the slots of t, also while its children are being stopped. It may be called from
+// any goroutine.
 func (t *Tasklet) slots() (all []*Slot) {
 	t.sys.mu.Lock()
 	defer t.sys.mu.Unlock()
@@ -499,8 +508,8 @@ func (t *Tasklet) slots() (all []*Slot) {
 	return all
 }
 
-// endSlots ends the slots of t, whose children are gone: their refs end for good; but those of a
-// family stay as they are if it has another life to come. On the scheduler of t.
+// endSlots ends the slots of t, whose children have ended. Their refs end permanently, except those
+// of a family with another life to come. It must be called on the scheduler of t.
 func (t *Tasklet) endSlots() {
 	f := familyOf(t)
 	forGood := f == nil || t.inst.line().isDead()
@@ -512,17 +521,17 @@ func (t *Tasklet) endSlots() {
 		}
 	}
 	if forGood && f != nil {
-		for _, b := range f.bodies { // also those that were never started
+		for _, b := range f.bodies { // including those that were never started
 			refsOf(b, refLine.retire)
 		}
 	}
 }
 
-// reserve makes the ref that of the slot s, which is new. The ref of a family passes from one life
-// of the parent to the next.
+// reserve makes the ref belong to the new slot s. The ref of a family passes from one life of the
+// parent to the next.
 //
-// The owner of a ref is found by way of cur: that is a tasklet in the slot, the last of them, or
-// the placeholder of a slot that was never started. So a ref needs no word for it.
+// The owner of a ref is found through cur: a tasklet in the slot, the last one, or the placeholder
+// of a slot that was never started. So a ref needs no word for it.
 func (l *line[M]) reserve(s *Slot) error {
 	if l.dead.Load() {
 		return ErrRefDead
@@ -566,8 +575,8 @@ func (l *line[M]) reserve(s *Slot) error {
 	}
 }
 
-// owner is the slot that the ref belongs to, of which cur is the last tasklet or the placeholder;
-// nil: none.
+// ownerOf returns the slot that the ref belongs to, whose last tasklet or placeholder cur is, or
+// nil.
 func ownerOf(cur *Tasklet) *Slot {
 	if cur == nil {
 		return nil

@@ -130,8 +130,8 @@ func (v *events) init(s *System, cfg Config) {
 // wants reports whether anybody wants to know of events of kind k. Budget: a few nanoseconds.
 func (s *System) wants(k EventKind) bool { return s.events.wants(kinds[k].level) }
 
-// Wants reports whether anybody would see an event of kind k: if not, what is expensive about it
-// need not be made. From any goroutine.
+// Wants reports whether the log or OnEvent takes events of kind k. If not, a program can avoid the
+// cost of making one. Wants may be called from any goroutine.
 func (s *System) Wants(k EventKind) bool { return s.wants(k) }
 
 func (s *System) wantsExit(t *Tasklet, k ExitKind) bool { return s.events.wants(exitLevel(t, k)) }
@@ -194,9 +194,9 @@ func pureLevel(core reflect.Value) bool {
 	return false
 }
 
-// Emit puts an event into the system's log and gives it to OnEvent; Seq, Time and an empty Path are
-// filled in. It may hold up the caller for as long as the log or OnEvent takes, up to a second.
-// From any goroutine, OnEvent too.
+// Emit writes an event to the system's log and passes it to OnEvent. It fills in Seq, Time and an
+// empty Path. The caller may have to wait as long as the log or OnEvent takes, up to a second. Emit
+// may be called from any goroutine, also by OnEvent.
 func (s *System) Emit(e Event) { s.emit(e) }
 
 func (s *System) emit(e Event) {
@@ -205,9 +205,9 @@ func (s *System) emit(e Event) {
 	}
 }
 
-// EmitLater gives e its place in the order of events, as Emit does, but does not wait for anything:
-// for those who hold a lock that OnEvent might want. EmitNow is to follow without the lock. From
-// any goroutine.
+// EmitLater gives e its place in the order of events, like Emit, but never waits. Use it while a
+// lock is held that OnEvent might need, and call EmitNow after the lock is released. It may be
+// called from any goroutine.
 func (s *System) EmitLater(e Event) {
 	if v := &s.events; v.wants(e.level()) {
 		e.fillPath()
@@ -226,7 +226,7 @@ func (s *System) EmitLater(e Event) {
 	}
 }
 
-// EmitNow has told what EmitLater has left, and waits for that as Emit does.
+// EmitNow delivers the events of EmitLater, and waits for that as Emit does.
 func (s *System) EmitNow() {
 	v := &s.events
 	v.mu.Lock()
