@@ -11,7 +11,7 @@ import (
 // The methods of these errors look only at the error itself.
 func init() {
 	guard.Trust[*StartError]()
-	guard.Trust[*FullError]()
+	guard.Trust[*fullError]()
 }
 
 // Errors of the calls at run time. They are OTP's.

@@ -12,10 +12,11 @@ import (
 // Kinds of events that supervisors emit, besides those of package actor. The strings are the values
 // of the key "event".
 var (
-	EventRestart       = actor.RegisterEvent(actor.EventUser+1, "restart", zap.WarnLevel)
-	EventRestartFailed = actor.RegisterEvent(actor.EventUser+2, "restart_failed", zap.ErrorLevel)
-	EventGiveUp        = actor.RegisterEvent(actor.EventUser+3, "give_up", zap.ErrorLevel)
-	EventAutoShutdown  = actor.RegisterEvent(actor.EventUser+4, "auto_shutdown", zap.InfoLevel)
+	EventRestart = actor.RegisterEvent(actor.EventUser+1, "restart", zap.WarnLevel)
+	EventGiveUp  = actor.RegisterEvent(actor.EventUser+3, "give_up", zap.ErrorLevel)
+
+	eventRestartFailed = actor.RegisterEvent(actor.EventUser+2, "restart_failed", zap.ErrorLevel)
+	eventAutoShutdown  = actor.RegisterEvent(actor.EventUser+4, "auto_shutdown", zap.InfoLevel)
 )
 
 // A report is an entry about a child, or about the consequence of its end for the supervisor: which
@@ -52,7 +53,7 @@ func (r *report) emit() {
 		}
 	}
 	e.Fields = append(e.Fields, r.fields...)
-	if r.kind == EventRestartFailed { // for other ends the event exit has the stack
+	if r.kind == eventRestartFailed { // for other ends the event exit has the stack
 		if p, ok := guard.As[*actor.PanicError](r.last.Err); ok {
 			e.Stack = p.Stack
 		}
@@ -66,7 +67,7 @@ func (c *core) report(kind actor.EventKind, ch *child, err error) *report {
 		return nil
 	}
 	r := &report{kind: kind, sup: c.t, id: c.name(ch), path: c.path(ch), last: ch.last, err: err}
-	r.own = kind == EventGiveUp || kind == EventAutoShutdown
+	r.own = kind == EventGiveUp || kind == eventAutoShutdown
 	r.fields = append(r.fields, zap.Stringer("restart_type", ch.spec.Restart))
 	if c.s.pool == nil {
 		r.fields = append(r.fields, zap.Stringer("strategy", c.s.spec.Strategy))
@@ -111,7 +112,7 @@ func (c *core) reportRestart(ch *child, delay time.Duration) {
 // reportRestartFailed reports that a child did not start when it was restarted. The next report has
 // the consequence.
 func (c *core) reportRestartFailed(ch *child) {
-	if r := c.report(EventRestartFailed, ch, ch.last.Err); r != nil {
+	if r := c.report(eventRestartFailed, ch, ch.last.Err); r != nil {
 		r.inWindow(&c.window, c.now(), "tries again")
 		r.emit()
 	}
@@ -128,7 +129,7 @@ func (c *core) reportGiveUp(ch *child) {
 
 // reportAutoShutdown reports that the supervisor ends because ch has ended.
 func (c *core) reportAutoShutdown(ch *child) {
-	if r := c.report(EventAutoShutdown, ch, ch.last.Err); r != nil {
+	if r := c.report(eventAutoShutdown, ch, ch.last.Err); r != nil {
 		r.fields = append(r.fields, zap.String("next", "stops all children and shuts down"))
 		r.emit()
 	}

@@ -122,8 +122,8 @@ func Example_restartType() {
 					})},
 				}})
 				t.Sleep(time.Second)
-				n, _ := s.Count(t)
-				fmt.Printf("%-8v %-9v: %d starts, specs kept: %d\n", end, restart, starts, n.Specs)
+				kept, _ := s.Children(t)
+				fmt.Printf("%-8v %-9v: %d starts, specs kept: %d\n", end, restart, starts, len(kept))
 			}
 		}
 	})

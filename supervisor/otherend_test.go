@@ -88,7 +88,7 @@ func TestInitOfAStoppedCallee(t *testing.T) {
 				require.NoError(tb, err)
 				n, err := s.Count(t0)
 				require.NoError(tb, err)
-				require.Equal(tb, supervisor.Counts{Specs: 1, Stopped: 1}, n)
+				require.Equal(tb, map[supervisor.State]int{supervisor.Stopped: 1}, n)
 			} else {
 				require.ErrorAs(tb, err, &failed)
 				require.Equal(tb, actor.ExitError, actor.KindOf(err))

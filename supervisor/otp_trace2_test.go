@@ -492,7 +492,7 @@ func (r *replay2) sups(top *being) (rows []json.RawMessage) {
 			}
 			children = append(children, [2]string{c.ID, state})
 		}
-		row(b, children, count.Specs, count.Running)
+		row(b, children, len(infos), count[supervisor.Running])
 		for _, c := range infos {
 			if below := r.newestOf(c.Tasklet); c.Tasklet != nil && below.n.Type != "worker" {
 				look(below)

@@ -43,19 +43,18 @@ type Pool[A any] struct {
 // poolRules are the rules of a supervisor that implements a pool.
 type poolRules struct{ max int }
 
-// FullError is returned by Pool.Start when the pool has Max children. errors.Is(err,
-// mailbox.ErrFull) is true for it.
-type FullError struct {
-	Pool string // the path of the pool
-	Max  int
+// fullError is returned by Pool.Start when the pool has Max children.
+type fullError struct {
+	pool string // its path
+	max  int
 }
 
-func (e *FullError) Error() string {
-	return fmt.Sprintf("supervisor: pool %s is full: it has %d children", e.Pool, e.Max)
+func (e *fullError) Error() string {
+	return fmt.Sprintf("supervisor: pool %s is full: it has %d children", e.pool, e.max)
 }
 
 // Is makes errors.Is(e, mailbox.ErrFull) true.
-func (e *FullError) Is(target error) bool { return target == mailbox.ErrFull }
+func (e *fullError) Is(target error) bool { return target == mailbox.ErrFull }
 
 // NewPool returns a pool that is not started yet. Its Body is put into a Spec. NewPool panics with
 // a *SpecError if spec is invalid.
@@ -111,10 +110,10 @@ func (p *Pool[A]) Body() actor.Body { return p.b }
 func (p *Pool[A]) Tasklet() *actor.Tasklet { return p.s.Tasklet() }
 
 // Start starts a child for a, and returns its tasklet when the child has started. It returns a
-// *SpecError if the specification is invalid, a *FullError if the pool is full, and a *StartError
-// if the child fails to start, which is then removed. If ctx ends first, Start returns its error,
-// and the start continues. If the child's init returns actor.ErrStop, the child is removed and the
-// tasklet is nil. Start parks a calling tasklet.
+// *SpecError if the specification is invalid, an error that is mailbox.ErrFull to errors.Is if the
+// pool is full, and a *StartError if the child fails to start, which is then removed. If ctx ends
+// first, Start returns its error, and the start continues. If the child's init returns
+// actor.ErrStop, the child is removed and the tasklet is nil. Start parks a calling tasklet.
 func (p *Pool[A]) Start(ctx context.Context, a A) (*actor.Tasklet, error) {
 	c := p.child(a)
 	if err := c.checkRest(Never); err != nil {
@@ -156,7 +155,7 @@ type (
 
 func (r poolStartRequest) do(c *core) error {
 	if limit := c.s.pool.max; limit > 0 && c.n >= limit {
-		return answer(c, r.reply, nil, &FullError{c.t.Path(), limit})
+		return answer(c, r.reply, nil, &fullError{c.t.Path(), limit})
 	}
 	t, err := c.startNew(r.child)
 	return answer(c, r.reply, t, err)

@@ -44,7 +44,7 @@ type (
 	}
 	countRequest struct {
 		own.Mark
-		reply actor.Reply[Counts]
+		reply actor.Reply[map[State]int]
 	}
 	// logRequest says that it is time to log the tree. core is the one that has requested it; the
 	// request of an earlier one is stale.
@@ -128,16 +128,9 @@ func (r childrenRequest) do(c *core) error {
 }
 
 func (r countRequest) do(c *core) error {
-	n := Counts{Specs: c.n}
+	n := make(map[State]int)
 	for ch := c.first; ch != nil; ch = ch.next {
-		switch ch.state {
-		case Running:
-			n.Running++
-		case Restarting:
-			n.Restarting++
-		case Stopped:
-			n.Stopped++
-		}
+		n[ch.state]++
 	}
 	return answer(c, r.reply, n, nil)
 }

@@ -72,7 +72,7 @@ func TestStormOverSchedulers(t *testing.T) {
 				for {
 					n, err := s.Count(t0)
 					require.NoError(t, err)
-					if n.Stopped == children || strategy != supervisor.OneForOne && n.Restarting == 0 && queued(refs) == 0 {
+					if n[supervisor.Stopped] == children || strategy != supervisor.OneForOne && n[supervisor.Restarting] == 0 && queued(refs) == 0 {
 						break
 					}
 					t0.Yield()

@@ -226,10 +226,8 @@ func (s *Supervisor) Children(ctx context.Context) ([]ChildInfo, error) {
 	return actor.Call(ctx, s.ref, func(r actor.Reply[[]ChildInfo]) request { return childrenRequest{reply: r} })
 }
 
-// Count returns the number of children by state. It is OTP's count_children.
-func (s *Supervisor) Count(ctx context.Context) (Counts, error) {
-	return actor.Call(ctx, s.ref, func(r actor.Reply[Counts]) request { return countRequest{reply: r} })
+// Count returns how many children are in each state; a state that none is in is not in the map. It
+// is OTP's count_children.
+func (s *Supervisor) Count(ctx context.Context) (map[State]int, error) {
+	return actor.Call(ctx, s.ref, func(r actor.Reply[map[State]int]) request { return countRequest{reply: r} })
 }
-
-// Counts holds numbers of children.
-type Counts struct{ Specs, Running, Restarting, Stopped int }
