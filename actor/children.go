@@ -5,11 +5,12 @@ import (
 	"runtime"
 )
 
-// walkChunk is how many children are looked at while System.mu is held. Each is a cache miss: a
-// family of a million takes 150 ms at once, in which no tasklet of the system could start or end.
+// walkChunk is the number of children that are visited while System.mu is held. Each is a cache
+// miss: a family of a million at once would take 150 ms, in which no tasklet of the system could
+// start or end.
 const walkChunk = 128
 
-// walk is a walk over the children of a tasklet that gives System.mu back after every walkChunk
+// walk is an iteration over the children of a tasklet that releases System.mu after every walkChunk
 // children. System.mu protects it.
 type walk struct {
 	next  *Tasklet // the child, or the placeholder of an empty slot, that comes next
@@ -54,12 +55,12 @@ func (t *Tasklet) eachChild(visit func(s *Slot, c *Tasklet)) {
 			visit(p.slot, p.child)
 		}
 		if more {
-			runtime.Gosched() // let those have the mutex who wait for it
+			runtime.Gosched() // let waiting goroutines lock the mutex
 		}
 	}
 }
 
-// endWalk takes w out of the walks. Under System.mu.
+// endWalk removes w from the walks. System.mu must be held.
 func (s *System) endWalk(w *walk) {
 	for at := &s.walks; ; at = &(*at).other {
 		if *at == w {
@@ -69,8 +70,8 @@ func (s *System) endWalk(w *walk) {
 	}
 }
 
-// moveWalks lets walks that come to c next go on with to: c is about to leave the list of children.
-// Under System.mu.
+// moveWalks makes walks whose next child is c continue with to, because c is about to leave the
+// list of children. System.mu must be held.
 func (s *System) moveWalks(c, to *Tasklet) {
 	for w := s.walks; w != nil; w = w.other {
 		if w.next == c {
@@ -80,8 +81,9 @@ func (s *System) moveWalks(c, to *Tasklet) {
 }
 
 // Children returns the children that have not finished, in order of start. It may be called from
-// any goroutine. It looks at a large family in parts, so that no start and no end waits for long:
-// of more than a hundred children, those that start or end meanwhile may be in the result or not.
+// any goroutine. It visits a large family in parts, so that no start and no end waits for long: of
+// more than a hundred children, those that start or end during the call may or may not be in the
+// result.
 func (t *Tasklet) Children() []*Tasklet {
 	var cs []*Tasklet
 	t.eachChild(func(_ *Slot, c *Tasklet) {
@@ -92,9 +94,10 @@ func (t *Tasklet) Children() []*Tasklet {
 	return cs
 }
 
-// Places goes through the places among the children of t, in order of start: slots, with or without
-// a tasklet, and children that are in none. slot is nil for the latter, child is nil for an empty
-// slot. It goes over a copy, made as Children makes it. From any goroutine.
+// Places returns an iterator over the places among the children of t, in order of start: slots,
+// with or without a tasklet, and children that are in no slot. For the latter slot is nil. For an
+// empty slot child is nil. It iterates over a copy, which is made as by Children. Places may be
+// called from any goroutine.
 func (t *Tasklet) Places() iter.Seq2[*Slot, *Tasklet] {
 	type place struct {
 		slot  *Slot

@@ -8,7 +8,7 @@ import (
 	"strings"
 )
 
-// defaultRows is how many lines a tree in the log has at most.
+// defaultRows is the maximal number of lines of a tree in the log.
 const defaultRows = 200
 
 // shown is a tree cut to a number of lines: places that are shown, and folds that count the others.
@@ -17,7 +17,7 @@ type shown struct {
 	folds []fold
 }
 
-// fold counts what is not shown below a place that is.
+// fold counts the rows that are not shown below a place that is.
 type fold struct {
 	under  int // the index of the place
 	count  int

@@ -9,36 +9,36 @@ import (
 	"github.com/gotasklet/tasklet/mailbox"
 )
 
-// A Row is what a tree shows of a tasklet, or of a child of a supervisor that has none because it
-// is stopped or waits to be restarted.
+// A Row describes a tasklet, or a child of a supervisor without a tasklet, because it is stopped or
+// waits for its restart.
 type Row struct {
 	Depth   int // below the tasklet that was asked for, which is at 0
 	Name    string
 	Path    string
-	Kind    string            // supervisor, pool, receiver, interval ...
+	Kind    string            // such as supervisor, pool, receiver or interval
 	State   State             // in one word
 	Tasklet *actor.Tasklet    // nil if the child has none
-	Wait    string            // of one that is parked: in which call, "send to"
-	On      string            // the path of the tasklet that it waits for; "" if it waits for none
+	Wait    string            // the call in which it is parked, such as "send to"
+	On      string            // the path of the tasklet that it waits for, or ""
 	For     time.Duration     // how long it has been idle, parked or stalled
 	Until   time.Duration     // how long it will sleep, or wait before it is restarted
-	Message reflect.Type      // of the messages that it takes; nil: none
-	Mailbox *mailbox.Stats    // nil: none
-	Killed  time.Duration     // how long ago it was killed; 0: it was not
-	Labels  map[string]string // but kind and strategy
+	Message reflect.Type      // the type of its messages; nil if it takes none
+	Mailbox *mailbox.Stats    // nil if it has none
+	Killed  time.Duration     // the time since it was killed; 0 if it was not
+	Labels  map[string]string // except kind and strategy
 
-	Scheduler  int  // on which it runs, as actor.OnScheduler counts
+	Scheduler  int  // the number of its scheduler, as for actor.OnScheduler
 	Schedulers int  // of the system
 	elsewhere  bool // on another one than its parent
 
 	// Of a child of a supervisor.
 	Restarts int           // since the supervisor's start
 	Last     error         // of the last end by itself, nil if that was no failure
-	LastAgo  time.Duration // how long ago that was; 0: it has not ended by itself
+	LastAgo  time.Duration // the time since that; 0 if it has not ended by itself
 
-	Supervision *Supervision // of a supervisor or a pool, else nil
-	// Fault says what the Describe method of a [Supervisor] did wrong: "panicked: boom",
-	// "has not returned in 100ms". "": nothing.
+	Supervision *Supervision // of a supervisor or a pool, or nil
+	// Fault describes the failure of the Describe method of a [Supervisor]: "panicked: boom", "has
+	// not returned in 100ms". It is "" if there was none.
 	Fault string
 
 	window time.Duration // of its supervisor
@@ -49,7 +49,7 @@ type State uint8
 
 // The states, the loudest first.
 const (
-	Stalled    State = iota // keeps its scheduler: nothing else there can run
+	Stalled    State = iota // keeps its scheduler: no other tasklet there can run
 	Restarting              // ended; the supervisor will start it again
 	Stopping                // its end is certain, but it has not ended yet
 	Starting                // its supervisor waits until it has started
@@ -57,9 +57,9 @@ const (
 	Ready                   // waits for its turn
 	Parked                  // waits in a call, see Wait
 	Sleeping                // waits for a time
-	Idle                    // waits for messages, or for nothing
+	Idle                    // waits for messages, or has nothing to do
 	Stopped                 // a child that does not run; its specification is kept
-	Finished                // ended while the tree was looked at
+	Finished                // ended while the tree was examined
 	states
 )
 

@@ -13,16 +13,17 @@ import (
 )
 
 // OnSignal writes the tree of s to the log, as [Log] does, whenever the process gets one of the
-// signals; with a nil logger it writes it to standard error, as [Write] does. It works while a
-// tasklet holds the scheduler, which is the moment that it is meant for.
+// signals. With a nil logger it writes to standard error, as [Write] does. It works while a tasklet
+// holds the scheduler, which is the moment that it is meant for.
 //
 // Without signals it waits for SIGUSR1, and on macOS and the BSDs also for SIGINFO, which Ctrl-T
-// sends from a terminal. They do not end the process. SIGQUIT is left alone, because what Go does
-// with it, the stacks of all goroutines and the end, is the last resort; give it here to have the
-// tree in its place. On systems that have neither, as Windows, nothing happens without signals.
+// sends from a terminal. They do not end the process. SIGQUIT is not among them, because Go's
+// reaction to it, which prints the stacks of all goroutines and exits, is the last resort; pass it
+// to OnSignal to get the tree instead. On systems without these signals, such as Windows, OnSignal
+// without signals has no effect.
 //
-// stop ends that, and returns when no tree is being written any more. Calling it twice does
-// nothing.
+// stop ends OnSignal, and returns when no tree is being written any more. Calling it twice has no
+// effect.
 func OnSignal(s *actor.System, logger *zap.Logger, sig ...os.Signal) (stop func()) {
 	if len(sig) == 0 {
 		sig = demands
@@ -54,7 +55,7 @@ func OnSignal(s *actor.System, logger *zap.Logger, sig ...os.Signal) (stop func(
 	}
 }
 
-// dump writes the tree. A logger that fails, or a method of what is written, does not end the
+// dump writes the tree. A logger that fails, or a method of a written value, does not end the
 // process.
 func dump(s *actor.System, logger *zap.Logger) {
 	fault := guard.Call(func() {

@@ -14,29 +14,29 @@ import (
 	"github.com/gotasklet/tasklet/internal/text"
 )
 
-// A Supervisor is implemented by whatever keeps tasklets running and wants its children to be shown
-// as those of package supervisor are. [Register] makes it known.
+// A Supervisor describes a tasklet that keeps others running, so that its children are shown like
+// those of package supervisor. [Register] registers it.
 type Supervisor interface {
 	// Describe calls add for each child that is in no actor.Slot, in order of start, and returns
-	// what is shown of the supervisor itself. The tree finds slots without help. It is called from
-	// any goroutine, also while a tasklet holds the scheduler and also by several goroutines at the
-	// same time, so what it reads is protected by a mutex of its own. It must neither park nor wait
-	// for a tasklet. It must not keep add.
+	// the description of the supervisor itself. The tree finds slots by itself. Describe may be
+	// called on any goroutine, while a tasklet holds the scheduler, and by several goroutines at
+	// the same time, so a mutex must protect what it reads. It must neither park nor wait for a
+	// tasklet. It must not keep add.
 	//
-	// It runs on a goroutine of its own. If it panics, calls runtime.Goexit or does not return in
-	// a tenth of a second, the tree shows the children that are running, without what a supervisor
-	// would know of them, and Row.Fault says what happened.
+	// Describe runs on a goroutine of its own. If it panics, calls runtime.Goexit or does not
+	// return within a tenth of a second, the tree shows the running children without the facts that
+	// only the supervisor knows, and Row.Fault describes the failure.
 	Describe(add func(Child)) Supervision
 }
 
-// Supervision is what a tree shows of a supervisor itself.
+// Supervision is the description of a supervisor itself.
 type Supervision struct {
-	// Strategy is a word such as one_for_one. "" is for a pool, whose children have no order and
-	// depend on each other in nothing: their number is shown instead.
+	// Strategy is a word such as one_for_one. It is "" for a pool, whose children have no order and
+	// do not depend on each other; their number is shown instead.
 	Strategy string
 	Restarts int           // within the last Period
-	Max      int           // how many are allowed within Period. math.MaxInt: any number
-	Period   time.Duration // of the window; 0: all restarts since the start count
+	Max      int           // the number allowed within Period; math.MaxInt means any number
+	Period   time.Duration // of the window; 0 means that all restarts since the start count
 	Total    int           // restarts since the start
 
 	// Set by the tree: Describe need not.
@@ -44,26 +44,26 @@ type Supervision struct {
 	Children int           // with those that are stopped
 }
 
-// A Child is what a supervisor knows of a child that is in no slot.
+// A Child is the description of a child that is in no slot.
 type Child struct {
-	// ID is the name of the child's tasklet, and of its row if there is none. "" if that is
-	// derived: then Last tells the name.
+	// ID is the name of the child's tasklet, and of its row if there is none. It is "" if the name
+	// is derived; it is then taken from Last.
 	ID string
-	// Tasklet is the child's present tasklet; nil if it has none, or has not started yet: a
-	// tasklet of that name that is starting is found in the tree.
+	// Tasklet is the child's present tasklet. It is nil if there is none, or if it has not started
+	// yet; the tree finds a tasklet of that name that is starting.
 	Tasklet *actor.Tasklet
 	// Restarting means that a child without a tasklet will be started again, at Until if that is
 	// not zero. Otherwise a child without a tasklet is stopped.
 	Restarting bool
 	Until      time.Time
 	Restarts   int        // since the supervisor's start
-	Last       actor.Exit // the last end that the supervisor did not ask for
-	LastAt     time.Time  // when that was; zero: it has not ended yet
+	Last       actor.Exit // the last end that the supervisor did not cause
+	LastAt     time.Time  // the time of that end; zero if there was none
 }
 
 // Register makes s describe the children of t in trees, until t's body and children have ended. A
-// second call replaces the first. It panics if s is nil. Only from inside t, and not from a
-// deferred call: a supervisor calls it when it begins.
+// second call replaces the first. A supervisor calls it when it begins. Register must be called
+// inside t, and not in a deferred call. It panics if s is nil.
 func Register(t *actor.Tasklet, s Supervisor) {
 	if s == nil {
 		panic("tree: Register of a nil Supervisor")
@@ -75,8 +75,8 @@ func Register(t *actor.Tasklet, s Supervisor) {
 	all.Store(t, r)
 }
 
-// registry has the supervisors of a system: *actor.Tasklet -> *registered. It is attached to the
-// system, so that it goes with it, whatever becomes of the tasklets.
+// registry maps the tasklets of a system's supervisors to *registered. It is attached to the
+// system, so that it goes with it, whatever happens to the tasklets.
 type registry struct{ sync.Map }
 
 type registryKey struct{}
@@ -85,7 +85,7 @@ func registryOf(s *actor.System) *registry {
 	return s.Attach(registryKey{}, func() any { return new(registry) }).(*registry)
 }
 
-// registered is a supervisor that was registered.
+// registered is a registered supervisor.
 type registered struct {
 	s     Supervisor
 	since time.Time
@@ -104,14 +104,14 @@ const (
 	lastLimit = time.Millisecond // of a call after that
 )
 
-// callLimit is that of one call. Tests on a busy machine set it.
+// callLimit is the limit of one call. Tests on a busy machine change it.
 var callLimit = 100 * time.Millisecond
 
-// spareChildren is how many children without a tasklet a supervisor may have. Without a limit a
-// Describe that never returns could fill the memory.
+// spareChildren is the number of children without a tasklet that a supervisor may have. Without a
+// limit, a Describe that never returns could fill the memory.
 const spareChildren = 1 << 18
 
-// answer is what Describe has said so far.
+// answer is the result of a Describe so far.
 type answer struct {
 	t     *actor.Tasklet
 	limit int

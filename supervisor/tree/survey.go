@@ -9,7 +9,8 @@ import (
 	"github.com/gotasklet/tasklet/mailbox"
 )
 
-// survey is one walk over a tree: of each place so much as is needed to decide whether it is shown.
+// survey is one walk over a tree, with the facts about each place that are needed to decide whether
+// it is shown.
 type survey struct {
 	now     time.Time
 	nodes   []node // in pre-order
@@ -50,10 +51,10 @@ const (
 	flagFault
 )
 
-// restartedFor is how long a child is shown as restarted at least.
+// restartedFor is the minimal time for which a child is shown as restarted.
 const restartedFor = time.Minute
 
-// longWait is from when on a wait is worth a look.
+// longWait is the duration from which on a wait needs attention.
 const longWait = time.Second
 
 // look walks over t and all below it; for the root of a system over the daemons too.

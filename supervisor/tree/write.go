@@ -19,9 +19,9 @@ import (
 // An Option changes how Write writes a tree.
 type Option func(*layout)
 
-// Width fits a tree to a terminal with so many columns, 20 at least; 0, as without it, is no limit.
-// Long names are cut, less important numbers are left out, and what still does not fit goes to a
-// line of its own below.
+// Width fits a tree to a terminal with this number of columns, at least 20. 0 means no limit, as
+// does the absence of the option. Long names are cut, less important numbers are left out, and
+// pieces that still do not fit go to a line of their own below.
 func Width(columns int) Option {
 	if columns != 0 {
 		columns = max(columns, 20)
@@ -29,14 +29,14 @@ func Width(columns int) Option {
 	return func(l *layout) { l.width = columns }
 }
 
-// MaxRows limits a tree to n lines, folds included; 200 without it, 4 at least. The line at the top
-// does not count, nor do the lines that a narrow Width breaks.
+// MaxRows limits a tree to n lines, at least 4, including the lines of folds. The default is 200.
+// The line at the top does not count, nor do lines that a narrow Width breaks.
 func MaxRows(n int) Option { return func(l *layout) { l.rows = max(n, 4) } }
 
-// Write writes t and everything below it as text for people: a line that sums up, and a line for
-// each tasklet. What does not fit into MaxRows is folded, the quiet before those with something to
-// tell. It returns the error of w. It may be called from any goroutine and waits for no tasklet;
-// see [Snapshot].
+// Write writes t and all tasklets below it as text for people: a summary line, and a line for each
+// tasklet. Rows that do not fit into MaxRows are folded, those that need no attention first. Write
+// returns the error of w. It may be called from any goroutine and waits for no tasklet; see
+// [Snapshot].
 func Write(w io.Writer, t *actor.Tasklet, opts ...Option) error {
 	l := layout{rows: defaultRows}
 	for _, o := range opts {
