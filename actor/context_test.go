@@ -259,7 +259,7 @@ func TestRule12ContextOfAnother(t *testing.T) {
 					func() { _ = ref.Send(ctx, ask{}) }, func() { _ = ref.TrySend(ctx, ask{}) },
 					func() { _ = k.Join(ctx) }, func() { _, _ = actor.Call(ctx, ref, asking(1)) }, func() { _ = ref.Join(ctx) },
 				} {
-					require.Regexp(t, `^scheduler: [\w ]+ with the context of /tasklet, but /tasklet/other is running: a context may be used only inside its own task$`, panicOf(f))
+					require.Regexp(t, `^scheduler: [\w ]+ with the context of /tasklet, but /tasklet/other is running: a context may be used only inside its own tasklet$`, panicOf(f))
 				}
 			}
 			return nil

@@ -73,7 +73,7 @@ func message(e *Event) string {
 	case EventSpawn:
 		return who + " started"
 	case EventFailure:
-		return who + " failed and goes on"
+		return who + " failed and continues"
 	case EventMessageLost:
 		return who + " lost the message in hand"
 	case EventDeadLetter:
@@ -83,7 +83,7 @@ func message(e *Event) string {
 	case EventKill:
 		return who + " is being killed"
 	case EventKillRecovered:
-		return who + " recovered its kill and goes on"
+		return who + " recovered its kill and continues"
 	case EventClose:
 		return who + " is closed"
 	case EventDeadlock:
@@ -94,22 +94,22 @@ func message(e *Event) string {
 	case EventStall:
 		return who + " keeps its scheduler: nothing else can run"
 	case EventStallOver:
-		return who + " gave up its scheduler again"
+		return who + " no longer keeps its scheduler"
 	case EventStopTimeout:
-		return who + " did not stop in its time and is left behind"
+		return who + " did not stop in time and is left behind"
 	case EventLeak:
 		return who + " is left behind"
 	case EventReplyLate:
 		if who == "" {
-			return "nobody waits for a reply from outside"
+			return "an answer from outside came too late"
 		}
-		return "nobody waits for the reply of " + who
+		return "an answer of " + who + " came too late"
 	case EventCallTimeout:
 		return "call of " + who + " got no reply in time"
 	case EventEscalate:
 		return "failure of " + who + " kills its parent"
 	case EventTicksMissed:
-		return who + " missed calls"
+		return who + " skipped calls"
 	case EventSystemStart:
 		return "system started"
 	case EventSystemStop:
@@ -119,7 +119,7 @@ func message(e *Event) string {
 	case EventHookPanic, EventLogPanic, EventHookStall, EventLogStall:
 		return sinkMessage(e)
 	case EventEventsDropped:
-		return "events were not told"
+		return "events were not delivered"
 	}
 	if who == "" {
 		return e.Kind.String()
@@ -134,7 +134,7 @@ func sinkMessage(e *Event) string {
 		who = "Config.Logger"
 	}
 	if e.Kind == EventHookStall || e.Kind == EventLogStall {
-		return who + " does not return and is passed over until it does"
+		return who + " does not return and is skipped until it does"
 	}
 	p, _ := e.Err.(*PanicError)
 	if p == nil {

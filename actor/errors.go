@@ -34,7 +34,7 @@ var (
 	ErrNoReply = errors.New("actor: request was handled without a reply")
 	// ErrNotAwaited is returned by Reply.Send and Reply.Fail when no call waits for the reply:
 	// there was an answer already, or the caller has given up.
-	ErrNotAwaited = errors.New("actor: nobody waits for this reply")
+	ErrNotAwaited = errors.New("actor: the call no longer waits for this reply")
 	// ErrNoTasklet is the error in the notice of a Watch of a nil *Tasklet, which Ref.Tasklet
 	// returns between two incarnations.
 	ErrNoTasklet = errors.New("actor: no such tasklet")

@@ -248,15 +248,15 @@ func TestSlotMisuse(t *testing.T) {
 		_, err := s.Start(t0)
 		require.NoError(t, err)
 		for want, f := range map[string]func(){
-			"actor: Slot.Start: /tasklet/s is in the slot":                            func() { _, _ = s.Start(t0) },
-			"actor: Slot.Close: /tasklet/s is in the slot":                            func() { s.Close() },
-			"actor: Slot.Retire: /tasklet/s is in the slot":                           func() { s.Retire() },
-			"scheduler: Slot.Start with a nil context":                                func() { _, _ = s.Start(noContext) },
-			"scheduler: Slot.Stop called outside a task: its context belongs to none": func() { _ = s.Stop(context.Background()) },
-			"actor: NewSlot of a nil *Tasklet":                                        func() { _, _ = actor.NewSlot(nil, actor.Func(forever), nil) },
-			"actor: NewSlot with a nil Body":                                          func() { _, _ = actor.NewSlot(t0, nil, nil) },
-			"actor: Supervise with a nil function":                                    func() { actor.Supervise[int](actor.NewRef[int](), actor.Family{Kind: "x"}, nil) },
-			"actor: Supervise with an empty name":                                     func() { actor.Supervise(actor.NewRef[int](), actor.Family{}, noInit) },
+			"actor: Slot.Start: /tasklet/s is in the slot":                               func() { _, _ = s.Start(t0) },
+			"actor: Slot.Close: /tasklet/s is in the slot":                               func() { s.Close() },
+			"actor: Slot.Retire: /tasklet/s is in the slot":                              func() { s.Retire() },
+			"scheduler: Slot.Start with a nil context":                                   func() { _, _ = s.Start(noContext) },
+			"scheduler: Slot.Stop called outside a tasklet: its context belongs to none": func() { _ = s.Stop(context.Background()) },
+			"actor: NewSlot of a nil *Tasklet":                                           func() { _, _ = actor.NewSlot(nil, actor.Func(forever), nil) },
+			"actor: NewSlot with a nil Body":                                             func() { _, _ = actor.NewSlot(t0, nil, nil) },
+			"actor: Supervise with a nil function":                                       func() { actor.Supervise[int](actor.NewRef[int](), actor.Family{Kind: "x"}, nil) },
+			"actor: Supervise with an empty name":                                        func() { actor.Supervise(actor.NewRef[int](), actor.Family{}, noInit) },
 			"actor: Supervise with a nil Body": func() {
 				actor.Supervise(actor.NewRef[int](), actor.Family{Kind: "x", Bodies: []actor.Body{nil}}, noInit)
 			},

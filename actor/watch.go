@@ -198,7 +198,7 @@ func (t *Tasklet) mayWatch(by *Tasklet) {
 	switch {
 	case t == nil:
 	case t == by:
-		misuse("Watch of %s by itself: the notice would come when nobody waits for it", t.Path())
+		misuse("Watch of %s by itself: the notice would come after its end", t.Path())
 	case t.sys != by.sys:
 		misuse("Watch of %s, which belongs to another system", t.Path())
 	}
@@ -234,7 +234,7 @@ func (t *Tasklet) unwatch(w *watch) {
 func (r Ref[M]) mayWatch(by *Tasklet) {
 	l := r.must("Watch")
 	if any(by.inst.line()) == any(l) {
-		misuse("Watch of %s by itself: the notice would come when nobody waits for it", by.Path())
+		misuse("Watch of %s by itself: the notice would come after its end", by.Path())
 	}
 	l.use(by.sys)
 	if s := l.system(); s != nil && s != by.sys {

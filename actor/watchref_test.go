@@ -142,7 +142,7 @@ func TestWatchOfRefMisuse(t *testing.T) {
 		}), actor.Name("me"))
 		require.NoError(t, own.Send(t0, 1))
 		t0.Yield()
-		require.Equal(t, "actor: Watch of "+k.Path()+" by itself: the notice would come when nobody waits for it", v)
+		require.Equal(t, "actor: Watch of "+k.Path()+" by itself: the notice would come after its end", v)
 		other, err := actor.Start((&journal{}).config())
 		require.NoError(t, err)
 		ran := make(chan struct{})

@@ -297,8 +297,8 @@ func TestGateWrongContext(t *testing.T) {
 				other := p.passer("a", g)
 				for ctx, want := range map[context.Context]string{
 					other: "scheduler: " + op + " with the context of a, but keeper is running: " +
-						"a context may be used only inside its own task",
-					context.Background(): "scheduler: " + op + " called outside a task: its context belongs to none",
+						"a context may be used only inside its own tasklet",
+					context.Background(): "scheduler: " + op + " called outside a tasklet: its context belongs to none",
 				} {
 					if got := panics(func() { _ = g.pass(ctx) }); got != want {
 						t.Errorf("panic:\n\t%s\nwant:\n\t%s", got, want)
@@ -395,7 +395,7 @@ func TestMutexMisuse(t *testing.T) {
 	})
 	p.expect("a: scheduler: Mutex.Unlock of a Mutex that nobody holds",
 		"b: scheduler: Mutex.Unlock while b runs, but a holds the Mutex",
-		"b: scheduler: Mutex.TryLock with the context of a, but b is running: a context may be used only inside its own task",
+		"b: scheduler: Mutex.TryLock with the context of a, but b is running: a context may be used only inside its own tasklet",
 		"b: scheduler: Mutex.TryLock by stranger of another scheduler: a Chan, Mutex, Semaphore, Event or WaitGroup belongs to one scheduler")
 }
 

@@ -60,7 +60,7 @@ func Caller(ctx context.Context, op string) (t *Task, limit context.Context) {
 	}
 	t, limit = From(ctx)
 	if t == nil {
-		misuse("%s called outside a task: its context belongs to none", op)
+		misuse("%s called outside a tasklet: its context belongs to none", op)
 	}
 	t.mustRun(op)
 	return t, limit
@@ -72,7 +72,7 @@ func (t *Task) mustRun(op string) {
 	}
 	t.MustNotBeAway(op)
 	if t.s.current != t {
-		misuse("%s with the context of %s, but %s is running: a context may be used only inside its own task",
+		misuse("%s with the context of %s, but %s is running: a context may be used only inside its own tasklet",
 			op, t.s.name(t), t.s.name(t.s.current))
 	}
 }

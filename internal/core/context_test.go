@@ -107,11 +107,11 @@ func TestMisuseOfContexts(t *testing.T) {
 	var other *Task
 	var none context.Context
 	wantPanic(t, "scheduler: Send with a nil context", func() { Caller(none, "Send") })
-	wantPanic(t, "scheduler: Send called outside a task: its context belongs to none", func() { Caller(context.Background(), "Send") })
+	wantPanic(t, "scheduler: Send called outside a tasklet: its context belongs to none", func() { Caller(context.Background(), "Send") })
 	wantPanic(t, "scheduler: WithTimeout with a nil context", func() { WithTimeout(none, 1) })
 	wantPanic(t, "scheduler: WithDeadline with a nil context", func() { WithDeadline(none, time.Time{}) })
 	other = spawn(s, 1, park)
-	wantPanic(t, "scheduler: Send with the context of /t1, but nothing is running: a context may be used only inside its own task", func() { Caller(other, "Send") })
+	wantPanic(t, "scheduler: Send with the context of /t1, but nothing is running: a context may be used only inside its own tasklet", func() { Caller(other, "Send") })
 	spawn(s, 2, func(t *Task) {
 		ctx, cancel := WithTimeout(other, time.Hour)
 		defer cancel()
@@ -119,16 +119,16 @@ func TestMisuseOfContexts(t *testing.T) {
 			f    func()
 			want string
 		}{
-			{func() { Caller(ctx, "Send") }, "Send with the context of /t1, but /t2 is running: a context may be used only inside its own task"},
-			{func() { park(other) }, "/t1 blocks while /t2 runs: a context may be used only inside its own task"},
-			{other.Yield, "/t1 blocks while /t2 runs: a context may be used only inside its own task"},
+			{func() { Caller(ctx, "Send") }, "Send with the context of /t1, but /t2 is running: a context may be used only inside its own tasklet"},
+			{func() { park(other) }, "/t1 blocks while /t2 runs: a context may be used only inside its own tasklet"},
+			{other.Yield, "/t1 blocks while /t2 runs: a context may be used only inside its own tasklet"},
 		} {
 			if got := sayPanic(test.f); got != "scheduler: "+test.want {
 				fail(s, "panic %q, want %q", got, test.want)
 			}
 		}
 		s.InjectFunc(func() {
-			const want = "scheduler: /t1 blocks while nothing runs: a context may be used only inside its own task"
+			const want = "scheduler: /t1 blocks while nothing runs: a context may be used only inside its own tasklet"
 			if got := sayPanic(func() { other.Sleep(time.Second) }); got != want {
 				fail(s, "panic %q, want %q", got, want)
 			}

@@ -351,7 +351,7 @@ func (t *Task) mayNotBlock() {
 	if t.s.current == t {
 		misuse("%s blocks after it has finished", t.s.name(t))
 	}
-	misuse("%s blocks while %s runs: a context may be used only inside its own task", t.s.name(t), t.s.name(t.s.current))
+	misuse("%s blocks while %s runs: a context may be used only inside its own tasklet", t.s.name(t), t.s.name(t.s.current))
 }
 
 // setAside lends the timer of WakeAt to the wait that begins; the function that it returns gives it

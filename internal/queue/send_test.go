@@ -495,6 +495,6 @@ func TestSendMisuse(t *testing.T) {
 		var none context.Context
 		wantPanic(func() { m.Send(none, 1) }, "mailbox: ", "nil context")
 		other := spawn(d.Scheduler(), func(t *core.Task) { t.Yield() })
-		wantPanic(func() { m.Send(other, 1) }, "only inside its own task")
+		wantPanic(func() { m.Send(other, 1) }, "only inside its own tasklet")
 	})
 }

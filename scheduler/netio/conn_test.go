@@ -469,7 +469,7 @@ func TestOtherScheduler(t *testing.T) {
 func TestMisuse(t *testing.T) {
 	run(t, func(b *bench, task *core.Task) {
 		require.PanicsWithValue(t, "netio: Wrap of a nil connection", func() { netio.Wrap(task, nil) })
-		require.PanicsWithValue(t, "scheduler: netio.Dial called outside a task: its context belongs to none",
+		require.PanicsWithValue(t, "scheduler: netio.Dial called outside a tasklet: its context belongs to none",
 			func() { _, _ = netio.Dial(t.Context(), "tcp", "127.0.0.1:1") })
 	})
 }

@@ -234,7 +234,7 @@ func TestDial(t *testing.T) {
 		_, err = netio.Dial(ctx, "tcp", addr)
 		require.Equal(t, mine, err)
 
-		require.PanicsWithValue(t, "scheduler: netio.Dial with the context of task 1, but task 3 is running: a context may be used only inside its own task",
+		require.PanicsWithValue(t, "scheduler: netio.Dial with the context of task 1, but task 3 is running: a context may be used only inside its own tasklet",
 			func() {
 				var v any
 				b.start(func(*core.Task) {
