@@ -281,6 +281,25 @@ var takesTime = map[string]timed[time.Duration]{
 		forever(t, nil)
 		return nil
 	}, positive},
+	"actor.IdleAfter": {func(t *actor.Tasklet, d time.Duration, done func()) error {
+		actor.Receiver(t, func(*actor.Tasklet, int) error { return nil },
+			actor.IdleAfter(d, func(*actor.Tasklet) error { done(); return nil }))
+		forever(t, nil)
+		return nil
+	}, positive},
+	"actor.Tasklet.SetIdle": {func(t *actor.Tasklet, d time.Duration, done func()) error {
+		body := actor.HandleInit(actor.NewRef[int](), func(t *actor.Tasklet) (func(*actor.Tasklet, int) error, error) {
+			t.SetIdle(d, func(*actor.Tasklet) error { done(); return nil })
+			return func(*actor.Tasklet, int) error { return nil }, nil
+		})
+		k := actor.StartTasklet(t, body, actor.IdleAfter(time.Hour, nil))
+		t.Sleep(0)
+		if err := k.Err(); err != nil {
+			return k.Join(t) // refused
+		}
+		forever(t, nil)
+		return nil
+	}, positive},
 	"actor.Interval": {func(t *actor.Tasklet, d time.Duration, done func()) error {
 		actor.Interval(t, d, func(*actor.Tasklet) error { done(); return nil })
 		forever(t, nil)
