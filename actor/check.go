@@ -13,7 +13,7 @@ import (
 // called, and costs nothing.
 //
 // Check examines the tree and its links, the phase, state and mailbox of each tasklet, the
-// scheduler, and what [RegisterCheck] has added. It changes nothing, and its time grows with the
+// scheduler, and what extensions have added. It changes nothing, and its time grows with the
 // number of tasklets and timers. It must be called inside a tasklet of s. In a system with several
 // schedulers it examines the first one and the tasklets there, and must be called there.
 //
@@ -32,16 +32,8 @@ func (s *System) Check() error {
 	return err
 }
 
-// extraChecks are the functions given to RegisterCheck. Written by init functions, then read-only.
+// extraChecks are those of Extension.Check. Written by init functions, then read-only.
 var extraChecks []func(*System) error
-
-// RegisterCheck adds f to the checks of [System.Check] in every system, for packages that keep
-// books of their own. f must neither change anything nor block. RegisterCheck must be called from
-// init, before systems start. It panics if f is nil.
-func RegisterCheck(f func(*System) error) {
-	mustFunc("RegisterCheck", f != nil)
-	extraChecks = append(extraChecks, f)
-}
 
 // check is Check for one scheduler, and also returns the number of tasklets examined. It must be
 // called on that scheduler.

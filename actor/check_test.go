@@ -64,11 +64,17 @@ func TestCheckFindsFaults(t *testing.T) {
 }
 
 // Packages above add their own.
-func TestRegisterCheck(t *testing.T) {
+func TestExtensionCheck(t *testing.T) {
 	defer func(checks []func(*System) error) { extraChecks = checks }(extraChecks)
-	broken := errors.New("broken")
-	RegisterCheck(func(*System) error { return broken })
-	err := Run(context.Background(), Config{Logger: zap.NewNop()}, func(t *Tasklet) error { return t.System().Check() })
+	broken, asked := errors.New("broken"), 0
+	x := NewExtension(func(*System) *int { return new(int) })
+	x.Check(func(_ *System, n *int) error { *n++; return broken })
+	err := Run(context.Background(), Config{Logger: zap.NewNop()}, func(t *Tasklet) error {
+		err := t.System().Check()
+		asked = *x.Of(t.System())
+		return err
+	})
 	require.ErrorIs(t, err, broken)
 	require.Equal(t, 1, strings.Count(err.Error(), "broken"))
+	require.Equal(t, 1, asked, "with the value of this system")
 }

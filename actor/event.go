@@ -63,9 +63,10 @@ const (
 	EventLogPanic      // Config.Logger panicked or ended its goroutine
 	EventLogStall      // Config.Logger does not return
 	EventEventsDropped // events were not delivered; field reason
-	// EventUser and all larger kinds are for other packages: see System.Emit and RegisterEvent.
-	EventUser EventKind = 64
 )
+
+// firstUserKind and all larger kinds are for extensions.
+const firstUserKind EventKind = 64
 
 type kindInfo struct {
 	name  string
@@ -99,18 +100,6 @@ var kinds = [256]kindInfo{
 	EventLogPanic:      {"log_panic", zap.ErrorLevel},
 	EventLogStall:      {"log_stall", zap.ErrorLevel},
 	EventEventsDropped: {"events_dropped", zap.WarnLevel},
-}
-
-// RegisterEvent registers a kind from EventUser on, with its name and level, and returns it. The
-// name is also the text of its log entries, after the path. At level warn and above one entry a
-// second is written for each path, and further events are counted. RegisterEvent must be called
-// from init, before systems start. It panics if the kind is reserved or taken.
-func RegisterEvent(k EventKind, name string, level zapcore.Level) EventKind {
-	if k < EventUser || kinds[k].name != "" {
-		misuse("RegisterEvent(%d, %q): the kind is reserved or taken", k, name)
-	}
-	kinds[k] = kindInfo{name, level}
-	return k
 }
 
 // String returns the name in snake case.

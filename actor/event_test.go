@@ -441,8 +441,8 @@ func TestEmitAndRegister(t *testing.T) {
 	require.Equal(t, es[0].Seq+1, es[1].Seq)
 	require.Equal(t, "unknown", actor.EventKind(200).String())
 	logs := observe(t, zap.ErrorLevel, func(t0 *actor.Tasklet) error {
-		require.True(t, t0.System().Wants(ownEvent))
-		require.False(t, t0.System().Wants(actor.EventSpawn))
+		require.True(t, extension.Wants(t0.System(), ownEvent))
+		require.False(t, extension.Wants(t0.System(), actor.EventSpawn))
 		t0.System().Emit(actor.Event{Kind: ownEvent, Tasklet: t0})
 		return nil
 	})
@@ -450,7 +450,7 @@ func TestEmitAndRegister(t *testing.T) {
 	require.Equal(t, "/tasklet: own_event", logs.All()[0].Message)
 }
 
-var ownEvent = actor.RegisterEvent(201, "own_event", zap.ErrorLevel)
+var ownEvent = extension.Kind("own_event", zap.ErrorLevel)
 
 // t.Log has the tasklet's fields, and the time of the system's clock.
 func TestLogOfATasklet(t *testing.T) {

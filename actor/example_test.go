@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"go.uber.org/zap"
@@ -756,4 +757,20 @@ func ExampleTasklet_Started() {
 		return nil
 	})
 	// Output: connection refused
+}
+
+// visits counts the visits of each system, and tells of them.
+var (
+	visits  = actor.NewExtension(func(*actor.System) *atomic.Int64 { return new(atomic.Int64) })
+	visited = visits.Kind("visited", zap.InfoLevel)
+)
+
+func ExampleExtension() {
+	simulate(func(t *actor.Tasklet) error {
+		n := visits.Of(t.System()).Add(1)
+		visits.Emit(t.System(), actor.Event{Kind: visited, Tasklet: t})()
+		fmt.Println(n, visited)
+		return nil
+	})
+	// Output: 1 visited
 }

@@ -100,9 +100,7 @@ func TestGolden(t *testing.T) {
 	})
 }
 
-type taskletsKey struct{}
+var taskletsByName = actor.NewExtension(func(*actor.System) map[string]*actor.Tasklet { return map[string]*actor.Tasklet{} })
 
 // tasklets gives the tasklets of a script by their names.
-func tasklets(s *actortest.Script) map[string]*actor.Tasklet {
-	return s.T.System().Attach(taskletsKey{}, func() any { return map[string]*actor.Tasklet{} }).(map[string]*actor.Tasklet)
-}
+func tasklets(s *actortest.Script) map[string]*actor.Tasklet { return taskletsByName.Of(s.T.System()) }

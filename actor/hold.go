@@ -100,11 +100,9 @@ func setLabel(labels []label, key, value string) []label {
 	return labels
 }
 
-// Attach returns the value that is attached to s under key. If there is none, it attaches the value
-// that create returns. It is for packages that keep one value for each system. Keys are compared as
-// those of a map; use a type of your own. Attach may be called from any goroutine. create must not
-// use s.
-func (s *System) Attach(key any, create func() any) any {
+// attach returns the value that is attached to s under key. If there is none, it attaches the value
+// that create returns, which must not use s. It may be called from any goroutine.
+func (s *System) attach(key any, create func() any) any {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	v, ok := s.attached[key]

@@ -13,7 +13,11 @@ import (
 	"github.com/gotasklet/tasklet/actor"
 )
 
-const eventTest = actor.EventUser + 100
+// extension counts how often it was asked for.
+var (
+	extension = actor.NewExtension(func(*actor.System) *int { return new(int) })
+	eventTest = extension.Kind("event_test", zap.WarnLevel)
+)
 
 // Rule 21: whoever joins the ref goes on when the functions of OnEnd are through, before or while
 // they run, in a tasklet and in a goroutine; what they release is free then. For a ref that ends
@@ -101,9 +105,9 @@ func TestStringOfARefOverARestart(t *testing.T) {
 	})
 }
 
-// EmitLater gives an event its place in the order; it is told with the next one, before it, or by
-// EmitNow, and not before.
-func TestEmitLater(t *testing.T) {
+// Extension.Emit gives an event its place in the order; it is told with the next one, before it, or
+// by what Emit returns, and not before.
+func TestExtensionEmit(t *testing.T) {
 	var told []string
 	var s *actor.System
 	cfg := actor.Config{Logger: zap.NewNop(), OnEvent: func(e actor.Event) {
@@ -112,20 +116,20 @@ func TestEmitLater(t *testing.T) {
 		}
 		told = append(told, fmt.Sprint(e.Path, " ", e.Seq))
 		if e.Path == "a" {
-			s.EmitLater(actor.Event{Kind: eventTest, Path: "during a"})
+			extension.Emit(s, actor.Event{Kind: eventTest, Path: "during a"})
 		}
 	}}
 	err := actor.Run(context.Background(), cfg, func(t0 *actor.Tasklet) error {
 		s = t0.System()
-		s.EmitNow() // nothing is left
-		s.EmitLater(actor.Event{Kind: eventTest, Path: "a"})
-		s.EmitLater(actor.Event{Kind: eventTest, Path: "b"})
+		extension.Emit(s, actor.Event{Kind: eventTest, Path: "a"})
+		extension.Emit(s, actor.Event{Kind: eventTest, Path: "b"})
 		require.Empty(t, told)
 		s.Emit(actor.Event{Kind: eventTest, Path: "c"})
 		require.Equal(t, []string{"a 2", "b 3", "c 4", "during a 5"}, told)
-		s.EmitLater(actor.Event{Kind: eventTest, Tasklet: t0})
-		s.EmitNow()
-		s.EmitNow()
+		tell := extension.Emit(s, actor.Event{Kind: eventTest, Tasklet: t0})
+		require.Len(t, told, 4)
+		tell()
+		tell() // nothing is left
 		require.Equal(t, "/tasklet 6", told[4])
 		return nil
 	})

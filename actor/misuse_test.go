@@ -143,7 +143,8 @@ var misuses = []struct {
 	}},
 	{"actor: Retry(-1): negative", func(*actor.Tasklet) { actor.Retry(-1) }},
 	{"actor: OnFailure(9): not a policy", func(*actor.Tasklet) { actor.OnFailure(9) }},
-	{`actor: RegisterEvent(1, "x"): the kind is reserved or taken`, func(*actor.Tasklet) { actor.RegisterEvent(1, "x", zapcore.InfoLevel) }},
+	{`actor: Extension.Kind("spawn"): another kind of event has the name`, func(*actor.Tasklet) { extension.Kind("spawn", zapcore.InfoLevel) }},
+	{"actor: NewExtension with a nil function", func(*actor.Tasklet) { actor.NewExtension[int](nil) }},
 
 	// Options that make no sense where they are given.
 	{"actor: Go can't use the option OnFailure(Resume)", func(t *actor.Tasklet) { actor.Go(t, nop, actor.OnFailure(actor.Resume)) }},

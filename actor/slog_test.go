@@ -126,8 +126,8 @@ func TestSlogCoreHandler(t *testing.T) {
 	log.Info("m")
 	require.Equal(t, handled, h.handled)
 	err := actor.Run(context.Background(), actor.Config{Logger: log}, func(t0 *actor.Tasklet) error {
-		require.False(t, t0.System().Wants(actor.EventSpawn))
-		require.True(t, t0.System().Wants(actor.EventDeadLetter))
+		require.False(t, extension.Wants(t0.System(), actor.EventSpawn))
+		require.True(t, extension.Wants(t0.System(), actor.EventDeadLetter))
 		return nil
 	})
 	require.NoError(t, err)

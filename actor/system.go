@@ -340,11 +340,11 @@ func (s *System) leave(t *Tasklet, exit Exit, tell bool) (before uint32) {
 		s.detached = slices.DeleteFunc(s.detached, func(d *Tasklet) bool { return d == t })
 	}
 	if tell = tell && s.wantsExit(t, exit.Kind); tell {
-		s.EmitLater(exitEvent(t, exit))
+		s.emitLater(exitEvent(t, exit))
 	}
 	s.mu.Unlock()
 	if tell {
-		s.EmitNow()
+		s.emitNow()
 	}
 	return before
 }

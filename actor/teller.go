@@ -130,10 +130,6 @@ func (v *events) init(s *System, cfg Config) {
 // wants reports whether anybody wants to know of events of kind k. Budget: a few nanoseconds.
 func (s *System) wants(k EventKind) bool { return s.events.wants(kinds[k].level) }
 
-// Wants reports whether the log or OnEvent takes events of kind k. If not, a program can avoid the
-// cost of making one. Wants may be called from any goroutine.
-func (s *System) Wants(k EventKind) bool { return s.wants(k) }
-
 func (s *System) wantsExit(t *Tasklet, k ExitKind) bool { return s.events.wants(exitLevel(t, k)) }
 
 func (v *events) wants(level zapcore.Level) bool { return v.hooked() || v.logs(level) }
@@ -205,10 +201,10 @@ func (s *System) emit(e Event) {
 	}
 }
 
-// EmitLater gives e its place in the order of events, like Emit, but never waits. Use it while a
-// lock is held that OnEvent might need, and call EmitNow after the lock is released. It may be
+// emitLater gives e its place in the order of events, like Emit, but never waits. Use it while a
+// lock is held that OnEvent might need, and call emitNow after the lock is released. It may be
 // called from any goroutine.
-func (s *System) EmitLater(e Event) {
+func (s *System) emitLater(e Event) {
 	if v := &s.events; v.wants(e.level()) {
 		e.fillPath()
 		own := v.busy.Load() && tellers.On() // a sink emits it: see called
@@ -226,8 +222,8 @@ func (s *System) EmitLater(e Event) {
 	}
 }
 
-// EmitNow delivers the events of EmitLater, and waits for that as Emit does.
-func (s *System) EmitNow() {
+// emitNow delivers the events of emitLater, and waits for that as Emit does.
+func (s *System) emitNow() {
 	v := &s.events
 	v.mu.Lock()
 	left := len(v.queue) > 0

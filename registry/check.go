@@ -9,7 +9,7 @@ import (
 	"github.com/gotasklet/tasklet/actor"
 )
 
-func init() { actor.RegisterCheck(func(s *actor.System) error { return Of(s).check() }) }
+func init() { extension.Check(func(_ *actor.System, r *Registry) error { return r.check() }) }
 
 // check is the part of actor.System.Check for names and groups. The following holds:
 //

@@ -70,10 +70,10 @@ func (e *TypeError) Error() string {
 
 // Kinds of events. The strings are the values of the key "event" in log entries.
 var (
-	EventNameRegistered = actor.RegisterEvent(actor.EventUser+16, "name_registered", zap.DebugLevel)
-	EventNameLost       = actor.RegisterEvent(actor.EventUser+17, "name_lost", zap.DebugLevel)
-	EventGroupJoined    = actor.RegisterEvent(actor.EventUser+18, "group_joined", zap.DebugLevel)
-	EventGroupLeft      = actor.RegisterEvent(actor.EventUser+19, "group_left", zap.DebugLevel)
+	EventNameRegistered = extension.Kind("name_registered", zap.DebugLevel)
+	EventNameLost       = extension.Kind("name_lost", zap.DebugLevel)
+	EventGroupJoined    = extension.Kind("group_joined", zap.DebugLevel)
+	EventGroupLeft      = extension.Kind("group_left", zap.DebugLevel)
 )
 
 // Registry holds the names and groups of one system. Use [Of] to get it.
@@ -120,18 +120,19 @@ func who[M any](ref actor.Ref[M]) (*actor.Tasklet, string) {
 	return ref.Tasklet(), path
 }
 
-type registryKey struct{}
+// extension keeps the registry of each system.
+var extension = actor.NewExtension(func(s *actor.System) *Registry {
+	return &Registry{
+		sys: s, groups: make(map[string]anyGroup), held: make(map[any]*holder), wanted: make(map[string]*waiters),
+	}
+})
 
 // Of returns the registry of s. It panics if s is nil. It may be called from any goroutine.
 func Of(s *actor.System) *Registry {
 	if s == nil {
 		misuse("Of a nil *actor.System")
 	}
-	return s.Attach(registryKey{}, func() any {
-		return &Registry{
-			sys: s, groups: make(map[string]anyGroup), held: make(map[any]*holder), wanted: make(map[string]*waiters),
-		}
-	}).(*Registry)
+	return extension.Of(s)
 }
 
 func misuse(format string, args ...any) {
@@ -264,13 +265,11 @@ func (r *Registry) Names() []string {
 // unlock unlocks mu and emits the event for a change. The event gets its place in the order of
 // events under mu, and is delivered afterwards, because OnEvent may use the registry.
 func (r *Registry) unlock(kind actor.EventKind, who func() (*actor.Tasklet, string), key, value string) {
-	wanted := r.sys.Wants(kind)
-	if wanted {
+	tell := func() {}
+	if extension.Wants(r.sys, kind) {
 		t, path := who()
-		r.sys.EmitLater(actor.Event{Kind: kind, Tasklet: t, Path: path, Fields: []zap.Field{zap.String(key, value)}})
+		tell = extension.Emit(r.sys, actor.Event{Kind: kind, Tasklet: t, Path: path, Fields: []zap.Field{zap.String(key, value)}})
 	}
 	r.mu.Unlock()
-	if wanted {
-		r.sys.EmitNow()
-	}
+	tell()
 }

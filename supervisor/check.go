@@ -8,11 +8,11 @@ import (
 	"github.com/gotasklet/tasklet/actor"
 )
 
-func init() { actor.RegisterCheck(checkSystem) }
+func init() { extension.Check(checkSystem) }
 
 // checkSystem is the part of actor.System.Check for supervisors and pools. It examines the books of
 // those that are at rest; during a start, a stop or a restart they are not balanced.
-func checkSystem(s *actor.System) error {
+func checkSystem(s *actor.System, _ *handles) error {
 	var errs []error
 	look := func(top *actor.Tasklet) {
 		for t := range top.Tree() {

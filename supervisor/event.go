@@ -12,11 +12,11 @@ import (
 // Kinds of events that supervisors emit, besides those of package actor. The strings are the values
 // of the key "event".
 var (
-	EventRestart = actor.RegisterEvent(actor.EventUser+1, "restart", zap.WarnLevel)
-	EventGiveUp  = actor.RegisterEvent(actor.EventUser+3, "give_up", zap.ErrorLevel)
+	EventRestart = extension.Kind("restart", zap.WarnLevel)
+	EventGiveUp  = extension.Kind("give_up", zap.ErrorLevel)
 
-	eventRestartFailed = actor.RegisterEvent(actor.EventUser+2, "restart_failed", zap.ErrorLevel)
-	eventAutoShutdown  = actor.RegisterEvent(actor.EventUser+4, "auto_shutdown", zap.InfoLevel)
+	eventRestartFailed = extension.Kind("restart_failed", zap.ErrorLevel)
+	eventAutoShutdown  = extension.Kind("auto_shutdown", zap.InfoLevel)
 )
 
 // A report is an entry about a child, or about the consequence of its end for the supervisor: which
@@ -63,7 +63,7 @@ func (r *report) emit() {
 
 // report begins a report about ch. It returns nil if neither the log nor OnEvent wants the event.
 func (c *core) report(kind actor.EventKind, ch *child, err error) *report {
-	if !c.t.System().Wants(kind) {
+	if !extension.Wants(c.t.System(), kind) {
 		return nil
 	}
 	r := &report{kind: kind, sup: c.t, id: c.name(ch), path: c.path(ch), last: ch.last, err: err}

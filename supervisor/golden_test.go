@@ -61,9 +61,7 @@ func TestGolden(t *testing.T) {
 	})
 }
 
-type supervisedKey struct{}
+var supervisors = actor.NewExtension(func(*actor.System) **supervisor.Supervisor { return new(*supervisor.Supervisor) })
 
 // supervised is where a script has its supervisor.
-func supervised(s *actortest.Script) **supervisor.Supervisor {
-	return s.T.System().Attach(supervisedKey{}, func() any { return new(*supervisor.Supervisor) }).(**supervisor.Supervisor)
-}
+func supervised(s *actortest.Script) **supervisor.Supervisor { return supervisors.Of(s.T.System()) }

@@ -62,11 +62,10 @@ type ChildInfo struct {
 // tasklets.
 type handles struct{ sync.Map }
 
-type handlesKey struct{}
+// extension keeps the handles of each system.
+var extension = actor.NewExtension(func(*actor.System) *handles { return new(handles) })
 
-func handlesOf(s *actor.System) *handles {
-	return s.Attach(handlesKey{}, func() any { return new(handles) }).(*handles)
-}
+func handlesOf(s *actor.System) *handles { return extension.Of(s) }
 
 // Of returns the handle of the supervisor whose tasklet is t. It returns nil if t is not a
 // supervisor, or has finished.

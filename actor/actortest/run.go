@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -141,13 +142,14 @@ func newTrial(tb testing.TB, o *options, p *plan, seed uint64) *trial {
 	return s
 }
 
-type trialKey struct{}
+// trials has the run of each system that this package has started; nil in others.
+var trials = actor.NewExtension(func(*actor.System) *atomic.Pointer[trial] { return new(atomic.Pointer[trial]) })
 
 func trialOf(t *actor.Tasklet, op string) *trial {
 	if t == nil {
 		misuse("%s of a nil *Tasklet", op)
 	}
-	s, _ := t.System().Attach(trialKey{}, func() any { return (*trial)(nil) }).(*trial)
+	s := trials.Of(t.System()).Load()
 	if s == nil {
 		misuse("%s of %s: its system was not started by this package", op, t.Path())
 	}
@@ -178,7 +180,7 @@ func (s *trial) run(f func(*actor.Tasklet)) {
 			}
 		}()
 		done <- actor.Run(s.ancestry.context(ctx), s.cfg, func(t *actor.Tasklet) error {
-			t.System().Attach(trialKey{}, func() any { return s })
+			trials.Of(t.System()).Store(s)
 			s.mu.Lock()
 			s.root = t
 			s.mu.Unlock()

@@ -68,7 +68,7 @@ func TestTraceLines(t *testing.T) {
 		{actor.Event{Kind: actor.EventFailure, Path: "/a", Err: errors.New("0x2a is a seed")}, `failure /a error="0x2a is a seed"`},
 		{actor.Event{Kind: actor.EventDeadLetter, Path: "/a", Message: reflect.TypeFor[map[string]int](), Count: 2}, "dead_letter /a message=map[string]int count=2"},
 		{actor.Event{Kind: actor.EventOverflow}, "overflow"},
-		{actor.Event{Kind: actor.EventUser + 100, Path: "/a", Fields: []zap.Field{
+		{actor.Event{Kind: actor.EventKind(200), Path: "/a", Fields: []zap.Field{
 			zap.String("s", ""), zap.String("q", `"`), zap.Int("n", 1), zap.Duration("d", time.Minute), zap.Bool("b", true), zap.Error(errTest),
 			zap.Time("t", start), zap.Any("m", map[string]int{"y": 2, "x": 1}), zap.Strings("l", []string{"a", "b"}), zap.Skip(),
 			zap.Any("p", struct{ P *int }{new(int)}),

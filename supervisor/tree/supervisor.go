@@ -79,11 +79,9 @@ func Register(t *actor.Tasklet, s Supervisor) {
 // system, so that it goes with it, whatever happens to the tasklets.
 type registry struct{ sync.Map }
 
-type registryKey struct{}
+var extension = actor.NewExtension(func(*actor.System) *registry { return new(registry) })
 
-func registryOf(s *actor.System) *registry {
-	return s.Attach(registryKey{}, func() any { return new(registry) }).(*registry)
-}
+func registryOf(s *actor.System) *registry { return extension.Of(s) }
 
 // registered is a registered supervisor.
 type registered struct {
