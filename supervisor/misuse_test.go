@@ -137,7 +137,7 @@ func TestSupervisorOutlivesCallbacks(t *testing.T) {
 	}))
 }
 
-// badCore is a core that fails at what LogTree writes.
+// badCore is a core that fails at what tree.Log writes.
 type badCore struct{}
 
 func (badCore) Enabled(zapcore.Level) bool          { return true }

@@ -18,7 +18,7 @@ import (
 )
 
 // A signal brings the tree, also while the scheduler is held, and does not end the process.
-func TestDumpOnSignal(t *testing.T) {
+func TestOnSignal(t *testing.T) {
 	for _, sig := range []syscall.Signal{syscall.SIGUSR1, syscall.SIGQUIT} {
 		sys, err := actor.Start(actor.Config{Name: "sample", Logger: zap.NewNop(), StallAfter: -1})
 		require.NoError(t, err)
