@@ -10,35 +10,35 @@ import (
 	"time"
 )
 
-// Config is for New. The zero value works.
+// Config configures a scheduler for New. The zero value is ready to use.
 type Config struct {
-	// Clock is the time that sleeps and timeouts go by; nil: a real one of its own. A virtual one
-	// may not be that of another scheduler, unless the two are of one Team.
+	// Clock is the clock of sleeps and timeouts; nil means a real clock of its own. Two schedulers
+	// may share a virtual clock only if they belong to one Team.
 	Clock Clock
-	// Seed, if not 0, lets a generator with this seed draw the order among ready tasks, which is
-	// first come first served otherwise. With a virtual clock the same seed gives the same run.
+	// Seed, if not 0, seeds a generator that draws the order of ready tasks, which is first come,
+	// first served otherwise. With a virtual clock the same seed produces the same run.
 	Seed uint64
-	// StallAfter is how long a task may keep control before Hooks.Stall is called. 0: 100 ms, or
-	// never if the clock is virtual; negative: never.
+	// StallAfter is the time for which a task may keep control before Hooks.Stall is called. 0
+	// means 100 ms, or never if the clock is virtual. A negative value means never.
 	StallAfter time.Duration
 	Hooks      Hooks
-	// Team, if not nil, is that of the schedulers with which this one works together. They are all
-	// to be made before one runs.
+	// Team, if not nil, is the team of schedulers to which this one belongs. All of them must be
+	// made before one runs.
 	Team *Team
-	// Labels is the context whose labels of the profiler, see runtime/pprof, tasks begin with; nil:
-	// they begin with none.
+	// Labels is the context with the profiler labels (see runtime/pprof) with which tasks begin. If
+	// it is nil, they begin with none.
 	Labels context.Context
-	// CheckThreads makes each task look, before it parks and when it returns, whether its goroutine
-	// is locked to an OS thread, which ends the program otherwise. It costs microseconds each time.
-	// Builds with the tag tasklet_check always look.
+	// CheckThreads makes each task check, before it parks and when it returns, whether its
+	// goroutine is locked to an OS thread, which would end the program. The check costs
+	// microseconds. Builds with the tag tasklet_check always do it.
 	CheckThreads bool
-	// Owner is for whoever makes the scheduler, to be found again by [Scheduler.Owner].
+	// Owner is a value of the code that makes the scheduler, returned by [Scheduler.Owner].
 	Owner any
 }
 
-// Hooks are called by a scheduler when something happens that its owner may want to know. Any may
-// be nil. All are called on the scheduler but Stall, which has a goroutine of its own. They must be
-// short and may not park.
+// Hooks are called by a scheduler when something happens that its owner may have to handle. Each
+// may be nil. All of them except Stall, which runs on a goroutine of its own, are called on the
+// scheduler. They must be short and must not park.
 type Hooks struct {
 	// Name gives a task's name for messages.
 	Name func(*Task) string

@@ -10,27 +10,28 @@ import (
 	"github.com/gotasklet/tasklet/internal/guard"
 )
 
-// Runner is what a task does.
+// Runner is the work of a task.
 type Runner interface {
 	// Run is called on the scheduler each time the task has become ready. When it returns, the task
-	// is idle and owns no stack, until the next Wake. If it parks half-way, it keeps the coroutine
-	// on which it runs until it returns. Calls do not nest, and wake-ups do not count: Run looks at
-	// everything that could have happened.
+	// is idle and owns no stack until the next Wake. If it parks half-way, it keeps the coroutine
+	// on which it runs until it returns. Calls do not nest, and wake-ups are not counted: Run must
+	// examine everything that could have happened.
 	//
-	// A panic that Run lets out ends the scheduler, unless the Runner is a [Catcher].
+	// A panic that leaves Run ends the scheduler, unless the Runner is a [Catcher].
 	Run(t *Task)
 }
 
-// A Catcher is a Runner that deals with a Run that did not return. After runtime.Goexit, which ends
+// A Catcher is a Runner that handles a Run that did not return. After runtime.Goexit, which ends
 // the goroutine too, Run is called once more in its turn.
 type Catcher interface {
 	Runner
-	// Catches reports whether it deals with a panic or runtime.Goexit now. It is asked before the
-	// panic is recovered: if it does not, that ends the scheduler.
+	// Catches reports whether it handles a panic or runtime.Goexit now. It is called before the
+	// panic is recovered. If it returns false, the panic ends the scheduler.
 	Catches() bool
-	// Caught is called in a deferred call, on the scheduler, with the value of the panic; nil for
-	// runtime.Goexit. It may not park. goesOn says that it is as if Run had returned; else Run is
-	// called once more before anything else happens, on a stack without the panic.
+	// Caught is called in a deferred call, on the scheduler, with the value of the panic, or nil
+	// for runtime.Goexit. It must not park. If goesOn is true, the task continues as if Run had
+	// returned. Otherwise Run is called once more before anything else happens, on a stack without
+	// the panic.
 	Caught(v any) (goesOn bool)
 }
 
@@ -57,21 +58,21 @@ func (s State) String() string {
 	return [...]string{"idle", "ready", "running", "parked", "finished"}[s]
 }
 
-// Resource is something that a task can hold up: a mailbox that its reader has to empty, a mutex, a
-// task that others join. Deadlocks are found by going from a parked task to the resource that it
-// waits for, and on to its holder.
+// Resource is something that a task can hold up: a mailbox that its reader must empty, a mutex, a
+// task that others join. The search for deadlocks goes from a parked task to the resource that it
+// waits for, and on to the holder of that.
 type Resource struct {
-	// Holder is the task that can end the wait; nil if it is not one task. Owned by the scheduler
-	// of the waiting tasks.
+	// Holder is the task that can end the wait; nil if there is not exactly one. Owned by the
+	// scheduler of the waiting tasks.
 	Holder *Task
 }
 
-// Task is a co-operatively scheduled activity. It is made to be a field of something larger: a
-// tasklet is a Task with an identity and a place in a tree. Call Init before use; must not be
-// copied.
+// Task is a co-operatively scheduled activity. It is meant to be a field of something larger: a
+// tasklet is a Task with an identity and a place in a tree. Call Init before use. A Task must not
+// be copied.
 //
-// A *Task is a context.Context. It marks its blocking calls as its own and otherwise does nothing:
-// it never ends.
+// A *Task is a context.Context. It identifies the task's own blocking calls and has no other
+// effect: it never ends.
 type Task struct {
 	// Set in Init, then read-only.
 	s      *Scheduler
@@ -79,36 +80,37 @@ type Task struct {
 	id     uint64
 
 	// Owned by the scheduler.
-	co      *coro   // the coroutine that it keeps while parked, else nil
+	co      *coro   // the coroutine that it keeps while parked, or nil
 	waiter  *Waiter // its place in a line while parked; may be nil
 	waitsOn *Resource
-	self    Resource // what joiners wait on: held by the task itself
+	self    Resource // the resource of joiners: held by the task itself
 	timer   Timer    // ends a wait; or wakes an idle task, see WakeAt
-	// ns on the scheduler's clock, as of the last look at it: since when it is idle or parked
+	// since is the time in ns on the scheduler's clock, when last read, at which it became idle or
+	// parked.
 	since   int64
-	waitSeq uint32 // counts waits, so that what arrives late can't end the wrong one
+	waitSeq uint32 // counts waits, so that a late event cannot end the wrong one
 	state   State
 	kind    Kind // of the wait
-	soft    bool // the wait has an end of its own: a time or a context
-	again   bool // woken while it ran: to be called once more
+	soft    bool // the wait has a limit: a time or a context
+	again   bool // woken while it ran, so it must be called once more
 	outcome outcome
-	told    bool  // this wait was reported as part of a ring that somebody will leave
-	panics  uint8 // those in flight below the kill that was raised last, see unwinding
+	told    bool  // this wait was reported as part of a cycle that a wait in it will leave
+	panics  uint8 // the panics in flight below the kill that was raised last, see unwinding
 
-	// kill is set by whoever kills, from any goroutine, and read by the task; without the atomic a
+	// Atomic: kill is written by any goroutine that kills, and read by the task. Otherwise a
 	// busy task could not see that it was killed until it parks.
 	kill atomic.Uint32
 }
 
-// outcome says what ended a wait.
+// outcome is the reason for which a wait ended.
 type outcome uint8
 
 const (
-	awaited outcome = iota // what the task waited for
+	awaited outcome = iota // the awaited event has happened
 	timedOut
 	cancelled // its context
 	killed
-	refused // it was part of a ring over several schedulers: see chase
+	refused // it was part of a cycle over several schedulers: see chase
 )
 
 // Bits of Task.kill.
@@ -117,33 +119,33 @@ const (
 	killHard               // to be raised at every blocking point
 	killRaised             // one was raised and its recovery not yet seen
 	killLost               // given up
-	killTold               // and Hooks.Lost was called
+	killTold               // Hooks.Lost was called
 	killAway               // no kill: t waits for a function on another goroutine, see SetAway
-	killCount              // from here on: how many were raised since the kill is hard
+	killCount              // the bits from here on count the kills raised since the kill is hard
 )
 
-// Init makes t a task of s that does r. The id is the caller's, unique within s, below 1<<40 and
-// not 0; the stall watchdog reports it.
+// Init makes t a task of s with the work r. The caller chooses id, which must be unique within s,
+// below 1<<40 and not 0. The stall watchdog reports it.
 func (t *Task) Init(s *Scheduler, id uint64, r Runner) {
 	t.s, t.id, t.runner = s, id, r
 	t.self.Holder = t
 	t.timer.target = (*taskTimer)(t)
 }
 
-// Scheduler is the one that t belongs to.
+// Scheduler returns the scheduler of t.
 func (t *Task) Scheduler() *Scheduler { return t.s }
 
-// ID is the one given to Init.
+// ID returns the id given to Init.
 func (t *Task) ID() uint64 { return t.id }
 
-// State may be asked on t's scheduler only.
+// State returns the state of t. It must be called on t's scheduler.
 func (t *Task) State() State { return t.state }
 
-// Resource is what a task waits on that waits for the end of t.
+// Resource returns the resource for which tasks wait that wait for the end of t.
 func (t *Task) Resource() *Resource { return &t.self }
 
-// Waits says in which call t is parked and on whose resource, and since when (as
-// Scheduler.Nanotime). On t's scheduler only.
+// Waits returns the call in which t is parked, the resource that it waits for, and the beginning of
+// the wait (as Scheduler.Nanotime). It must be called on t's scheduler.
 func (t *Task) Waits() (kind Kind, on *Resource, since int64) {
 	if t.state != Parked {
 		return NotParked, nil, t.since
@@ -151,9 +153,9 @@ func (t *Task) Waits() (kind Kind, on *Resource, since int64) {
 	return t.kind, t.waitsOn, t.since
 }
 
-// Wake makes t ready: an idle task will be called, a parked one goes on with what it waited for. A
-// running one is called again when it returns; a ready or finished one stays as it is. On t's
-// scheduler only; see [Scheduler.Inject].
+// Wake makes t ready. An idle task will be called, and a parked one continues as if its wait had
+// succeeded. A running task is called again when it returns. Wake has no effect on a ready or
+// finished task. It must be called on t's scheduler; see [Scheduler.Inject].
 func (t *Task) Wake() { t.wake(awaited) }
 
 func (t *Task) wake(o outcome) {
@@ -173,8 +175,8 @@ func (t *Task) wake(o outcome) {
 	}
 }
 
-// Finish makes t finished: it is not called again. From its own Run, which may not block
-// afterwards, or while t is idle or ready to be called.
+// Finish makes t finished, so that it is not called again. It must be called from t's own Run,
+// which must not block afterwards, or while t is idle or ready to be called.
 func (t *Task) Finish() {
 	if t.co != nil {
 		bug("a parked task can't finish")
@@ -183,14 +185,14 @@ func (t *Task) Finish() {
 	t.s.stopTimer(&t.timer)
 }
 
-// OwnsStack reports whether t stopped half-way in a call of its Run: it is parked, or about to go
-// on. On t's scheduler.
+// OwnsStack reports whether t stopped half-way in a call of its Run: it is parked, or about to
+// continue. It must be called on t's scheduler.
 func (t *Task) OwnsStack() bool { return t.co != nil }
 
-// WakeAt wakes t at ns on the scheduler's clock: how a stackless task sleeps. A second call
-// replaces the first. It does not end a wait: if t is parked by then, it is called again after it
-// has returned. math.MaxInt64 is never, so that a task with nothing else to wait for is one for
-// which nothing can happen. On t's scheduler, while t is not parked.
+// WakeAt wakes t at ns on the scheduler's clock. A stackless task sleeps in this way. A second call
+// replaces the first. WakeAt does not end a wait: if t is parked at that time, it is called again
+// after it has returned. math.MaxInt64 means never, so that nothing can happen to a task with no
+// other wait. It must be called on t's scheduler, while t is not parked.
 func (t *Task) WakeAt(ns int64) {
 	if t.co != nil {
 		bug("WakeAt of a parked task")
@@ -201,7 +203,7 @@ func (t *Task) WakeAt(ns int64) {
 	}
 }
 
-// WakeStop takes back WakeAt. On t's scheduler.
+// WakeStop cancels WakeAt. It must be called on t's scheduler.
 func (t *Task) WakeStop() { t.s.stopTimer(&t.timer) }
 
 type taskTimer Task
@@ -211,24 +213,27 @@ func (t *taskTimer) Expire() { (*Task)(t).wake(timedOut) }
 // Wait describes a wait, for Park.
 type Wait struct {
 	Kind Kind
-	// On is what is waited for, if a task can hold it up; for the search for deadlocks.
+	// On is the awaited resource, if a task can hold it up. The search for deadlocks uses it.
 	On *Resource
-	// Ctx ends the wait when it is done. Nil: nothing but the awaited, Until and a kill.
+	// Ctx ends the wait when it is done. If it is nil, only the awaited event, Until and a kill end
+	// the wait.
 	Ctx context.Context
-	// Until ends the wait at this time of the scheduler's clock, in nanoseconds; 0: never.
+	// Until is the time on the scheduler's clock at which the wait ends, in nanoseconds; 0 means
+	// never.
 	Until int64
-	// In is the place in a line that the task stands in meanwhile; it may be nil, and is free again
-	// when Park returns.
+	// In is the place in a line in which the task stands during the wait. It may be nil, and is
+	// free again when Park returns.
 	In *Waiter
 }
 
-// Park suspends the running task t until it is woken (Wake, Waiter.Release), and gives nil then.
-// Other results: [ErrTimeout] when Until or a deadline of Ctx has passed, else context.Cause(Ctx)
-// when Ctx is done; a *[DeadlockError], without parking, when the wait could never end.
+// Park suspends the running task t until it is woken (Wake, Waiter.Release), and then returns nil.
+// It returns [ErrTimeout] when Until or a deadline of Ctx has passed, and context.Cause(Ctx) when
+// Ctx is done otherwise. It returns a *[DeadlockError], without parking, when the wait could never
+// end.
 //
-// A kill is raised here as a panic: at once if it came earlier, else when it comes. A wake-up that
-// was there first wins. A wait whose In has an Interrupter is not ended by a kill: that is told,
-// now or later, and the wait goes on.
+// A kill is raised here as a panic, either at once if it came earlier, or when it comes. A wake-up
+// that came first takes precedence. If In has an Interrupter, a kill does not end the wait; the
+// Interrupter is called instead.
 func (t *Task) Park(w Wait) error {
 	if guard.Guests() {
 		t.mayNotBeGuest()
@@ -237,7 +242,7 @@ func (t *Task) Park(w Wait) error {
 		t.mayNotBlock()
 	}
 	t.mustNotBeLocked()
-	// also for a wait that ends before it begins: a wake-up for it must not end the next
+	// Also for a wait that ends before it begins, as a wake-up for it must not end the next one.
 	t.waitSeq++
 	if t.kill.Load() != 0 {
 		t.raisePending(w.In)
@@ -246,7 +251,7 @@ func (t *Task) Park(w Wait) error {
 		defer t.setAside()()
 	}
 	soft := w.Ctx != nil || w.Until != 0
-	// a stop breaks the waits that it meets
+	// A stop breaks the waits that it meets.
 	if w.On != nil && w.On.Holder != nil && w.Kind != InStop {
 		if err := t.checkDeadlock(w, soft); err != nil {
 			leave(w.In)
@@ -272,7 +277,7 @@ func (t *Task) Park(w Wait) error {
 	return nil
 }
 
-// suspendUntil is suspend under a time and a context.
+// suspendUntil is suspend with a time limit and a context.
 func (t *Task) suspendUntil(w Wait) error {
 	until := w.Until
 	var watched watch
@@ -295,7 +300,7 @@ func (t *Task) suspendUntil(w Wait) error {
 	return nil
 }
 
-// suspend gives control away until t is woken.
+// suspend hands control away until t is woken.
 //
 // Budget: parked task to parked task is one switch (95 ns measured) and no allocation.
 func (t *Task) suspend(w Wait) {
@@ -338,7 +343,7 @@ func (t *Task) suspend(w Wait) {
 	}
 }
 
-// mayNotBeGuest refuses a wait by a function that runs on a goroutine of its own while t seems to
+// mayNotBeGuest refuses a wait by a function that runs on a goroutine of its own while t appears to
 // run.
 func (t *Task) mayNotBeGuest() {
 	if in := guard.Guest(); in != "" {
@@ -354,8 +359,7 @@ func (t *Task) mayNotBlock() {
 	misuse("%s blocks while %s runs: a context may be used only inside its own tasklet", t.s.name(t), t.s.name(t.s.current))
 }
 
-// setAside lends the timer of WakeAt to the wait that begins; the function that it returns gives it
-// back.
+// setAside lends the timer of WakeAt to the wait that begins. The returned function restores it.
 func (t *Task) setAside() (giveBack func()) {
 	when := t.timer.when
 	t.s.stopTimer(&t.timer)
@@ -374,7 +378,7 @@ func leave(w *Waiter) {
 	}
 }
 
-// Yield lets the other ready tasks run first. Every blocking rule of Park holds.
+// Yield lets the other ready tasks run first. It is a blocking point, like Park.
 func (t *Task) Yield() {
 	if guard.Guests() {
 		t.mayNotBeGuest()
@@ -393,21 +397,22 @@ func (t *Task) Yield() {
 	t.suspend(Wait{Kind: InYield})
 }
 
-// Sleep parks t for d; d <= 0 is Yield. Never shorter than d; at most one tick (1 ms) longer, if
-// the scheduler is free. Those that sleep until the same tick go on in the order in which they
-// began, also if their exact times are in another.
+// Sleep parks t for at least d, and at most one tick (1 ms) longer if the scheduler is free. If d
+// <= 0 it is Yield. Tasks that sleep until the same tick continue in the order in which they began,
+// even if their exact times are in another order.
 func (t *Task) Sleep(d time.Duration) {
 	if d <= 0 {
 		t.Yield()
 		return
 	}
-	_ = t.Park(Wait{Kind: InSleep, Until: t.s.after(d)}) // the timeout is what was asked for
+	_ = t.Park(Wait{Kind: InSleep, Until: t.s.after(d)}) // the timeout is expected
 }
 
-// Kill asks t to end: a soft kill is raised once, as a panic, at the blocking point where t is
-// parked or at its next one; a hard one at every blocking point from now on. An idle task is
-// called, and finds it by [Task.Killed]. From any goroutine. It reports whether it changed
-// anything: further soft kills do nothing until the first was recovered and t has parked again.
+// Kill asks t to end. A soft kill is raised once, as a panic, at the blocking point where t is
+// parked or at the next one that it reaches; a hard kill is raised at every blocking point from now
+// on. An idle task is called, and finds the kill with [Task.Killed]. Kill reports whether it
+// changed anything: further soft kills have no effect until the first was recovered and t has
+// parked again. It may be called from any goroutine.
 func (t *Task) Kill(hard bool) bool {
 	for {
 		was := t.kill.Load()
@@ -428,14 +433,14 @@ func (t *Task) Kill(hard bool) bool {
 	}
 }
 
-// Killed reports whether a kill waits to be raised (or to be found, by a stackless task), and
+// Killed reports whether a kill is waiting to be raised (or to be found by a stackless task), and
 // whether it is hard.
 func (t *Task) Killed() (pending, hard bool) {
 	k := t.kill.Load()
 	return k&(killSoft|killHard) != 0, k&killHard != 0
 }
 
-// interrupter is the Item of w, if that is one.
+// interrupter returns the Item of w if it is an Interrupter.
 func interrupter(w *Waiter) Interrupter {
 	if w == nil {
 		return nil
@@ -462,9 +467,9 @@ func (k *killWork) Do() {
 	}
 }
 
-// TakeKill is for a task that ends: a soft kill counts as raised, and one that was raised as done
-// with, so that what is left to be run may block. It reports whether a kill was pending. On t's
-// scheduler.
+// TakeKill is called for a task that ends. A soft kill counts as raised, and one that was raised as
+// handled, so that the remaining calls may block. It reports whether a kill was pending. It must be
+// called on t's scheduler.
 func (t *Task) TakeKill() (pending, hard bool) {
 	k := t.kill.Load()
 	if k&(killSoft|killRaised) != 0 {
@@ -473,15 +478,15 @@ func (t *Task) TakeKill() (pending, hard bool) {
 	return k&(killSoft|killHard) != 0, k&killHard != 0
 }
 
-// Checkpoint raises a kill that is pending, and does nothing else. On the running task only.
+// Checkpoint raises a pending kill, and has no other effect. It must be called on the running task.
 func (t *Task) Checkpoint() {
 	if t.kill.Load() != 0 {
 		t.raisePending(nil)
 	}
 }
 
-// raisePending raises the kill found at the entry of a blocking call, if there is one to raise. In
-// front of that it finds out whether an earlier one was recovered.
+// raisePending raises the kill that is pending at the entry of a blocking call, if there is one.
+// Before that it finds out whether an earlier kill was recovered.
 func (t *Task) raisePending(w *Waiter) {
 	k := t.kill.Load()
 	if k&killRaised != 0 && !t.unwinding() {
@@ -500,7 +505,7 @@ func (t *Task) raisePending(w *Waiter) {
 	t.raise()
 }
 
-// recovered: t has recovered the kill that was raised, and goes on.
+// recovered notes that t has recovered the kill that was raised, and continues.
 func (t *Task) recovered() {
 	t.kill.And(^uint32(killRaised))
 	if h := t.s.hooks.Recovered; h != nil {
@@ -508,7 +513,7 @@ func (t *Task) recovered() {
 	}
 }
 
-// raise panics with the kill. Its name is looked for on the stack by unwinding.
+// raise panics with the kill. unwinding looks for its name on the stack.
 func (t *Task) raise() {
 	if t.s.ending || t.kill.Load()&killHard != 0 {
 		limit := uint32(maxHard)
@@ -529,7 +534,7 @@ func (t *Task) raise() {
 	panic(&Exit{t})
 }
 
-// giveUp parks t for ever, because it has recovered too many kills.
+// giveUp parks t forever, because it has recovered too many kills.
 func (t *Task) giveUp() {
 	t.kill.Or(killLost)
 	for {
@@ -541,16 +546,16 @@ func (t *Task) givenUp() bool { return t.kill.Load()&killLost != 0 }
 
 // A Task as a context never ends and has no deadline.
 
-// Deadline reports none.
+// Deadline reports that there is no deadline.
 func (t *Task) Deadline() (time.Time, bool) { return time.Time{}, false }
 
-// Done is nil: it never ends.
+// Done returns nil, because a Task as a context never ends.
 func (t *Task) Done() <-chan struct{} { return nil }
 
-// Err is nil.
+// Err returns nil.
 func (t *Task) Err() error { return nil }
 
-// Value finds the task in contexts derived from t.
+// Value returns the task for contexts derived from t.
 func (t *Task) Value(key any) any {
 	if key == (taskKey{}) {
 		return t
@@ -560,7 +565,7 @@ func (t *Task) Value(key any) any {
 
 func (t *Task) String() string { return t.s.name(t) }
 
-// name gives a task's name for messages.
+// name returns a task's name for messages.
 func (s *Scheduler) name(t *Task) string {
 	if t == nil {
 		return "nothing"
