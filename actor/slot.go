@@ -50,7 +50,11 @@ type Slot struct {
 	task *Tasklet // the tasklet in the slot, or nil
 	// hole stands for the slot among the children while it is empty; nil if it is not among them.
 	hole *Tasklet
-	next *Slot // the next in extra.emptied
+	// spare is the placeholder while the slot is occupied, if it was needed after an end: a restart
+	// does not make another one.
+	spare *Tasklet
+	used  bool  // a tasklet has left the slot
+	next  *Slot // the next in extra.emptied
 	// heir is the slot of the ref, if that has passed on to a later life of the parent; see
 	// reserve.
 	heir     *Slot
@@ -440,6 +444,9 @@ func (s *Slot) occupy(t *Tasklet) {
 	s.hole.linked, s.hole.next, s.hole.prev = false, nil, nil
 	t.sys.moveWalks(s.hole, t)
 	relink(t)
+	if s.used {
+		s.spare = s.hole
+	}
 	s.hole, s.task = nil, t
 }
 
@@ -457,8 +464,11 @@ func (s *Slot) vacate(t *Tasklet) {
 		s.parent.emptied(s)
 		return
 	}
-	hole := &Tasklet{sys: t.sys, parent: t.parent, inst: vacancy{s}}
-	hole.marks.Store(markVacant | markLeft)
+	hole := s.spare
+	if s.spare, s.used = nil, true; hole == nil {
+		hole = &Tasklet{sys: t.sys, parent: t.parent, inst: vacancy{s}}
+		hole.marks.Store(markVacant | markLeft)
+	}
 	hole.linked, hole.next, hole.prev = true, t.next, t.prev
 	t.linked, t.next, t.prev = false, nil, nil
 	t.sys.moveWalks(t, hole)
