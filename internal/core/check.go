@@ -21,7 +21,7 @@ import (
 //   - A task is in the run queue, once, if and only if it is ready; one at most is running, and
 //     that one is Current.
 //   - A parked task keeps a coroutine, which knows of it; every coroutine runs, is free or is kept;
-//     no two are in one slot.
+//     no two are in one seat.
 //   - A place in a line that a task is parked with stands in its line, whose links agree both ways;
 //     a task that is not parked has none that stands.
 //   - A timer is in the bucket of its tick, the bits say which buckets are not empty, none is late,
@@ -243,7 +243,7 @@ func (c *check) coroutines() {
 		}
 		free[f] = true
 	}
-	places := map[*slot]bool{}
+	places := map[*seat]bool{}
 	for i, co := range s.coros {
 		switch {
 		case co.pos != i:
@@ -257,7 +257,7 @@ func (c *check) coroutines() {
 		}
 		if co != s.running {
 			if places[co.at] {
-				c.bad("two coroutines are parked in one slot")
+				c.bad("two coroutines are parked in one seat")
 			}
 			places[co.at] = true
 		}

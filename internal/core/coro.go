@@ -19,22 +19,22 @@ type crew struct {
 // channel hand-over. This file makes of these pairs a switch from any coroutine to any other, in
 // one step.
 //
-// The trick is to see a pair not as "iterator and consumer" but as a slot: a place in which exactly
+// The trick is to see a pair not as "iterator and consumer" but as a seat: a place in which exactly
 // one goroutine is parked, namely the one that is not running of the two that met there last.
-// Whoever calls next or yield of a slot takes the place of the goroutine parked in it and wakes it.
+// Whoever calls next or yield of a seat takes the place of the goroutine parked in it and wakes it.
 // The runtime demands that next and yield alternate; it does not demand that a given goroutine
 // calls a given one of them (runtime/coro.go, the comment on coro: "a channel with always one
-// goroutine blocked on it"). So N coroutines own N slots; with the driver they are N+1 goroutines;
-// one of them runs and each slot holds one of the others.
+// goroutine blocked on it"). So N coroutines own N seats; with the driver they are N+1 goroutines;
+// one of them runs and each seat holds one of the others.
 //
 // Owned by one scheduler: only the goroutine that has control touches any of it. Handing over
 // control orders the memory accesses of the two goroutines (iter.Pull tells the race detector so).
 //
-// coro_slots.go has this switch, coro_trampoline.go (build tag tasklet_trampoline) the plain one
+// coro_seats.go has this switch, coro_trampoline.go (build tag tasklet_trampoline) the plain one
 // that goes through the driver and relies on nothing but iter.Pull's documentation.
 type coro struct {
-	own  *slot // made with it; it ends when the goroutine does
-	at   *slot // where it is parked; meaningless while it runs
+	own  *seat // made with it; it ends when the goroutine does
+	at   *seat // where it is parked; meaningless while it runs
 	task *Task // the task that keeps this coroutine while parked; nil for a free one
 	quit bool  // told to end by stop
 	died bool  // its goroutine is unwinding from runtime.Goexit or a panic
@@ -44,7 +44,7 @@ type coro struct {
 // newCoro makes a coroutine that runs body when control is first handed to it. When body returns,
 // control goes to s.target.
 func (s *Scheduler) newCoro(body func(me *coro)) *coro {
-	sl := &slot{}
+	sl := &seat{}
 	c := &coro{own: sl, at: sl, pos: len(s.coros)}
 	s.coros = append(s.coros, c)
 	// stop is not kept: a coroutine is ended by quit, in its own turn, never from outside.

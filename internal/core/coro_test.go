@@ -13,7 +13,7 @@ import (
 	"time"
 )
 
-// pair is an iter.Pull as slots use it: both halves can be called by whoever holds it.
+// pair is an iter.Pull as seats use it: both halves can be called by whoever holds it.
 type pair struct {
 	next  func() (struct{}, bool)
 	yield func(struct{}) bool
@@ -35,7 +35,7 @@ func wantSteps(t *testing.T, got []string, want string) {
 	}
 }
 
-// The first fact of iter.Pull that slots rely on: next and yield of a pair must alternate, but any
+// The first fact of iter.Pull that seats rely on: next and yield of a pair must alternate, but any
 // goroutine may call them. The caller takes the place of the one that is parked in the pair, and
 // that one goes on, whether it is the pair's own goroutine or not. If this test fails on a new
 // version of Go, build with the tag tasklet_trampoline.
@@ -101,7 +101,7 @@ func TestPullEndWakesOccupant(t *testing.T) {
 }
 
 // The other half of the second fact: the Goexit goes on in an occupant that called next. That is
-// why an heir first takes the place in a dying worker's slot by yield.
+// why an heir first takes the place in a dying worker's seat by yield.
 func TestPullGoexitSpreadsToCallerOfNext(t *testing.T) {
 	spread := make(chan bool)
 	go func() {
@@ -115,7 +115,7 @@ func TestPullGoexitSpreadsToCallerOfNext(t *testing.T) {
 	}
 }
 
-// countSwaps counts the swaps of all slots from now on.
+// countSwaps counts the swaps of all seats from now on.
 func countSwaps(s *Scheduler, n *int) {
 	for _, c := range s.coros {
 		next, yield := c.own.next, c.own.yield
@@ -257,7 +257,7 @@ func TestListOfCoroutinesShrinks(t *testing.T) {
 }
 
 // runtime.Goexit ends its own task and nobody else's: the only one, several in a row on the same
-// worker, one that was parked before, one in whose worker's slot others are parked.
+// worker, one that was parked before, one in whose worker's seat others are parked.
 func TestGoexitEndsOnlyItsTask(t *testing.T) {
 	for _, before := range []int{0, 1, 2, 50} { // tasks parked before it is called
 		for _, parks := range []int{0, 1, 2} { // how often it parks itself before

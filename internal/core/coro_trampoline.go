@@ -6,7 +6,7 @@ package core
 // swaps instead of one, and nothing that iter.Pull does not promise. It is here so that a change in
 // the Go runtime can't stop the library: the tests of this package pass with either file.
 
-type slot struct {
+type seat struct {
 	next  func() (struct{}, bool)
 	yield func(struct{}) bool
 }

@@ -2,7 +2,7 @@
 
 package core
 
-type slot struct {
+type seat struct {
 	next  func() (struct{}, bool)
 	yield func(struct{}) bool
 	// the goroutine parked here called next, so the one that wants its place must call yield
@@ -10,7 +10,7 @@ type slot struct {
 }
 
 // swap parks the caller in sl and wakes the goroutine that was parked there.
-func (sl *slot) swap() {
+func (sl *seat) swap() {
 	if sl.mid {
 		sl.mid = false
 		sl.yield(struct{}{})
@@ -29,7 +29,7 @@ func (s *Scheduler) switchTo(me, x *coro) {
 }
 
 // handOn: whoever is woken and is not the target passes control on. A goroutine is woken by mistake
-// only when a coroutine ends, because the runtime then wakes the one in the ended coroutine's slot.
+// only when a coroutine ends, because the runtime then wakes the one in the ended coroutine's seat.
 func (s *Scheduler) handOn(me *coro) {
 	for s.target != me {
 		sl := s.target.at
@@ -41,9 +41,9 @@ func (s *Scheduler) handOn(me *coro) {
 // goexit is called from a deferred call of a worker whose goroutine is being ended by
 // runtime.Goexit (t.FailNow does that) or by a panic, and hands the scheduler over to a new worker.
 //
-// When the goroutine is gone, the runtime wakes whoever is parked in its own slot; if that one
+// When the goroutine is gone, the runtime wakes whoever is parked in its own seat; if that one
 // called next, iter.Pull makes the Goexit go on there. A caller of yield gets no Goexit. So the
-// heir itself goes into the slot by yield first.
+// heir itself goes into the seat by yield first.
 func (s *Scheduler) goexit(me *coro) {
 	me.died = true
 	heir := s.newCoro(s.work)
@@ -54,7 +54,7 @@ func (s *Scheduler) goexit(me *coro) {
 	s.end(me, heir)
 }
 
-// inherit is the heir's half of goexit: it takes the place in the dying worker's slot, whose
+// inherit is the heir's half of goexit: it takes the place in the dying worker's seat, whose
 // occupant is woken, sees that the victim is the target, and wakes it; the victim's goroutine ends,
 // and that wakes the heir.
 func (s *Scheduler) inherit(me *coro) {
