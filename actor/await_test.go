@@ -15,6 +15,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/gotasklet/tasklet/actor"
+	"github.com/gotasklet/tasklet/actor/event"
 	"github.com/gotasklet/tasklet/mailbox"
 	"github.com/gotasklet/tasklet/scheduler"
 )
@@ -295,7 +296,7 @@ func TestPipeWithoutRoom(t *testing.T) {
 		require.Zero(t, actor.Owned(t0))
 		return nil
 	})
-	failures := only(es, actor.EventFailure)
+	failures := only(es, event.Failure)
 	require.Len(t, failures, 1)
 	require.ErrorIs(t, failures[0].Err, errTest)
 }

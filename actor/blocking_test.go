@@ -25,6 +25,7 @@ import (
 	"go.uber.org/zap/zapcore"
 
 	"github.com/gotasklet/tasklet/actor"
+	"github.com/gotasklet/tasklet/actor/event"
 	"github.com/gotasklet/tasklet/scheduler"
 )
 
@@ -35,7 +36,7 @@ import (
 func watched(t *testing.T, onStall func(actor.Event), main func(t *actor.Tasklet) error) {
 	t.Helper()
 	cfg := actor.Config{Name: "shop", Logger: zap.NewNop(), StallAfter: 20 * time.Millisecond, OnEvent: func(e actor.Event) {
-		if e.Kind == actor.EventStall {
+		if e.Kind == event.Stall {
 			onStall(e)
 		}
 	}}
@@ -388,7 +389,7 @@ func TestStallReport(t *testing.T) {
 	var mu sync.Mutex // that of a library which is busy
 	mu.Lock()
 	cfg := actor.Config{Name: "shop", Logger: logger, OnEvent: func(e actor.Event) {
-		if e.Kind == actor.EventStall {
+		if e.Kind == event.Stall {
 			mu.Unlock()
 		}
 	}}

@@ -8,6 +8,7 @@ import (
 
 	"go.uber.org/zap"
 
+	"github.com/gotasklet/tasklet/actor/event"
 	"github.com/gotasklet/tasklet/mailbox"
 )
 
@@ -481,7 +482,7 @@ func (r *atRate) step(t *Tasklet) (bool, error) {
 		return false, nil
 	}
 	if last := r.calls(now); last > r.k {
-		t.sys.emit(Event{Kind: EventTicksMissed, Tasklet: t, Fields: []zap.Field{zap.Int64("missed", last-r.k)}})
+		t.sys.emit(Event{Kind: event.TicksMissed, Tasklet: t, Fields: []zap.Field{zap.Int64("missed", last-r.k)}})
 		r.k = last
 	}
 	r.k++

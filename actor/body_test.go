@@ -12,6 +12,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/gotasklet/tasklet/actor"
+	"github.com/gotasklet/tasklet/actor/event"
 	"github.com/gotasklet/tasklet/mailbox"
 )
 
@@ -77,7 +78,7 @@ func TestEvery(t *testing.T) {
 						require.Equal(t, time.Duration(3-len(opts))*time.Second, elapsed(t0))
 						return nil
 					}))
-					failures := j.of(actor.EventFailure, "/it")
+					failures := j.of(event.Failure, "/it")
 					require.Len(t, failures, 2)
 					require.ErrorIs(t, failures[0].Err, errBoom)
 				})
@@ -128,7 +129,7 @@ func TestAtRate(t *testing.T) {
 				return nil
 			}))
 			var missed int64
-			for _, e := range j.of(actor.EventTicksMissed, "/it") {
+			for _, e := range j.of(event.TicksMissed, "/it") {
 				missed += e.Fields[0].Integer
 			}
 			require.Equal(t, c.missed, missed)
@@ -297,7 +298,7 @@ func TestHandleBatch(t *testing.T) {
 			require.Equal(t, 3, calls)
 			return nil
 		}))
-		failures := j.of(actor.EventFailure, "/b")
+		failures := j.of(event.Failure, "/b")
 		require.Len(t, failures, 2)
 		for _, f := range failures {
 			require.Equal(t, int64(3), count(f))

@@ -11,6 +11,7 @@ import (
 
 	"go.uber.org/zap"
 
+	"github.com/gotasklet/tasklet/actor/event"
 	"github.com/gotasklet/tasklet/internal/core"
 )
 
@@ -337,7 +338,7 @@ func (c *cell[R]) wait(by *Tasklet, limit context.Context, gen uint32, l refLine
 		}
 		if errors.Is(err, ErrTimeout) {
 			by.sys.emit(Event{
-				Kind: EventCallTimeout, Tasklet: by, Err: err, Message: l.message(),
+				Kind: event.CallTimeout, Tasklet: by, Err: err, Message: l.message(),
 				Fields: []zap.Field{zap.String("target", l.path())},
 			})
 		}
@@ -468,7 +469,7 @@ func (r Reply[R]) end(ctx context.Context, v R, err error) error {
 		r.c.written()
 		return nil
 	}
-	e := Event{Kind: EventReplyLate, Tasklet: by, Err: ErrNotAwaited}
+	e := Event{Kind: event.ReplyLate, Tasklet: by, Err: ErrNotAwaited}
 	if c != nil {
 		e.Fields = append(e.Fields, zap.Stringer("caller", c))
 	}

@@ -13,6 +13,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/gotasklet/tasklet/actor"
+	"github.com/gotasklet/tasklet/actor/event"
 	"github.com/gotasklet/tasklet/mailbox"
 )
 
@@ -411,8 +412,8 @@ func TestRule30LateAnswerReachesNobody(t *testing.T) {
 		}
 		return nil
 	})
-	require.Len(t, only(es, actor.EventCallTimeout), 5)
-	require.Len(t, only(es, actor.EventReplyLate), 2*2*(1+2+3+4+5))
+	require.Len(t, only(es, event.CallTimeout), 5)
+	require.Len(t, only(es, event.ReplyLate), 2*2*(1+2+3+4+5))
 }
 
 // Rule 30: the end of a delegate ends the call that was handed to it, and no newer one.
@@ -462,7 +463,7 @@ func TestRule30SecondReply(t *testing.T) {
 		require.Equal(t, 1, v)
 		return nil
 	})
-	require.Len(t, only(es, actor.EventReplyLate), 2)
+	require.Len(t, only(es, event.ReplyLate), 2)
 }
 
 // Rule 30: a second answer to an old call never reaches a newer one, though the calls of a tasklet
@@ -537,7 +538,7 @@ func TestRule30LateAnswerFromGoroutine(t *testing.T) {
 		require.Equal(t, actor.ErrNotAwaited, <-late)
 		return nil
 	})
-	es = only(es, actor.EventReplyLate)
+	es = only(es, event.ReplyLate)
 	require.Len(t, es, 1)
 	require.Nil(t, es[0].Tasklet)
 }

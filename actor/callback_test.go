@@ -12,6 +12,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/gotasklet/tasklet/actor"
+	"github.com/gotasklet/tasklet/actor/event"
 	"github.com/gotasklet/tasklet/scheduler"
 )
 
@@ -61,7 +62,7 @@ func TestCallbacksThatFail(t *testing.T) {
 					var mu sync.Mutex
 					var failures []error
 					cfg := actor.Config{Schedulers: schedulers, Logger: zap.NewNop(), OnEvent: func(e actor.Event) {
-						if e.Kind == actor.EventFailure {
+						if e.Kind == event.Failure {
 							mu.Lock()
 							defer mu.Unlock()
 							failures = append(failures, e.Err)
@@ -102,7 +103,7 @@ func TestOnEndOfASlotThatFails(t *testing.T) {
 				var mu sync.Mutex
 				var crashes []actor.Event
 				cfg := actor.Config{Schedulers: schedulers, Logger: zap.NewNop(), OnEvent: func(e actor.Event) {
-					if e.Kind == actor.EventCrash {
+					if e.Kind == event.Crash {
 						mu.Lock()
 						defer mu.Unlock()
 						crashes = append(crashes, e)
@@ -131,7 +132,7 @@ func TestCrashIsAnEvent(t *testing.T) {
 	for _, schedulers := range []int{1, 2} {
 		crashed := make(chan actor.Event, 10)
 		cfg := actor.Config{Schedulers: schedulers, Logger: zap.NewNop(), OnEvent: func(e actor.Event) {
-			if e.Kind == actor.EventCrash {
+			if e.Kind == event.Crash {
 				crashed <- e
 			}
 		}}

@@ -10,6 +10,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/gotasklet/tasklet/actor"
+	"github.com/gotasklet/tasklet/actor/event"
 	"github.com/gotasklet/tasklet/mailbox"
 	"github.com/gotasklet/tasklet/scheduler"
 )
@@ -178,7 +179,7 @@ func TestRule29Rings(t *testing.T) {
 				return nil
 			})
 			require.Equal(t, c.want, chainOf(err))
-			found := only(es, actor.EventDeadlock)
+			found := only(es, event.Deadlock)
 			require.Len(t, found, 1)
 			require.False(t, found[0].Soft)
 			require.Equal(t, c.want, fieldsOf(found[0])["chain"])
@@ -216,7 +217,7 @@ func TestRule29SoftRing(t *testing.T) {
 		require.Equal(t, time.Minute, t0.System().Now().Sub(begin))
 		return nil
 	})
-	found := only(es, actor.EventDeadlock)
+	found := only(es, event.Deadlock)
 	require.Len(t, found, 1)
 	require.True(t, found[0].Soft)
 	require.Equal(t, "/tasklet/b in call to /tasklet/a, /tasklet/a in call to /tasklet/b", chainOf(found[0].Err))
@@ -237,7 +238,7 @@ func TestRule29SoftRingClosedFirmly(t *testing.T) {
 		require.ErrorIs(t, k.Join(t0), actor.ErrTimeout)
 		return nil
 	})
-	found := only(es, actor.EventDeadlock)
+	found := only(es, event.Deadlock)
 	require.Len(t, found, 1)
 	require.True(t, found[0].Soft)
 }
@@ -274,7 +275,7 @@ func TestRule29NoRing(t *testing.T) {
 		require.NoError(t, b.Join(t0))
 		return nil
 	})
-	require.Empty(t, only(es, actor.EventDeadlock))
+	require.Empty(t, only(es, event.Deadlock))
 }
 
 // Rule 16: when nothing can happen any more, main ends with a *DeadlockError that lists who waits
@@ -295,7 +296,7 @@ func TestRule16Quiescent(t *testing.T) {
 	require.True(t, de.Quiescent)
 	require.EqualError(t, err,
 		"deadlock: nothing can happen any more: /tasklet in join /tasklet/idle, /tasklet/caller in call to")
-	found := only(es, actor.EventDeadlock)
+	found := only(es, event.Deadlock)
 	require.Len(t, found, 1)
 	require.False(t, found[0].Soft)
 

@@ -14,6 +14,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/gotasklet/tasklet/actor"
+	"github.com/gotasklet/tasklet/actor/event"
 	"github.com/gotasklet/tasklet/mailbox"
 	"github.com/gotasklet/tasklet/scheduler"
 )
@@ -403,7 +404,7 @@ func TestDelegateAndWaitForTheCaller(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var rings atomic.Int32
 		cfg := actor.Config{Schedulers: 3, Logger: zap.NewNop(), OnEvent: func(e actor.Event) {
-			if e.Kind == actor.EventDeadlock {
+			if e.Kind == event.Deadlock {
 				rings.Add(1)
 			}
 		}}

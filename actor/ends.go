@@ -3,6 +3,7 @@ package actor
 import (
 	"context"
 
+	"github.com/gotasklet/tasklet/actor/event"
 	"github.com/gotasklet/tasklet/internal/core"
 	"github.com/gotasklet/tasklet/internal/queue"
 	"github.com/gotasklet/tasklet/internal/stack"
@@ -146,7 +147,7 @@ func (t *Tasklet) loseInHand() {
 	}
 	if n := h.inHand(); n > 0 {
 		t.sys.emit(Event{
-			Kind: EventMessageLost, Tasklet: t, Err: ErrKilled, Message: typeInHand(t.inst), Count: n, stopped: true,
+			Kind: event.MessageLost, Tasklet: t, Err: ErrKilled, Message: typeInHand(t.inst), Count: n, stopped: true,
 		})
 	}
 }
@@ -154,7 +155,7 @@ func (t *Tasklet) loseInHand() {
 // reportLeak reports t as left behind, once. From any goroutine.
 func (t *Tasklet) reportLeak(where []byte) {
 	if t.marks.Or(markReported)&markReported == 0 {
-		t.sys.emit(Event{Kind: EventLeak, Tasklet: t, Stack: stack.Text(where)})
+		t.sys.emit(Event{Kind: event.Leak, Tasklet: t, Stack: stack.Text(where)})
 	}
 }
 

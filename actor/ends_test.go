@@ -17,6 +17,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/gotasklet/tasklet/actor"
+	"github.com/gotasklet/tasklet/actor/event"
 	"github.com/gotasklet/tasklet/internal/core"
 	"github.com/gotasklet/tasklet/scheduler"
 )
@@ -48,7 +49,7 @@ func (c endTrial) possible() bool {
 type endBooks struct {
 	mu       sync.Mutex
 	spawned  []*actor.Tasklet
-	ends     map[*actor.Tasklet][]actor.EventKind
+	ends     map[*actor.Tasklet][]event.Kind
 	reported int // messages, of type endMsg
 	handled  atomic.Int64
 	sent     atomic.Int64
@@ -62,11 +63,11 @@ func (b *endBooks) event(e actor.Event) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	switch e.Kind {
-	case actor.EventSpawn:
+	case event.Spawn:
 		b.spawned = append(b.spawned, e.Tasklet)
-	case actor.EventExit, actor.EventLeak, actor.EventStopTimeout:
+	case event.Exit, event.Leak, event.StopTimeout:
 		b.ends[e.Tasklet] = append(b.ends[e.Tasklet], e.Kind)
-	case actor.EventDeadLetter, actor.EventMessageLost:
+	case event.DeadLetter, event.MessageLost:
 		if e.Message != nil && e.Message.Name() == "endMsg" {
 			b.reported += max(1, e.Count)
 		}
@@ -89,7 +90,7 @@ func (b *endBooks) endedOnce() (wrong []string) {
 // belowReported reports whether a tasklet above t was reported as left behind.
 func (b *endBooks) belowReported(t *actor.Tasklet) bool {
 	for p := t.Parent(); p != nil; p = p.Parent() {
-		if slices.ContainsFunc(b.ends[p], func(k actor.EventKind) bool { return k != actor.EventExit }) {
+		if slices.ContainsFunc(b.ends[p], func(k event.Kind) bool { return k != event.Exit }) {
 			return true
 		}
 	}
@@ -232,7 +233,7 @@ func (c endTrial) waiters(sys *actor.System, parent, one *actor.Tasklet, stuck a
 func (c endTrial) run(t *testing.T) {
 	defer actor.SetPatience(60 * time.Millisecond)()
 	before := runtime.NumGoroutine()
-	b := &endBooks{ends: make(map[*actor.Tasklet][]actor.EventKind)}
+	b := &endBooks{ends: make(map[*actor.Tasklet][]event.Kind)}
 	cfg := actor.Config{Logger: zap.NewNop(), Schedulers: c.schedulers, StallAfter: -1, OnEvent: b.event}
 	began, release := make(chan struct{}), make(chan struct{})
 	var ran atomic.Int32 // deferred calls, less those that are to be
@@ -385,7 +386,7 @@ func TestEnds(t *testing.T) {
 // queued is reported. There is no exit event: it was left behind with the one above it.
 func TestEndBelowADetachedTasklet(t *testing.T) {
 	for n := 1; n <= 3; n++ {
-		b := &endBooks{ends: make(map[*actor.Tasklet][]actor.EventKind)}
+		b := &endBooks{ends: make(map[*actor.Tasklet][]event.Kind)}
 		cfg := actor.Config{
 			Logger: zap.NewNop(), Schedulers: n, OnEvent: b.event,
 			Clock: scheduler.NewVirtualClock(time.Time{}),

@@ -4,6 +4,7 @@ import (
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
 
+	"github.com/gotasklet/tasklet/actor/event"
 	"github.com/gotasklet/tasklet/internal/fields"
 	"github.com/gotasklet/tasklet/internal/guard"
 	"github.com/gotasklet/tasklet/internal/text"
@@ -54,7 +55,7 @@ func message(e *Event) string {
 		who = text.Word(fields.Name(e.Path))
 	}
 	switch e.Kind {
-	case EventExit:
+	case event.Exit:
 		switch KindOf(e.Err) {
 		case ExitNormal:
 			return who + " ended"
@@ -70,55 +71,55 @@ func message(e *Event) string {
 			return who + " panicked"
 		}
 		return who + " failed"
-	case EventSpawn:
+	case event.Spawn:
 		return who + " started"
-	case EventFailure:
+	case event.Failure:
 		return who + " failed and continues"
-	case EventMessageLost:
+	case event.MessageLost:
 		return who + " lost the message in hand"
-	case EventDeadLetter:
+	case event.DeadLetter:
 		return "messages to " + who + " will not be read"
-	case EventOverflow:
+	case event.Overflow:
 		return who + " drops messages: its mailbox is full"
-	case EventKill:
+	case event.Kill:
 		return who + " is being killed"
-	case EventKillRecovered:
+	case event.KillRecovered:
 		return who + " recovered its kill and continues"
-	case EventClose:
+	case event.Close:
 		return who + " is closed"
-	case EventDeadlock:
+	case event.Deadlock:
 		if e.Soft {
 			return "possible deadlock"
 		}
 		return "deadlock"
-	case EventStall:
+	case event.Stall:
 		return who + " keeps its scheduler: nothing else can run"
-	case EventStallOver:
+	case event.StallOver:
 		return who + " no longer keeps its scheduler"
-	case EventStopTimeout:
+	case event.StopTimeout:
 		return who + " did not stop in time and is left behind"
-	case EventLeak:
+	case event.Leak:
 		return who + " is left behind"
-	case EventReplyLate:
+	case event.ReplyLate:
 		if who == "" {
 			return "an answer from outside came too late"
 		}
 		return "an answer of " + who + " came too late"
-	case EventCallTimeout:
+	case event.CallTimeout:
 		return "call of " + who + " got no reply in time"
-	case EventEscalate:
+	case event.Escalate:
 		return "failure of " + who + " kills its parent"
-	case EventTicksMissed:
+	case event.TicksMissed:
 		return who + " skipped calls"
-	case EventSystemStart:
+	case event.SystemStart:
 		return "system started"
-	case EventSystemStop:
+	case event.SystemStop:
 		return "system stopped"
-	case EventCrash:
+	case event.Crash:
 		return "a scheduler has crashed, and the system ends"
-	case EventHookPanic, EventLogPanic, EventHookStall, EventLogStall:
+	case event.HookPanic, event.LogPanic, event.HookStall, event.LogStall:
 		return sinkMessage(e)
-	case EventEventsDropped:
+	case event.EventsDropped:
 		return "events were not delivered"
 	}
 	if who == "" {
@@ -130,10 +131,10 @@ func message(e *Event) string {
 // sinkMessage is message for what a sink did.
 func sinkMessage(e *Event) string {
 	who := "Config.OnEvent"
-	if e.Kind == EventLogPanic || e.Kind == EventLogStall {
+	if e.Kind == event.LogPanic || e.Kind == event.LogStall {
 		who = "Config.Logger"
 	}
-	if e.Kind == EventHookStall || e.Kind == EventLogStall {
+	if e.Kind == event.HookStall || e.Kind == event.LogStall {
 		return who + " does not return and is skipped until it does"
 	}
 	p, _ := e.Err.(*PanicError)

@@ -7,6 +7,7 @@ import (
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
 
+	"github.com/gotasklet/tasklet/actor/event"
 	"github.com/gotasklet/tasklet/internal/queue"
 	"github.com/gotasklet/tasklet/mailbox"
 )
@@ -16,7 +17,7 @@ import (
 type Event struct {
 	Seq     uint64 // counts from 1, without gaps
 	Time    time.Time
-	Kind    EventKind
+	Kind    event.Kind
 	Tasklet *Tasklet // the tasklet concerned; nil if there is none
 	Path    string   // the path of the tasklet at that time
 	Err     error
@@ -29,102 +30,21 @@ type Event struct {
 	stopped bool // Err is ErrKilled because of a stop, not because of a call of Kill
 }
 
-// EventKind is the kind of an event. Its String is the value of the key "event" in log entries,
-// which is stable.
-type EventKind uint8
-
-const (
-	EventSpawn EventKind = iota + 1 // a tasklet was started
-	EventExit                       // a tasklet has finished; Err is its result
-	// a message or round failed and the tasklet continues, or a deferred call panicked
-	EventFailure
-	// the message in hand at a failure will not be handled again
-	EventMessageLost
-	EventDeadLetter    // messages will not be read; fields count and reason
-	EventOverflow      // a full mailbox dropped a message
-	EventKill          // Kill was called
-	EventKillRecovered // a tasklet recovered its kill and continues
-	EventClose         // a ref was closed
-	EventDeadlock      // tasklets wait for each other; field chain
-	EventStall         // a tasklet keeps its scheduler
-	EventStallOver     // the stall is over
-	EventStopTimeout   // a tasklet did not stop in time and was detached
-	EventLeak          // a tasklet is left behind when its system has stopped
-	EventReplyLate     // an answer came too late for its call
-	EventCallTimeout   // a call ended before its reply
-	EventEscalate      // the failure of a tasklet kills its parent
-	EventTicksMissed   // AtRate skipped calls; field missed
-	EventSystemStart
-	EventSystemStop
-	// a scheduler ends because a function outside of tasklets has panicked; field scheduler
-	EventCrash
-	EventHookPanic     // Config.OnEvent panicked, ended its goroutine or tried to park a tasklet
-	EventHookStall     // Config.OnEvent does not return
-	EventLogPanic      // Config.Logger panicked or ended its goroutine
-	EventLogStall      // Config.Logger does not return
-	EventEventsDropped // events were not delivered; field reason
-)
-
-// firstUserKind and all larger kinds are for extensions.
-const firstUserKind EventKind = 64
-
-type kindInfo struct {
-	name  string
-	level zapcore.Level
-}
-
-var kinds = [256]kindInfo{
-	EventSpawn:         {"spawn", zap.DebugLevel},
-	EventExit:          {"exit", zap.WarnLevel}, // see exitLevel
-	EventFailure:       {"failure", zap.WarnLevel},
-	EventMessageLost:   {"message_lost", zap.WarnLevel},
-	EventDeadLetter:    {"dead_letter", zap.WarnLevel},
-	EventOverflow:      {"overflow", zap.WarnLevel},
-	EventKill:          {"kill", zap.DebugLevel},
-	EventKillRecovered: {"kill_recovered", zap.WarnLevel},
-	EventClose:         {"close", zap.DebugLevel},
-	EventDeadlock:      {"deadlock", zap.ErrorLevel}, // soft ones warn
-	EventStall:         {"stall", zap.ErrorLevel},
-	EventStallOver:     {"stall_over", zap.WarnLevel},
-	EventStopTimeout:   {"stop_timeout", zap.ErrorLevel},
-	EventLeak:          {"leak", zap.ErrorLevel},
-	EventReplyLate:     {"reply_late", zap.WarnLevel},
-	EventCallTimeout:   {"call_timeout", zap.WarnLevel},
-	EventEscalate:      {"escalate", zap.ErrorLevel},
-	EventTicksMissed:   {"ticks_missed", zap.WarnLevel},
-	EventSystemStart:   {"system_start", zap.InfoLevel},
-	EventSystemStop:    {"system_stop", zap.InfoLevel},
-	EventCrash:         {"crash", zap.ErrorLevel},
-	EventHookPanic:     {"hook_panic", zap.ErrorLevel},
-	EventHookStall:     {"hook_stall", zap.ErrorLevel},
-	EventLogPanic:      {"log_panic", zap.ErrorLevel},
-	EventLogStall:      {"log_stall", zap.ErrorLevel},
-	EventEventsDropped: {"events_dropped", zap.WarnLevel},
-}
-
-// String returns the name in snake case.
-func (k EventKind) String() string {
-	if n := kinds[k].name; n != "" {
-		return n
-	}
-	return "unknown"
-}
-
 // level returns the level at which e is logged.
 func (e *Event) level() zapcore.Level {
 	switch e.Kind {
-	case EventExit:
+	case event.Exit:
 		return exitLevel(e.Tasklet, KindOf(e.Err))
-	case EventFailure:
+	case event.Failure:
 		if KindOf(e.Err) == ExitPanic {
 			return zap.ErrorLevel
 		}
-	case EventDeadlock:
+	case event.Deadlock:
 		if e.Soft {
 			return zap.WarnLevel
 		}
 	}
-	return kinds[e.Kind].level
+	return e.Kind.Level()
 }
 
 // exitLevel returns the level for the end of t: error for a panic, warn for another failure, info
@@ -150,7 +70,7 @@ func (t *Tasklet) wasStopped(err error) bool {
 var anyType = reflect.TypeFor[any]()
 
 func exitEvent(t *Tasklet, exit Exit) Event {
-	e := Event{Kind: EventExit, Tasklet: t, Path: exit.Path, Err: exit.Err, Message: messageType(t.inst), stopped: t.wasStopped(exit.Err)}
+	e := Event{Kind: event.Exit, Tasklet: t, Path: exit.Path, Err: exit.Err, Message: messageType(t.inst), stopped: t.wasStopped(exit.Err)}
 	if h := t.InHand(); h != nil {
 		e.Message = h
 	} else if e.Message == anyType {
@@ -167,7 +87,7 @@ func (t *Tasklet) reportFailure(err error) {
 	if l := t.inst.line(); l != nil {
 		l.settle(t, err)
 	}
-	e := Event{Kind: EventFailure, Tasklet: t, Err: err, Message: typeInHand(t.inst)}
+	e := Event{Kind: event.Failure, Tasklet: t, Err: err, Message: typeInHand(t.inst)}
 	if p, ok := err.(*PanicError); ok {
 		e.Stack = p.Stack
 	}
@@ -186,12 +106,12 @@ func (s *System) deadLetters(l refLine, t *Tasklet, loss queue.Loss) {
 	reason := "closed"
 	if loss.Reason == mailbox.ErrDropped {
 		reason = "dropped"
-		s.emit(Event{Kind: EventOverflow, Tasklet: t, Path: path, Message: loss.Type, Count: loss.Count})
+		s.emit(Event{Kind: event.Overflow, Tasklet: t, Path: path, Message: loss.Type, Count: loss.Count})
 	} else if loss.Reason == mailbox.ErrFull {
 		reason = "full"
 	}
 	s.emit(Event{
-		Kind: EventDeadLetter, Tasklet: t, Path: path, Err: loss.Reason, Message: loss.Type, Count: loss.Count,
+		Kind: event.DeadLetter, Tasklet: t, Path: path, Err: loss.Reason, Message: loss.Type, Count: loss.Count,
 		Fields: []zap.Field{zap.String("target", path), zap.String("reason", reason)},
 	})
 }

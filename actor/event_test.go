@@ -23,6 +23,7 @@ import (
 	"go.uber.org/zap/zaptest/observer"
 
 	"github.com/gotasklet/tasklet/actor"
+	"github.com/gotasklet/tasklet/actor/event"
 	"github.com/gotasklet/tasklet/mailbox"
 	"github.com/gotasklet/tasklet/scheduler"
 )
@@ -63,7 +64,7 @@ func record(t *testing.T, main func(t *actor.Tasklet) error) (es []actor.Event) 
 }
 
 // only gives those of one kind.
-func only(es []actor.Event, kind actor.EventKind) (some []actor.Event) {
+func only(es []actor.Event, kind event.Kind) (some []actor.Event) {
 	for _, e := range es {
 		if e.Kind == kind {
 			some = append(some, e)
@@ -211,7 +212,7 @@ func TestRule38GoldenLog(t *testing.T) {
 	golden(t, "events.txt", out.String())
 
 	// The hook has seen all, in order; the log all but what a limit held back.
-	seen := map[actor.EventKind]bool{}
+	seen := map[event.Kind]bool{}
 	for i, e := range es {
 		require.Equal(t, uint64(i+1), e.Seq)
 		if i > 0 {
@@ -219,10 +220,10 @@ func TestRule38GoldenLog(t *testing.T) {
 		}
 		seen[e.Kind] = true
 	}
-	for k := actor.EventKind(1); k.String() != "unknown"; k++ {
+	for k := event.Kind(1); k.String() != "unknown"; k++ {
 		switch k {
-		case actor.EventStall, actor.EventStallOver, actor.EventLeak, // have tests of their own
-			actor.EventCrash, actor.EventHookPanic, actor.EventHookStall, actor.EventLogPanic, actor.EventLogStall, actor.EventEventsDropped:
+		case event.Stall, event.StallOver, event.Leak, // have tests of their own
+			event.Crash, event.HookPanic, event.HookStall, event.LogPanic, event.LogStall, event.EventsDropped:
 		default:
 			require.True(t, seen[k], k)
 		}
@@ -250,7 +251,7 @@ func TestStallEvents(t *testing.T) {
 			k := actor.Go(t0, hog, actor.Name("hog"))
 			return k.Join(t0)
 		}))
-		stalls, overs := only(es, actor.EventStall), only(es, actor.EventStallOver)
+		stalls, overs := only(es, event.Stall), only(es, event.StallOver)
 		require.Len(t, stalls, 1)
 		require.Len(t, overs, 1)
 		require.Equal(t, "/tasklet/hog", stalls[0].Path)
@@ -343,7 +344,7 @@ func TestRule38OnEventPanics(t *testing.T) {
 	core, logs := observer.New(zap.WarnLevel)
 	calls := 0
 	s, err := actor.Start(actor.Config{Logger: zap.New(core), OnEvent: func(e actor.Event) {
-		if calls++; e.Kind == actor.EventSpawn {
+		if calls++; e.Kind == event.Spawn {
 			panic(errTest)
 		}
 	}})
@@ -376,7 +377,7 @@ func TestRule38OnEventInOrder(t *testing.T) {
 		}
 		defer busy.Unlock()
 		seqs = append(seqs, e.Seq)
-		if e.Kind == actor.EventSpawn {
+		if e.Kind == event.Spawn {
 			killed.Store(e.Tasklet, true)
 			e.Tasklet.Kill()
 		}
@@ -439,10 +440,10 @@ func TestEmitAndRegister(t *testing.T) {
 	require.Equal(t, "/tasklet", es[0].Path)
 	require.Empty(t, es[1].Path)
 	require.Equal(t, es[0].Seq+1, es[1].Seq)
-	require.Equal(t, "unknown", actor.EventKind(200).String())
+	require.Equal(t, "unknown", event.Kind(200).String())
 	logs := observe(t, zap.ErrorLevel, func(t0 *actor.Tasklet) error {
 		require.True(t, extension.Wants(t0.System(), ownEvent))
-		require.False(t, extension.Wants(t0.System(), actor.EventSpawn))
+		require.False(t, extension.Wants(t0.System(), event.Spawn))
 		t0.System().Emit(actor.Event{Kind: ownEvent, Tasklet: t0})
 		return nil
 	})
@@ -450,7 +451,7 @@ func TestEmitAndRegister(t *testing.T) {
 	require.Equal(t, "/tasklet: own_event", logs.All()[0].Message)
 }
 
-var ownEvent = extension.Kind("own_event", zap.ErrorLevel)
+var ownEvent = event.New("own_event", zap.ErrorLevel)
 
 // t.Log has the tasklet's fields, and the time of the system's clock.
 func TestLogOfATasklet(t *testing.T) {
@@ -494,7 +495,7 @@ func TestEventsOffAllocateNothing(t *testing.T) {
 	}
 	run(t, func(t0 *actor.Tasklet) error {
 		s := t0.System()
-		e := actor.Event{Kind: actor.EventFailure, Tasklet: t0, Err: errTest}
+		e := actor.Event{Kind: event.Failure, Tasklet: t0, Err: errTest}
 		require.Zero(t, testing.AllocsPerRun(100, func() { s.Emit(e) }))
 		runtime.KeepAlive(e)
 		return nil

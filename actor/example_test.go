@@ -11,6 +11,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/gotasklet/tasklet/actor"
+	"github.com/gotasklet/tasklet/actor/event"
 	"github.com/gotasklet/tasklet/mailbox"
 	"github.com/gotasklet/tasklet/scheduler"
 )
@@ -762,7 +763,7 @@ func ExampleTasklet_Started() {
 // visits counts the visits of each system, and tells of them.
 var (
 	visits  = actor.NewExtension(func(*actor.System) *atomic.Int64 { return new(atomic.Int64) })
-	visited = visits.Kind("visited", zap.InfoLevel)
+	visited = event.New("visited", zap.InfoLevel)
 )
 
 func ExampleExtension() {

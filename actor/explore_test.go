@@ -8,6 +8,7 @@ import (
 
 	"github.com/gotasklet/tasklet/actor"
 	"github.com/gotasklet/tasklet/actor/actortest"
+	"github.com/gotasklet/tasklet/actor/event"
 	"github.com/gotasklet/tasklet/mailbox"
 )
 
@@ -20,11 +21,11 @@ func TestExploreNothingIsLostInSilence(t *testing.T) {
 			var reported int
 			count := func(e actor.Event) {
 				switch e.Kind {
-				case actor.EventDeadLetter:
+				case event.DeadLetter:
 					reported += e.Count
-				case actor.EventMessageLost: // the message in hand
+				case event.MessageLost: // the message in hand
 					reported += max(1, e.Count)
-				case actor.EventFailure:
+				case event.Failure:
 					reported += e.Count
 				}
 			}
@@ -75,7 +76,7 @@ func TestExploreNothingIsLostInSilence(t *testing.T) {
 			actortest.Explore(t, 150, f,
 				actortest.Faults(actortest.Kill, actortest.HandlerPanic, actortest.FullMailbox),
 				actortest.Configure(func(c *actor.Config) { c.OnEvent = count }),
-				actortest.Allow(actor.EventDeadLetter))
+				actortest.Allow(event.DeadLetter))
 		})
 	}
 }

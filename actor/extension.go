@@ -1,6 +1,6 @@
 package actor
 
-import "go.uber.org/zap/zapcore"
+import "github.com/gotasklet/tasklet/actor/event"
 
 // An Extension is for packages that add something to systems, such as a registry of names: it keeps
 // one value of type S for each system, has kinds of events, and takes part in [System.Check]. Make
@@ -21,28 +21,6 @@ func (x *Extension[S]) Of(s *System) S {
 	return s.attach(x, func() any { return x.create(s) }).(S)
 }
 
-// Kind adds a kind of event with its name in snake case and its level, and returns it. The name is
-// also the text of its log entries, after the path. At level warn and above one entry a second is
-// written for each path, and further events are counted. Kind must be called before systems start,
-// from init or for a variable of the package. It panics if another kind has the name, or if there
-// are too many kinds.
-func (x *Extension[S]) Kind(name string, level zapcore.Level) EventKind {
-	free := EventKind(0)
-	for k := len(kinds) - 1; k > 0; k-- {
-		switch {
-		case kinds[k].name == name:
-			misuse("Extension.Kind(%q): another kind of event has the name", name)
-		case kinds[k].name == "" && k >= int(firstUserKind):
-			free = EventKind(k)
-		}
-	}
-	if free == 0 {
-		misuse("Extension.Kind(%q): there are too many kinds of events", name)
-	}
-	kinds[free] = kindInfo{name, level}
-	return free
-}
-
 // Check adds f to the checks of [System.Check] in every system. f must neither change anything nor
 // block. Check must be called from init, before systems start.
 func (x *Extension[S]) Check(f func(*System, S) error) {
@@ -52,7 +30,7 @@ func (x *Extension[S]) Check(f func(*System, S) error) {
 
 // Wants reports whether the log or OnEvent of s takes events of kind k. If not, a program can avoid
 // the cost of making one. It may be called from any goroutine.
-func (x *Extension[S]) Wants(s *System, k EventKind) bool { return s.wants(k) }
+func (x *Extension[S]) Wants(s *System, k event.Kind) bool { return s.wants(k) }
 
 // Emit gives e its place in the order of events, like System.Emit, but never waits, so that the
 // caller may hold a lock that OnEvent needs. The caller must call tell after it has released the

@@ -11,12 +11,13 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/gotasklet/tasklet/actor"
+	"github.com/gotasklet/tasklet/actor/event"
 )
 
 // extension counts how often it was asked for.
 var (
 	extension = actor.NewExtension(func(*actor.System) *int { return new(int) })
-	eventTest = extension.Kind("event_test", zap.WarnLevel)
+	eventTest = event.New("event_test", zap.WarnLevel)
 )
 
 // Rule 21: whoever joins the ref goes on when the functions of OnEnd are through, before or while

@@ -5,6 +5,7 @@ import (
 
 	"go.uber.org/zap"
 
+	"github.com/gotasklet/tasklet/actor/event"
 	"github.com/gotasklet/tasklet/internal/core"
 	"github.com/gotasklet/tasklet/internal/stack"
 )
@@ -36,14 +37,14 @@ func (s *System) hooks(h *host) core.Hooks {
 // panicked.
 func (h *host) crashed(e *PanicError) {
 	s := h.sys
-	s.emit(Event{Kind: EventCrash, Tasklet: s.root, Err: e, Stack: e.Stack, Fields: []zap.Field{zap.Int("scheduler", h.n)}})
+	s.emit(Event{Kind: event.Crash, Tasklet: s.root, Err: e, Stack: e.Stack, Fields: []zap.Field{zap.Int("scheduler", h.n)}})
 	s.root.kill(nil)
 }
 
 // deadlock tells that t is about to wait in a ring.
 func (s *System) deadlock(t *core.Task, e *DeadlockError, soft bool) {
 	s.emit(Event{
-		Kind: EventDeadlock, Tasklet: taskletOf(t), Err: e, Soft: soft,
+		Kind: event.Deadlock, Tasklet: taskletOf(t), Err: e, Soft: soft,
 		Fields: []zap.Field{zap.String("chain", e.String()), zap.Bool("soft", soft)},
 	})
 }
@@ -52,9 +53,9 @@ func (s *System) deadlock(t *core.Task, e *DeadlockError, soft bool) {
 func taskletOf(t *core.Task) *Tasklet { return (*Tasklet)(t.Runner().(*runner)) }
 
 func (h *host) stalled(st core.Stall) {
-	kind := EventStallOver
+	kind := event.StallOver
 	if !st.Over {
-		kind = EventStall
+		kind = event.Stall
 		h.hog = h.sys.findID(st.ID) // kept: when it is over, it may have finished
 	}
 	if h.hog == nil {
@@ -86,7 +87,7 @@ func (s *System) quiescent() {
 	_, isMain := s.root.inst.(function)
 	fatal := isMain && !s.real
 	s.emit(Event{
-		Kind: EventDeadlock, Tasklet: s.root, Err: &e, Soft: !fatal,
+		Kind: event.Deadlock, Tasklet: s.root, Err: &e, Soft: !fatal,
 		Fields: []zap.Field{zap.String("chain", e.String()), zap.Bool("soft", !fatal)},
 	})
 	switch {

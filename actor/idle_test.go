@@ -12,6 +12,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/gotasklet/tasklet/actor"
+	"github.com/gotasklet/tasklet/actor/event"
 	"github.com/gotasklet/tasklet/scheduler"
 )
 
@@ -21,7 +22,7 @@ func idleRun(t *testing.T, main func(t *actor.Tasklet, say func(string))) (said 
 	cfg := actor.Config{
 		Logger: zap.NewNop(), Clock: scheduler.NewVirtualClock(time.Time{}),
 		OnEvent: func(e actor.Event) {
-			if e.Kind == actor.EventFailure || e.Kind == actor.EventMessageLost || e.Kind == actor.EventExit && e.Err != nil {
+			if e.Kind == event.Failure || e.Kind == event.MessageLost || e.Kind == event.Exit && e.Err != nil {
 				events = append(events, e)
 			}
 		},
@@ -152,7 +153,7 @@ func TestIdleAfter(t *testing.T) {
 			require.Equal(t, c.want, said)
 			for _, e := range events {
 				if errors.Is(e.Err, errIdle) && c.name != "with Retry, in a slot: the next tasklet begins anew" {
-					require.NotEqual(t, actor.EventMessageLost, e.Kind, "no message was in hand")
+					require.NotEqual(t, event.MessageLost, e.Kind, "no message was in hand")
 					require.Zero(t, e.Count)
 				}
 			}

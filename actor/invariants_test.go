@@ -18,6 +18,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/gotasklet/tasklet/actor"
+	"github.com/gotasklet/tasklet/actor/event"
 	"github.com/gotasklet/tasklet/mailbox"
 	"github.com/gotasklet/tasklet/scheduler"
 )
@@ -79,18 +80,18 @@ func (s *soak) event(e actor.Event) {
 	fmt.Fprintln(s.trace, e.Seq, e.Time, e.Kind, e.Path, e.Err, e.Count)
 	a := s.by[name(e.Path)]
 	switch e.Kind {
-	case actor.EventSpawn:
+	case event.Spawn:
 		s.began[e.Tasklet]++
 		if s.ended[e.Tasklet] > 0 {
 			s.errs = append(s.errs, fmt.Errorf("%s begins after its end", e.Path))
 		}
-	case actor.EventExit:
+	case event.Exit:
 		s.ended[e.Tasklet]++
-	case actor.EventDeadLetter:
+	case event.DeadLetter:
 		a.letters += count(e)
-	case actor.EventMessageLost:
+	case event.MessageLost:
 		a.lost += count(e)
-	case actor.EventFailure:
+	case event.Failure:
 		var p *actor.PanicError
 		if errors.As(e.Err, &p) && p.Value == (deferredPanic{}) || errors.Is(e.Err, actor.ErrGoexit) {
 			return // of a deferred call
@@ -98,7 +99,7 @@ func (s *soak) event(e actor.Event) {
 		if a != nil {
 			a.failed += count(e)
 		}
-	case actor.EventStopTimeout, actor.EventLeak:
+	case event.StopTimeout, event.Leak:
 		s.errs = append(s.errs, fmt.Errorf("%s %s", e.Kind, e.Path))
 	}
 }

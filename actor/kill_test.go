@@ -12,6 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/gotasklet/tasklet/actor"
+	"github.com/gotasklet/tasklet/actor/event"
 	"github.com/gotasklet/tasklet/internal/core"
 	"github.com/gotasklet/tasklet/mailbox"
 	"github.com/gotasklet/tasklet/scheduler"
@@ -89,8 +90,8 @@ func TestKillWhereverItIs(t *testing.T) {
 				mu.Unlock()
 				return nil
 			}))
-			require.Len(t, j.of(actor.EventKill, "/it"), 1)
-			require.Empty(t, j.of(actor.EventKillRecovered, ""))
+			require.Len(t, j.of(event.Kill, "/it"), 1)
+			require.Empty(t, j.of(event.KillRecovered, ""))
 		})
 	}
 }
@@ -173,10 +174,10 @@ func TestKillOfABusyReceiver(t *testing.T) {
 			require.Equal(t, 3, handled)
 			return nil
 		}))
-		letters := j.of(actor.EventDeadLetter, "/r")
+		letters := j.of(event.DeadLetter, "/r")
 		require.Len(t, letters, 1)
 		require.Equal(t, int64(7), count(letters[0]))
-		require.Empty(t, j.of(actor.EventMessageLost, "/r"))
+		require.Empty(t, j.of(event.MessageLost, "/r"))
 	}
 }
 
@@ -208,9 +209,9 @@ func TestKillInAHandler(t *testing.T) {
 		}
 		return nil
 	}))
-	require.Empty(t, j.of(actor.EventFailure, ""))
+	require.Empty(t, j.of(event.Failure, ""))
 	for _, name := range []string{"/r", "/b"} {
-		lost, letters := j.of(actor.EventMessageLost, name), j.of(actor.EventDeadLetter, name)
+		lost, letters := j.of(event.MessageLost, name), j.of(event.DeadLetter, name)
 		require.Len(t, lost, 1)
 		require.ErrorIs(t, lost[0].Err, actor.ErrKilled)
 		require.Equal(t, "int", lost[0].Message.String())
@@ -255,20 +256,20 @@ func TestFailedMessageIsReported(t *testing.T) {
 				}))
 				resumed := policy == actor.Resume && name != "goexit"
 				for _, who := range []string{"/r", "/b"} {
-					sum := map[actor.EventKind]int64{}
-					for _, k := range []actor.EventKind{actor.EventFailure, actor.EventMessageLost, actor.EventDeadLetter} {
+					sum := map[event.Kind]int64{}
+					for _, k := range []event.Kind{event.Failure, event.MessageLost, event.DeadLetter} {
 						for _, e := range j.of(k, who) {
 							sum[k] += count(e)
 						}
 					}
 					if resumed {
-						require.Equal(t, map[actor.EventKind]int64{actor.EventFailure: 3}, sum)
+						require.Equal(t, map[event.Kind]int64{event.Failure: 3}, sum)
 					} else {
 						first := int64(1)
 						if who == "/b" {
 							first = 2
 						}
-						require.Equal(t, map[actor.EventKind]int64{actor.EventMessageLost: first, actor.EventDeadLetter: 3 - first}, sum)
+						require.Equal(t, map[event.Kind]int64{event.MessageLost: first, event.DeadLetter: 3 - first}, sum)
 					}
 				}
 			})
@@ -286,8 +287,8 @@ func TestNoMessageIsLostWithoutAFailure(t *testing.T) {
 			_ = r.Send(t0, 2)
 			return r.Join(t0)
 		}))
-		require.Empty(t, j.of(actor.EventMessageLost, ""))
-		require.Len(t, j.of(actor.EventDeadLetter, "/r"), 1)
+		require.Empty(t, j.of(event.MessageLost, ""))
+		require.Len(t, j.of(event.DeadLetter, "/r"), 1)
 	}
 }
 
@@ -437,8 +438,8 @@ func TestRecoveredKill(t *testing.T) {
 			require.ErrorIs(t, k.Join(t0), actor.ErrKilled)
 			return nil
 		}))
-		require.Len(t, j.of(actor.EventKill, "/it"), 4)
-		require.Len(t, j.of(actor.EventKillRecovered, "/it"), 3)
+		require.Len(t, j.of(event.Kill, "/it"), 4)
+		require.Len(t, j.of(event.KillRecovered, "/it"), 3)
 	})
 	t.Run("kills before it has parked again do nothing", func(t *testing.T) {
 		run(t, func(t0 *actor.Tasklet) error {
@@ -476,8 +477,8 @@ func TestRecoveredKill(t *testing.T) {
 			require.Equal(t, time.Second, elapsed(t0))
 			return nil
 		}))
-		require.Len(t, j.of(actor.EventKill, "/it"), 1)
-		require.Empty(t, j.of(actor.EventKillRecovered, "/it"))
+		require.Len(t, j.of(event.Kill, "/it"), 1)
+		require.Empty(t, j.of(event.KillRecovered, "/it"))
 	})
 	t.Run("in a handler that does not block again", func(t *testing.T) {
 		var j journal
@@ -515,7 +516,7 @@ func TestRecoveredKill(t *testing.T) {
 			require.Equal(t, time.Millisecond, elapsed(t0))
 			return nil
 		}))
-		require.Len(t, j.of(actor.EventKillRecovered, ""), 3)
+		require.Len(t, j.of(event.KillRecovered, ""), 3)
 	})
 	t.Run("is not seen in the deferred calls of one that was killed", func(t *testing.T) {
 		var j journal
@@ -531,7 +532,7 @@ func TestRecoveredKill(t *testing.T) {
 			require.Equal(t, time.Second, elapsed(t0))
 			return nil
 		}))
-		require.Empty(t, j.of(actor.EventKillRecovered, ""))
+		require.Empty(t, j.of(event.KillRecovered, ""))
 	})
 }
 
@@ -556,8 +557,8 @@ func TestKillOfOneThatEnds(t *testing.T) {
 		}
 		return k.Join(t0)
 	}))
-	require.Empty(t, j.of(actor.EventKill, "/it"))
-	require.Len(t, j.of(actor.EventExit, "/it"), 1)
+	require.Empty(t, j.of(event.Kill, "/it"))
+	require.Len(t, j.of(event.Exit, "/it"), 1)
 }
 
 // Rule 17: from goroutines, many at once, in all phases of a life. For the race detector.
@@ -604,7 +605,7 @@ func TestKillFromGoroutines(t *testing.T) {
 	require.NoError(t, s.Stop(context.Background()))
 	for _, k := range ks {
 		require.Len(t, slices.DeleteFunc(slices.Clone(j.events), func(e actor.Event) bool {
-			return e.Tasklet != k || e.Kind != actor.EventExit
+			return e.Tasklet != k || e.Kind != event.Exit
 		}), 1)
 	}
 }
@@ -663,7 +664,7 @@ func TestKillWhileABatchIsCollected(t *testing.T) {
 		return nil
 	}))
 	for _, name := range []string{"/b", "/r"} {
-		letters := j.of(actor.EventDeadLetter, name)
+		letters := j.of(event.DeadLetter, name)
 		require.Len(t, letters, 1)
 		require.Equal(t, int64(3), count(letters[0]))
 	}

@@ -1,6 +1,7 @@
 package actor
 
 import (
+	"github.com/gotasklet/tasklet/actor/event"
 	"github.com/gotasklet/tasklet/internal/core"
 	"github.com/gotasklet/tasklet/internal/guard"
 )
@@ -154,7 +155,7 @@ func (t *Tasklet) lose(err error) {
 		return
 	}
 	t.sys.emit(Event{
-		Kind: EventMessageLost, Tasklet: t, Err: err, Message: typeInHand(t.inst), Count: n, stopped: t.wasStopped(err),
+		Kind: event.MessageLost, Tasklet: t, Err: err, Message: typeInHand(t.inst), Count: n, stopped: t.wasStopped(err),
 	})
 }
 
@@ -230,7 +231,7 @@ func (t *Tasklet) recovered() {
 	}
 	// a hard kill is raised again and again
 	if _, hard := t.task.Killed(); !hard || t.marks.Or(markStubborn)&markStubborn == 0 {
-		t.sys.emit(Event{Kind: EventKillRecovered, Tasklet: t})
+		t.sys.emit(Event{Kind: event.KillRecovered, Tasklet: t})
 	}
 }
 
@@ -280,7 +281,7 @@ func (t *Tasklet) deferredFailed(err error, stack *Stack) {
 		t.extra().result = err
 		stack = nil // it is in the event exit
 	}
-	t.sys.emit(Event{Kind: EventFailure, Tasklet: t, Err: err, Stack: stack})
+	t.sys.emit(Event{Kind: event.Failure, Tasklet: t, Err: err, Stack: stack})
 }
 
 // finish is the last step: nobody sees t half-way in it.
@@ -330,7 +331,7 @@ func (t *Tasklet) finish() {
 		}
 	}
 	if t.onFailure == Escalate && exit.Kind.Failure() && t.parent != nil && t.marks.Load()&markStopped == 0 {
-		t.sys.emit(Event{Kind: EventEscalate, Tasklet: t, Path: exit.Path, Err: err})
+		t.sys.emit(Event{Kind: event.Escalate, Tasklet: t, Path: exit.Path, Err: err})
 		t.parent.kill(&ChildError{t, err})
 	}
 	t.childChanged()

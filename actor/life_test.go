@@ -15,6 +15,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/gotasklet/tasklet/actor"
+	"github.com/gotasklet/tasklet/actor/event"
 	"github.com/gotasklet/tasklet/mailbox"
 	"github.com/gotasklet/tasklet/scheduler"
 )
@@ -37,7 +38,7 @@ func (j *journal) event(e actor.Event) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	j.events = append(j.events, e)
-	if e.Kind == actor.EventExit {
+	if e.Kind == event.Exit {
 		j.notes = append(j.notes, "exit "+shortPath(e.Path))
 	}
 }
@@ -56,7 +57,7 @@ func (j *journal) taken() []string {
 }
 
 // of gives the events of kind k that concern a tasklet whose path ends with name.
-func (j *journal) of(k actor.EventKind, name string) (found []actor.Event) {
+func (j *journal) of(k event.Kind, name string) (found []actor.Event) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	for _, e := range j.events {
@@ -72,7 +73,7 @@ func (j *journal) exits() (paths []string) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	for _, e := range j.events {
-		if e.Kind == actor.EventExit {
+		if e.Kind == event.Exit {
 			paths = append(paths, shortPath(e.Path))
 		}
 	}
@@ -188,7 +189,7 @@ func TestExitKinds(t *testing.T) {
 				return nil
 			})
 			require.NoError(t, err, "a child's failure never ends a plain parent")
-			exits := j.of(actor.EventExit, "/it")
+			exits := j.of(event.Exit, "/it")
 			require.Len(t, exits, 1)
 			assert.Equal(t, c.kind, actor.KindOf(exits[0].Err))
 			if c.is != nil {
@@ -208,8 +209,8 @@ func TestFailureIsNeverSilent(t *testing.T) {
 		t0.Sleep(time.Second)
 		return nil
 	}))
-	require.Len(t, j.of(actor.EventExit, "/a"), 1)
-	require.Len(t, j.of(actor.EventExit, "/b"), 1)
+	require.Len(t, j.of(event.Exit, "/a"), 1)
+	require.Len(t, j.of(event.Exit, "/b"), 1)
 }
 
 // Rule 23: OnFailure. Escalate kills the parent with a *ChildError, which is its result, over as
@@ -398,7 +399,7 @@ func TestEndOrder(t *testing.T) {
 		"exit /watcher",
 		"exit /tasklet",
 	}, j.taken())
-	letters := j.of(actor.EventDeadLetter, "/it")
+	letters := j.of(event.DeadLetter, "/it")
 	require.Len(t, letters, 1, "the queue is reported once")
 }
 
@@ -417,7 +418,7 @@ func TestFinishIsOneStep(t *testing.T) {
 	j := &journal{}
 	cfg := j.config()
 	cfg.OnEvent = func(e actor.Event) {
-		if e.Tasklet == it && it != nil && e.Kind == actor.EventExit {
+		if e.Tasklet == it && it != nil && e.Kind == event.Exit {
 			seen++
 			assert.True(t, it.HasFinished())
 			assert.Empty(t, root.Children())
@@ -556,7 +557,7 @@ func TestDefer(t *testing.T) {
 					}
 					return nil
 				}))
-				require.Len(t, j.of(actor.EventFailure, "/it"), 2)
+				require.Len(t, j.of(event.Failure, "/it"), 2)
 			})
 		}
 	})

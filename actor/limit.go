@@ -4,6 +4,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/gotasklet/tasklet/actor/event"
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
 )
@@ -51,7 +52,7 @@ type limits struct {
 }
 
 type limitKey struct {
-	kind EventKind
+	kind event.Kind
 	path string
 	rest bool // it is for all paths that have no window of their own
 }
@@ -67,7 +68,7 @@ type limit struct {
 
 // limited reports whether events like e are limited.
 func (e *Event) limited(level zapcore.Level) bool {
-	return level >= zap.WarnLevel || e.Kind == EventExit && level == zap.InfoLevel
+	return level >= zap.WarnLevel || e.Kind == event.Exit && level == zap.InfoLevel
 }
 
 // write logs e, or counts it.

@@ -17,6 +17,7 @@ import (
 	"go.uber.org/zap/zaptest/observer"
 
 	"github.com/gotasklet/tasklet/actor"
+	"github.com/gotasklet/tasklet/actor/event"
 	"github.com/gotasklet/tasklet/scheduler"
 )
 
@@ -64,7 +65,7 @@ func TestEntriesAndSuppressedAreAllEvents(t *testing.T) {
 				case 1:
 					t0.Sleep(time.Duration(r.IntN(30)) * time.Millisecond)
 				default:
-					kind := []actor.EventKind{actor.EventDeadLetter, actor.EventFailure, ownEvent, actor.EventSpawn}[r.IntN(4)]
+					kind := []event.Kind{event.DeadLetter, event.Failure, ownEvent, event.Spawn}[r.IntN(4)]
 					path, count := fmt.Sprint("/", r.IntN(5)), r.IntN(4)
 					t0.System().Emit(actor.Event{Kind: kind, Path: path, Count: count, Err: errTest})
 					key := fmt.Sprint(kind, " ", path)
@@ -152,7 +153,7 @@ func TestFloodOverManyPaths(t *testing.T) {
 	require.NoError(t, actor.Run(context.Background(), cfg, func(t0 *actor.Tasklet) error {
 		for range each {
 			for i := range paths {
-				t0.System().Emit(actor.Event{Kind: actor.EventDeadLetter, Path: fmt.Sprint("/", i), Count: 1})
+				t0.System().Emit(actor.Event{Kind: event.DeadLetter, Path: fmt.Sprint("/", i), Count: 1})
 			}
 		}
 		t0.Sleep(2 * time.Second)
@@ -170,7 +171,7 @@ func TestFloodOverManyPaths(t *testing.T) {
 		before := len(logs.All())
 		t0.Sleep(2 * time.Second)
 		for i := range 1000 {
-			t0.System().Emit(actor.Event{Kind: actor.EventDeadLetter, Path: fmt.Sprint("/new", i), Count: 1})
+			t0.System().Emit(actor.Event{Kind: event.DeadLetter, Path: fmt.Sprint("/new", i), Count: 1})
 		}
 		require.Len(t, logs.All(), before+1000)
 		return nil
@@ -207,7 +208,7 @@ func TestLimitsFromManyGoroutines(t *testing.T) {
 	for g := range 8 {
 		wg.Go(func() {
 			for i := range 500 {
-				s.Emit(actor.Event{Kind: actor.EventDeadLetter, Path: fmt.Sprint("/", (g+i)%10), Count: 2})
+				s.Emit(actor.Event{Kind: event.DeadLetter, Path: fmt.Sprint("/", (g+i)%10), Count: 2})
 			}
 		})
 	}

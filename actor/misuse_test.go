@@ -12,6 +12,7 @@ import (
 	"go.uber.org/zap/zapcore"
 
 	"github.com/gotasklet/tasklet/actor"
+	"github.com/gotasklet/tasklet/actor/event"
 	"github.com/gotasklet/tasklet/internal/queue"
 	"github.com/gotasklet/tasklet/mailbox"
 	"github.com/gotasklet/tasklet/scheduler"
@@ -143,7 +144,7 @@ var misuses = []struct {
 	}},
 	{"actor: Retry(-1): negative", func(*actor.Tasklet) { actor.Retry(-1) }},
 	{"actor: OnFailure(9): not a policy", func(*actor.Tasklet) { actor.OnFailure(9) }},
-	{`actor: Extension.Kind("spawn"): another kind of event has the name`, func(*actor.Tasklet) { extension.Kind("spawn", zapcore.InfoLevel) }},
+	{`event: New("spawn"): another kind of event has the name`, func(*actor.Tasklet) { event.New("spawn", zapcore.InfoLevel) }},
 	{"actor: NewExtension with a nil function", func(*actor.Tasklet) { actor.NewExtension[int](nil) }},
 
 	// Options that make no sense where they are given.

@@ -8,6 +8,7 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"github.com/gotasklet/tasklet/actor/event"
 	"github.com/gotasklet/tasklet/internal/core"
 	"github.com/gotasklet/tasklet/internal/own"
 	"github.com/gotasklet/tasklet/internal/queue"
@@ -225,7 +226,7 @@ func (r Ref[M]) Close() {
 	}
 	l.box.Close()
 	if t := l.last(); t != nil {
-		t.sys.emit(Event{Kind: EventClose, Tasklet: t})
+		t.sys.emit(Event{Kind: event.Close, Tasklet: t})
 	}
 }
 

@@ -11,6 +11,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/gotasklet/tasklet/actor"
+	"github.com/gotasklet/tasklet/actor/event"
 	"github.com/gotasklet/tasklet/mailbox"
 	"github.com/gotasklet/tasklet/scheduler"
 )
@@ -49,7 +50,7 @@ func TestUnsupervisedRefDies(t *testing.T) {
 		require.NotNil(t, ref.Tasklet(), "the one that it had")
 		return nil
 	}))
-	letters := j.of(actor.EventDeadLetter, "/r")
+	letters := j.of(event.DeadLetter, "/r")
 	require.Len(t, letters, 1)
 	require.Equal(t, int64(2), count(letters[0]))
 }
@@ -244,8 +245,8 @@ func TestClose(t *testing.T) {
 			require.Equal(t, []int{0, 1, 2, 3}, got)
 			return nil
 		}))
-		require.Len(t, j.of(actor.EventClose, "/r"), 1)
-		require.Empty(t, j.of(actor.EventDeadLetter, ""))
+		require.Len(t, j.of(event.Close, "/r"), 1)
+		require.Empty(t, j.of(event.DeadLetter, ""))
 	})
 	t.Run("of each body that reads a ref", func(t *testing.T) {
 		run(t, func(t0 *actor.Tasklet) error {

@@ -16,6 +16,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/gotasklet/tasklet/actor"
+	"github.com/gotasklet/tasklet/actor/event"
 	"github.com/gotasklet/tasklet/internal/core"
 	"github.com/gotasklet/tasklet/scheduler"
 )
@@ -193,7 +194,7 @@ func TestDaemonsThatFail(t *testing.T) {
 	var se *actor.StopError
 	require.ErrorAs(t, err, &se)
 	require.Equal(t, []actor.Leak{{Path: "/(daemons)/stuck"}}, se.Leaked)
-	require.Len(t, j.of(actor.EventExit, "/fails"), 1)
+	require.Len(t, j.of(event.Exit, "/fails"), 1)
 }
 
 // Rules 22, 24: starts through the System from goroutines, while it stops. Whoever was started
@@ -246,10 +247,10 @@ func TestStartsRaceWithStop(t *testing.T) {
 		began, ended := map[*actor.Tasklet]int{}, map[*actor.Tasklet]int{}
 		for _, e := range j.events {
 			switch e.Kind {
-			case actor.EventSpawn:
+			case event.Spawn:
 				began[e.Tasklet]++
 				require.Zero(t, ended[e.Tasklet], "%s begins after its end", e.Path)
-			case actor.EventExit:
+			case event.Exit:
 				ended[e.Tasklet]++
 			}
 		}
@@ -415,7 +416,7 @@ func TestHog(t *testing.T) {
 		bodies["body"](s, h)
 		<-h.holds
 		require.Error(t, s.Stop(context.Background()))
-		leaks := j.of(actor.EventLeak, "/hog")
+		leaks := j.of(event.Leak, "/hog")
 		require.Len(t, leaks, 1)
 		require.Contains(t, leaks[0].Stack.String(), "TestHog")
 		restore()
@@ -558,7 +559,7 @@ func TestQuiescence(t *testing.T) {
 				err := actor.Run(context.Background(), j.config(), func(t *actor.Tasklet) error { wait(t); return nil })
 				e := deadlock(t, err)
 				require.Equal(t, "/tasklet", e.Chain[0].Task)
-				events := j.of(actor.EventDeadlock, "/tasklet")
+				events := j.of(event.Deadlock, "/tasklet")
 				require.Len(t, events, 1)
 				require.False(t, events[0].Soft)
 				require.Equal(t, err, events[0].Err)
@@ -636,14 +637,14 @@ func TestQuiescence(t *testing.T) {
 		_, err = k.Join(context.Background())
 		require.NoError(t, err)
 		require.NoError(t, s.Stop(context.Background()))
-		require.Empty(t, j.of(actor.EventDeadlock, ""))
+		require.Empty(t, j.of(event.Deadlock, ""))
 	})
 	t.Run("a system without a main is told of, not killed", func(t *testing.T) {
 		events := make(chan actor.Event, 100)
 		var j journal
 		cfg := j.config()
 		cfg.OnEvent = func(e actor.Event) {
-			if e.Kind == actor.EventDeadlock {
+			if e.Kind == event.Deadlock {
 				events <- e
 			}
 		}
@@ -667,7 +668,7 @@ func TestQuiescence(t *testing.T) {
 			defer cancel()
 			err := actor.Run(ctx, cfg, func(t *actor.Tasklet) error { _, err := scheduler.NewChan[int](0).Receive(t); return err })
 			require.Equal(t, context.DeadlineExceeded, err)
-			events := j.of(actor.EventDeadlock, "/tasklet")
+			events := j.of(event.Deadlock, "/tasklet")
 			require.Len(t, events, 1)
 			require.True(t, events[0].Soft)
 			require.Equal(t, time.Second, events[0].Time.Sub(begin))

@@ -13,6 +13,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/gotasklet/tasklet/actor"
+	"github.com/gotasklet/tasklet/actor/event"
 	"github.com/gotasklet/tasklet/mailbox"
 	"github.com/gotasklet/tasklet/scheduler"
 )
@@ -360,7 +361,7 @@ func TestStopOverSchedulers(t *testing.T) {
 		var mu sync.Mutex
 		var ends []string
 		cfg := actor.Config{Schedulers: 3, Logger: zap.NewNop(), OnEvent: func(e actor.Event) {
-			if e.Kind == actor.EventExit {
+			if e.Kind == event.Exit {
 				mu.Lock()
 				ends = append(ends, e.Path)
 				mu.Unlock()
@@ -430,7 +431,7 @@ func ctxOf(p actor.Spawner) context.Context {
 func TestShutdownOverSchedulers(t *testing.T) {
 	var events []string
 	cfg := actor.Config{Schedulers: 2, Clock: scheduler.NewVirtualClock(time.Time{}), Logger: zap.NewNop(), OnEvent: func(e actor.Event) {
-		if e.Kind == actor.EventStopTimeout {
+		if e.Kind == event.StopTimeout {
 			events = append(events, e.Path)
 		}
 	}}
@@ -633,7 +634,7 @@ func TestDeadlockOverSchedulers(t *testing.T) {
 			var mu sync.Mutex
 			var found []actor.Event
 			cfg := actor.Config{Schedulers: 3, Logger: zap.NewNop(), OnEvent: func(e actor.Event) {
-				if e.Kind == actor.EventDeadlock {
+				if e.Kind == event.Deadlock {
 					mu.Lock()
 					found = append(found, e)
 					mu.Unlock()

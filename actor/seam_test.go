@@ -10,6 +10,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/gotasklet/tasklet/actor"
+	"github.com/gotasklet/tasklet/actor/event"
 	"github.com/gotasklet/tasklet/mailbox"
 	"github.com/gotasklet/tasklet/scheduler"
 )
@@ -110,11 +111,11 @@ func TestStatesOfARef(t *testing.T) {
 		return nil
 	}))
 	var letters int64
-	for _, e := range j.of(actor.EventDeadLetter, "r") {
+	for _, e := range j.of(event.DeadLetter, "r") {
 		letters += count(e)
 	}
 	require.Equal(t, int64(4), letters, "20, 21, 22 at the close, 31 at the end")
-	require.Len(t, j.of(actor.EventMessageLost, "r"), 1, "-1")
+	require.Len(t, j.of(event.MessageLost, "r"), 1, "-1")
 }
 
 // Rule 3: Close and restarts.
@@ -278,7 +279,7 @@ func TestStarted(t *testing.T) {
 			require.True(t, ref.HasFinished())
 			return nil
 		}))
-		require.Len(t, j.of(actor.EventExit, "/r"), 1)
+		require.Len(t, j.of(event.Exit, "/r"), 1)
 	})
 	t.Run("no handler", func(t *testing.T) {
 		run(t, func(t0 *actor.Tasklet) error {
@@ -324,7 +325,7 @@ func TestStarted(t *testing.T) {
 				return nil
 			}))
 			if fails {
-				require.Len(t, j.of(actor.EventExit, "/r"), 1)
+				require.Len(t, j.of(event.Exit, "/r"), 1)
 			}
 		}
 	})
@@ -456,7 +457,7 @@ func TestStopChild(t *testing.T) {
 			var se *actor.StopError
 			require.Equal(t, c.leaks, errors.As(err, &se))
 			if c.leaks {
-				require.Len(t, j.of(actor.EventStopTimeout, "/it"), 1)
+				require.Len(t, j.of(event.StopTimeout, "/it"), 1)
 			}
 		})
 	}

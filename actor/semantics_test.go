@@ -9,9 +9,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/gotasklet/tasklet/actor/event"
 	"github.com/stretchr/testify/require"
-
-	"github.com/gotasklet/tasklet/actor"
 )
 
 // lastRule is the number of the last rule in docs/semantics.md.
@@ -45,7 +44,7 @@ func TestSemanticsPage(t *testing.T) {
 			require.True(t, hasTest(t, pkg, test), "%s, for rule %s, does not exist", name, rule)
 		}
 		if rule == "38" {
-			for k := actor.EventSpawn; k <= actor.EventSystemStop; k++ {
+			for k := event.Spawn; k <= event.SystemStop; k++ {
 				require.Contains(t, body, "`"+k.String()+"`")
 			}
 		}

@@ -12,6 +12,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/gotasklet/tasklet/actor"
+	"github.com/gotasklet/tasklet/actor/event"
 	"github.com/gotasklet/tasklet/mailbox"
 	"github.com/gotasklet/tasklet/scheduler"
 )
@@ -142,9 +143,9 @@ func TestRule6Policies(t *testing.T) {
 				require.Equal(t, c.want, got)
 				return nil
 			})
-			letters := only(es, actor.EventDeadLetter)
+			letters := only(es, event.DeadLetter)
 			require.Len(t, letters, int(c.dropped))
-			require.Len(t, only(es, actor.EventOverflow), int(c.dropped))
+			require.Len(t, only(es, event.Overflow), int(c.dropped))
 			for _, e := range letters {
 				require.Equal(t, "/tasklet/r", e.Path)
 				require.Equal(t, "int", e.Message.String())
@@ -171,13 +172,13 @@ func TestLeftOverIsReported(t *testing.T) {
 		}
 		return nil
 	})
-	letters := only(es, actor.EventDeadLetter)
+	letters := only(es, event.DeadLetter)
 	require.Len(t, letters, 2)
 	require.Equal(t, 4, letters[0].Count)
 	require.Equal(t, "/tasklet/r", letters[0].Path)
 	require.Equal(t, "never", letters[1].Path)
 	require.Nil(t, letters[1].Tasklet)
-	lost := only(es, actor.EventMessageLost)
+	lost := only(es, event.MessageLost)
 	require.Len(t, lost, 1, "the one in hand")
 }
 
@@ -283,7 +284,7 @@ func TestRule23Escalate(t *testing.T) {
 		require.NotErrorIs(t, err, errTest)
 		return nil
 	})
-	require.Len(t, only(es, actor.EventEscalate), 4)
+	require.Len(t, only(es, event.Escalate), 4)
 }
 
 // What was sent to a ref that never starts is reported at its end, also if all senders used
@@ -291,7 +292,7 @@ func TestRule23Escalate(t *testing.T) {
 func TestLettersToARefThatNeverStarts(t *testing.T) {
 	letters := 0
 	cfg := actor.Config{Clock: scheduler.NewVirtualClock(time.Time{}), Logger: zap.NewNop(), OnEvent: func(e actor.Event) {
-		if e.Kind == actor.EventDeadLetter {
+		if e.Kind == event.DeadLetter {
 			letters += e.Count
 		}
 	}}

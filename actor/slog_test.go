@@ -17,6 +17,7 @@ import (
 	"go.uber.org/zap/zapcore"
 
 	"github.com/gotasklet/tasklet/actor"
+	"github.com/gotasklet/tasklet/actor/event"
 	"github.com/gotasklet/tasklet/scheduler"
 )
 
@@ -126,8 +127,8 @@ func TestSlogCoreHandler(t *testing.T) {
 	log.Info("m")
 	require.Equal(t, handled, h.handled)
 	err := actor.Run(context.Background(), actor.Config{Logger: log}, func(t0 *actor.Tasklet) error {
-		require.False(t, extension.Wants(t0.System(), actor.EventSpawn))
-		require.True(t, extension.Wants(t0.System(), actor.EventDeadLetter))
+		require.False(t, extension.Wants(t0.System(), event.Spawn))
+		require.True(t, extension.Wants(t0.System(), event.DeadLetter))
 		return nil
 	})
 	require.NoError(t, err)

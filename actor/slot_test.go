@@ -12,6 +12,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/gotasklet/tasklet/actor"
+	"github.com/gotasklet/tasklet/actor/event"
 	"github.com/gotasklet/tasklet/mailbox"
 	"github.com/gotasklet/tasklet/scheduler"
 )
@@ -110,7 +111,7 @@ func TestSlotKeepsItsPlace(t *testing.T) {
 				return nil
 			}))
 			var ends []string
-			for _, e := range j.of(actor.EventExit, "") {
+			for _, e := range j.of(event.Exit, "") {
 				if _, name, ok := strings.Cut(e.Path, "/p/"); ok {
 					ends = append(ends, name)
 				}
@@ -574,7 +575,7 @@ func TestFamily(t *testing.T) {
 		require.True(t, n.never.HasFinished())
 		return nil
 	}))
-	require.Empty(t, j.of(actor.EventMessageLost, ""), "a request to a supervisor is no message that is lost")
+	require.Empty(t, j.of(event.MessageLost, ""), "a request to a supervisor is no message that is lost")
 }
 
 // A family whose supervisor was never started ends with it too; and one whose supervisor is in no

@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"github.com/gotasklet/tasklet/actor/event"
 	"github.com/gotasklet/tasklet/internal/core"
 	"github.com/gotasklet/tasklet/mailbox"
 )
@@ -100,8 +101,8 @@ func (t *Tasklet) start(p Spawner, op string, opts []Option, allowed optionSet) 
 
 // born reports that t has begun. It must be called on the scheduler.
 func (t *Tasklet) born() {
-	if t.sys.wants(EventSpawn) {
-		t.sys.emit(Event{Kind: EventSpawn, Tasklet: t})
+	if t.sys.wants(event.Spawn) {
+		t.sys.emit(Event{Kind: event.Spawn, Tasklet: t})
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"math"
 	"time"
 
+	"github.com/gotasklet/tasklet/actor/event"
 	"github.com/gotasklet/tasklet/internal/core"
 )
 
@@ -251,7 +252,7 @@ func (t *Tasklet) detach() {
 	}
 	t.sys.takeAway(t, path)
 	t.answersNobody()
-	t.sys.emit(Event{Kind: EventStopTimeout, Tasklet: t, Path: path})
+	t.sys.emit(Event{Kind: event.StopTimeout, Tasklet: t, Path: path})
 }
 
 // answersNobody is called when t is given up: those who wait for an answer from it are told that

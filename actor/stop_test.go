@@ -12,6 +12,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/gotasklet/tasklet/actor"
+	"github.com/gotasklet/tasklet/actor/event"
 	"github.com/gotasklet/tasklet/scheduler"
 )
 
@@ -58,8 +59,8 @@ func TestShutdownTimes(t *testing.T) {
 			require.NoError(t, err)
 			require.Equal(t, c.want, took)
 			require.Equal(t, 2, cleaned, "deferred calls run in every case")
-			require.Empty(t, j.of(actor.EventStopTimeout, ""))
-			require.Len(t, j.of(actor.EventKill, "/child"), 1)
+			require.Empty(t, j.of(event.StopTimeout, ""))
+			require.Len(t, j.of(event.Kill, "/child"), 1)
 		})
 	}
 }
@@ -86,8 +87,8 @@ func TestHardKillIsRaisedEverywhere(t *testing.T) {
 	require.Zero(t, took)
 	require.Equal(t, 20, raised)
 	require.Equal(t, 3, deferred)
-	require.Empty(t, j.of(actor.EventFailure, ""))
-	require.NoError(t, j.of(actor.EventExit, "/child")[0].Err, "it recovered every kill and returned nil")
+	require.Empty(t, j.of(event.Failure, ""))
+	require.NoError(t, j.of(event.Exit, "/child")[0].Err, "it recovered every kill and returned nil")
 }
 
 // Rule 18: who never ends is given up a second after its kill became hard: event stop_timeout, and
@@ -111,8 +112,8 @@ func TestDetach(t *testing.T) {
 			require.ErrorAs(t, err, &se)
 			require.Equal(t, []actor.Leak{{Path: "/tasklet/p/child"}}, se.Leaked)
 			require.Equal(t, "actor: did not stop: /tasklet/p/child", err.Error())
-			require.Len(t, j.of(actor.EventStopTimeout, "/p/child"), 1)
-			require.Empty(t, j.of(actor.EventExit, "child"))
+			require.Len(t, j.of(event.StopTimeout, "/p/child"), 1)
+			require.Empty(t, j.of(event.Exit, "child"))
 			require.Equal(t, []string{"/p", "/tasklet"}, j.exits())
 		})
 	}
@@ -187,7 +188,7 @@ func TestShutdownDoesNotCountTheChildren(t *testing.T) {
 			}, actor.Shutdown(c.limit))
 			require.NoError(t, err)
 			require.Equal(t, 21*time.Second+c.want, took)
-			require.Empty(t, j.of(actor.EventStopTimeout, ""))
+			require.Empty(t, j.of(event.StopTimeout, ""))
 			require.Equal(t, []string{"/p/child/slow", "/p/child", "/p", "/tasklet"}, j.exits())
 		})
 	}
@@ -341,7 +342,7 @@ func TestStopOfOneThatEnds(t *testing.T) {
 		require.Equal(t, 3*time.Second, elapsed(t0), "its deferred call is not killed before its time is over")
 		return err
 	}))
-	require.NoError(t, j.of(actor.EventExit, "/ends")[0].Err)
+	require.NoError(t, j.of(event.Exit, "/ends")[0].Err)
 }
 
 // Rule 18: 10,000 children of one parent, idle, parked, not begun: all stopped, newest first.

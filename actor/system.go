@@ -11,6 +11,7 @@ import (
 	"github.com/google/uuid"
 	"go.uber.org/zap"
 
+	"github.com/gotasklet/tasklet/actor/event"
 	"github.com/gotasklet/tasklet/internal/core"
 )
 
@@ -27,7 +28,7 @@ type Config struct {
 	// Logger gets the events. If it is nil, warnings and errors go to standard error as text. Use
 	// zap.NewNop() for no log, and SlogCore for log/slog. It is called on the same goroutine as
 	// OnEvent, and treated in the same way if it panics, calls runtime.Goexit or blocks: see
-	// EventLogPanic and EventLogStall. A slow sink slows down the tasklets that log.
+	// event.LogPanic and event.LogStall. A slow sink slows down the tasklets that log.
 	//
 	// Events have neither the caller nor the stack trace that a logger may add, because both would
 	// show the library's own code.
@@ -51,7 +52,7 @@ type Config struct {
 	// schedulers wait for it. It cannot park a tasklet: a blocking call with a tasklet's context
 	// panics, which is reported. If OnEvent panics for another reason or calls runtime.Goexit, it
 	// is not called again. If it has not returned after about a second, the system continues
-	// without it until it does. See EventHookPanic and EventHookStall.
+	// without it until it does. See event.HookPanic and event.HookStall.
 	OnEvent func(Event)
 	// Simulation is for package actortest. If it is nil nothing is simulated. It requires a Seed
 	// and a virtual clock.
@@ -231,7 +232,7 @@ func Start(cfg Config) (*System, error) {
 
 // loop starts the schedulers.
 func (s *System) loop() {
-	s.emit(Event{Kind: EventSystemStart, Tasklet: s.root})
+	s.emit(Event{Kind: event.SystemStart, Tasklet: s.root})
 	for _, h := range s.hosts[1:] {
 		go h.run()
 	}
@@ -241,7 +242,7 @@ func (s *System) loop() {
 		for _, h := range s.hosts[1:] {
 			<-h.done
 		}
-		s.emit(Event{Kind: EventSystemStop, Tasklet: s.root})
+		s.emit(Event{Kind: event.SystemStop, Tasklet: s.root})
 		s.events.flush()
 	}()
 }

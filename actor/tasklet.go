@@ -12,6 +12,7 @@ import (
 	"github.com/google/uuid"
 	"go.uber.org/zap"
 
+	"github.com/gotasklet/tasklet/actor/event"
 	"github.com/gotasklet/tasklet/internal/core"
 )
 
@@ -233,7 +234,7 @@ func (t *Tasklet) kill(cause error) {
 	}
 	if t.task.Kill(false) {
 		t.extra().killedAt.Store(max(1, t.task.Scheduler().Nanotime()))
-		t.sys.emit(Event{Kind: EventKill, Tasklet: t, Err: cause})
+		t.sys.emit(Event{Kind: event.Kill, Tasklet: t, Err: cause})
 	}
 }
 

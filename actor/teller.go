@@ -12,6 +12,7 @@ import (
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
 
+	"github.com/gotasklet/tasklet/actor/event"
 	"github.com/gotasklet/tasklet/internal/core"
 	"github.com/gotasklet/tasklet/internal/guard"
 	"github.com/gotasklet/tasklet/internal/stack"
@@ -128,7 +129,7 @@ func (v *events) init(s *System, cfg Config) {
 }
 
 // wants reports whether anybody wants to know of events of kind k. Budget: a few nanoseconds.
-func (s *System) wants(k EventKind) bool { return s.events.wants(kinds[k].level) }
+func (s *System) wants(k event.Kind) bool { return s.events.wants(k.Level()) }
 
 func (s *System) wantsExit(t *Tasklet, k ExitKind) bool { return s.events.wants(exitLevel(t, k)) }
 
@@ -456,7 +457,7 @@ func (v *events) callHook(e Event) {
 		switch r := recover().(type) {
 		case nil:
 		case guard.Refusal: // it wanted to park a tasklet, and has not
-			v.problem(Event{Kind: EventHookPanic, Err: core.NewPanicError(r)})
+			v.problem(Event{Kind: event.HookPanic, Err: core.NewPanicError(r)})
 		default:
 			panic(r)
 		}
@@ -491,9 +492,9 @@ func (v *events) breaks(k *sink, fault *guard.Fault) {
 	if k.broken.Swap(true) {
 		return
 	}
-	e := Event{Kind: EventHookPanic}
+	e := Event{Kind: event.HookPanic}
 	if k == &v.log {
-		e.Kind = EventLogPanic
+		e.Kind = event.LogPanic
 	}
 	if !fault.Goexit {
 		e.Err, e.Stack = &PanicError{Value: fault.Value, Stack: fault.Stack}, fault.Stack
@@ -513,7 +514,7 @@ var stderr io.Writer = os.Stderr
 
 // problem reports e, a sink's fault, to the other sink; that of the log to standard error too.
 func (v *events) problem(e Event) {
-	if e.Kind == EventLogPanic || e.Kind == EventLogStall {
+	if e.Kind == event.LogPanic || e.Kind == event.LogStall {
 		text := "tasklet: system " + v.sys.name + ": " + message(&e)
 		if e.Err != nil {
 			text += ": " + guard.Text(e.Err)
@@ -527,7 +528,7 @@ func (v *events) problem(e Event) {
 
 // dropped reports n events that were not told. Under mu.
 func (v *events) dropped(n int, why string) {
-	v.add(Event{Kind: EventEventsDropped, Count: n, Fields: []zap.Field{zap.String("reason", why)}})
+	v.add(Event{Kind: event.EventsDropped, Count: n, Fields: []zap.Field{zap.String("reason", why)}})
 }
 
 // add emits e, which is about the sinks, without waiting for anything. Under mu.
@@ -565,9 +566,9 @@ func (v *events) look() {
 	switch {
 	case !stuck:
 	case k == &v.log:
-		v.problem(Event{Kind: EventLogStall, Fields: []zap.Field{zap.Duration("for", patience)}})
+		v.problem(Event{Kind: event.LogStall, Fields: []zap.Field{zap.Duration("for", patience)}})
 	default:
-		v.problem(Event{Kind: EventHookStall, Fields: []zap.Field{zap.Duration("for", patience)}})
+		v.problem(Event{Kind: event.HookStall, Fields: []zap.Field{zap.Duration("for", patience)}})
 	}
 }
 

@@ -17,6 +17,7 @@ import (
 	"go.uber.org/zap/zapcore"
 
 	"github.com/gotasklet/tasklet/actor"
+	"github.com/gotasklet/tasklet/actor/event"
 	"github.com/gotasklet/tasklet/scheduler"
 )
 
@@ -221,11 +222,11 @@ func TestOnEventThatParks(t *testing.T) {
 				cfg := actor.Config{Schedulers: schedulers, Logger: zap.NewNop(), OnEvent: func(e actor.Event) {
 					mu.Lock()
 					kinds = append(kinds, e.Kind.String())
-					if e.Kind == actor.EventHookPanic {
+					if e.Kind == event.HookPanic {
 						problems = append(problems, e.Err.Error())
 					}
 					mu.Unlock()
-					if e.Kind == actor.EventFailure {
+					if e.Kind == event.Failure {
 						park(e.Tasklet)
 					}
 				}}
@@ -309,7 +310,7 @@ func TestEndWithAQueueOfEvents(t *testing.T) {
 		sys, err := actor.Start(cfg)
 		require.NoError(t, err)
 		for range 40 {
-			go sys.Emit(actor.Event{Kind: actor.EventClose, Tasklet: sys.Root()})
+			go sys.Emit(actor.Event{Kind: event.Close, Tasklet: sys.Root()})
 		}
 		synctest.Wait()
 		begin := time.Now()

@@ -5,6 +5,7 @@ import (
 	"reflect"
 	"time"
 
+	"github.com/gotasklet/tasklet/actor/event"
 	"github.com/gotasklet/tasklet/internal/core"
 	"github.com/gotasklet/tasklet/internal/guard"
 	"github.com/gotasklet/tasklet/internal/queue"
@@ -118,7 +119,7 @@ func (d *delivery[M]) send(m M, mustWait bool) {
 
 // failureEvent is the event for code of the user's that failed on behalf of t, but not inside t.
 func failureEvent(t *Tasklet, fault *guard.Fault, message reflect.Type) Event {
-	e := Event{Kind: EventFailure, Tasklet: t, Err: ErrGoexit, Message: message}
+	e := Event{Kind: event.Failure, Tasklet: t, Err: ErrGoexit, Message: message}
 	if !fault.Goexit {
 		e.Err, e.Stack = &PanicError{Value: fault.Value, Stack: fault.Stack}, fault.Stack
 	}

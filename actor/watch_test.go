@@ -11,6 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/gotasklet/tasklet/actor"
+	"github.com/gotasklet/tasklet/actor/event"
 	"github.com/gotasklet/tasklet/mailbox"
 )
 
@@ -241,7 +242,7 @@ func TestWatchFunctionPanics(t *testing.T) {
 		return drain(t0, ref)
 	})
 	require.Equal(t, []string{"second"}, got)
-	failures := only(es, actor.EventFailure)
+	failures := only(es, event.Failure)
 	require.Len(t, failures, 1)
 	require.Equal(t, "/tasklet", failures[0].Path)
 	require.ErrorIs(t, failures[0].Err, errTest)
@@ -257,7 +258,7 @@ func TestWatchForTheDead(t *testing.T) {
 		actor.Watch(t0, actor.Go(t0, func(*actor.Tasklet) error { return nil }), ref, noticeText)
 		return nil
 	})
-	letters := only(es, actor.EventDeadLetter)
+	letters := only(es, event.DeadLetter)
 	require.Len(t, letters, 1)
 	require.Equal(t, "/tasklet/gone", letters[0].Path)
 	require.Equal(t, mailbox.ErrClosed, letters[0].Err)
@@ -368,7 +369,7 @@ func TestRule7TimerWithoutRoom(t *testing.T) {
 					require.Equal(t, c.want, got)
 					return nil
 				})
-				letters := only(es, actor.EventDeadLetter)
+				letters := only(es, event.DeadLetter)
 				if c.reason == "" {
 					require.Empty(t, letters)
 					return

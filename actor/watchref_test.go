@@ -10,6 +10,7 @@ import (
 
 	"github.com/gotasklet/tasklet/actor"
 	"github.com/gotasklet/tasklet/actor/actortest"
+	"github.com/gotasklet/tasklet/actor/event"
 	"github.com/gotasklet/tasklet/mailbox"
 )
 
@@ -229,7 +230,7 @@ func TestRule7WhatStandsInLineStays(t *testing.T) {
 			return drain(t0, desk)
 		})
 		lost := 0
-		for _, e := range only(es, actor.EventDeadLetter) {
+		for _, e := range only(es, event.DeadLetter) {
 			lost += e.Count
 		}
 		if ends {

@@ -15,6 +15,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/gotasklet/tasklet/actor"
+	"github.com/gotasklet/tasklet/actor/event"
 	"github.com/gotasklet/tasklet/mailbox"
 	"github.com/gotasklet/tasklet/registry"
 )
@@ -165,7 +166,7 @@ func TestBroadcast(t *testing.T) {
 		busy = false
 		t0.Sleep(time.Minute)
 		require.Equal(t, map[string]int{"room": 1, "fail": 1, "block": 1, "newest": 1, "oldest": 1, "unbounded": 1}, got)
-		require.Len(t, j.of(actor.EventDeadLetter), 2, "what two of them dropped")
+		require.Len(t, j.of(event.DeadLetter), 2, "what two of them dropped")
 		require.NotContains(t, g.Members(), closed)
 		sent, err = g.Broadcast(ctx, 1) // the time is over, but there is room
 		require.Equal(t, 6, sent)

@@ -15,6 +15,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/gotasklet/tasklet/actor"
+	"github.com/gotasklet/tasklet/actor/event"
 	"github.com/gotasklet/tasklet/registry"
 	"github.com/gotasklet/tasklet/scheduler"
 	"github.com/gotasklet/tasklet/supervisor"
@@ -48,7 +49,7 @@ func shop(t *testing.T, seed uint64) string {
 		switch e.Kind {
 		case registry.EventNameRegistered, registry.EventNameLost, registry.EventGroupJoined, registry.EventGroupLeft:
 			fmt.Fprintf(&b, "t=%v %v %s %s=%s\n", e.Time.Sub(start), e.Kind, e.Path, e.Fields[0].Key, e.Fields[0].String)
-		case actor.EventSpawn, actor.EventExit, supervisor.EventRestart:
+		case event.Spawn, event.Exit, supervisor.EventRestart:
 			fmt.Fprintf(&b, "t=%v %v %s\n", e.Time.Sub(start), e.Kind, e.Path)
 		}
 	}

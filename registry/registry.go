@@ -13,6 +13,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/gotasklet/tasklet/actor"
+	"github.com/gotasklet/tasklet/actor/event"
 	"github.com/gotasklet/tasklet/internal/guard"
 	"github.com/gotasklet/tasklet/mailbox"
 )
@@ -70,10 +71,10 @@ func (e *TypeError) Error() string {
 
 // Kinds of events. The strings are the values of the key "event" in log entries.
 var (
-	EventNameRegistered = extension.Kind("name_registered", zap.DebugLevel)
-	EventNameLost       = extension.Kind("name_lost", zap.DebugLevel)
-	EventGroupJoined    = extension.Kind("group_joined", zap.DebugLevel)
-	EventGroupLeft      = extension.Kind("group_left", zap.DebugLevel)
+	EventNameRegistered = event.New("name_registered", zap.DebugLevel)
+	EventNameLost       = event.New("name_lost", zap.DebugLevel)
+	EventGroupJoined    = event.New("group_joined", zap.DebugLevel)
+	EventGroupLeft      = event.New("group_left", zap.DebugLevel)
 )
 
 // Registry holds the names and groups of one system. Use [Of] to get it.
@@ -264,7 +265,7 @@ func (r *Registry) Names() []string {
 
 // unlock unlocks mu and emits the event for a change. The event gets its place in the order of
 // events under mu, and is delivered afterwards, because OnEvent may use the registry.
-func (r *Registry) unlock(kind actor.EventKind, who func() (*actor.Tasklet, string), key, value string) {
+func (r *Registry) unlock(kind event.Kind, who func() (*actor.Tasklet, string), key, value string) {
 	tell := func() {}
 	if extension.Wants(r.sys, kind) {
 		t, path := who()

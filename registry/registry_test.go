@@ -14,6 +14,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/gotasklet/tasklet/actor"
+	"github.com/gotasklet/tasklet/actor/event"
 	"github.com/gotasklet/tasklet/mailbox"
 	"github.com/gotasklet/tasklet/registry"
 	"github.com/gotasklet/tasklet/scheduler"
@@ -58,7 +59,7 @@ func (j *journal) add(e actor.Event) {
 }
 
 // of gives the events of these kinds as lines.
-func (j *journal) of(kinds ...actor.EventKind) (lines []string) {
+func (j *journal) of(kinds ...event.Kind) (lines []string) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	for _, e := range j.events {

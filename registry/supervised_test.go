@@ -10,6 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/gotasklet/tasklet/actor"
+	"github.com/gotasklet/tasklet/actor/event"
 	"github.com/gotasklet/tasklet/mailbox"
 	"github.com/gotasklet/tasklet/registry"
 	"github.com/gotasklet/tasklet/supervisor"
@@ -303,8 +304,8 @@ func TestNewRefForANameThatWasInUse(t *testing.T) {
 }
 
 // kindNamed returns the kind of event with a name.
-func kindNamed(t *testing.T, name string) actor.EventKind {
-	for k := actor.EventSpawn; k != 0; k++ {
+func kindNamed(t *testing.T, name string) event.Kind {
+	for k := event.Spawn; k != 0; k++ {
 		if k.String() == name {
 			return k
 		}

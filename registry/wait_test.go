@@ -13,6 +13,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/gotasklet/tasklet/actor"
+	"github.com/gotasklet/tasklet/actor/event"
 	"github.com/gotasklet/tasklet/registry"
 )
 
@@ -162,7 +163,7 @@ func TestManyWaiters(t *testing.T) {
 		require.Zero(t, replies+names)
 		return nil
 	}))
-	require.Empty(t, j.of(actor.EventReplyLate, actor.EventDeadLetter))
+	require.Empty(t, j.of(event.ReplyLate, event.DeadLetter))
 }
 
 // Those who give up are forgotten: ten thousand who wait a moment for a name that never comes leave
@@ -223,8 +224,8 @@ func TestWaitForNobody(t *testing.T) {
 	require.True(t, deadlock.Quiescent)
 	require.Equal(t, "/sys", deadlock.Chain[0].Task)
 	require.Empty(t, deadlock.Chain[0].On, "it does not wait for the clerk, but for anybody")
-	require.Len(t, j.of(actor.EventDeadlock), 1)
-	require.Empty(t, j.of(actor.EventDeadLetter, actor.EventReplyLate, actor.EventMessageLost))
+	require.Len(t, j.of(event.Deadlock), 1)
+	require.Empty(t, j.of(event.DeadLetter, event.ReplyLate, event.MessageLost))
 }
 
 // A supervised start that waits for a name is no deadlock as long as the one who has it can come:
@@ -336,7 +337,7 @@ func TestWaitForWhileTheSystemStops(t *testing.T) {
 		require.Equal(t, actor.ErrStopped, err)
 		replies, names := r.Waiters()
 		require.Zero(t, replies+names)
-		require.Empty(t, j.of(actor.EventDeadLetter, actor.EventReplyLate, actor.EventMessageLost))
+		require.Empty(t, j.of(event.DeadLetter, event.ReplyLate, event.MessageLost))
 	})
 }
 

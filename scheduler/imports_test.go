@@ -83,6 +83,7 @@ var arrows = map[string][]arrow{
 		{"internal/guard", "what it calls of the user's is guarded, with nothing that users could not write themselves."},
 		{"internal/own", "its requests to itself are no dead letters."},
 		{"actor", "a supervisor is an ordinary tasklet that uses what every user can use; a back door would be something that users miss too."},
+		{"actor/event", "it adds kinds of events, and reports them."},
 		{"mailbox", "its callers compare with mailbox's error values."},
 		{"internal/text", "no name and no text has what can't be printed."},
 		{"internal/fields", "no field of a log entry has what can't be printed."},
@@ -92,6 +93,7 @@ var arrows = map[string][]arrow{
 		{"internal/guard", "what it calls of the user's is guarded, with nothing that users could not write themselves."},
 		{"internal/own", "its requests to itself are no dead letters."},
 		{"actor", "a name is a name for a ref."},
+		{"actor/event", "it adds kinds of events, and reports them."},
 		{"mailbox", "a closed ref is refused with mailbox's error value."},
 	},
 	"examples": {{"*", "a program uses what it likes; nothing imports a program."}},
@@ -119,6 +121,7 @@ var testArrows = map[string][]arrow{
 	"supervisor/tree": {
 		{"scheduler", "a test picks the clock."},
 		{"supervisor", "a test shows trees of the supervisors that most users have."},
+		{"actor/event", "a test looks at what is reported."},
 	},
 	"supervisor": {
 		{"scheduler", "a test picks the clock."},

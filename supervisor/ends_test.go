@@ -12,6 +12,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/gotasklet/tasklet/actor"
+	"github.com/gotasklet/tasklet/actor/event"
 	"github.com/gotasklet/tasklet/supervisor"
 )
 
@@ -34,7 +35,7 @@ func TestStopThatGivesUp(t *testing.T) {
 func stopThatGivesUp(t *testing.T, schedulers, at int, holds bool) {
 	dead := 0
 	sys, err := actor.Start(actor.Config{Schedulers: schedulers, Logger: zap.NewNop(), StallAfter: -1, OnEvent: func(e actor.Event) {
-		if e.Kind == actor.EventDeadLetter && e.Message.Kind().String() == "int" {
+		if e.Kind == event.DeadLetter && e.Message.Kind().String() == "int" {
 			dead += e.Count
 		}
 	}})

@@ -6,23 +6,24 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/gotasklet/tasklet/actor"
+	"github.com/gotasklet/tasklet/actor/event"
 	"github.com/gotasklet/tasklet/internal/guard"
 )
 
 // Kinds of events that supervisors emit, besides those of package actor. The strings are the values
 // of the key "event".
 var (
-	EventRestart = extension.Kind("restart", zap.WarnLevel)
-	EventGiveUp  = extension.Kind("give_up", zap.ErrorLevel)
+	EventRestart = event.New("restart", zap.WarnLevel)
+	EventGiveUp  = event.New("give_up", zap.ErrorLevel)
 
-	eventRestartFailed = extension.Kind("restart_failed", zap.ErrorLevel)
-	eventAutoShutdown  = extension.Kind("auto_shutdown", zap.InfoLevel)
+	eventRestartFailed = event.New("restart_failed", zap.ErrorLevel)
+	eventAutoShutdown  = event.New("auto_shutdown", zap.InfoLevel)
 )
 
 // A report is an entry about a child, or about the consequence of its end for the supervisor: which
 // child, why, where, on which message, how often, and what the supervisor does next.
 type report struct {
-	kind   actor.EventKind
+	kind   event.Kind
 	sup    *actor.Tasklet // the supervisor
 	id     string         // of the child
 	own    bool           // the report is about the supervisor
@@ -62,7 +63,7 @@ func (r *report) emit() {
 }
 
 // report begins a report about ch. It returns nil if neither the log nor OnEvent wants the event.
-func (c *core) report(kind actor.EventKind, ch *child, err error) *report {
+func (c *core) report(kind event.Kind, ch *child, err error) *report {
 	if !extension.Wants(c.t.System(), kind) {
 		return nil
 	}

@@ -11,6 +11,7 @@ import (
 
 	"github.com/gotasklet/tasklet/actor"
 	"github.com/gotasklet/tasklet/actor/actortest"
+	"github.com/gotasklet/tasklet/actor/event"
 	"github.com/gotasklet/tasklet/supervisor"
 )
 
@@ -37,8 +38,8 @@ func TestExploreSupervisor(t *testing.T) {
 		t.Run(strategy.String(), func(t *testing.T) {
 			actortest.Explore(t, 150, func(t *actor.Tasklet) { surviving(t, strategy) },
 				actortest.Faults(actortest.Kill, actortest.HandlerPanic, actortest.FullMailbox, actortest.LateTimer),
-				actortest.Allow(actor.EventDeadLetter), // StopChild gives up what is queued
-				actortest.Allow(actor.EventDeadlock))   // a full mailbox in a ring of calls
+				actortest.Allow(event.DeadLetter), // StopChild gives up what is queued
+				actortest.Allow(event.Deadlock))   // a full mailbox in a ring of calls
 		})
 	}
 }

@@ -12,6 +12,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/gotasklet/tasklet/actor"
+	"github.com/gotasklet/tasklet/actor/event"
 	"github.com/gotasklet/tasklet/scheduler"
 	"github.com/gotasklet/tasklet/supervisor"
 )
@@ -22,8 +23,8 @@ type charge struct{ n int }
 // takes.
 func TestTypeOfTheMessageInHand(t *testing.T) {
 	var got []string
-	told := map[actor.EventKind]bool{
-		actor.EventFailure: true, actor.EventMessageLost: true, actor.EventExit: true, supervisor.EventRestart: true,
+	told := map[event.Kind]bool{
+		event.Failure: true, event.MessageLost: true, event.Exit: true, supervisor.EventRestart: true,
 	}
 	cfg := actor.Config{Name: "app", Clock: scheduler.NewVirtualClock(time.Time{}), Logger: zap.NewNop(), OnEvent: func(e actor.Event) {
 		if told[e.Kind] && e.Message != nil && e.Message.String() != "supervisor.request" {

@@ -12,6 +12,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/gotasklet/tasklet/actor"
+	"github.com/gotasklet/tasklet/actor/event"
 	"github.com/gotasklet/tasklet/scheduler"
 	"github.com/gotasklet/tasklet/supervisor"
 )
@@ -140,7 +141,7 @@ func inTree(t *actor.Tasklet) string {
 // events collects the events of some kinds.
 type events struct{ all []actor.Event }
 
-func (e *events) config(kinds ...actor.EventKind) actor.Config {
+func (e *events) config(kinds ...event.Kind) actor.Config {
 	return actor.Config{OnEvent: func(v actor.Event) {
 		if slices.Contains(kinds, v.Kind) {
 			e.all = append(e.all, v)

@@ -17,6 +17,7 @@ import (
 	"go.uber.org/zap/zaptest/observer"
 
 	"github.com/gotasklet/tasklet/actor"
+	"github.com/gotasklet/tasklet/actor/event"
 	"github.com/gotasklet/tasklet/scheduler"
 	"github.com/gotasklet/tasklet/supervisor"
 )
@@ -70,7 +71,7 @@ func TestLogEveryWithABadLogger(t *testing.T) {
 					})
 				var failures []actor.Event
 				cfg := actor.Config{Logger: zap.New(core), OnEvent: func(e actor.Event) {
-					if e.Kind == actor.EventFailure {
+					if e.Kind == event.Failure {
 						failures = append(failures, e)
 					}
 				}}

@@ -12,6 +12,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/gotasklet/tasklet/actor"
+	"github.com/gotasklet/tasklet/actor/event"
 	"github.com/gotasklet/tasklet/mailbox"
 	"github.com/gotasklet/tasklet/supervisor"
 )
@@ -220,7 +221,7 @@ func TestPoolStopsTogether(t *testing.T) {
 func TestPoolLeavesBehind(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var seen events
-		cfg := seen.config(actor.EventStopTimeout)
+		cfg := seen.config(event.StopTimeout)
 		cfg.Logger = zap.NewNop()
 		release := make(chan struct{})
 		var took time.Duration

@@ -12,6 +12,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/gotasklet/tasklet/actor"
+	"github.com/gotasklet/tasklet/actor/event"
 	"github.com/gotasklet/tasklet/mailbox"
 	"github.com/gotasklet/tasklet/supervisor"
 )
@@ -103,7 +104,7 @@ func queued(refs []actor.Ref[int]) (n int) {
 func TestRefOfChildOnAnotherScheduler(t *testing.T) {
 	lost := 0
 	cfg := actor.Config{Schedulers: 2, OnEvent: func(e actor.Event) {
-		if e.Kind == actor.EventDeadLetter {
+		if e.Kind == event.DeadLetter {
 			lost += e.Count
 		}
 	}}

@@ -14,6 +14,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/gotasklet/tasklet/actor"
+	"github.com/gotasklet/tasklet/actor/event"
 	"github.com/gotasklet/tasklet/scheduler"
 	"github.com/gotasklet/tasklet/supervisor"
 )
@@ -53,11 +54,11 @@ func soakSupervisor(t *testing.T, seed uint64) {
 	var letters, lost, accepted, handled atomic.Int64
 	cfg := actor.Config{Schedulers: hosts, Logger: zap.NewNop(), Clock: scheduler.NewVirtualClock(time.Time{}), OnEvent: func(e actor.Event) {
 		switch e.Kind {
-		case actor.EventDeadLetter:
+		case event.DeadLetter:
 			if e.Message.String() == "int" {
 				letters.Add(int64(e.Count))
 			}
-		case actor.EventStopTimeout, actor.EventLeak:
+		case event.StopTimeout, event.Leak:
 			lost.Add(1)
 		}
 	}}

@@ -11,6 +11,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/gotasklet/tasklet/actor"
+	"github.com/gotasklet/tasklet/actor/event"
 	"github.com/gotasklet/tasklet/mailbox"
 	"github.com/gotasklet/tasklet/supervisor"
 )
@@ -128,7 +129,7 @@ func (d *deaf) child(shutdown time.Duration) supervisor.Child {
 // while an Await is under way. It gives the error of Run.
 func bubble(t *testing.T, seen *events, main func(t *actor.Tasklet, f *family, d *deaf)) (err error) {
 	synctest.Test(t, func(t *testing.T) {
-		cfg := seen.config(actor.EventStopTimeout, supervisor.EventRestart)
+		cfg := seen.config(event.StopTimeout, supervisor.EventRestart)
 		cfg.Logger = zap.NewNop()
 		err = actor.Run(context.Background(), cfg, func(t0 *actor.Tasklet) error {
 			main(t0, newFamily(), &deaf{actor.NewRef[any](), make(chan struct{}), nil})

@@ -9,6 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/gotasklet/tasklet/actor"
+	"github.com/gotasklet/tasklet/actor/event"
 	"github.com/gotasklet/tasklet/mailbox"
 	"github.com/gotasklet/tasklet/supervisor"
 )
@@ -265,7 +266,7 @@ type parcel struct{ n int }
 // "The message in hand is lost and reported; the queue is kept."
 func TestMessageInHandIsReported(t *testing.T) {
 	var seen events
-	runWith(t, seen.config(actor.EventMessageLost), func(t0 *actor.Tasklet) {
+	runWith(t, seen.config(event.MessageLost), func(t0 *actor.Tasklet) {
 		ref := actor.NewRef[parcel]()
 		batch := actor.NewRef[parcel]()
 		body := actor.Handle(ref, func(t *actor.Tasklet, p parcel) error {
@@ -354,7 +355,7 @@ func TestRetry(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			var seen events
-			runWith(t, seen.config(actor.EventMessageLost, actor.EventDeadLetter), func(t0 *actor.Tasklet) {
+			runWith(t, seen.config(event.MessageLost, event.DeadLetter), func(t0 *actor.Tasklet) {
 				ref := actor.NewRef[int](actor.MailboxLen(2))
 				var got []int
 				start(t0, supervisor.Spec{Intensity: 99, Children: []supervisor.Child{
@@ -377,7 +378,7 @@ func TestRetry(t *testing.T) {
 // what was put back is a dead letter.
 func TestRetryAtTheHead(t *testing.T) {
 	var seen events
-	runWith(t, seen.config(actor.EventMessageLost, actor.EventDeadLetter), func(t0 *actor.Tasklet) {
+	runWith(t, seen.config(event.MessageLost, event.DeadLetter), func(t0 *actor.Tasklet) {
 		ref := actor.NewRef[int](actor.MailboxLen(2))
 		var got []int
 		slow := true
@@ -409,7 +410,7 @@ func TestRetryAtTheHead(t *testing.T) {
 		settle(t0)
 		require.NoError(t, s.StopChild(t0, "a"))
 		require.Len(t, seen.all, 1)
-		require.Equal(t, actor.EventDeadLetter, seen.all[0].Kind)
+		require.Equal(t, event.DeadLetter, seen.all[0].Kind)
 		slow = false
 		_, err := s.RestartChild(t0, "a")
 		require.NoError(t, err)

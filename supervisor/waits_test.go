@@ -10,6 +10,7 @@ import (
 
 	"github.com/gotasklet/tasklet/actor"
 	"github.com/gotasklet/tasklet/actor/actortest"
+	"github.com/gotasklet/tasklet/actor/event"
 	"github.com/gotasklet/tasklet/mailbox"
 	"github.com/gotasklet/tasklet/supervisor"
 )
@@ -178,7 +179,7 @@ func TestExploreWatchOfRef(t *testing.T) {
 		for i, n := range want {
 			require.Equal(tb, n, notices[i], "watch %d", i)
 		}
-	}, actortest.Allow(actor.EventDeadLetter)) // what is queued for a child that is stopped
+	}, actortest.Allow(event.DeadLetter)) // what is queued for a child that is stopped
 }
 
 // What a supervisor sends to itself, and what was asked of it, is no dead letter when it ends; who

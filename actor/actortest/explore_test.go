@@ -15,6 +15,7 @@ import (
 
 	"github.com/gotasklet/tasklet/actor"
 	"github.com/gotasklet/tasklet/actor/actortest"
+	"github.com/gotasklet/tasklet/actor/event"
 	"github.com/gotasklet/tasklet/mailbox"
 	"github.com/gotasklet/tasklet/scheduler"
 )
@@ -405,7 +406,7 @@ func TestFaultFullMailboxKeepsOrder(t *testing.T) {
 		r.Close()
 		require.NoError(tb, r.Join(t))
 		require.Equal(tb, map[int]int{0: 20, 1: 20, 2: 20}, last)
-	}, actortest.Faults(actortest.FullMailbox), actortest.Allow(actor.EventDeadlock))
+	}, actortest.Faults(actortest.FullMailbox), actortest.Allow(event.Deadlock))
 }
 
 // Timers are late, never early, and still in order.

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/gotasklet/tasklet/actor"
+	"github.com/gotasklet/tasklet/actor/event"
 )
 
 // An Option changes what [Run], [Explore] and [Golden] do. The comment of an option says where it
@@ -27,7 +28,7 @@ type options struct {
 
 // allowance is one [Allow].
 type allowance struct {
-	kind  actor.EventKind
+	kind  event.Kind
 	paths []string
 }
 
@@ -45,10 +46,10 @@ func newOptions(opts []Option) *options {
 // Allow permits events of this kind, so that they do not fail the test. The patterns are those of
 // path.Match ("/test/worker-*"), and the events of tasklets whose path matches one of them are
 // permitted; without patterns, those of all tasklets. The kinds that fail a test are
-// EventDeadLetter, EventDeadlock, EventStall, EventStopTimeout and EventLeak, and for panics
-// EventExit and EventFailure. EventLeak without a pattern also permits goroutines that are left.
+// event.DeadLetter, event.Deadlock, event.Stall, event.StopTimeout and event.Leak, and for panics
+// event.Exit and event.Failure. event.Leak without a pattern also permits goroutines that are left.
 // Allow panics if a pattern is malformed.
-func Allow(kind actor.EventKind, paths ...string) Option {
+func Allow(kind event.Kind, paths ...string) Option {
 	for _, p := range paths {
 		if _, err := path.Match(p, ""); err != nil {
 			misuse("Allow with the pattern %q: %v", p, err)

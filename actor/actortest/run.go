@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/gotasklet/tasklet/actor"
+	"github.com/gotasklet/tasklet/actor/event"
 	"github.com/gotasklet/tasklet/internal/core"
 	"github.com/gotasklet/tasklet/internal/guard"
 	"github.com/gotasklet/tasklet/mailbox"
@@ -196,7 +197,7 @@ func (s *trial) run(f func(*actor.Tasklet)) {
 	if ended {
 		s.judge(err)
 		// a tasklet that leaked has a goroutine
-		if !s.leaked() && !s.o.allows(actor.Event{Kind: actor.EventLeak}) {
+		if !s.leaked() && !s.o.allows(actor.Event{Kind: event.Leak}) {
 			for _, g := range s.ancestry.left(patience) {
 				s.problem("goroutine", "goroutines are left after the end: "+g)
 			}
@@ -352,7 +353,7 @@ func (s *trial) event(e actor.Event) {
 	if s.hook != nil {
 		s.callHook(e)
 	}
-	if e.Kind != actor.EventExit && e.Kind != actor.EventFailure || !guard.Is(e.Err, actor.ErrGoexit) {
+	if e.Kind != event.Exit && e.Kind != event.Failure || !guard.Is(e.Err, actor.ErrGoexit) {
 		s.check(e)
 		return
 	}
@@ -376,7 +377,7 @@ func (s *trial) callHook(e actor.Event) {
 
 // check reports e if it is a problem.
 func (s *trial) check(e actor.Event) {
-	if e.Kind == actor.EventStopTimeout || e.Kind == actor.EventLeak {
+	if e.Kind == event.StopTimeout || e.Kind == event.Leak {
 		s.mu.Lock()
 		s.leaks = true
 		s.mu.Unlock()
@@ -386,19 +387,19 @@ func (s *trial) check(e actor.Event) {
 	}
 	said := line(e, e.Time.Sub(s.trace.begin()))
 	switch e.Kind {
-	case actor.EventExit, actor.EventFailure:
+	case event.Exit, event.Failure:
 		if p, ok := guard.As[*actor.PanicError](e.Err); ok && !isInjected(p) {
 			s.problem("panic", said+"\n"+ownFrames(p.Stack.String()))
 		}
-	case actor.EventDeadLetter:
+	case event.DeadLetter:
 		if !s.explained(e) {
 			s.problem("dead letter", "messages will not be read: "+said)
 		}
-	case actor.EventDeadlock:
+	case event.Deadlock:
 		s.problem("deadlock", "tasklets wait for something that can never happen: "+said)
-	case actor.EventStall:
+	case event.Stall:
 		s.problem("stall", said+"\n"+e.Stack.String())
-	case actor.EventStopTimeout, actor.EventLeak:
+	case event.StopTimeout, event.Leak:
 		s.problem("leak", "a tasklet did not stop: "+said)
 	}
 }

@@ -17,6 +17,7 @@ import (
 
 	"github.com/gotasklet/tasklet/actor"
 	"github.com/gotasklet/tasklet/actor/actortest"
+	"github.com/gotasklet/tasklet/actor/event"
 	"github.com/gotasklet/tasklet/mailbox"
 	"github.com/gotasklet/tasklet/scheduler"
 )
@@ -241,21 +242,21 @@ func TestRunPasses(t *testing.T) {
 		}, nil},
 		{"an allowed panic", func(t *actor.Tasklet) {
 			actor.Go(t, func(t *actor.Tasklet) error { panic(errTest) }, actor.Name("a"))
-		}, []actortest.Option{actortest.Allow(actor.EventExit, "/test/a")}},
+		}, []actortest.Option{actortest.Allow(event.Exit, "/test/a")}},
 		{"an allowed dead letter", func(t *actor.Tasklet) {
 			r := actor.Receiver(t, func(t *actor.Tasklet, n int) error { return nil }, actor.Name("drops"),
 				actor.MailboxLen(1), actor.Overflow(mailbox.DropNewest))
 			_, _ = r.Send(t, 1), r.Send(t, 2)
-		}, []actortest.Option{actortest.Allow(actor.EventDeadLetter)}},
+		}, []actortest.Option{actortest.Allow(event.DeadLetter)}},
 		{"an allowed deadlock", func(t *actor.Tasklet) {
 			require.Error(actortest.TB(t), t.Join(t))
-		}, []actortest.Option{actortest.Allow(actor.EventDeadlock)}},
+		}, []actortest.Option{actortest.Allow(event.Deadlock)}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			actortest.Run(t, c.f, c.opts...)
 			if c.opts != nil {
 				fails(t, c.f)
-				fails(t, c.f, actortest.Allow(actor.EventStall), actortest.Allow(actor.EventExit, "/test/other*"))
+				fails(t, c.f, actortest.Allow(event.Stall), actortest.Allow(event.Exit, "/test/other*"))
 			}
 		})
 	}
@@ -372,7 +373,7 @@ func TestMisuse(t *testing.T) {
 		"Victims with a nil function":   func() { actortest.Victims(nil) },
 		"FirstSeed with 0":              func() { actortest.FirstSeed(0) },
 		"Faults with the unknown kind":  func() { actortest.Faults(77) },
-		"Allow with the pattern":        func() { actortest.Allow(actor.EventExit, "[") },
+		"Allow with the pattern":        func() { actortest.Allow(event.Exit, "[") },
 		"TB of a nil *Tasklet":          func() { actortest.TB(nil) },
 		"Configure with 2 schedulers":   func() { actortest.Run(t, ok, actortest.Configure(func(c *actor.Config) { c.Schedulers = 2 })) },
 	} {

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/gotasklet/tasklet/actor"
+	"github.com/gotasklet/tasklet/actor/event"
 	"github.com/gotasklet/tasklet/mailbox"
 )
 
@@ -98,7 +99,7 @@ func (s *Script) fail(format string, args ...any) {
 }
 
 func (s *Script) event(e actor.Event, text string) {
-	if e.Kind != actor.EventSystemStart && e.Kind != actor.EventSystemStop {
+	if e.Kind != event.SystemStart && e.Kind != event.SystemStop {
 		s.out = append(s.out, text)
 	}
 }

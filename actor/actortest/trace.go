@@ -12,6 +12,7 @@ import (
 	"go.uber.org/zap/zapcore"
 
 	"github.com/gotasklet/tasklet/actor"
+	"github.com/gotasklet/tasklet/actor/event"
 	"github.com/gotasklet/tasklet/internal/guard"
 	"github.com/gotasklet/tasklet/internal/text"
 )
@@ -78,7 +79,7 @@ func line(e actor.Event, at time.Duration) string {
 	if e.Path != "" {
 		b.WriteString(" " + text.Word(e.Path))
 	}
-	if e.Kind == actor.EventExit {
+	if e.Kind == event.Exit {
 		b.WriteString(" " + actor.KindOf(e.Err).String())
 	}
 	if e.Err != nil && !saidByKind(e) {
@@ -96,7 +97,7 @@ func line(e actor.Event, at time.Duration) string {
 
 // saidByKind reports whether the error of e adds nothing to the kind of its end.
 func saidByKind(e actor.Event) bool {
-	return e.Kind == actor.EventExit && (e.Err == actor.ErrKilled || e.Err == actor.ErrShutdown)
+	return e.Kind == event.Exit && (e.Err == actor.ErrKilled || e.Err == actor.ErrShutdown)
 }
 
 // appendFields writes key=value for each field, in order.

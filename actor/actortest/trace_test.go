@@ -14,6 +14,7 @@ import (
 
 	"github.com/gotasklet/tasklet/actor"
 	"github.com/gotasklet/tasklet/actor/actortest"
+	"github.com/gotasklet/tasklet/actor/event"
 	"github.com/gotasklet/tasklet/scheduler"
 )
 
@@ -58,17 +59,17 @@ func TestTraceLines(t *testing.T) {
 		e    actor.Event
 		want string
 	}{
-		{actor.Event{Kind: actor.EventSpawn, Path: "/a"}, "spawn /a"},
-		{actor.Event{Kind: actor.EventExit, Path: "/a"}, "exit /a normal"},
-		{actor.Event{Kind: actor.EventExit, Path: "/a", Err: actor.ErrKilled}, "exit /a killed"},
-		{actor.Event{Kind: actor.EventExit, Path: "/a", Err: actor.ErrShutdown}, "exit /a shutdown"},
-		{actor.Event{Kind: actor.EventExit, Path: "/a", Err: fmt.Errorf("late: %w", actor.ErrKilled)}, `exit /a killed error="late: actor: killed"`},
-		{actor.Event{Kind: actor.EventFailure, Path: "/a", Err: errors.New("two\nlines"), Stack: new(actor.Stack)}, `failure /a error="two\nlines"`},
-		{actor.Event{Kind: actor.EventFailure, Path: "/a", Err: fmt.Errorf("at %p", &tr)}, `failure /a error="at 0x…"`},
-		{actor.Event{Kind: actor.EventFailure, Path: "/a", Err: errors.New("0x2a is a seed")}, `failure /a error="0x2a is a seed"`},
-		{actor.Event{Kind: actor.EventDeadLetter, Path: "/a", Message: reflect.TypeFor[map[string]int](), Count: 2}, "dead_letter /a message=map[string]int count=2"},
-		{actor.Event{Kind: actor.EventOverflow}, "overflow"},
-		{actor.Event{Kind: actor.EventKind(200), Path: "/a", Fields: []zap.Field{
+		{actor.Event{Kind: event.Spawn, Path: "/a"}, "spawn /a"},
+		{actor.Event{Kind: event.Exit, Path: "/a"}, "exit /a normal"},
+		{actor.Event{Kind: event.Exit, Path: "/a", Err: actor.ErrKilled}, "exit /a killed"},
+		{actor.Event{Kind: event.Exit, Path: "/a", Err: actor.ErrShutdown}, "exit /a shutdown"},
+		{actor.Event{Kind: event.Exit, Path: "/a", Err: fmt.Errorf("late: %w", actor.ErrKilled)}, `exit /a killed error="late: actor: killed"`},
+		{actor.Event{Kind: event.Failure, Path: "/a", Err: errors.New("two\nlines"), Stack: new(actor.Stack)}, `failure /a error="two\nlines"`},
+		{actor.Event{Kind: event.Failure, Path: "/a", Err: fmt.Errorf("at %p", &tr)}, `failure /a error="at 0x…"`},
+		{actor.Event{Kind: event.Failure, Path: "/a", Err: errors.New("0x2a is a seed")}, `failure /a error="0x2a is a seed"`},
+		{actor.Event{Kind: event.DeadLetter, Path: "/a", Message: reflect.TypeFor[map[string]int](), Count: 2}, "dead_letter /a message=map[string]int count=2"},
+		{actor.Event{Kind: event.Overflow}, "overflow"},
+		{actor.Event{Kind: event.Kind(200), Path: "/a", Fields: []zap.Field{
 			zap.String("s", ""), zap.String("q", `"`), zap.Int("n", 1), zap.Duration("d", time.Minute), zap.Bool("b", true), zap.Error(errTest),
 			zap.Time("t", start), zap.Any("m", map[string]int{"y": 2, "x": 1}), zap.Strings("l", []string{"a", "b"}), zap.Skip(),
 			zap.Any("p", struct{ P *int }{new(int)}),

@@ -7,6 +7,7 @@ import (
 	"reflect"
 
 	"github.com/gotasklet/tasklet/actor"
+	kind "github.com/gotasklet/tasklet/actor/event"
 	"github.com/gotasklet/tasklet/mailbox"
 )
 
@@ -32,11 +33,11 @@ func (b *books) onEvent(e actor.Event) {
 		return
 	}
 	switch {
-	case e.Kind == actor.EventMessageLost:
+	case e.Kind == kind.MessageLost:
 		b.lost += max(1, e.Count)
-	case e.Kind == actor.EventDeadLetter && errors.Is(e.Err, mailbox.ErrDropped):
+	case e.Kind == kind.DeadLetter && errors.Is(e.Err, mailbox.ErrDropped):
 		b.dropped += e.Count
-	case e.Kind == actor.EventDeadLetter:
+	case e.Kind == kind.DeadLetter:
 		b.leftOver += e.Count
 	}
 }

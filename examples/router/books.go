@@ -9,6 +9,7 @@ import (
 	"slices"
 
 	"github.com/gotasklet/tasklet/actor"
+	"github.com/gotasklet/tasklet/actor/event"
 	"github.com/gotasklet/tasklet/registry"
 )
 
@@ -78,9 +79,9 @@ func (b *books) onEvent(e actor.Event) {
 		return
 	}
 	switch e.Kind {
-	case actor.EventDeadLetter:
+	case event.DeadLetter:
 		b.deadLetters += e.Count
-	case actor.EventMessageLost:
+	case event.MessageLost:
 		b.lost += max(1, e.Count)
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/gotasklet/tasklet/actor"
+	"github.com/gotasklet/tasklet/actor/event"
 	"github.com/gotasklet/tasklet/supervisor"
 )
 
@@ -224,7 +225,7 @@ func (s *shop) onEvent(e actor.Event) {
 	switch e.Kind {
 	case supervisor.EventRestart:
 		s.restarts[e.Path]++
-	case actor.EventDeadLetter:
+	case event.DeadLetter:
 		if e.Message == reflect.TypeFor[order]() {
 			s.unread += e.Count
 		}

@@ -24,6 +24,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/gotasklet/tasklet/actor"
+	"github.com/gotasklet/tasklet/actor/event"
 	"github.com/gotasklet/tasklet/scheduler"
 )
 
@@ -115,9 +116,9 @@ func (d *demo) onEvent(e actor.Event) {
 		return
 	}
 	switch e.Kind {
-	case actor.EventExit:
+	case event.Exit:
 		d.print(e.Time, e.Path, "ended: %v", actor.KindOf(e.Err))
-	case actor.EventFailure:
+	case event.Failure:
 		d.print(e.Time, e.Path, "failed and goes on: %v", e.Err)
 	}
 }

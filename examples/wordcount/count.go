@@ -13,6 +13,7 @@ import (
 	"unicode"
 
 	"github.com/gotasklet/tasklet/actor"
+	"github.com/gotasklet/tasklet/actor/event"
 	"github.com/gotasklet/tasklet/mailbox"
 )
 
@@ -167,7 +168,7 @@ func (e *lineError) where() string { return fmt.Sprintf("%s:%d", e.file, e.numbe
 // onEvent gets all events of the system, and records the lines that were lost by failures.
 func (c *counter) onEvent(e actor.Event) {
 	var l *lineError
-	if e.Kind == actor.EventFailure && errors.As(e.Err, &l) {
+	if e.Kind == event.Failure && errors.As(e.Err, &l) {
 		c.lost = append(c.lost, l)
 	}
 }

@@ -21,6 +21,7 @@ import (
 	"go.uber.org/zap/zaptest/observer"
 
 	"github.com/gotasklet/tasklet/actor"
+	"github.com/gotasklet/tasklet/actor/event"
 	"github.com/gotasklet/tasklet/scheduler"
 	"github.com/gotasklet/tasklet/supervisor"
 	"github.com/gotasklet/tasklet/supervisor/tree"
@@ -375,7 +376,7 @@ func TestTreeOfAStall(t *testing.T) {
 	sys, err := actor.Start(actor.Config{
 		Name: "sample", Logger: zap.NewNop(), StallAfter: 4 * time.Millisecond,
 		OnEvent: func(e actor.Event) {
-			if e.Kind == actor.EventStall || e.Kind == actor.EventStallOver {
+			if e.Kind == event.Stall || e.Kind == event.StallOver {
 				stalls <- e
 			}
 		},
@@ -390,7 +391,7 @@ func TestTreeOfAStall(t *testing.T) {
 	require.NoError(t, err)
 	require.NoError(t, busy.Send(context.Background(), Charge{1}))
 	for e := range stalls {
-		if e.Kind == actor.EventStall && strings.HasSuffix(e.Path, "worker") {
+		if e.Kind == event.Stall && strings.HasSuffix(e.Path, "worker") {
 			break
 		}
 	}
@@ -402,7 +403,7 @@ func TestTreeOfAStall(t *testing.T) {
 	require.Regexp(t, `"path":"/sample/shop/worker","name":"worker","kind":"receiver","state":"stalled"`, js.String())
 	close(release)
 	for e := range stalls {
-		if e.Kind == actor.EventStallOver {
+		if e.Kind == event.StallOver {
 			break
 		}
 	}
