@@ -62,7 +62,7 @@ func TestErrorsAreDocumented(t *testing.T) {
 	}
 
 	var texts []string // with … for what varies
-	for _, pkg := range []string{"internal/core", "scheduler", "scheduler/netio", "internal/queue", "actor", "actor/actortest", "registry"} {
+	for _, pkg := range []string{"internal/core", "scheduler", "scheduler/netio", "internal/queue", "actor", "actor/event", "actor/actortest", "registry"} {
 		texts = append(texts, misuseTexts(t, pkg)...)
 	}
 	require.Greater(t, len(texts), 60)

@@ -105,14 +105,16 @@ func New(name string, level zapcore.Level) Kind {
 	for k := len(kinds) - 1; k > 0; k-- {
 		switch {
 		case kinds[k].name == name:
-			panic(fmt.Sprintf("event: New(%q): another kind of event has the name", name))
+			misuse("New(%q): another kind of event has the name", name)
 		case kinds[k].name == "" && k >= firstNew:
 			free = k
 		}
 	}
 	if free == 0 {
-		panic(fmt.Sprintf("event: New(%q): there are too many kinds of events", name))
+		misuse("New(%q): there are too many kinds of events", name)
 	}
 	kinds[free] = kindInfo{name, level}
 	return Kind(free)
 }
+
+func misuse(format string, args ...any) { panic("event: " + fmt.Sprintf(format, args...)) }
