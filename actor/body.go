@@ -83,16 +83,6 @@ func familyOf(t *Tasklet) *family {
 	return nil
 }
 
-// optionsOf gives the options that b brings, followed by opts.
-func optionsOf(b Body, opts []Option) []Option {
-	if h, ok := b.(interface{ familyOf() *family }); ok {
-		if f := h.familyOf(); f != nil {
-			return append(slices.Clip(f.opts), opts...)
-		}
-	}
-	return opts
-}
-
 // refsOf calls f for the line of b, and for those of its family.
 func refsOf(b Body, f func(refLine)) {
 	l := b.instance().line()
@@ -585,16 +575,11 @@ func (nothing) line() refLine               { return nil }
 func (nothing) source() any                 { return nil }
 func (n nothing) kind() string              { return string(n) }
 
-func mustFunc(op string, ok bool) {
-	if !ok {
-		misuse("%s with a nil function", op)
+// until is the time d after now, all in ns; math.MaxInt64, which stands for never, if it is later
+// than time lasts.
+func until(now, d int64) int64 {
+	if d > math.MaxInt64-now {
+		return math.MaxInt64
 	}
-}
-
-// messageType returns the type of the messages of an instance, or nil if it has none.
-func messageType(i instance) reflect.Type {
-	if l := i.line(); l != nil {
-		return l.message()
-	}
-	return nil
+	return now + d
 }

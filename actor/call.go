@@ -251,18 +251,6 @@ func Call[M, R any](ctx context.Context, to Ref[M], msg func(Reply[R]) M) (R, er
 	return c.wait(by, limit, gen, l)
 }
 
-// callerOf is scheduler.From for tasklets.
-func callerOf(ctx context.Context) (*Tasklet, context.Context) {
-	if t, ok := ctx.(*Tasklet); ok {
-		return t, nil
-	}
-	task, limit := core.From(ctx)
-	if task == nil {
-		return nil, ctx
-	}
-	return taskletOf(task), limit
-}
-
 // freeCell gives the cell that t keeps, if it is of the right type and nobody can be about to use
 // it; else a new one.
 func freeCell[R any](t *Tasklet) *cell[R] {
@@ -559,4 +547,19 @@ func (r *redirect) Do() {
 		return
 	}
 	c.caller.task.Redirect(r.on)
+}
+
+// failDelegated tells those who wait for an answer that t was to give. From any goroutine.
+func (t *Tasklet) failDelegated() {
+	if x := t.ex.Load(); x != nil {
+		x.mu.Lock()
+		var delegate []delegation
+		if f := x.followers; f != nil {
+			delegate, f.delegate = f.delegate, nil
+		}
+		x.mu.Unlock()
+		for _, d := range delegate {
+			d.fail(t, ErrKilled)
+		}
+	}
 }

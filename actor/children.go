@@ -10,13 +10,6 @@ import (
 // start or end.
 const walkChunk = 128
 
-// walk is an iteration over the children of a tasklet that releases System.mu after every walkChunk
-// children. System.mu protects it.
-type walk struct {
-	next  *Tasklet // the child, or the placeholder of an empty slot, that comes next
-	other *walk    // the next in System.walks
-}
-
 // eachChild calls visit for each place among the children of t, in order; see Places. visit is
 // called without System.mu. A family of up to walkChunk children is seen at one moment. In a larger
 // one, a child is seen that is there from the beginning to the end; one that comes or goes in
@@ -58,40 +51,6 @@ func (t *Tasklet) eachChild(visit func(s *Slot, c *Tasklet)) {
 			runtime.Gosched() // let waiting goroutines lock the mutex
 		}
 	}
-}
-
-// endWalk removes w from the walks. System.mu must be held.
-func (s *System) endWalk(w *walk) {
-	for at := &s.walks; ; at = &(*at).other {
-		if *at == w {
-			*at = w.other
-			return
-		}
-	}
-}
-
-// moveWalks makes walks whose next child is c continue with to, because c is about to leave the
-// list of children. System.mu must be held.
-func (s *System) moveWalks(c, to *Tasklet) {
-	for w := s.walks; w != nil; w = w.other {
-		if w.next == c {
-			w.next = to
-		}
-	}
-}
-
-// Children returns the children that have not finished, in order of start. It may be called from
-// any goroutine. It visits a large family in parts, so that no start and no end waits for long: of
-// more than a hundred children, those that start or end during the call may or may not be in the
-// result.
-func (t *Tasklet) Children() []*Tasklet {
-	var cs []*Tasklet
-	t.eachChild(func(_ *Slot, c *Tasklet) {
-		if c != nil {
-			cs = append(cs, c)
-		}
-	})
-	return cs
 }
 
 // Places returns an iterator over the places among the children of t, in order of start: slots,

@@ -1,13 +1,8 @@
 package actor
 
 import (
-	"context"
-
 	"github.com/gotasklet/tasklet/actor/event"
-	"github.com/gotasklet/tasklet/internal/core"
-	"github.com/gotasklet/tasklet/internal/queue"
 	"github.com/gotasklet/tasklet/internal/stack"
-	"github.com/gotasklet/tasklet/mailbox"
 )
 
 // This file is the end of a system. What must hold then, whatever happened before:
@@ -197,52 +192,4 @@ func (s *System) giveUpHeld(left []*Tasklet, stacks map[*Tasklet][]byte) {
 	for _, h := range s.hosts {
 		h.sched.GiveUp()
 	}
-}
-
-// giveUp closes the ref of a tasklet whose scheduler is held, and reports what is queued: if the
-// scheduler goes on after all, that is not reported again. From any goroutine.
-func (l *line[M]) giveUp() {
-	l.box.Close()
-	x := l.extra()
-	x.mu.Lock()
-	n := l.box.Len()
-	if x.gaveUp {
-		n = 0
-	}
-	x.gaveUp = true
-	x.counted += n
-	x.mu.Unlock()
-	if t := l.last(); n > 0 && t != nil {
-		t.sys.deadLetters(l, t, queue.Loss{Count: n, Type: l.message(), Reason: mailbox.ErrClosed})
-	}
-	// one that waits for a first tasklet, which has not arrived, sees now where it would have run
-	l.tellJoiners()
-}
-
-// uncounted takes off a loss what giveUp has reported already.
-func (l *line[M]) uncounted(n int) int {
-	x := l.more.Load()
-	if x == nil {
-		return n
-	}
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	k := min(n, x.counted)
-	x.counted -= k
-	return n - k
-}
-
-// leftBehind is what those get who wait for t, which has not finished and whose system has ended.
-func (t *Tasklet) leftBehind() error { return &JoinError{t, ErrStopped} }
-
-// gone is closed when nobody needs to wait for t any more: what can be told by then was.
-func (t *Tasklet) gone() <-chan struct{} { return t.task.Scheduler().Gone().Done() }
-
-// whenGone rings bell when nobody needs to wait for s any more, for a task of another system: those
-// of its own are ended with it.
-func whenGone(by *core.Task, s *core.Scheduler, bell core.Work) (stop func() bool) {
-	if s == nil || by.Scheduler().Kin(s) {
-		return func() bool { return false }
-	}
-	return context.AfterFunc(s.Gone(), func() { by.Scheduler().Inject(bell) })
 }

@@ -146,21 +146,3 @@ func sinkMessage(e *Event) string {
 	}
 	return who + " panicked and is not called any more"
 }
-
-// kindName is the kind of t for trees and logs: a label if there is one, else that of its body.
-func (t *Tasklet) kindName() string {
-	if v, ok := t.label("kind"); ok {
-		return fields.Name(v)
-	}
-	if t == t.sys.root {
-		if _, ok := t.inst.(function); ok {
-			return "main"
-		}
-	}
-	return t.inst.kind()
-}
-
-// fields are those of t.Log.
-func (t *Tasklet) fields() []zap.Field {
-	return []zap.Field{zap.Stringer("tasklet", t.ID()), zap.String("path", fields.Name(t.Path()))}
-}

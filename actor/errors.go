@@ -2,7 +2,6 @@ package actor
 
 import (
 	"errors"
-	"fmt"
 	"strings"
 
 	"github.com/gotasklet/tasklet/internal/core"
@@ -119,10 +118,6 @@ func (e *StopError) Error() string {
 		}
 	}
 	return "actor: did not stop: " + strings.Join(names, ", ")
-}
-
-func misuse(format string, args ...any) {
-	panic("actor: " + fmt.Sprintf(format, args...))
 }
 
 // joinErrors is errors.Join, but returns a single error as it is.

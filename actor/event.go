@@ -8,8 +8,6 @@ import (
 	"go.uber.org/zap/zapcore"
 
 	"github.com/gotasklet/tasklet/actor/event"
-	"github.com/gotasklet/tasklet/internal/queue"
-	"github.com/gotasklet/tasklet/mailbox"
 )
 
 // An Event describes something that happened in a system. All events go through one place, in
@@ -61,57 +59,4 @@ func exitLevel(t *Tasklet, k ExitKind) zapcore.Level {
 	return zap.DebugLevel
 }
 
-// wasStopped reports whether t, whose result is err, ended because its parent or its system stopped
-// it.
-func (t *Tasklet) wasStopped(err error) bool {
-	return err == ErrKilled && t.marks.Load()&(markStopped|markSystem) != 0
-}
-
 var anyType = reflect.TypeFor[any]()
-
-func exitEvent(t *Tasklet, exit Exit) Event {
-	e := Event{Kind: event.Exit, Tasklet: t, Path: exit.Path, Err: exit.Err, Message: messageType(t.inst), stopped: t.wasStopped(exit.Err)}
-	if h := t.InHand(); h != nil {
-		e.Message = h
-	} else if e.Message == anyType {
-		e.Message = nil // it says nothing
-	}
-	if p, ok := exit.Err.(*PanicError); ok {
-		e.Stack = p.Stack
-	}
-	return e
-}
-
-// reportFailure reports a message or round that failed, after which t continues.
-func (t *Tasklet) reportFailure(err error) {
-	if l := t.inst.line(); l != nil {
-		l.settle(t, err)
-	}
-	e := Event{Kind: event.Failure, Tasklet: t, Err: err, Message: typeInHand(t.inst)}
-	if p, ok := err.(*PanicError); ok {
-		e.Stack = p.Stack
-	}
-	if b, ok := as[interface{ inHand() int }](t.inst); ok && !t.isIdle() {
-		e.Count = b.inHand()
-	}
-	t.sys.emit(e)
-}
-
-// deadLetters reports messages of l that will not be read.
-func (s *System) deadLetters(l refLine, t *Tasklet, loss queue.Loss) {
-	path := l.name()
-	if t != nil {
-		path = t.Path()
-	}
-	reason := "closed"
-	if loss.Reason == mailbox.ErrDropped {
-		reason = "dropped"
-		s.emit(Event{Kind: event.Overflow, Tasklet: t, Path: path, Message: loss.Type, Count: loss.Count})
-	} else if loss.Reason == mailbox.ErrFull {
-		reason = "full"
-	}
-	s.emit(Event{
-		Kind: event.DeadLetter, Tasklet: t, Path: path, Err: loss.Reason, Message: loss.Type, Count: loss.Count,
-		Fields: []zap.Field{zap.String("target", path), zap.String("reason", reason)},
-	})
-}

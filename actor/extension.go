@@ -40,3 +40,19 @@ func (x *Extension[S]) Emit(s *System, e Event) (tell func()) {
 	s.emitLater(e)
 	return s.emitNow
 }
+
+// attach returns the value that is attached to s under key. If there is none, it attaches the value
+// that create returns, which must not use s. It may be called from any goroutine.
+func (s *System) attach(key any, create func() any) any {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	v, ok := s.attached[key]
+	if !ok {
+		if s.attached == nil {
+			s.attached = make(map[any]any)
+		}
+		v = create()
+		s.attached[key] = v
+	}
+	return v
+}

@@ -5,20 +5,6 @@ import "reflect"
 // This file finds the type of the message in hand for reports. Where messages are of an interface
 // type, "any" for one, it is that of the value; the type of the mailbox says nothing.
 
-// typeInHand is the type of the message that i handles, or has handled last. Only of an instance
-// that has one in hand.
-func typeInHand(i instance) reflect.Type {
-	if w, ok := i.(*idling); ok && w.calling {
-		return nil
-	}
-	if h, ok := as[interface{ typeInHand() reflect.Type }](i); ok {
-		if t := h.typeInHand(); t != nil {
-			return t
-		}
-	}
-	return messageType(i)
-}
-
 // isInterface reports whether M is an interface type.
 func isInterface[M any]() bool { return reflect.TypeFor[M]().Kind() == reflect.Interface }
 

@@ -1,12 +1,6 @@
 package actor
 
-import (
-	"slices"
-
-	"github.com/gotasklet/tasklet/internal/guard"
-)
-
-// This file is the seam for packages that hang things onto refs and systems: names, groups, views.
+// This file lets other packages hang things onto refs: functions for their end, and labels.
 
 // OnEnd calls f when the line of r's tasklets has ended permanently: in the step in which an
 // unsupervised tasklet finishes, before it counts as finished, or when a supervisor retires the
@@ -33,45 +27,6 @@ func (r Ref[M]) OnEnd(f func()) (cancel func()) {
 	}
 }
 
-// ended calls the hooks of OnEnd, once, and then tells those in Ref.Join and who watch: they find
-// the names free.
-func (l *line[M]) ended() {
-	if !l.over.CompareAndSwap(lineLives, lineEnds) {
-		return
-	}
-	if x := l.more.Load(); x != nil { // who allocates it from now on sees over
-		x.mu.Lock()
-		hooks := x.onEnd.take()
-		x.mu.Unlock()
-		for f := range hooks {
-			if fault := guard.Call(f); fault != nil {
-				l.hookFailed(fault)
-			}
-		}
-	}
-	l.over.Store(lineOver)
-	l.tellStopped()
-}
-
-// hookFailed reports a function of OnEnd that failed: nobody else is to be hurt by it.
-func (l *line[M]) hookFailed(fault *guard.Fault) {
-	t := l.last()
-	var sys *System
-	if t != nil {
-		sys = t.sys
-	} else if x := l.more.Load(); x != nil {
-		sys = x.sys.Load()
-	}
-	if sys == nil {
-		return // no system has used the ref yet: there is no log either
-	}
-	e := failureEvent(t, fault, l.message())
-	if t == nil {
-		e.Path = l.name()
-	}
-	sys.emit(e)
-}
-
 // SetLabel puts a label on the tasklets of r, the current one and those to come; see
 // Tasklet.SetLabel. An empty value takes it off. From any goroutine.
 func (r Ref[M]) SetLabel(key, value string) {
@@ -83,35 +38,4 @@ func (r Ref[M]) SetLabel(key, value string) {
 	if t := l.current(); t != nil {
 		t.SetLabel(key, value)
 	}
-}
-
-// setLabel returns labels with one changed. An empty value removes it.
-func setLabel(labels []label, key, value string) []label {
-	i := slices.IndexFunc(labels, func(l label) bool { return l.key == key })
-	switch {
-	case i < 0 && value == "":
-		return labels
-	case i < 0:
-		return append(labels, label{key, value})
-	case value == "":
-		return slices.Delete(labels, i, i+1)
-	}
-	labels[i].value = value
-	return labels
-}
-
-// attach returns the value that is attached to s under key. If there is none, it attaches the value
-// that create returns, which must not use s. It may be called from any goroutine.
-func (s *System) attach(key any, create func() any) any {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	v, ok := s.attached[key]
-	if !ok {
-		if s.attached == nil {
-			s.attached = make(map[any]any)
-		}
-		v = create()
-		s.attached[key] = v
-	}
-	return v
 }

@@ -41,17 +41,6 @@ func (h *host) crashed(e *PanicError) {
 	s.root.kill(nil)
 }
 
-// deadlock tells that t is about to wait in a ring.
-func (s *System) deadlock(t *core.Task, e *DeadlockError, soft bool) {
-	s.emit(Event{
-		Kind: event.Deadlock, Tasklet: taskletOf(t), Err: e, Soft: soft,
-		Fields: []zap.Field{zap.String("chain", e.String()), zap.Bool("soft", soft)},
-	})
-}
-
-// taskletOf gives the tasklet whose part a task is.
-func taskletOf(t *core.Task) *Tasklet { return (*Tasklet)(t.Runner().(*runner)) }
-
 func (h *host) stalled(st core.Stall) {
 	kind := event.StallOver
 	if !st.Over {

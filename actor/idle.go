@@ -48,21 +48,6 @@ type idling struct {
 	calling bool                 // f is being called, or has failed
 }
 
-// isIdle reports whether t has no message in hand because the function of IdleAfter is called.
-func (t *Tasklet) isIdle() bool {
-	i, ok := t.inst.(*idling)
-	return ok && i.calling
-}
-
-// as is a type assertion of an instance that may have a limit on its waits.
-func as[T any](i instance) (v T, ok bool) {
-	if w, limited := i.(*idling); limited {
-		i = w.instance
-	}
-	v, ok = i.(T)
-	return v, ok
-}
-
 // step is that of the instance, with the timer stopped, and started if it waits afterwards: so what
 // the handler waits for is not ended by the timer.
 func (i *idling) step(t *Tasklet) (bool, error) {

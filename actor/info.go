@@ -5,7 +5,9 @@ import (
 	"time"
 
 	"github.com/gotasklet/tasklet/internal/core"
+	"github.com/gotasklet/tasklet/internal/fields"
 	"github.com/gotasklet/tasklet/mailbox"
+	"go.uber.org/zap"
 )
 
 // Info is the state of a tasklet, as a tree shows it.
@@ -103,41 +105,6 @@ func (t *Tasklet) Glance() Glance {
 	return i
 }
 
-// SetLabel sets a label of t, which trees show; an empty value removes it. The label "kind"
-// replaces the body's kind.
-func (t *Tasklet) SetLabel(key, value string) {
-	x := t.extra()
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	x.labels = setLabel(x.labels, key, value)
-}
-
-// label returns the value of one label.
-func (t *Tasklet) label(key string) (string, bool) {
-	x := t.ex.Load()
-	if x == nil {
-		return "", false
-	}
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	for _, l := range x.labels {
-		if l.key == key {
-			return l.value, true
-		}
-	}
-	return "", false
-}
-
-// InHand returns the type of the message that t handled when it failed or was killed; for messages
-// of an interface type it is that of the value. It returns nil if there was none. It must be called
-// on t's scheduler, after the end of t.
-func (t *Tasklet) InHand() reflect.Type {
-	if t.marks.Load()&markInHand == 0 {
-		return nil
-	}
-	return typeInHand(t.inst)
-}
-
 // MessageType returns the type of the messages that t takes, or nil if it takes none.
 func (t *Tasklet) MessageType() reflect.Type { return messageType(t.inst) }
 
@@ -154,3 +121,19 @@ const (
 	InAwait   = core.InAwait
 	InMutex   = core.InMutex
 )
+
+// Log returns the system's logger with the ID and the path of t.
+func (t *Tasklet) Log() *zap.Logger {
+	x := t.extra()
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if x.logger == nil {
+		x.logger = t.sys.log.With(t.fields()...)
+	}
+	return x.logger
+}
+
+// fields are those of t.Log.
+func (t *Tasklet) fields() []zap.Field {
+	return []zap.Field{zap.Stringer("tasklet", t.ID()), zap.String("path", fields.Name(t.Path()))}
+}

@@ -112,20 +112,6 @@ func (t *Tasklet) joined() error {
 	return &JoinError{t, err}
 }
 
-// Exit returns how t ended, and true. It returns false if t has not finished.
-func (t *Tasklet) Exit() (Exit, bool) {
-	if !t.HasFinished() {
-		return Exit{}, false
-	}
-	return t.exit(), true
-}
-
-// exit is Exit for a tasklet that has finished.
-func (t *Tasklet) exit() Exit {
-	err := t.result()
-	return Exit{Tasklet: t, Path: t.Path(), Kind: KindOf(err), Err: err}
-}
-
 // Result is the result of one tasklet.
 type Result[R any] struct {
 	Value R
@@ -176,4 +162,82 @@ func JoinEach(ctx context.Context, ts ...*Tasklet) ([]Result[any], error) {
 // as [JoinEach] does.
 func (t *Tasklet) JoinChildren(ctx context.Context) ([]Result[any], error) {
 	return JoinEach(ctx, t.Children()...)
+}
+
+// Join waits until the tasklet has finished and no restart is to come. It waits over restarts and
+// backoffs until the tasklet has ended by itself and its supervisor keeps it stopped, as it does
+// with a transient child after a normal end; or until the supervisor has ended in this way; or
+// until the line has ended permanently. A child that supervisor.StopChild has stopped is only
+// interrupted: Join waits until it is started again and ends, or is deleted. The result is that of
+// the last tasklet; see [Tasklet.Join]. If no tasklet ever reads the ref, Join waits until ctx
+// ends.
+func (r Ref[M]) Join(ctx context.Context) error {
+	l := r.must("Join")
+	if ctx == nil {
+		misuse("Join with a nil context")
+	}
+	if t := l.last(); t != nil && !t.supervised { // the usual case, without x
+		return t.Join(ctx)
+	}
+	x := l.extra()
+	x.mu.Lock()
+	begun := x.stops
+	x.mu.Unlock()
+	for {
+		x.mu.Lock()
+		t, known := l.lastForGood(x)
+		if !known && x.stops != begun { // it was stopped and started again since
+			t, known = x.last, true
+		}
+		x.mu.Unlock()
+		switch {
+		case known && t != nil:
+			return t.Join(ctx)
+		case known:
+			return nil
+		}
+		if err := l.waitStopped(ctx, begun); err != nil {
+			return err
+		}
+	}
+}
+
+// waitStopped waits until those in Ref.Join have to look again: begun is x.stops from before.
+func (l *line[M]) waitStopped(ctx context.Context, begun uint32) error {
+	x := l.extra()
+	over := func() bool { return x.stops != begun || l.over.Load() == lineOver } // under mu
+	if t, limit := core.From(ctx); t != nil {
+		t.MustRun("Join")
+		b := &bell{v: t.NewBell()}
+		if !x.bells.hang(b, &x.mu, over) {
+			return nil
+		}
+		defer x.bells.takeDown(b, &x.mu) // a kill may be raised
+		home := l.scheduler()
+		defer whenGone(t, home, b.v)()
+		w := core.Wait{Kind: core.InJoin, On: l.ReaderResource(), Ctx: limit}
+		if err := b.v.Park(w); err != nil {
+			x.mu.Lock()
+			defer x.mu.Unlock()
+			if !over() {
+				return err
+			}
+		}
+		if home != nil && home.Gone().Err() != nil && l.over.Load() != lineOver {
+			return l.last().leftBehind()
+		}
+		return nil
+	}
+	change := l.changeUnless(over)
+	select {
+	case <-change:
+		return nil
+	case <-l.gone():
+		if l.over.Load() == lineOver {
+			return nil
+		}
+		return l.last().leftBehind()
+	case <-ctx.Done():
+		return core.ContextError(ctx)
+	}
 }

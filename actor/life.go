@@ -25,35 +25,6 @@ const (
 	finished               // all over; never called again
 )
 
-// runner makes a Tasklet a scheduler.Runner without giving it an exported method.
-type runner Tasklet
-
-// Run is called by the scheduler on each activation. The usual case, a step of a tasklet that goes
-// on living, is written out, to save a call.
-func (r *runner) Run(*core.Task) {
-	t := (*Tasklet)(r)
-	if t.phase == living {
-		if pending, _ := t.task.Killed(); !pending {
-			done, err := t.inst.step(t)
-			t.task.MustBeUnlocked()
-			if !done {
-				t.wakeIfKilled()
-				return
-			}
-			t.bodyEnded(err)
-		}
-	}
-	if t.phase <= living {
-		t.live()
-	}
-	if t.phase == stopping {
-		t.stopChildren()
-	}
-	if t.phase == deferring {
-		t.runDeferred()
-	}
-}
-
 // live is a step that begins the life of the body, or finds that it was killed.
 func (t *Tasklet) live() {
 	done, err := true, error(nil)
@@ -139,43 +110,6 @@ func (t *Tasklet) caught(v any) (over bool) {
 	return false
 }
 
-// lose is called when t ends because it failed on a message, or was killed while it handled one:
-// that is handled once more by the next incarnation, or reported as lost.
-func (t *Tasklet) lose(err error) {
-	h, ok := as[interface{ inHand() int }](t.inst)
-	if !ok || t.isIdle() || t.phase != living {
-		return
-	}
-	n := h.inHand()
-	if n == 0 {
-		return
-	}
-	t.marks.Or(markInHand)
-	if r, ok := as[retrier](t.inst); ok && t.supervised && r.putBack() {
-		return
-	}
-	t.sys.emit(Event{
-		Kind: event.MessageLost, Tasklet: t, Err: err, Message: typeInHand(t.inst), Count: n, stopped: t.wasStopped(err),
-	})
-}
-
-// resumes reports whether t goes on after a failed message or round.
-func (t *Tasklet) resumes() bool { return t.onFailure == Resume }
-
-// failed is called by a body when a message or round gave an error: done says that the tasklet ends
-// with it.
-func (t *Tasklet) failed(err error) (done bool, result error) {
-	switch {
-	case !KindOf(err).Failure():
-		return true, err
-	case t.resumes():
-		t.reportFailure(err)
-		return false, nil
-	}
-	t.lose(err)
-	return true, err
-}
-
 // bodyEnded makes the end of t certain. The order of what follows is rule 21 of docs/semantics.md.
 func (t *Tasklet) bodyEnded(err error) {
 	if err == ErrKilled {
@@ -204,34 +138,6 @@ func (t *Tasklet) bodyEnded(err error) {
 	} // else nobody can see t between this and its finish, which sets the mark too
 	if l := t.inst.line(); l != nil {
 		l.bodyEnded(t, err)
-	}
-}
-
-// result is what t ended with; nil as long as it has not.
-func (t *Tasklet) result() error {
-	if x := t.ex.Load(); x != nil && x.result != nil {
-		return x.result
-	}
-	if t.marks.Load()&markKilled != 0 {
-		return ErrKilled
-	}
-	return nil
-}
-
-func (t *Tasklet) takeKill() {
-	t.task.TakeKill()
-}
-
-// recovered is called when t has recovered its kill and goes on.
-func (t *Tasklet) recovered() {
-	if x := t.ex.Load(); x != nil {
-		x.mu.Lock()
-		x.cause = nil
-		x.mu.Unlock()
-	}
-	// a hard kill is raised again and again
-	if _, hard := t.task.Killed(); !hard || t.marks.Or(markStubborn)&markStubborn == 0 {
-		t.sys.emit(Event{Kind: event.KillRecovered, Tasklet: t})
 	}
 }
 
@@ -386,5 +292,14 @@ func (t *Tasklet) tellSupervisor(exit Exit) {
 		panic("actor: the function given to NewSlot called runtime.Goexit")
 	default:
 		panic(&PanicError{Value: fault.Value, Stack: fault.Stack})
+	}
+}
+
+// childEnd is what a tasklet in a slot tells its parent on another scheduler.
+type childEnd Exit
+
+func (e *childEnd) Do() {
+	if t := e.Tasklet; t.parent.phase < stopping {
+		t.tellSupervisor(Exit(*e))
 	}
 }

@@ -1,11 +1,15 @@
 package actor
 
 import (
+	"encoding/binary"
 	"reflect"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 
+	"github.com/google/uuid"
+	"github.com/gotasklet/tasklet/internal/fields"
 	"github.com/gotasklet/tasklet/internal/text"
 )
 
@@ -86,4 +90,81 @@ func checkName(op, name string) string {
 		misuse("%s with the name %q: a slash separates the parts of a path", op, name)
 	}
 	return text.Line(name)
+}
+
+// label returns the value of one label.
+func (t *Tasklet) label(key string) (string, bool) {
+	x := t.ex.Load()
+	if x == nil {
+		return "", false
+	}
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	for _, l := range x.labels {
+		if l.key == key {
+			return l.value, true
+		}
+	}
+	return "", false
+}
+
+// SetLabel sets a label of t, which trees show; an empty value removes it. The label "kind"
+// replaces the body's kind.
+func (t *Tasklet) SetLabel(key, value string) {
+	x := t.extra()
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	x.labels = setLabel(x.labels, key, value)
+}
+
+// rareOptions returns the rare options of t, or nil if there are none.
+func (t *Tasklet) rareOptions() *rareOptions {
+	if x := t.ex.Load(); x != nil {
+		return x.rare
+	}
+	return nil
+}
+
+type label struct{ key, value string }
+
+// kindName is the kind of t for trees and logs: a label if there is one, else that of its body.
+func (t *Tasklet) kindName() string {
+	if v, ok := t.label("kind"); ok {
+		return fields.Name(v)
+	}
+	if t == t.sys.root {
+		if _, ok := t.inst.(function); ok {
+			return "main"
+		}
+	}
+	return t.inst.kind()
+}
+
+// describeStart names a tasklet that is not in the tree yet.
+func (t *Tasklet) describeStart() string {
+	return "start of " + strings.TrimSuffix(t.Path(), "#0") // the number comes with its place
+}
+
+// setLabel returns labels with one changed. An empty value removes it.
+func setLabel(labels []label, key, value string) []label {
+	i := slices.IndexFunc(labels, func(l label) bool { return l.key == key })
+	switch {
+	case i < 0 && value == "":
+		return labels
+	case i < 0:
+		return append(labels, label{key, value})
+	case value == "":
+		return slices.Delete(labels, i, i+1)
+	}
+	labels[i].value = value
+	return labels
+}
+
+// ID returns the unique ID of t. It is made from an ID of the system and a count, not from random
+// bits for each tasklet.
+func (t *Tasklet) ID() uuid.UUID {
+	id := t.sys.id
+	binary.BigEndian.PutUint64(id[8:], t.task.ID())
+	id[8] = id[8]&0x3f | 0x80 // variant
+	return id
 }

@@ -1,6 +1,7 @@
 package actor
 
 import (
+	"slices"
 	"time"
 
 	"github.com/gotasklet/tasklet/internal/queue"
@@ -257,4 +258,14 @@ func boxConfig(op string, opts []Option) (cfg queue.Config) {
 		misuse("%s with MailboxLen and Unbounded: an unbounded mailbox has no capacity", op)
 	}
 	return cfg
+}
+
+// optionsOf gives the options that b brings, followed by opts.
+func optionsOf(b Body, opts []Option) []Option {
+	if h, ok := b.(interface{ familyOf() *family }); ok {
+		if f := h.familyOf(); f != nil {
+			return append(slices.Clip(f.opts), opts...)
+		}
+	}
+	return opts
 }

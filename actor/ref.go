@@ -3,14 +3,11 @@ package actor
 import (
 	"context"
 	"reflect"
-	"slices"
-	"strings"
 	"sync"
 	"sync/atomic"
 
 	"github.com/gotasklet/tasklet/actor/event"
 	"github.com/gotasklet/tasklet/internal/core"
-	"github.com/gotasklet/tasklet/internal/own"
 	"github.com/gotasklet/tasklet/internal/queue"
 	"github.com/gotasklet/tasklet/mailbox"
 )
@@ -297,44 +294,6 @@ func (r Ref[M]) currentFinished() bool {
 	return t == nil || t.HasFinished()
 }
 
-// Join waits until the tasklet has finished and no restart is to come. It waits over restarts and
-// backoffs until the tasklet has ended by itself and its supervisor keeps it stopped, as it does
-// with a transient child after a normal end; or until the supervisor has ended in this way; or
-// until the line has ended permanently. A child that supervisor.StopChild has stopped is only
-// interrupted: Join waits until it is started again and ends, or is deleted. The result is that of
-// the last tasklet; see [Tasklet.Join]. If no tasklet ever reads the ref, Join waits until ctx
-// ends.
-func (r Ref[M]) Join(ctx context.Context) error {
-	l := r.must("Join")
-	if ctx == nil {
-		misuse("Join with a nil context")
-	}
-	if t := l.last(); t != nil && !t.supervised { // the usual case, without x
-		return t.Join(ctx)
-	}
-	x := l.extra()
-	x.mu.Lock()
-	begun := x.stops
-	x.mu.Unlock()
-	for {
-		x.mu.Lock()
-		t, known := l.lastForGood(x)
-		if !known && x.stops != begun { // it was stopped and started again since
-			t, known = x.last, true
-		}
-		x.mu.Unlock()
-		switch {
-		case known && t != nil:
-			return t.Join(ctx)
-		case known:
-			return nil
-		}
-		if err := l.waitStopped(ctx, begun); err != nil {
-			return err
-		}
-	}
-}
-
 // lastForGood returns the tasklet after which none is to come by itself, nil if there never was
 // one; not known: one may come. Under x.mu.
 func (l *line[M]) lastForGood(x *lineExtra) (t *Tasklet, known bool) {
@@ -345,46 +304,6 @@ func (l *line[M]) lastForGood(x *lineExtra) (t *Tasklet, known bool) {
 		return l.last(), true
 	}
 	return x.last, x.stopped
-}
-
-// waitStopped waits until those in Ref.Join have to look again: begun is x.stops from before.
-func (l *line[M]) waitStopped(ctx context.Context, begun uint32) error {
-	x := l.extra()
-	over := func() bool { return x.stops != begun || l.over.Load() == lineOver } // under mu
-	if t, limit := core.From(ctx); t != nil {
-		t.MustRun("Join")
-		b := &bell{v: t.NewBell()}
-		if !x.bells.hang(b, &x.mu, over) {
-			return nil
-		}
-		defer x.bells.takeDown(b, &x.mu) // a kill may be raised
-		home := l.scheduler()
-		defer whenGone(t, home, b.v)()
-		w := core.Wait{Kind: core.InJoin, On: l.ReaderResource(), Ctx: limit}
-		if err := b.v.Park(w); err != nil {
-			x.mu.Lock()
-			defer x.mu.Unlock()
-			if !over() {
-				return err
-			}
-		}
-		if home != nil && home.Gone().Err() != nil && l.over.Load() != lineOver {
-			return l.last().leftBehind()
-		}
-		return nil
-	}
-	change := l.changeUnless(over)
-	select {
-	case <-change:
-		return nil
-	case <-l.gone():
-		if l.over.Load() == lineOver {
-			return nil
-		}
-		return l.last().leftBehind()
-	case <-ctx.Done():
-		return core.ContextError(ctx)
-	}
 }
 
 // change is closed when those who wait for something of l have to look again: another tasklet reads
@@ -469,56 +388,6 @@ func (l *line[M]) ReaderResource() *core.Resource {
 	return nil
 }
 
-// claim makes t, which is to run on h, the tasklet of the line. On the goroutine of the starter.
-func (l *line[M]) claim(t *Tasklet, h *host) {
-	if l.dead.Load() {
-		misuse("%s: the ref of its body has ended for good", t.describeStart())
-	}
-	before := l.cur.Load()
-	if s := ownerOf(before); s != nil && s != t.slot() {
-		misuse("%s: the ref of its body belongs to the slot of %s", t.describeStart(), s.path())
-	}
-	if before != nil && !before.left() || !l.cur.CompareAndSwap(before, t) {
-		misuse("%s: %v still runs with the same ref", t.describeStart(), l.current())
-	}
-	if s := l.system(); s != nil && s != t.sys || before != nil && before.sys != t.sys {
-		l.cur.Store(before)
-		misuse("%s: the ref of its body belongs to another system", t.describeStart())
-	}
-	if home := l.home(); home != nil && home != h {
-		l.cur.Store(before)
-		misuse("%s on scheduler %d: the ref of its body was read on scheduler %d before, and never moves", t.describeStart(), h.n, home.n)
-	}
-	if more := l.more.Load(); more != nil {
-		more.mu.Lock()
-		more.stopped = false
-		for _, b := range more.labels {
-			t.SetLabel(b.key, b.value)
-		}
-		more.mu.Unlock()
-	}
-	if n := l.name(); n != "" {
-		if x := t.extra(); x.name == "" {
-			x.name = n
-		}
-	}
-}
-
-// describeStart names a tasklet that is not in the tree yet.
-func (t *Tasklet) describeStart() string {
-	return "start of " + strings.TrimSuffix(t.Path(), "#0") // the number comes with its place
-}
-
-func (l *line[M]) open(t *Tasklet) {
-	l.catchUp()
-	if x := l.more.Load(); x != nil && x.reopen {
-		x.reopen = false
-		l.box.Reopen()
-	}
-	l.box.Open(&t.task)
-	l.tellJoiners() // they wait for another tasklet now
-}
-
 func (l *line[M]) idle() bool { return l.box.Await(1) }
 
 func (l *line[M]) reader() *core.Resource { return l.box.Reader() }
@@ -535,50 +404,6 @@ func (l *line[M]) waitedOn(by *Tasklet) *core.Resource {
 func (l *line[M]) settle(t *Tasklet, err error) { l.box.SettleBy(&t.task, err) }
 
 func (l *line[M]) revoke(ticket queue.Ticket) { l.box.Revoke(ticket) }
-
-// bodyEnded holds the line for a supervisor, or ends it.
-func (l *line[M]) bodyEnded(t *Tasklet, err error) {
-	if l.cur.Load() != t || t.left() {
-		return // it was given up, and another may read now
-	}
-	if l.box.InHand() {
-		if err == nil {
-			l.box.Settle(ErrNoReply)
-		} else {
-			l.box.Settle(&JoinError{t, err})
-		}
-	}
-	if !t.supervised {
-		l.die()
-		return
-	}
-	t.marks.Or(markLeft)
-	l.box.Hold()
-	if !KindOf(t.result()).Failure() {
-		l.extra().reopen = true
-	}
-}
-
-// abandon takes the line from t, which does not end: so that the next can have it, if t is
-// supervised; else it is dead. On the scheduler of the parent.
-func (l *line[M]) abandon(t *Tasklet) {
-	if l.cur.Load() != t || t.marks.Or(markLeft)&markLeft != 0 {
-		return
-	}
-	l.post(func() {
-		l.box.Settle(&JoinError{t, ErrKilled})
-		l.box.Hold()
-	})
-	if !t.supervised {
-		l.retire()
-	}
-}
-
-// die makes the line dead. On the scheduler, except for a line that was never opened.
-func (l *line[M]) die() {
-	l.dead.Store(true)
-	l.box.Discard()
-}
 
 // tellJoiners lets those in Ref.Join look again.
 func (l *line[M]) tellJoiners() {
@@ -598,61 +423,6 @@ func (l *line[M]) tellJoiners() {
 	}
 }
 
-// tellStopped tells those in Ref.Join, and those who watch the ref, that no tasklet is to come by
-// itself.
-func (l *line[M]) tellStopped() {
-	x := l.more.Load()
-	if x == nil {
-		return // who allocates it from now on sees over
-	}
-	x.mu.Lock()
-	t := l.last()
-	x.stopped, x.last = true, t
-	x.stops++
-	watchers := slices.Collect(x.watchers.take())
-	for _, w := range watchers {
-		w.last = t
-	}
-	x.mu.Unlock()
-	l.tellJoiners()
-	for _, w := range watchers {
-		if over, exit := l.watchLast(t, w); over {
-			w.end(exit, nil)
-		}
-	}
-}
-
-// close is what a supervisor does with the ref of a child that it may start again. over: that has
-// ended by itself, and nobody has to wait for another.
-func (l *line[M]) close(over bool) {
-	if l.far() {
-		l.box.Close() // nothing more gets in from now on
-	}
-	l.post(func() {
-		x := l.extra()
-		x.reopen, x.tries = true, 0
-		l.box.CloseEmpty()
-	})
-	if over {
-		l.tellStopped()
-	}
-}
-
-func (l *line[M]) retire() {
-	if l.dead.Load() {
-		return
-	}
-	if !l.far() {
-		l.die()
-		l.ended()
-		return
-	}
-	l.dead.Store(true)
-	l.box.Close()
-	l.ended()
-	l.post(l.box.Discard)
-}
-
 // far reports whether the scheduler of the line may be another one than the caller's.
 func (l *line[M]) far() bool {
 	home := l.home()
@@ -663,24 +433,3 @@ func (l *line[M]) isDead() bool          { return l.dead.Load() }
 func (l *line[M]) message() reflect.Type { return reflect.TypeFor[M]() }
 func (l *line[M]) stats() mailbox.Stats  { return l.box.Stats() }
 func (l *line[M]) identity() any         { return l }
-
-// left reports whether t, which is supervised, has left its line to the next.
-func (t *Tasklet) left() bool { return t.marks.Load()&markLeft != 0 }
-
-// MessagesLost is called by the mailbox.
-func (l *line[M]) MessagesLost(loss queue.Loss) {
-	if own.Is(l.message()) {
-		return
-	}
-	if loss.Reason == mailbox.ErrClosed {
-		if loss.Count = l.uncounted(loss.Count); loss.Count == 0 {
-			return
-		}
-	}
-	t := l.last()
-	if t != nil && t.sys != nil {
-		t.sys.deadLetters(l, t, loss)
-	} else if s := l.system(); s != nil {
-		s.deadLetters(l, nil, loss)
-	} // else only ordinary goroutines have used it yet
-}

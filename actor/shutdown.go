@@ -127,15 +127,6 @@ func (s *System) unwound(held func(*host) bool) bool {
 
 func (s *System) anyHeld(held func(*host) bool) bool { return slices.ContainsFunc(s.hosts, held) }
 
-func (s *System) stopHosts() {
-	for _, h := range s.hosts {
-		h.sched.Stop()
-	}
-}
-
-// beginStop makes wait look for a tasklet that holds the scheduler.
-func (s *System) beginStop() { s.stoppingOnce.Do(func() { close(s.stopping) }) }
-
 // giveUp is called when Stop may not wait any longer.
 func (s *System) giveUp(ctx context.Context) error {
 	s.harden()
@@ -168,15 +159,6 @@ func (s *System) harden() {
 			}
 		}
 	}
-}
-
-// addFatal makes err a part of the error of Run, and reports whether it is the first.
-func (s *System) addFatal(err error) (first bool) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	first = s.fatal == nil
-	s.fatal = joinErrors(s.fatal, err)
-	return first
 }
 
 // hogError is called when Stop and Run must return although a tasklet holds a scheduler. It names

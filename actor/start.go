@@ -4,7 +4,6 @@ import (
 	"context"
 	"time"
 
-	"github.com/gotasklet/tasklet/actor/event"
 	"github.com/gotasklet/tasklet/internal/core"
 	"github.com/gotasklet/tasklet/mailbox"
 )
@@ -96,13 +95,6 @@ func (t *Tasklet) start(p Spawner, op string, opts []Option, allowed optionSet) 
 		// It may have been found in the tree since.
 		t.tellEnd(t.extra(), Exit{Tasklet: t, Kind: KindOf(ErrStopped), Err: ErrStopped}, nil)
 		parent.task.Scheduler().Inject((*wakeStopping)(parent))
-	}
-}
-
-// born reports that t has begun. It must be called on the scheduler.
-func (t *Tasklet) born() {
-	if t.sys.wants(event.Spawn) {
-		t.sys.emit(Event{Kind: event.Spawn, Tasklet: t})
 	}
 }
 
@@ -205,14 +197,6 @@ func Rate(p Spawner, hz float64, f func(*Tasklet, time.Time) error, opts ...Opti
 	return t
 }
 
-// Task is a tasklet with a result of type R. It is not a context, but its Tasklet is. Use [New] to
-// make one.
-type Task[R any] struct {
-	t Tasklet
-	f func(*Tasklet) (R, error)
-	v R // owned by the scheduler, read by others when t has finished
-}
-
 // New starts a tasklet that calls f once, and keeps the value that f returns for [Task.Join].
 func New[R any](p Spawner, f func(*Tasklet) (R, error), opts ...Option) *Task[R] {
 	mustFunc("New", f != nil)
@@ -233,18 +217,6 @@ func (w *withResult[R]) line() refLine { return nil }
 func (w *withResult[R]) source() any   { return w.f }
 func (w *withResult[R]) kind() string  { return "task" }
 func (w *withResult[R]) value() any    { return w.v }
-
-// Tasklet returns the tasklet of k.
-func (k *Task[R]) Tasklet() *Tasklet { return &k.t }
-
-// Kill kills the tasklet; see [Tasklet.Kill].
-func (k *Task[R]) Kill() { k.t.Kill() }
-
-// HasFinished reports whether the tasklet has finished; see [Tasklet.HasFinished].
-func (k *Task[R]) HasFinished() bool { return k.t.HasFinished() }
-
-// Name returns the name of the tasklet; see [Tasklet.Name].
-func (k *Task[R]) Name() string { return k.t.Name() }
 
 // Receiver starts a tasklet that calls f for each message sent to the returned ref, one after the
 // other. The tasklet ends when the ref is closed and all messages are handled, or when f returns

@@ -234,15 +234,6 @@ func (s *stopState) check(now int64) bool {
 	return false
 }
 
-// until is the time d after now, all in ns; math.MaxInt64, which stands for never, if it is later
-// than time lasts.
-func until(now, d int64) int64 {
-	if d > math.MaxInt64-now {
-		return math.MaxInt64
-	}
-	return now + d
-}
-
 // detach gives t up: it is taken out of the tree with all that is below it, so that its parent can
 // go on. On the parent's scheduler.
 func (t *Tasklet) detach() {
@@ -262,19 +253,4 @@ func (t *Tasklet) answersNobody() {
 		l.abandon(t)
 	}
 	t.failDelegated()
-}
-
-// failDelegated tells those who wait for an answer that t was to give. From any goroutine.
-func (t *Tasklet) failDelegated() {
-	if x := t.ex.Load(); x != nil {
-		x.mu.Lock()
-		var delegate []delegation
-		if f := x.followers; f != nil {
-			delegate, f.delegate = f.delegate, nil
-		}
-		x.mu.Unlock()
-		for _, d := range delegate {
-			d.fail(t, ErrKilled)
-		}
-	}
 }

@@ -2,15 +2,9 @@ package actor
 
 import (
 	"context"
-	"encoding/binary"
-	"iter"
 	"reflect"
-	"sync"
 	"sync/atomic"
 	"time"
-
-	"github.com/google/uuid"
-	"go.uber.org/zap"
 
 	"github.com/gotasklet/tasklet/actor/event"
 	"github.com/gotasklet/tasklet/internal/core"
@@ -59,119 +53,11 @@ type Tasklet struct {
 	ex atomic.Pointer[extra]
 }
 
-// extra is the part of a tasklet that most never need.
-type extra struct {
-	// Set at the start, then read-only.
-	name     string
-	shutdown time.Duration // 0 means the default
-	slot     *Slot         // the slot that it is in, or nil
-	rare     *rareOptions  // nil if there are none
-
-	// its slots that are no longer among its children, see lastChild; System.mu protects
-	emptied *Slot
-
-	// killedAt is the time of the last kill in ns on the clock, or 0. Atomic: written by the
-	// goroutine that kills, and read by those that show it.
-	killedAt atomic.Int64
-
-	// Written by the scheduler; read by the parent, which may be on another, while it stops t.
-	waitFrom atomic.Int64 // ns on the clock: when t began to wait for its children; 0 if it did not
-	waitTill atomic.Int64 // the end of that wait; written before markChildless
-
-	// mu protects the following.
-	mu        sync.Mutex
-	done      chan struct{} // closed with markOver
-	over      map[*func()]struct{}
-	fin       chan struct{} // closed with markFinished, for joiners on other goroutines
-	followers *followers    // nil until there is one; then it stays
-	locals    map[any]any
-	labels    []label
-	cause     error // the cause of its kill, if there is one
-	logger    *zap.Logger
-
-	// Owned by the scheduler.
-	result   error
-	startErr error // of the init that failed, also if it is none as a result, as ErrStop
-	deferred []func()
-	owned    ownedList // timers, watches, pipes
-	cell     any       // a free *cell[R]
-	start    *startWait
-	// of its children, one after the other; nil until the stop has to wait for one
-	stopping *stopState
-}
-
-// rareOptions are the options that few starts use.
-type rareOptions struct {
-	onStart  []func(*Tasklet) error
-	together time.Duration // see Family.StopTogether; 0 means one after the other
-	// source is the function that the name is derived from, if it is not the body's; see Simulation
-	source any
-}
-
-// set returns the rare options, to be changed. It must be called only at the start.
-func (x *extra) set() *rareOptions {
-	if x.rare == nil {
-		x.rare = new(rareOptions)
-	}
-	return x.rare
-}
-
-// followers are those that must be notified of a tasklet's end. extra.mu protects them.
-type followers struct {
-	bells    bells         // of joiners on other schedulers
-	starters bells         // of callers of Started
-	began    chan struct{} // closed when goroutines in Started must check again
-	watchers list[*watch]  // of those that get a notice
-	delegate []delegation  // calls that the tasklet was delegated to answer
-}
-
-// follow returns the followers, to add one.
-func (x *extra) follow() *followers {
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	return x.followed()
-}
-
-// followed is follow. mu must be held.
-func (x *extra) followed() *followers {
-	if x.followers == nil {
-		x.followers = new(followers)
-	}
-	return x.followers
-}
-
-// rareOptions returns the rare options of t, or nil if there are none.
-func (t *Tasklet) rareOptions() *rareOptions {
-	if x := t.ex.Load(); x != nil {
-		return x.rare
-	}
-	return nil
-}
-
-type label struct{ key, value string }
-
-func (t *Tasklet) extra() *extra {
-	if x := t.ex.Load(); x != nil {
-		return x
-	}
-	t.ex.CompareAndSwap(nil, new(extra))
-	return t.ex.Load()
-}
-
 // Task is the scheduler's half of t, for code that is built on package scheduler.
 func (t *Tasklet) Task() *core.Task { return &t.task }
 
 // System returns the system of t.
 func (t *Tasklet) System() *System { return t.sys }
-
-// ID returns the unique ID of t. It is made from an ID of the system and a count, not from random
-// bits for each tasklet.
-func (t *Tasklet) ID() uuid.UUID {
-	id := t.sys.id
-	binary.BigEndian.PutUint64(id[8:], t.task.ID())
-	id[8] = id[8]&0x3f | 0x80 // variant
-	return id
-}
 
 // String returns the path.
 func (t *Tasklet) String() string { return t.Path() }
@@ -182,25 +68,6 @@ func (t *Tasklet) Parent() *Tasklet {
 		return nil
 	}
 	return t.parent
-}
-
-// Tree returns an iterator over t and all tasklets below it that have not finished, parents before
-// children, with the level. The level of t itself is 0. The iterator copies the children of a
-// tasklet when it comes to them.
-func (t *Tasklet) Tree() iter.Seq2[*Tasklet, int] {
-	return func(yield func(*Tasklet, int) bool) { t.walk(0, yield) }
-}
-
-func (t *Tasklet) walk(level int, yield func(*Tasklet, int) bool) bool {
-	if !yield(t, level) {
-		return false
-	}
-	for _, c := range t.Children() {
-		if !c.walk(level+1, yield) {
-			return false
-		}
-	}
-	return true
 }
 
 // HasFinished reports whether t has finished, including its children and its deferred calls.
@@ -327,17 +194,6 @@ func (t *Tasklet) Defer(f func()) {
 
 func (t *Tasklet) mustRun(op string) { t.task.MustRun(op) }
 
-// Log returns the system's logger with the ID and the path of t.
-func (t *Tasklet) Log() *zap.Logger {
-	x := t.extra()
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	if x.logger == nil {
-		x.logger = t.sys.log.With(t.fields()...)
-	}
-	return x.logger
-}
-
 // Current returns the tasklet that ctx belongs to: ctx is the tasklet itself, or derived from it.
 // It returns nil for any other context.
 func Current(ctx context.Context) *Tasklet {
@@ -445,4 +301,44 @@ func WithTimeout(ctx context.Context, d time.Duration) (context.Context, context
 // WithDeadline is [WithTimeout] for a time of that clock.
 func WithDeadline(ctx context.Context, at time.Time) (context.Context, context.CancelFunc) {
 	return core.WithDeadline(ctx, at)
+}
+
+// taskletOf gives the tasklet whose part a task is.
+func taskletOf(t *core.Task) *Tasklet { return (*Tasklet)(t.Runner().(*runner)) }
+
+// callerOf is scheduler.From for tasklets.
+func callerOf(ctx context.Context) (*Tasklet, context.Context) {
+	if t, ok := ctx.(*Tasklet); ok {
+		return t, nil
+	}
+	task, limit := core.From(ctx)
+	if task == nil {
+		return nil, ctx
+	}
+	return taskletOf(task), limit
+}
+
+// result is what t ended with; nil as long as it has not.
+func (t *Tasklet) result() error {
+	if x := t.ex.Load(); x != nil && x.result != nil {
+		return x.result
+	}
+	if t.marks.Load()&markKilled != 0 {
+		return ErrKilled
+	}
+	return nil
+}
+
+// exit is Exit for a tasklet that has finished.
+func (t *Tasklet) exit() Exit {
+	err := t.result()
+	return Exit{Tasklet: t, Path: t.Path(), Kind: KindOf(err), Err: err}
+}
+
+// Exit returns how t ended, and true. It returns false if t has not finished.
+func (t *Tasklet) Exit() (Exit, bool) {
+	if !t.HasFinished() {
+		return Exit{}, false
+	}
+	return t.exit(), true
 }

@@ -131,8 +131,6 @@ func (v *events) init(s *System, cfg Config) {
 // wants reports whether anybody wants to know of events of kind k. Budget: a few nanoseconds.
 func (s *System) wants(k event.Kind) bool { return s.events.wants(k.Level()) }
 
-func (s *System) wantsExit(t *Tasklet, k ExitKind) bool { return s.events.wants(exitLevel(t, k)) }
-
 func (v *events) wants(level zapcore.Level) bool { return v.hooked() || v.logs(level) }
 
 func (v *events) hooked() bool { return v.hook != nil && !v.on.broken.Load() }

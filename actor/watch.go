@@ -2,10 +2,8 @@ package actor
 
 import (
 	"context"
-	"reflect"
 	"time"
 
-	"github.com/gotasklet/tasklet/actor/event"
 	"github.com/gotasklet/tasklet/internal/core"
 	"github.com/gotasklet/tasklet/internal/guard"
 	"github.com/gotasklet/tasklet/internal/queue"
@@ -115,15 +113,6 @@ func (d *delivery[M]) send(m M, mustWait bool) {
 	if !d.l.box.Deliver(d.t.task.Scheduler(), &d.env, m, mustWait) {
 		d.over()
 	}
-}
-
-// failureEvent is the event for code of the user's that failed on behalf of t, but not inside t.
-func failureEvent(t *Tasklet, fault *guard.Fault, message reflect.Type) Event {
-	e := Event{Kind: event.Failure, Tasklet: t, Err: ErrGoexit, Message: message}
-	if !fault.Goexit {
-		e.Err, e.Stack = &PanicError{Value: fault.Value, Stack: fault.Stack}, fault.Stack
-	}
-	return e
 }
 
 // Watchable is a target of [Watch]: a *[Tasklet], which is one incarnation, or a [Ref], which is a

@@ -1,0 +1,107 @@
+package actor
+
+import (
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"go.uber.org/zap"
+)
+
+// extra is the part of a tasklet that most never need.
+type extra struct {
+	// Set at the start, then read-only.
+	name     string
+	shutdown time.Duration // 0 means the default
+	slot     *Slot         // the slot that it is in, or nil
+	rare     *rareOptions  // nil if there are none
+
+	// its slots that are no longer among its children, see lastChild; System.mu protects
+	emptied *Slot
+
+	// killedAt is the time of the last kill in ns on the clock, or 0. Atomic: written by the
+	// goroutine that kills, and read by those that show it.
+	killedAt atomic.Int64
+
+	// Written by the scheduler; read by the parent, which may be on another, while it stops t.
+	waitFrom atomic.Int64 // ns on the clock: when t began to wait for its children; 0 if it did not
+	waitTill atomic.Int64 // the end of that wait; written before markChildless
+
+	// mu protects the following.
+	mu        sync.Mutex
+	done      chan struct{} // closed with markOver
+	over      map[*func()]struct{}
+	fin       chan struct{} // closed with markFinished, for joiners on other goroutines
+	followers *followers    // nil until there is one; then it stays
+	locals    map[any]any
+	labels    []label
+	cause     error // the cause of its kill, if there is one
+	logger    *zap.Logger
+
+	// Owned by the scheduler.
+	result   error
+	startErr error // of the init that failed, also if it is none as a result, as ErrStop
+	deferred []func()
+	owned    ownedList // timers, watches, pipes
+	cell     any       // a free *cell[R]
+	start    *startWait
+	// of its children, one after the other; nil until the stop has to wait for one
+	stopping *stopState
+}
+
+func (t *Tasklet) extra() *extra {
+	if x := t.ex.Load(); x != nil {
+		return x
+	}
+	t.ex.CompareAndSwap(nil, new(extra))
+	return t.ex.Load()
+}
+
+// rareOptions are the options that few starts use.
+type rareOptions struct {
+	onStart  []func(*Tasklet) error
+	together time.Duration // see Family.StopTogether; 0 means one after the other
+	// source is the function that the name is derived from, if it is not the body's; see Simulation
+	source any
+}
+
+// set returns the rare options, to be changed. It must be called only at the start.
+func (x *extra) set() *rareOptions {
+	if x.rare == nil {
+		x.rare = new(rareOptions)
+	}
+	return x.rare
+}
+
+// followers are those that must be notified of a tasklet's end. extra.mu protects them.
+type followers struct {
+	bells    bells         // of joiners on other schedulers
+	starters bells         // of callers of Started
+	began    chan struct{} // closed when goroutines in Started must check again
+	watchers list[*watch]  // of those that get a notice
+	delegate []delegation  // calls that the tasklet was delegated to answer
+}
+
+// follow returns the followers, to add one.
+func (x *extra) follow() *followers {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	return x.followed()
+}
+
+// followed is follow. mu must be held.
+func (x *extra) followed() *followers {
+	if x.followers == nil {
+		x.followers = new(followers)
+	}
+	return x.followers
+}
+
+// as is a type assertion of an instance that may have a limit on its waits.
+func as[T any](i instance) (v T, ok bool) {
+	if w, limited := i.(*idling); limited {
+		i = w.instance
+	}
+	v, ok = i.(T)
+	return v, ok
+}

@@ -1,0 +1,57 @@
+package actor
+
+import "github.com/gotasklet/tasklet/actor/event"
+
+// failed is called by a body when a message or round gave an error: done says that the tasklet ends
+// with it.
+func (t *Tasklet) failed(err error) (done bool, result error) {
+	switch {
+	case !KindOf(err).Failure():
+		return true, err
+	case t.resumes():
+		t.reportFailure(err)
+		return false, nil
+	}
+	t.lose(err)
+	return true, err
+}
+
+func (t *Tasklet) takeKill() {
+	t.task.TakeKill()
+}
+
+// lose is called when t ends because it failed on a message, or was killed while it handled one:
+// that is handled once more by the next incarnation, or reported as lost.
+func (t *Tasklet) lose(err error) {
+	h, ok := as[interface{ inHand() int }](t.inst)
+	if !ok || t.isIdle() || t.phase != living {
+		return
+	}
+	n := h.inHand()
+	if n == 0 {
+		return
+	}
+	t.marks.Or(markInHand)
+	if r, ok := as[retrier](t.inst); ok && t.supervised && r.putBack() {
+		return
+	}
+	t.sys.emit(Event{
+		Kind: event.MessageLost, Tasklet: t, Err: err, Message: typeInHand(t.inst), Count: n, stopped: t.wasStopped(err),
+	})
+}
+
+// resumes reports whether t goes on after a failed message or round.
+func (t *Tasklet) resumes() bool { return t.onFailure == Resume }
+
+// recovered is called when t has recovered its kill and goes on.
+func (t *Tasklet) recovered() {
+	if x := t.ex.Load(); x != nil {
+		x.mu.Lock()
+		x.cause = nil
+		x.mu.Unlock()
+	}
+	// a hard kill is raised again and again
+	if _, hard := t.task.Killed(); !hard || t.marks.Or(markStubborn)&markStubborn == 0 {
+		t.sys.emit(Event{Kind: event.KillRecovered, Tasklet: t})
+	}
+}

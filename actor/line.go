@@ -1,0 +1,279 @@
+package actor
+
+import (
+	"slices"
+
+	"github.com/gotasklet/tasklet/internal/guard"
+	"github.com/gotasklet/tasklet/internal/own"
+	"github.com/gotasklet/tasklet/internal/queue"
+	"github.com/gotasklet/tasklet/mailbox"
+)
+
+// uncounted takes off a loss what giveUp has reported already.
+func (l *line[M]) uncounted(n int) int {
+	x := l.more.Load()
+	if x == nil {
+		return n
+	}
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	k := min(n, x.counted)
+	x.counted -= k
+	return n - k
+}
+
+// post has f done on the scheduler that owns the line's mailbox, before the next tasklet that reads
+// it has its first step: for those who may be on another one.
+func (l *line[M]) post(f func()) {
+	if !l.far() {
+		f()
+		return
+	}
+	x := l.extra()
+	x.mu.Lock()
+	x.posted = append(x.posted, f)
+	x.mu.Unlock()
+	if home := l.home(); !home.sched.Inject((*posted[M])(l)) && home.ended() {
+		l.catchUp()
+	}
+}
+
+// catchUp does what was posted. On home.
+func (l *line[M]) catchUp() {
+	x := l.more.Load()
+	if x == nil {
+		return
+	}
+	x.mu.Lock()
+	fs := x.posted
+	x.posted = nil
+	x.mu.Unlock()
+	for _, f := range fs {
+		f()
+	}
+}
+
+// claim makes t, which is to run on h, the tasklet of the line. On the goroutine of the starter.
+func (l *line[M]) claim(t *Tasklet, h *host) {
+	if l.dead.Load() {
+		misuse("%s: the ref of its body has ended for good", t.describeStart())
+	}
+	before := l.cur.Load()
+	if s := ownerOf(before); s != nil && s != t.slot() {
+		misuse("%s: the ref of its body belongs to the slot of %s", t.describeStart(), s.path())
+	}
+	if before != nil && !before.left() || !l.cur.CompareAndSwap(before, t) {
+		misuse("%s: %v still runs with the same ref", t.describeStart(), l.current())
+	}
+	if s := l.system(); s != nil && s != t.sys || before != nil && before.sys != t.sys {
+		l.cur.Store(before)
+		misuse("%s: the ref of its body belongs to another system", t.describeStart())
+	}
+	if home := l.home(); home != nil && home != h {
+		l.cur.Store(before)
+		misuse("%s on scheduler %d: the ref of its body was read on scheduler %d before, and never moves", t.describeStart(), h.n, home.n)
+	}
+	if more := l.more.Load(); more != nil {
+		more.mu.Lock()
+		more.stopped = false
+		for _, b := range more.labels {
+			t.SetLabel(b.key, b.value)
+		}
+		more.mu.Unlock()
+	}
+	if n := l.name(); n != "" {
+		if x := t.extra(); x.name == "" {
+			x.name = n
+		}
+	}
+}
+
+func (l *line[M]) open(t *Tasklet) {
+	l.catchUp()
+	if x := l.more.Load(); x != nil && x.reopen {
+		x.reopen = false
+		l.box.Reopen()
+	}
+	l.box.Open(&t.task)
+	l.tellJoiners() // they wait for another tasklet now
+}
+
+// bodyEnded holds the line for a supervisor, or ends it.
+func (l *line[M]) bodyEnded(t *Tasklet, err error) {
+	if l.cur.Load() != t || t.left() {
+		return // it was given up, and another may read now
+	}
+	if l.box.InHand() {
+		if err == nil {
+			l.box.Settle(ErrNoReply)
+		} else {
+			l.box.Settle(&JoinError{t, err})
+		}
+	}
+	if !t.supervised {
+		l.die()
+		return
+	}
+	t.marks.Or(markLeft)
+	l.box.Hold()
+	if !KindOf(t.result()).Failure() {
+		l.extra().reopen = true
+	}
+}
+
+// abandon takes the line from t, which does not end: so that the next can have it, if t is
+// supervised; else it is dead. On the scheduler of the parent.
+func (l *line[M]) abandon(t *Tasklet) {
+	if l.cur.Load() != t || t.marks.Or(markLeft)&markLeft != 0 {
+		return
+	}
+	l.post(func() {
+		l.box.Settle(&JoinError{t, ErrKilled})
+		l.box.Hold()
+	})
+	if !t.supervised {
+		l.retire()
+	}
+}
+
+// die makes the line dead. On the scheduler, except for a line that was never opened.
+func (l *line[M]) die() {
+	l.dead.Store(true)
+	l.box.Discard()
+}
+
+// close is what a supervisor does with the ref of a child that it may start again. over: that has
+// ended by itself, and nobody has to wait for another.
+func (l *line[M]) close(over bool) {
+	if l.far() {
+		l.box.Close() // nothing more gets in from now on
+	}
+	l.post(func() {
+		x := l.extra()
+		x.reopen, x.tries = true, 0
+		l.box.CloseEmpty()
+	})
+	if over {
+		l.tellStopped()
+	}
+}
+
+func (l *line[M]) retire() {
+	if l.dead.Load() {
+		return
+	}
+	if !l.far() {
+		l.die()
+		l.ended()
+		return
+	}
+	l.dead.Store(true)
+	l.box.Close()
+	l.ended()
+	l.post(l.box.Discard)
+}
+
+// tellStopped tells those in Ref.Join, and those who watch the ref, that no tasklet is to come by
+// itself.
+func (l *line[M]) tellStopped() {
+	x := l.more.Load()
+	if x == nil {
+		return // who allocates it from now on sees over
+	}
+	x.mu.Lock()
+	t := l.last()
+	x.stopped, x.last = true, t
+	x.stops++
+	watchers := slices.Collect(x.watchers.take())
+	for _, w := range watchers {
+		w.last = t
+	}
+	x.mu.Unlock()
+	l.tellJoiners()
+	for _, w := range watchers {
+		if over, exit := l.watchLast(t, w); over {
+			w.end(exit, nil)
+		}
+	}
+}
+
+// ended calls the hooks of OnEnd, once, and then tells those in Ref.Join and who watch: they find
+// the names free.
+func (l *line[M]) ended() {
+	if !l.over.CompareAndSwap(lineLives, lineEnds) {
+		return
+	}
+	if x := l.more.Load(); x != nil { // who allocates it from now on sees over
+		x.mu.Lock()
+		hooks := x.onEnd.take()
+		x.mu.Unlock()
+		for f := range hooks {
+			if fault := guard.Call(f); fault != nil {
+				l.hookFailed(fault)
+			}
+		}
+	}
+	l.over.Store(lineOver)
+	l.tellStopped()
+}
+
+// giveUp closes the ref of a tasklet whose scheduler is held, and reports what is queued: if the
+// scheduler goes on after all, that is not reported again. From any goroutine.
+func (l *line[M]) giveUp() {
+	l.box.Close()
+	x := l.extra()
+	x.mu.Lock()
+	n := l.box.Len()
+	if x.gaveUp {
+		n = 0
+	}
+	x.gaveUp = true
+	x.counted += n
+	x.mu.Unlock()
+	if t := l.last(); n > 0 && t != nil {
+		t.sys.deadLetters(l, t, queue.Loss{Count: n, Type: l.message(), Reason: mailbox.ErrClosed})
+	}
+	// one that waits for a first tasklet, which has not arrived, sees now where it would have run
+	l.tellJoiners()
+}
+
+// MessagesLost is called by the mailbox.
+func (l *line[M]) MessagesLost(loss queue.Loss) {
+	if own.Is(l.message()) {
+		return
+	}
+	if loss.Reason == mailbox.ErrClosed {
+		if loss.Count = l.uncounted(loss.Count); loss.Count == 0 {
+			return
+		}
+	}
+	t := l.last()
+	if t != nil && t.sys != nil {
+		t.sys.deadLetters(l, t, loss)
+	} else if s := l.system(); s != nil {
+		s.deadLetters(l, nil, loss)
+	} // else only ordinary goroutines have used it yet
+}
+
+// hookFailed reports a function of OnEnd that failed: nobody else is to be hurt by it.
+func (l *line[M]) hookFailed(fault *guard.Fault) {
+	t := l.last()
+	var sys *System
+	if t != nil {
+		sys = t.sys
+	} else if x := l.more.Load(); x != nil {
+		sys = x.sys.Load()
+	}
+	if sys == nil {
+		return // no system has used the ref yet: there is no log either
+	}
+	e := failureEvent(t, fault, l.message())
+	if t == nil {
+		e.Path = l.name()
+	}
+	sys.emit(e)
+}
+
+type posted[M any] line[M]
+
+func (p *posted[M]) Do() { (*line[M])(p).catchUp() }

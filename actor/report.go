@@ -1,0 +1,129 @@
+package actor
+
+import (
+	"reflect"
+
+	"github.com/gotasklet/tasklet/actor/event"
+	"github.com/gotasklet/tasklet/internal/core"
+	"github.com/gotasklet/tasklet/internal/guard"
+	"github.com/gotasklet/tasklet/internal/queue"
+	"github.com/gotasklet/tasklet/mailbox"
+	"go.uber.org/zap"
+)
+
+func exitEvent(t *Tasklet, exit Exit) Event {
+	e := Event{Kind: event.Exit, Tasklet: t, Path: exit.Path, Err: exit.Err, Message: messageType(t.inst), stopped: t.wasStopped(exit.Err)}
+	if h := t.InHand(); h != nil {
+		e.Message = h
+	} else if e.Message == anyType {
+		e.Message = nil // it says nothing
+	}
+	if p, ok := exit.Err.(*PanicError); ok {
+		e.Stack = p.Stack
+	}
+	return e
+}
+
+// reportFailure reports a message or round that failed, after which t continues.
+func (t *Tasklet) reportFailure(err error) {
+	if l := t.inst.line(); l != nil {
+		l.settle(t, err)
+	}
+	e := Event{Kind: event.Failure, Tasklet: t, Err: err, Message: typeInHand(t.inst)}
+	if p, ok := err.(*PanicError); ok {
+		e.Stack = p.Stack
+	}
+	if b, ok := as[interface{ inHand() int }](t.inst); ok && !t.isIdle() {
+		e.Count = b.inHand()
+	}
+	t.sys.emit(e)
+}
+
+// deadLetters reports messages of l that will not be read.
+func (s *System) deadLetters(l refLine, t *Tasklet, loss queue.Loss) {
+	path := l.name()
+	if t != nil {
+		path = t.Path()
+	}
+	reason := "closed"
+	if loss.Reason == mailbox.ErrDropped {
+		reason = "dropped"
+		s.emit(Event{Kind: event.Overflow, Tasklet: t, Path: path, Message: loss.Type, Count: loss.Count})
+	} else if loss.Reason == mailbox.ErrFull {
+		reason = "full"
+	}
+	s.emit(Event{
+		Kind: event.DeadLetter, Tasklet: t, Path: path, Err: loss.Reason, Message: loss.Type, Count: loss.Count,
+		Fields: []zap.Field{zap.String("target", path), zap.String("reason", reason)},
+	})
+}
+
+// wasStopped reports whether t, whose result is err, ended because its parent or its system stopped
+// it.
+func (t *Tasklet) wasStopped(err error) bool {
+	return err == ErrKilled && t.marks.Load()&(markStopped|markSystem) != 0
+}
+
+// failureEvent is the event for code of the user's that failed on behalf of t, but not inside t.
+func failureEvent(t *Tasklet, fault *guard.Fault, message reflect.Type) Event {
+	e := Event{Kind: event.Failure, Tasklet: t, Err: ErrGoexit, Message: message}
+	if !fault.Goexit {
+		e.Err, e.Stack = &PanicError{Value: fault.Value, Stack: fault.Stack}, fault.Stack
+	}
+	return e
+}
+
+// born reports that t has begun. It must be called on the scheduler.
+func (t *Tasklet) born() {
+	if t.sys.wants(event.Spawn) {
+		t.sys.emit(Event{Kind: event.Spawn, Tasklet: t})
+	}
+}
+
+// InHand returns the type of the message that t handled when it failed or was killed; for messages
+// of an interface type it is that of the value. It returns nil if there was none. It must be called
+// on t's scheduler, after the end of t.
+func (t *Tasklet) InHand() reflect.Type {
+	if t.marks.Load()&markInHand == 0 {
+		return nil
+	}
+	return typeInHand(t.inst)
+}
+
+// typeInHand is the type of the message that i handles, or has handled last. Only of an instance
+// that has one in hand.
+func typeInHand(i instance) reflect.Type {
+	if w, ok := i.(*idling); ok && w.calling {
+		return nil
+	}
+	if h, ok := as[interface{ typeInHand() reflect.Type }](i); ok {
+		if t := h.typeInHand(); t != nil {
+			return t
+		}
+	}
+	return messageType(i)
+}
+
+// messageType returns the type of the messages of an instance, or nil if it has none.
+func messageType(i instance) reflect.Type {
+	if l := i.line(); l != nil {
+		return l.message()
+	}
+	return nil
+}
+
+func (s *System) wantsExit(t *Tasklet, k ExitKind) bool { return s.events.wants(exitLevel(t, k)) }
+
+// deadlock tells that t is about to wait in a ring.
+func (s *System) deadlock(t *core.Task, e *DeadlockError, soft bool) {
+	s.emit(Event{
+		Kind: event.Deadlock, Tasklet: taskletOf(t), Err: e, Soft: soft,
+		Fields: []zap.Field{zap.String("chain", e.String()), zap.Bool("soft", soft)},
+	})
+}
+
+// isIdle reports whether t has no message in hand because the function of IdleAfter is called.
+func (t *Tasklet) isIdle() bool {
+	i, ok := t.inst.(*idling)
+	return ok && i.calling
+}

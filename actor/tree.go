@@ -1,0 +1,172 @@
+package actor
+
+import (
+	"iter"
+	"slices"
+)
+
+// link puts t into the tree, to run on h. It returns false if its parent is ending and accepts no
+// more children. It may be called from any goroutine; inside says that the parent itself is running
+// and calls it.
+func (s *System) link(t, parent *Tasklet, h *host, inside bool) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.lastID++
+	t.task.Init(h.sched, s.lastID, (*runner)(t))
+	t.parent = parent
+	if parent == nil {
+		return true
+	}
+	if parent.marks.Load()&markOver != 0 && (!inside || parent.phase >= stopping) {
+		return false // a parent that was killed hard and unwinds may still start children
+	}
+	if parent.started++; parent.started == 1 {
+		parent.marks.Or(markParent)
+	}
+	t.num = parent.started
+	h.tasklets++
+	if sl := t.slot(); sl != nil {
+		sl.occupy(t)
+		return true
+	}
+	insert(t)
+	return true
+}
+
+// unlink takes t out of the tree.
+func (s *System) unlink(t *Tasklet) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.takeOut(t)
+}
+
+// takeOut is unlink. mu must be held.
+func (s *System) takeOut(t *Tasklet) {
+	if t.parent == nil || !t.linked {
+		return
+	}
+	if sl := t.slot(); sl != nil {
+		sl.vacate(t)
+	} else {
+		unlink(t)
+	}
+	t.host().tasklets--
+}
+
+// leave makes the end of t visible to all observers in one step: t is out of the tree and has
+// finished, and the event for that comes before the events of all that have seen it. leave returns
+// the marks from before.
+func (s *System) leave(t *Tasklet, exit Exit, tell bool) (before uint32) {
+	s.mu.Lock()
+	s.takeOut(t)
+	before = t.marks.Or(markFinished | markOver)
+	if before&markLeaked != 0 { // it was left behind, and has ended after all
+		s.detached = slices.DeleteFunc(s.detached, func(d *Tasklet) bool { return d == t })
+	}
+	if tell = tell && s.wantsExit(t, exit.Kind); tell {
+		s.emitLater(exitEvent(t, exit))
+	}
+	s.mu.Unlock()
+	if tell {
+		s.emitNow()
+	}
+	return before
+}
+
+// takeAway removes t, which does not end, from the tree, and records it with its path for
+// StopError. The tasklets below it stay there.
+func (s *System) takeAway(t *Tasklet, path string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.takeOut(t)
+	s.leaked = append(s.leaked, Leak{Path: path})
+	if t.parent != nil && !t.HasFinished() { // it may have finished at the last moment
+		s.detached = append(s.detached, t)
+	}
+}
+
+// findID returns the tasklet with this number, if it is in the tree.
+func (s *System) findID(id uint64) *Tasklet {
+	for _, top := range []*Tasklet{s.root, s.daemons} {
+		for t := range top.Tree() {
+			if t.task.ID() == id {
+				return t
+			}
+		}
+	}
+	return nil
+}
+
+// near reports whether t and other run on the same scheduler. What tasklets of different schedulers
+// have to do with each other goes through the door of the one that owns what is touched.
+func (t *Tasklet) near(other *Tasklet) bool { return t.task.Scheduler() == other.task.Scheduler() }
+
+// childChanged tells t's parent, if it is stopping its children, that it is worth looking again.
+func (t *Tasklet) childChanged() {
+	p := t.parent
+	switch {
+	case p == nil:
+	case t.near(p):
+		if p.phase == stopping {
+			p.task.Wake()
+		}
+	case p.marks.Load()&markEnded != 0: // set before it looks at its children the first time
+		p.task.Scheduler().Inject((*wakeStopping)(p))
+	}
+}
+
+// Children returns the children that have not finished, in order of start. It may be called from
+// any goroutine. It visits a large family in parts, so that no start and no end waits for long: of
+// more than a hundred children, those that start or end during the call may or may not be in the
+// result.
+func (t *Tasklet) Children() []*Tasklet {
+	var cs []*Tasklet
+	t.eachChild(func(_ *Slot, c *Tasklet) {
+		if c != nil {
+			cs = append(cs, c)
+		}
+	})
+	return cs
+}
+
+// Tree returns an iterator over t and all tasklets below it that have not finished, parents before
+// children, with the level. The level of t itself is 0. The iterator copies the children of a
+// tasklet when it comes to them.
+func (t *Tasklet) Tree() iter.Seq2[*Tasklet, int] {
+	return func(yield func(*Tasklet, int) bool) { t.walk(0, yield) }
+}
+
+func (t *Tasklet) walk(level int, yield func(*Tasklet, int) bool) bool {
+	if !yield(t, level) {
+		return false
+	}
+	for _, c := range t.Children() {
+		if !c.walk(level+1, yield) {
+			return false
+		}
+	}
+	return true
+}
+
+// finished is called when t has finished. It ends the system after the root and the daemons.
+func (s *System) finished(t *Tasklet) {
+	switch t {
+	case s.root:
+		s.daemons.marks.Or(markStopped)
+		s.daemons.task.Kill(false)
+	case s.daemons:
+		s.stopHosts()
+	}
+}
+
+// wakeStopping is childChanged for a parent on another scheduler.
+type wakeStopping Tasklet
+
+func (w *wakeStopping) Do() {
+	if p := (*Tasklet)(w); p.phase == stopping {
+		p.task.Wake()
+	}
+}
+
+// Daemons returns the tasklets that were started with Daemon and have not finished.
+func (s *System) Daemons() []*Tasklet { return s.daemons.Children() }
