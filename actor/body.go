@@ -186,7 +186,7 @@ func (h *handling[M]) kind() string  { return "receiver" }
 
 // step handles what is there.
 //
-// Budget: a send and its handling, one way, 15 ns; no allocation.
+// Budget: a send and its handling, one way, 15 ns, without an allocation.
 func (h *handling[M]) step(t *Tasklet) (bool, error) {
 	box := &h.l.box
 	for range stepMessages {
