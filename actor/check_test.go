@@ -34,6 +34,7 @@ func TestCheckFindsFaults(t *testing.T) {
 		require.Equal(t, stopping, parent.phase)
 		child := parent.first
 		require.Equal(t, core.Parked, child.task.State())
+		owns, entry := &t0.ex.Load().owned, owned{}
 		for _, f := range []struct {
 			name, want string
 			do, undo   func()
@@ -50,8 +51,8 @@ func TestCheckFindsFaults(t *testing.T) {
 			{"a join of one that has finished", "waits for the end of", func() { parent.marks.Or(markFinished) }, func() { parent.marks.And(^uint32(markFinished)) }},
 			{"a receiver that nothing wakes", "no message will wake it", func() { l.box.StopAwait() }, func() { l.box.Await(1) }},
 			{"a ref of another", "its ref is", func() { l.cur.Store(parent) }, func() { l.cur.Store(r) }},
-			{"a timer without an owner", "the owner of a timer", func() { timer.own.in = false }, func() { timer.own.in = true }},
-			{"what it owns", "what it owns", func() { t0.ex.Load().owned.last = nil }, func() { t0.ex.Load().owned.last = timer.own }},
+			{"a timer without an owner", "the owner of a timer", func() { owns.Remove(timer.own) }, func() { owns.Add(timer.own) }},
+			{"what it owns", "what it owns", func() { entry, *timer.own = *timer.own, owned{V: timer.own.V} }, func() { *timer.own = entry }},
 		} {
 			f.do()
 			err := s.Check()

@@ -13,10 +13,10 @@ func WaitDead[M any](r Ref[M], ctx context.Context) error {
 }
 
 // Owned is how many timers, watches and pipes t has.
-func Owned(t *Tasklet) (n int) { return t.extra().owned.len() }
+func Owned(t *Tasklet) (n int) { return t.extra().owned.Len() }
 
 // Watchers is how many watches t knows of.
-func Watchers(t *Tasklet) int { return t.extra().follow().watchers.len() }
+func Watchers(t *Tasklet) int { return t.extra().follow().watchers.Len() }
 
 // IsLinked reports whether t is among its parent's children.
 func IsLinked(t *Tasklet) bool {
@@ -30,7 +30,7 @@ func Bells(t *Tasklet) int {
 	x := t.extra()
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	return x.followed().bells.len()
+	return x.followed().bells.Len()
 }
 
 // WrongMarks says which rule the marks of t break; "" for none.

@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"go.uber.org/zap"
+
+	"github.com/gotasklet/tasklet/internal/list"
 )
 
 // extra is the part of a tasklet that most never need.
@@ -75,11 +77,11 @@ func (x *extra) set() *rareOptions {
 
 // followers are those that must be notified of a tasklet's end. extra.mu protects them.
 type followers struct {
-	bells    bells         // of joiners on other schedulers
-	starters bells         // of callers of Started
-	began    chan struct{} // closed when goroutines in Started must check again
-	watchers list[*watch]  // of those that get a notice
-	delegate []delegation  // calls that the tasklet was delegated to answer
+	bells    bells             // of joiners on other schedulers
+	starters bells             // of callers of Started
+	began    chan struct{}     // closed when goroutines in Started must check again
+	watchers list.List[*watch] // of those that get a notice
+	delegate []delegation      // calls that the tasklet was delegated to answer
 }
 
 // follow returns the followers, to add one.

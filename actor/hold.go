@@ -1,5 +1,7 @@
 package actor
 
+import "github.com/gotasklet/tasklet/internal/list"
+
 // This file lets other packages hang things onto refs: functions for their end, and labels.
 
 // OnEnd calls f when the line of r's tasklets has ended permanently: in the step in which an
@@ -17,13 +19,13 @@ func (r Ref[M]) OnEnd(f func()) (cancel func()) {
 		f()
 		return func() {}
 	}
-	h := &entry[func()]{v: f}
-	x.onEnd.add(h)
+	h := &list.Entry[func()]{V: f}
+	x.onEnd.Add(h)
 	x.mu.Unlock()
 	return func() {
 		x.mu.Lock()
 		defer x.mu.Unlock()
-		x.onEnd.remove(h)
+		x.onEnd.Remove(h)
 	}
 }
 

@@ -64,11 +64,11 @@ func (t *Tasklet) parkUntilEnd(by *core.Task, w core.Wait) error {
 		return by.ParkIn(&t.joiners, w)
 	}
 	x := t.extra()
-	b := &bell{v: by.NewBell()}
+	b := &bell{V: by.NewBell()}
 	if bells := &x.follow().bells; bells.hang(b, &x.mu, t.HasFinished) {
 		defer bells.takeDown(b, &x.mu) // a kill may be raised
-		defer whenGone(by, t.task.Scheduler(), b.v)()
-		return b.v.Park(w)
+		defer whenGone(by, t.task.Scheduler(), b.V)()
+		return b.V.Park(w)
 	}
 	return nil
 }
@@ -208,15 +208,15 @@ func (l *line[M]) waitStopped(ctx context.Context, begun uint32) error {
 	over := func() bool { return x.stops != begun || l.over.Load() == lineOver } // under mu
 	if t, limit := core.From(ctx); t != nil {
 		t.MustRun("Join")
-		b := &bell{v: t.NewBell()}
+		b := &bell{V: t.NewBell()}
 		if !x.bells.hang(b, &x.mu, over) {
 			return nil
 		}
 		defer x.bells.takeDown(b, &x.mu) // a kill may be raised
 		home := l.scheduler()
-		defer whenGone(t, home, b.v)()
+		defer whenGone(t, home, b.V)()
 		w := core.Wait{Kind: core.InJoin, On: l.ReaderResource(), Ctx: limit}
-		if err := b.v.Park(w); err != nil {
+		if err := b.V.Park(w); err != nil {
 			x.mu.Lock()
 			defer x.mu.Unlock()
 			if !over() {

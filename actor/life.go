@@ -259,9 +259,9 @@ func (t *Tasklet) tellEnd(x *extra, exit Exit, from *core.Scheduler) {
 		x.mu.Unlock()
 		return
 	}
-	delegate, watched := f.delegate, f.watchers.first != nil
+	delegate, watched := f.delegate, !f.watchers.Empty()
 	f.delegate = nil
-	bells, watchers := f.bells.take(), f.watchers.take()
+	bells, watchers := f.bells.Take(), f.watchers.Take()
 	starters := f.takeStarters()
 	x.mu.Unlock()
 	for b := range starters {

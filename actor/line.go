@@ -184,7 +184,7 @@ func (l *line[M]) tellStopped() {
 	t := l.last()
 	x.stopped, x.last = true, t
 	x.stops++
-	watchers := slices.Collect(x.watchers.take())
+	watchers := slices.Collect(x.watchers.Take())
 	for _, w := range watchers {
 		w.last = t
 	}
@@ -205,7 +205,7 @@ func (l *line[M]) ended() {
 	}
 	if x := l.more.Load(); x != nil { // who allocates it from now on sees over
 		x.mu.Lock()
-		hooks := x.onEnd.take()
+		hooks := x.onEnd.Take()
 		x.mu.Unlock()
 		for f := range hooks {
 			if fault := guard.Call(f); fault != nil {

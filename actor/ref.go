@@ -8,6 +8,7 @@ import (
 
 	"github.com/gotasklet/tasklet/actor/event"
 	"github.com/gotasklet/tasklet/internal/core"
+	"github.com/gotasklet/tasklet/internal/list"
 	"github.com/gotasklet/tasklet/internal/queue"
 	"github.com/gotasklet/tasklet/mailbox"
 )
@@ -50,7 +51,7 @@ type lineExtra struct {
 	mu      sync.Mutex    // protects the following, except the fields that the scheduler owns
 	change  chan struct{} // closed when goroutines that wait for the line must look again
 	bells   bells         // of tasklets in Ref.Join
-	onEnd   list[func()]
+	onEnd   list.List[func()]
 	labels  []label  // of all its tasklets
 	posted  []func() // to be called by the scheduler, see post
 	gaveUp  bool     // see giveUp
@@ -59,9 +60,9 @@ type lineExtra struct {
 	// stopped says that no restart is to come, until the next start. Set by Slot.Close
 	// after an end by itself.
 	stopped  bool
-	stops    uint32       // how often stopped was set, including the permanent end
-	last     *Tasklet     // the last tasklet at that time, or nil
-	watchers list[*watch] // watches of the ref, notified at that time
+	stops    uint32            // how often stopped was set, including the permanent end
+	last     *Tasklet          // the last tasklet at that time, or nil
+	watchers list.List[*watch] // watches of the ref, notified at that time
 
 	// Owned by the scheduler.
 	reopen bool // the next start opens the mailbox again
@@ -416,7 +417,7 @@ func (l *line[M]) tellJoiners() {
 		close(x.change)
 		x.change = nil
 	}
-	rings := x.bells.take()
+	rings := x.bells.Take()
 	x.mu.Unlock()
 	for b := range rings {
 		b.Ring(nil)

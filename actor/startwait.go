@@ -63,13 +63,13 @@ func (t *Tasklet) awaitStarted(by *core.Task, limit context.Context, over func()
 	x := t.extra()
 	f := x.follow()
 	if by != nil {
-		b := &bell{v: by.NewBell()}
+		b := &bell{V: by.NewBell()}
 		if !f.starters.hang(b, &x.mu, over) {
 			return nil
 		}
 		defer f.starters.takeDown(b, &x.mu) // a kill may be raised
-		defer whenGone(by, t.task.Scheduler(), b.v)()
-		if err := b.v.Park(core.Wait{Kind: core.InJoin, On: t.task.Resource(), Ctx: limit}); err != nil && !over() {
+		defer whenGone(by, t.task.Scheduler(), b.V)()
+		if err := b.V.Park(core.Wait{Kind: core.InJoin, On: t.task.Resource(), Ctx: limit}); err != nil && !over() {
 			return err
 		}
 		if !over() {
@@ -109,7 +109,7 @@ func (f *followers) takeStarters() iter.Seq[*core.Bell] {
 		close(f.began)
 		f.began = nil
 	}
-	return f.starters.take()
+	return f.starters.Take()
 }
 
 // hasStarted is called when the OnStart functions and the init of t are done.

@@ -156,7 +156,7 @@ func (t *Tasklet) endIdle(on *core.Scheduler) bool {
 	if t.task.Scheduler() != on || t.task.State() != core.Idle || t.phase != living {
 		return false
 	}
-	if x := t.ex.Load(); x != nil && (len(x.deferred) > 0 || x.owned.first != nil) {
+	if x := t.ex.Load(); x != nil && (len(x.deferred) > 0 || !x.owned.Empty()) {
 		return false
 	}
 	if t.marks.Load()&markParent != 0 {

@@ -6,22 +6,22 @@ import (
 
 	"github.com/gotasklet/tasklet/internal/core"
 	"github.com/gotasklet/tasklet/internal/guard"
+	"github.com/gotasklet/tasklet/internal/list"
 	"github.com/gotasklet/tasklet/internal/queue"
 )
 
 // owned is something that belongs to a tasklet and goes with it: a timer, a watch, a pipe. Its
 // value releases it.
-type owned = entry[func()]
+type owned = list.Entry[func()]
 
 // ownedList holds what a tasklet owns, in order, so that it goes in the same order in every run.
 // Owned by the scheduler.
-type ownedList struct{ list[func()] }
+type ownedList struct{ list.List[func()] }
 
 func (l *ownedList) releaseAll() {
-	for l.first != nil {
-		o := l.first
-		l.remove(o)
-		o.v()
+	for o := l.First(); o != nil; o = l.First() {
+		l.Remove(o)
+		o.V()
 	}
 }
 
@@ -43,17 +43,17 @@ type delivery[M any] struct {
 func (d *delivery[M]) init(t *Tasklet, l *line[M], release func()) {
 	d.t, d.l = t, l
 	l.use(t.sys)
-	d.own.v = func() {
+	d.own.V = func() {
 		if !d.sent {
 			release()
 		}
 	}
 	d.env.Decided = d.decided
-	t.extra().owned.add(&d.own)
+	t.extra().owned.Add(&d.own)
 }
 
 // over is called when there is nothing to be taken back any more. On t's scheduler.
-func (d *delivery[M]) over() { d.t.extra().owned.remove(&d.own) }
+func (d *delivery[M]) over() { d.t.extra().owned.Remove(&d.own) }
 
 // decided is called by the mailbox when the message is no longer in its line.
 func (d *delivery[M]) decided(on *core.Scheduler) {
@@ -66,11 +66,11 @@ func (d *delivery[M]) decided(on *core.Scheduler) {
 
 // withdraw takes the message back, and reports whether that was in time. On the scheduler.
 func (d *delivery[M]) withdraw() bool {
-	if !d.own.in {
+	if !d.own.In() {
 		return false
 	}
 	d.over()
-	d.own.v()
+	d.own.V()
 	return !d.sent || d.l.box.Withdraw(d.t.task.Scheduler(), &d.env)
 }
 
@@ -91,7 +91,7 @@ func (d *delivery[M]) sendMade(msg func() M) {
 
 // isWanted reports whether the message is still to be sent.
 func (d *delivery[M]) isWanted() bool {
-	if !d.own.in {
+	if !d.own.In() {
 		return false // taken back, in this very step
 	}
 	if d.t.phase >= stopping && any(d.t.inst.line()) == any(d.l) {
@@ -154,7 +154,7 @@ func Watch[M any](t *Tasklet, target Watchable, to Ref[M], msg func(Exit) M) (ca
 	target.mayWatch(t)
 	var d delivery[M]
 	w := &watch{t: t}
-	w.place.v, w.inLine.v = w, w
+	w.place.V, w.inLine.V = w, w
 	w.tell = func(e Exit) { d.sendMade(func() M { return msg(e) }) }
 	d.init(t, l, func() { target.unwatch(w) })
 	if over, exit := target.watchedBy(w); over {
@@ -165,12 +165,12 @@ func Watch[M any](t *Tasklet, target Watchable, to Ref[M], msg func(Exit) M) (ca
 
 // watch is one tasklet's wish to know of the end of another, or of a line of them.
 type watch struct {
-	t     *Tasklet      // who wishes it
-	tell  func(Exit)    // on the scheduler of t
-	place entry[*watch] // among a tasklet's watchers; that one's extra.mu protects it
+	t     *Tasklet           // who wishes it
+	tell  func(Exit)         // on the scheduler of t
+	place list.Entry[*watch] // among a tasklet's watchers; that one's extra.mu protects it
 
 	// Of the watch of a ref. The ref's lineExtra.mu protects them.
-	inLine entry[*watch] // among the ref's watchers
+	inLine list.Entry[*watch] // among the ref's watchers
 	// whose end is to be told instead: the ref's last; nil: it is not known yet
 	last *Tasklet
 }
@@ -201,7 +201,7 @@ func (t *Tasklet) watchedBy(w *watch) (over bool, exit Exit) {
 	x := t.extra()
 	x.mu.Lock()
 	if !t.HasFinished() {
-		x.followed().watchers.add(&w.place)
+		x.followed().watchers.Add(&w.place)
 		x.mu.Unlock()
 		return false, Exit{}
 	}
@@ -217,7 +217,7 @@ func (t *Tasklet) unwatch(w *watch) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	if f := x.followers; f != nil {
-		f.watchers.remove(&w.place)
+		f.watchers.Remove(&w.place)
 	}
 }
 
@@ -238,7 +238,7 @@ func (r Ref[M]) watchedBy(w *watch) (over bool, exit Exit) {
 	x.mu.Lock()
 	t, known := l.lastForGood(x)
 	if !known {
-		x.watchers.add(&w.inLine)
+		x.watchers.Add(&w.inLine)
 		x.mu.Unlock()
 		return false, Exit{}
 	}
@@ -250,7 +250,7 @@ func (r Ref[M]) watchedBy(w *watch) (over bool, exit Exit) {
 func (r Ref[M]) unwatch(w *watch) {
 	x := r.l.extra()
 	x.mu.Lock()
-	x.watchers.remove(&w.inLine)
+	x.watchers.Remove(&w.inLine)
 	t := w.last
 	x.mu.Unlock()
 	t.unwatch(w)
@@ -283,7 +283,7 @@ type timerExpiry Timer
 func (tm *timerExpiry) Expire() { tm.fire() }
 
 // Alive is for scheduler.Check: the tasklet that the timer belongs to still has it.
-func (tm *timerExpiry) Alive() bool { return tm.own.in }
+func (tm *timerExpiry) Alive() bool { return tm.own.In() }
 
 // SendAfter sends m to to after d, rounded up to the next tick of 1 ms, or at once if d <= 0.
 // Messages that are due at the same tick are sent in the order of these calls. If there is no room

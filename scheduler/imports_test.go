@@ -38,6 +38,7 @@ var arrows = map[string][]arrow{
 	"internal/stack": {},
 	"internal/guard": {{"internal/stack", "a fault has the stack of its panic."}},
 	"internal/own":   {},
+	"internal/list":  {},
 	"internal/text":  {{"internal/guard", "it calls methods of the user's."}},
 	"internal/fields": {
 		{"internal/stack", "the text of a stack is made when a log asks for it."},
@@ -63,6 +64,7 @@ var arrows = map[string][]arrow{
 		{"internal/guard", "what it calls of the user's is guarded."},
 		{"internal/stack", "events have the stacks of panics and stalls."},
 		{"internal/own", "it reports no loss of what the library sends to itself."},
+		{"internal/list", "what a tasklet owns, and what hangs on it, is taken out of the middle."},
 		{"internal/core", "a tasklet is a task with a name, a parent and a life cycle."},
 		{"internal/queue", "a ref is an address with its queue."},
 		{"scheduler", "its users meet clocks and errors there."},

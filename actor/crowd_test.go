@@ -3,7 +3,6 @@ package actor
 import (
 	"context"
 	"fmt"
-	"math/rand/v2"
 	"slices"
 	"testing"
 	"time"
@@ -11,56 +10,6 @@ import (
 	"github.com/stretchr/testify/require"
 	"go.uber.org/zap"
 )
-
-// A list against a slice: the same values in the same order, whatever is added, taken out, and
-// taken out twice.
-func TestListAgainstASlice(t *testing.T) {
-	for seed := range uint64(200) {
-		draw := rand.New(rand.NewPCG(seed, 0))
-		var l list[int]
-		var want []*entry[int]
-		var gone []*entry[int]
-		for step := range 200 {
-			switch n := draw.IntN(10); {
-			case n < 5:
-				e := &entry[int]{v: step}
-				l.add(e)
-				want = append(want, e)
-			case n < 9 && len(want) > 0:
-				i := draw.IntN(len(want))
-				require.True(t, l.remove(want[i]))
-				gone = append(gone, want[i])
-				want = slices.Delete(want, i, i+1)
-			case len(gone) > 0:
-				require.False(t, l.remove(gone[draw.IntN(len(gone))]))
-			}
-			var back []int
-			for e := l.last; e != nil; e = e.prev {
-				back = append(back, e.v)
-			}
-			slices.Reverse(back)
-			require.Equal(t, values(want), back)
-			require.Equal(t, len(want), l.len())
-		}
-		all := l.take()
-		require.Zero(t, l.len())
-		var got []int
-		for v := range all {
-			for _, e := range want { // a remove that comes too late
-				require.False(t, l.remove(e))
-			}
-			got = append(got, v)
-		}
-		require.Equal(t, values(want), got)
-	}
-}
-
-func values(es []*entry[int]) (vs []int) {
-	for _, e := range es {
-		vs = append(vs, e.v)
-	}
-	return vs
-}
 
 // crowds are what many hang onto one thing and take back again, the last first, or all at the same
 // moment.
