@@ -108,7 +108,7 @@ func TestRule17KillInAwait(t *testing.T) {
 		running := make(chan bool)
 		k := actor.New(t0, func(t *actor.Tasklet) (v int, err error) {
 			defer func() {
-				if _, killed := recover().(*actor.TaskletExit); killed {
+				if _, killed := recover().(*actor.Killed); killed {
 					add("raised")
 					v, err = actor.Await(t, func(ctx context.Context) (int, error) { return 5, ctx.Err() })
 				}
@@ -289,7 +289,7 @@ func TestPipeWithoutRoom(t *testing.T) {
 		cancel()
 		require.Equal(t, 1, actor.Owned(t0))
 		var got []int
-		actor.StartTasklet(t0, actor.Handle(ref, func(_ *actor.Tasklet, n int) error { got = append(got, n); return nil }))
+		actor.StartTasklet(t0, actor.ReceiverBody(ref, func(_ *actor.Tasklet, n int) error { got = append(got, n); return nil }))
 		t0.Sleep(time.Second)
 		require.NoError(t, drain(t0, ref))
 		require.Equal(t, []int{0, 2}, got)

@@ -84,10 +84,10 @@ var callsOf = map[string]func(w *world){
 		actor.Spawn(w.t, func(*actor.Tasklet, *mailbox.Mailbox[int]) error { return nil })
 	},
 	"actor.StartTasklet": func(w *world) {
-		actor.StartTasklet(w.t, actor.Func(doNothing))
+		actor.StartTasklet(w.t, actor.GoBody(doNothing))
 	},
 	"actor.Tasklet.Started": func(w *world) { _ = w.other.Tasklet().Started(w.ctx) },
-	"actor.NewSlot":         func(w *world) { _, _ = actor.NewSlot(w.t, actor.Func(doNothing), nil) },
+	"actor.NewSlot":         func(w *world) { _, _ = actor.NewSlot(w.t, actor.GoBody(doNothing), nil) },
 	"actor.Slot.Start":      func(w *world) { _, _ = w.slot.Start(w.ctx) },
 	"actor.Slot.Stop":       func(w *world) { _ = w.slot.Stop(w.ctx) },
 	"scheduler.Chan.Send": func(w *world) {
@@ -180,7 +180,7 @@ func insideAwait(t *testing.T, t0 *actor.Tasklet, call func(*world), derived boo
 	user := actor.Spawn(t0, func(t1 *actor.Tasklet, inbox *mailbox.Mailbox[int]) error {
 		w.t, w.inbox, w.ctx = t1, inbox, t1
 		var err error
-		w.slot, err = actor.NewSlot(t1, actor.Func(doNothing), nil)
+		w.slot, err = actor.NewSlot(t1, actor.GoBody(doNothing), nil)
 		require.NoError(t, err)
 		// for JoinChildren
 		actor.Go(t1, func(t *actor.Tasklet) error { t.Sleep(time.Hour); return nil })

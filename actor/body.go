@@ -37,13 +37,13 @@ type Family struct {
 	StopTogether time.Duration
 	// Options are the options of each start, which come before those given there. The defaults are
 	// that a failure ends the tasklet, and that the time to stop its children is not limited:
-	// OnFailure(Stop), Shutdown(Infinity).
+	// OnFailure(End), Shutdown(Infinity).
 	Options []Option
 }
 
-// Supervise returns the body of a supervisor. It is [HandleInit] for a tasklet whose init makes
-// slots for its children; see [NewSlot]. If the tasklet ends with a message in hand, that is not
-// reported as a loss, because its messages are requests to the supervisor. Use Supervise for a
+// Supervise returns the body of a supervisor. It is [ReceiverInitBody] for a tasklet whose init
+// makes slots for its children; see [NewSlot]. If the tasklet ends with a message in hand, that is
+// not reported as a loss, because its messages are requests to the supervisor. Use Supervise for a
 // supervisor that is the child of another one, so that the refs of its children share the fate of
 // its own.
 func Supervise[M any](ref Ref[M], f Family, init func(*Tasklet) (func(*Tasklet, M) error, error)) Body {
@@ -51,7 +51,7 @@ func Supervise[M any](ref Ref[M], f Family, init func(*Tasklet) (func(*Tasklet, 
 	l := ref.must("Supervise")
 	fam := &family{
 		kind: checkName("Supervise", f.Kind), bodies: slices.Clone(f.Bodies), lines: make(map[refLine]bool, len(f.Bodies)),
-		opts: append([]Option{OnFailure(Stop), Shutdown(Infinity)}, f.Options...),
+		opts: append([]Option{OnFailure(End), Shutdown(Infinity)}, f.Options...),
 	}
 	if f.StopTogether != 0 {
 		fam.opts = append(fam.opts, stopTogether(f.StopTogether))
@@ -121,9 +121,9 @@ type initer interface{ init(t *Tasklet) error }
 // run.
 const stepMessages = 64
 
-// Func returns a body that calls f once. The error that f returns is the result.
-func Func(f func(*Tasklet) error) Body {
-	mustFunc("Func", f != nil)
+// GoBody returns a body that calls f once. The error that f returns is the result.
+func GoBody(f func(*Tasklet) error) Body {
+	mustFunc("GoBody", f != nil)
 	return function(f)
 }
 
@@ -137,10 +137,10 @@ func (f function) line() refLine                 { return nil }
 func (f function) source() any                   { return (func(*Tasklet) error)(f) }
 func (f function) kind() string                  { return "task" }
 
-// Read returns a body that calls f once, with the mailbox of ref, of which it is the reader.
-func Read[M any](ref Ref[M], f func(*Tasklet, *mailbox.Mailbox[M]) error) Body {
-	mustFunc("Read", f != nil)
-	return &reading[M]{ref.must("Read"), f}
+// SpawnBody returns a body that calls f once, with the mailbox of ref, of which it is the reader.
+func SpawnBody[M any](ref Ref[M], f func(*Tasklet, *mailbox.Mailbox[M]) error) Body {
+	mustFunc("SpawnBody", f != nil)
+	return &reading[M]{ref.must("SpawnBody"), f}
 }
 
 type reading[M any] struct {
@@ -161,12 +161,12 @@ func (r *reading[M]) kind() string  { return "reader" }
 // says what an error or a panic means.
 type Handler[M any] = func(t *Tasklet, m M) error
 
-// Handle returns a body that calls f for each message of ref, one after the other. It ends when ref
-// is closed and all messages are handled, or when f returns ErrStop or ErrShutdown. [OnFailure]
-// says what another error, or a panic of f, means.
-func Handle[M any](ref Ref[M], f func(*Tasklet, M) error) Body {
-	mustFunc("Handle", f != nil)
-	return &handling[M]{ref.must("Handle"), f}
+// ReceiverBody returns a body that calls f for each message of ref, one after the other. It ends
+// when ref is closed and all messages are handled, or when f returns ErrStop or ErrShutdown.
+// [OnFailure] says what another error, or a panic of f, means.
+func ReceiverBody[M any](ref Ref[M], f func(*Tasklet, M) error) Body {
+	mustFunc("ReceiverBody", f != nil)
+	return &handling[M]{ref.must("ReceiverBody"), f}
 }
 
 type handling[M any] struct {
@@ -217,13 +217,13 @@ func (h *handling[M]) step(t *Tasklet) (bool, error) {
 	return false, nil
 }
 
-// HandleInit returns a body like [Handle], with state that is made anew at each start: init makes
-// the state and returns the handler that uses it. The tasklet has started when init has returned,
-// and handles no message before. init may park. If init returns an error, the start has failed;
-// with ErrStop it says that the tasklet is not wanted.
-func HandleInit[M any](ref Ref[M], init func(*Tasklet) (Handler[M], error)) Body {
-	mustFunc("HandleInit", init != nil)
-	return &handlingInit[M]{l: ref.must("HandleInit"), f: init}
+// ReceiverInitBody returns a body like [ReceiverBody], with state that is made anew at each start:
+// init makes the state and returns the handler that uses it. The tasklet has started when init has
+// returned, and handles no message before. init may park. If init returns an error, the start has
+// failed; with ErrStop it says that the tasklet is not wanted.
+func ReceiverInitBody[M any](ref Ref[M], init func(*Tasklet) (Handler[M], error)) Body {
+	mustFunc("ReceiverInitBody", init != nil)
+	return &handlingInit[M]{l: ref.must("ReceiverInitBody"), f: init}
 }
 
 type handlingInit[M any] struct {
@@ -291,17 +291,17 @@ func (i *initialized[M]) init(t *Tasklet) error {
 	return err
 }
 
-// HandleBatch returns a body that calls f for batches of at most max messages, or the capacity if
-// that is smaller. After the first message of a batch it waits at most wait for more. A wait of 0
-// takes the messages that are there; a negative wait has no limit. The slice is valid until f
-// returns. A batch that fails is reported with its count. HandleBatch panics if max is not
-// positive.
-func HandleBatch[M any](ref Ref[M], max int, wait time.Duration, f func(*Tasklet, []M) error) Body {
-	mustFunc("HandleBatch", f != nil)
+// BatchReceiverBody returns a body that calls f for batches of at most max messages, or the
+// capacity if that is smaller. After the first message of a batch it waits at most wait for more. A
+// wait of 0 takes the messages that are there; a negative wait has no limit. The slice is valid
+// until f returns. A batch that fails is reported with its count. BatchReceiverBody panics if max
+// is not positive.
+func BatchReceiverBody[M any](ref Ref[M], max int, wait time.Duration, f func(*Tasklet, []M) error) Body {
+	mustFunc("BatchReceiverBody", f != nil)
 	if max <= 0 {
-		misuse("HandleBatch with max %d: it must be positive", max)
+		misuse("BatchReceiverBody with max %d: it must be positive", max)
 	}
-	return &batches[M]{ref.must("HandleBatch"), f, max, wait}
+	return &batches[M]{ref.must("BatchReceiverBody"), f, max, wait}
 }
 
 type batches[M any] struct {
@@ -368,12 +368,13 @@ func (b *batching[M]) step(t *Tasklet) (bool, error) {
 	return false, nil
 }
 
-// Every returns a body that calls f repeatedly, each time d after f has returned. The first call
-// comes after d, or at once with the option [Immediate]. Every panics if d is not positive.
-func Every(d time.Duration, f func(*Tasklet) error) Body {
-	mustFunc("Every", f != nil)
+// IntervalBody returns a body that calls f repeatedly, each time d after f has returned. The first
+// call comes after d, or at once with the option [Immediate]. IntervalBody panics if d is not
+// positive.
+func IntervalBody(d time.Duration, f func(*Tasklet) error) Body {
+	mustFunc("IntervalBody", f != nil)
 	if d <= 0 {
-		misuse("Every with %v: the time must be positive", d)
+		misuse("IntervalBody with %v: the time must be positive", d)
 	}
 	return &every{d: d, f: f}
 }
@@ -411,15 +412,15 @@ func (e *every) step(t *Tasklet) (bool, error) {
 	return false, nil
 }
 
-// AtRate returns a body that calls f hz times a second. The k-th call is due at k/hz after the
+// RateBody returns a body that calls f hz times a second. The k-th call is due at k/hz after the
 // start, so errors do not add up. A late call is made at once, and calls that were missed by then
 // are skipped and counted (event ticks_missed). With the option [Immediate] there is also a call at
 // the start. If the rate is so low that the first call would come after more than 292 years, there
-// is none. AtRate panics if hz is not positive, or is infinite or NaN.
-func AtRate(hz float64, f func(*Tasklet, time.Time) error) Body {
-	mustFunc("AtRate", f != nil)
+// is none. RateBody panics if hz is not positive, or is infinite or NaN.
+func RateBody(hz float64, f func(*Tasklet, time.Time) error) Body {
+	mustFunc("RateBody", f != nil)
 	if !(hz > 0) || math.IsInf(hz, 0) {
-		misuse("AtRate with %v calls a second: the rate must be positive and finite", hz)
+		misuse("RateBody with %v calls a second: the rate must be positive and finite", hz)
 	}
 	return &atRate{hz: hz, f: f}
 }

@@ -50,7 +50,7 @@ func TestEvery(t *testing.T) {
 					}
 					var k *actor.Tasklet
 					if how == "Every" {
-						k = actor.StartTasklet(t0, actor.Every(100*ms, f), c.opts...)
+						k = actor.StartTasklet(t0, actor.IntervalBody(100*ms, f), c.opts...)
 					} else {
 						k = actor.Interval(t0, 100*ms, f, c.opts...)
 					}
@@ -87,7 +87,7 @@ func TestEvery(t *testing.T) {
 	})
 }
 
-// Rule 15: the k-th call of AtRate aims at start + k/hz; a late one is made at once, and missed
+// Rule 15: the k-th call of RateBody aims at start + k/hz; a late one is made at once, and missed
 // ones are skipped and counted.
 func TestAtRate(t *testing.T) {
 	for name, c := range map[string]struct {
@@ -222,7 +222,7 @@ func TestLoop(t *testing.T) {
 		})
 		require.NoError(t, k.Join(t0))
 		require.Equal(t, []time.Duration{0, time.Second, 2 * time.Second, 2 * time.Second}, at)
-		k = actor.Loop(t0, func(*actor.Tasklet) error { return errBoom }, actor.OnFailure(actor.Stop))
+		k = actor.Loop(t0, func(*actor.Tasklet) error { return errBoom }, actor.OnFailure(actor.End))
 		require.ErrorIs(t, k.Join(t0), errBoom)
 		return nil
 	})
@@ -363,7 +363,7 @@ func TestHandle(t *testing.T) {
 				var kind actor.ExitKind = 99
 				n := 0
 				ref := actor.NewRef[int]()
-				_, start := starter(t, t0, actor.Handle(ref, func(*actor.Tasklet, int) error { n++; return c.f() }),
+				_, start := starter(t, t0, actor.ReceiverBody(ref, func(*actor.Tasklet, int) error { n++; return c.f() }),
 					func(e actor.Exit) { kind = e.Kind }, actor.OnFailure(actor.Resume))
 				k := start()
 				require.NoError(t, ref.Send(t0, 1))
@@ -414,9 +414,9 @@ func TestOnStart(t *testing.T) {
 		ref := actor.NewRef[int]()
 		require.NoError(t, ref.Send(t0, 1))
 		for _, b := range []actor.Body{
-			actor.Func(func(*actor.Tasklet) error { order = append(order, "body"); return actor.ErrStop }),
-			actor.Every(time.Second, func(*actor.Tasklet) error { order = append(order, "body"); return actor.ErrStop }),
-			actor.Handle(ref, func(*actor.Tasklet, int) error { order = append(order, "body"); return actor.ErrStop }),
+			actor.GoBody(func(*actor.Tasklet) error { order = append(order, "body"); return actor.ErrStop }),
+			actor.IntervalBody(time.Second, func(*actor.Tasklet) error { order = append(order, "body"); return actor.ErrStop }),
+			actor.ReceiverBody(ref, func(*actor.Tasklet, int) error { order = append(order, "body"); return actor.ErrStop }),
 		} {
 			order = nil
 			require.NoError(t, actor.StartTasklet(t0, b, opts...).Join(t0))

@@ -61,7 +61,7 @@ func TestRule30EndsOfACall(t *testing.T) {
 		}},
 		{name: "answered, then the callee panics", callee: func(t *tasklet) actor.Ref[ask] {
 			return actor.Receiver(t, func(t *tasklet, q ask) error { _ = q.reply.Send(t, q.n); panic("x") },
-				actor.OnFailure(actor.Stop))
+				actor.OnFailure(actor.End))
 		}},
 		{name: "failed by the callee, unchanged", want: errTest, text: "test", callee: func(t *tasklet) actor.Ref[ask] {
 			return actor.Receiver(t, func(t *tasklet, q ask) error { return q.reply.Fail(t, errTest) })
@@ -74,7 +74,7 @@ func TestRule30EndsOfACall(t *testing.T) {
 		}},
 		{name: "no reply of a handler with init", want: actor.ErrNoReply, callee: func(t *tasklet) actor.Ref[ask] {
 			ref := actor.NewRef[ask]()
-			actor.StartTasklet(t, actor.HandleInit(ref, func(*tasklet) (func(*tasklet, ask) error, error) { return never, nil }))
+			actor.StartTasklet(t, actor.ReceiverInitBody(ref, func(*tasklet) (func(*tasklet, ask) error, error) { return never, nil }))
 			return ref
 		}},
 		{name: "the handler fails, and goes on", want: errTest, text: "test", callee: func(t *tasklet) actor.Ref[ask] {
@@ -88,11 +88,11 @@ func TestRule30EndsOfACall(t *testing.T) {
 		}},
 		{name: "the handler fails, and stops", want: errTest, joined: true, text: "/tasklet/c: test",
 			callee: func(t *tasklet) actor.Ref[ask] {
-				return actor.Receiver(t, func(*tasklet, ask) error { return errTest }, actor.OnFailure(actor.Stop), actor.Name("c"))
+				return actor.Receiver(t, func(*tasklet, ask) error { return errTest }, actor.OnFailure(actor.End), actor.Name("c"))
 			}},
 		{name: "the handler panics, and stops", want: errTest, joined: true, text: "/tasklet/c: panic: test",
 			callee: func(t *tasklet) actor.Ref[ask] {
-				return actor.Receiver(t, func(*tasklet, ask) error { panic(errTest) }, actor.OnFailure(actor.Stop), actor.Name("c"))
+				return actor.Receiver(t, func(*tasklet, ask) error { panic(errTest) }, actor.OnFailure(actor.End), actor.Name("c"))
 			}},
 		{name: "the handler stops its tasklet", want: actor.ErrStop, joined: true, callee: func(t *tasklet) actor.Ref[ask] {
 			return actor.Receiver(t, func(*tasklet, ask) error { return actor.ErrStop })
@@ -420,7 +420,7 @@ func TestRule30LateAnswerReachesNobody(t *testing.T) {
 func TestRule30EndOfOldDelegateReachesNobody(t *testing.T) {
 	run(t, func(t0 *actor.Tasklet) error {
 		gate := actor.NewRef[int]()
-		first := actor.StartTasklet(t0, actor.Read(gate, func(t *actor.Tasklet, in *mailbox.Mailbox[int]) error {
+		first := actor.StartTasklet(t0, actor.SpawnBody(gate, func(t *actor.Tasklet, in *mailbox.Mailbox[int]) error {
 			_, err := in.Next(t)
 			return err
 		}))
@@ -711,7 +711,7 @@ func TestCallOfOneThatIsGivenUp(t *testing.T) {
 			var done [4]bool
 			err := actor.Run(context.Background(), cfg, func(t0 *actor.Tasklet) error {
 				ref := actor.NewRef[ask](actor.MailboxLen(1))
-				body := actor.Handle(ref, func(t *actor.Tasklet, a ask) error {
+				body := actor.ReceiverBody(ref, func(t *actor.Tasklet, a ask) error {
 					for {
 						survive(t)
 					}

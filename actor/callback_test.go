@@ -110,7 +110,7 @@ func TestOnEndOfASlotThatFails(t *testing.T) {
 					}
 				}}
 				err := actor.Run(context.Background(), cfg, func(t0 *actor.Tasklet) error {
-					_, start := starter(t, t0, actor.Func(nop), func(actor.Exit) { fails() }, actor.OnScheduler(schedulers-1))
+					_, start := starter(t, t0, actor.GoBody(nop), func(actor.Exit) { fails() }, actor.OnScheduler(schedulers-1))
 					start()
 					t0.Sleep(time.Hour)
 					return nil

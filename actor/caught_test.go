@@ -39,13 +39,13 @@ func TestEndsWhereverItFails(t *testing.T) {
 			return actor.Go(t, func(*actor.Tasklet) error { return nil }, actor.OnStart(func(*actor.Tasklet) error { fail(); return nil }))
 		},
 		"init": func(t *actor.Tasklet, fail func()) *actor.Tasklet {
-			return actor.StartTasklet(t, actor.HandleInit(actor.NewRef[int](), func(*actor.Tasklet) (func(*actor.Tasklet, int) error, error) {
+			return actor.StartTasklet(t, actor.ReceiverInitBody(actor.NewRef[int](), func(*actor.Tasklet) (func(*actor.Tasklet, int) error, error) {
 				fail()
 				return nil, nil
 			}))
 		},
 		"init that has parked": func(t *actor.Tasklet, fail func()) *actor.Tasklet {
-			return actor.StartTasklet(t, actor.HandleInit(actor.NewRef[int](), func(t *actor.Tasklet) (func(*actor.Tasklet, int) error, error) {
+			return actor.StartTasklet(t, actor.ReceiverInitBody(actor.NewRef[int](), func(t *actor.Tasklet) (func(*actor.Tasklet, int) error, error) {
 				t.Sleep(1)
 				fail()
 				return nil, nil
@@ -58,7 +58,7 @@ func TestEndsWhereverItFails(t *testing.T) {
 			return actor.Go(t, func(t *actor.Tasklet) error { t.Sleep(1); fail(); return nil })
 		},
 		"handler": func(t *actor.Tasklet, fail func()) *actor.Tasklet {
-			r := actor.Receiver(t, func(t *actor.Tasklet, _ int) error { fail(); return nil }, actor.OnFailure(actor.Stop))
+			r := actor.Receiver(t, func(t *actor.Tasklet, _ int) error { fail(); return nil }, actor.OnFailure(actor.End))
 			_ = r.Send(t, 1)
 			return r.Tasklet()
 		},

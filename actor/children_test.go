@@ -23,7 +23,7 @@ func TestWalkOverAFamilyThatChanges(t *testing.T) {
 			at := map[*actor.Slot]int{}    // where it stands in all
 			gone := map[*actor.Slot]bool{} // retired
 			add := func() {
-				s, err := actor.NewSlot(t0, actor.Func(func(t *actor.Tasklet) error { t.Sleep(time.Hour); return nil }), nil)
+				s, err := actor.NewSlot(t0, actor.GoBody(func(t *actor.Tasklet) error { t.Sleep(time.Hour); return nil }), nil)
 				require.NoError(t, err)
 				at[s] = len(all)
 				all = append(all, s)

@@ -242,9 +242,9 @@ func TestConcurrenceTaskletExit(t *testing.T) {
 	run(t, func(t0 *actor.Tasklet) error {
 		caught := false
 		k := actor.Go(t0, func(t *actor.Tasklet) error {
-			// row: TaskletExit
+			// row: Killed
 			defer func() {
-				if _, ok := recover().(*actor.TaskletExit); ok {
+				if _, ok := recover().(*actor.Killed); ok {
 					caught = true
 				}
 			}()

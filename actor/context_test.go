@@ -58,7 +58,7 @@ func TestRule11WhenDone(t *testing.T) {
 		soft := actor.Go(t0, func(t1 *actor.Tasklet) error {
 			func() {
 				defer func() {
-					require.IsType(t, &actor.TaskletExit{}, recover())
+					require.IsType(t, &actor.Killed{}, recover())
 					require.False(t, ended(t1))
 					require.NoError(t, t1.Err())
 				}()
@@ -137,7 +137,7 @@ func TestRule11RunsContext(t *testing.T) {
 		require.Nil(t, t0.Value("another"))
 		defer func() {
 			exit := recover()
-			require.IsType(t, &actor.TaskletExit{}, exit)
+			require.IsType(t, &actor.Killed{}, exit)
 			require.NoError(t, t0.Err())
 			require.NoError(t, context.Cause(t0), "that of Run's context is not main's")
 			require.NoError(t, context.Cause(context.WithValue(t0, runKey{}, 1)))

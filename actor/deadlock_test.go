@@ -139,7 +139,7 @@ func TestRule29Rings(t *testing.T) {
 				return d.Send(t, 2) // room comes only from d
 			}, actor.Name("b"))
 			c := actor.Go(t0, func(t *tasklet) error { _, err := actor.Call(t, a, asking(1)); return err }, actor.Name("c"))
-			dt := actor.StartTasklet(t0, actor.Read(d, func(t *tasklet, in *mailbox.Mailbox[int]) error {
+			dt := actor.StartTasklet(t0, actor.SpawnBody(d, func(t *tasklet, in *mailbox.Mailbox[int]) error {
 				t.Sleep(time.Second)
 				end = c.Join(t)
 				return nil
@@ -152,7 +152,7 @@ func TestRule29Rings(t *testing.T) {
 			var err error
 			p := actor.Go(t0, func(t *tasklet) error {
 				c := actor.NewRef[int](actor.Name("c"))
-				actor.StartTasklet(t, actor.Read(c, func(t *tasklet, in *mailbox.Mailbox[int]) error {
+				actor.StartTasklet(t, actor.SpawnBody(c, func(t *tasklet, in *mailbox.Mailbox[int]) error {
 					defer func() {
 						recover() // stopped: now it waits for who stops it, which waits without end
 						p := t.Parent()

@@ -26,16 +26,17 @@
 // A [Body] describes what a tasklet does. Each function that starts a tasklet has a body that does
 // the same:
 //
-//	Func(f)                      Go(p, f), New(p, f)           calls f once
-//	Read(ref, f)                 Spawn(p, f)                   calls f once with a mailbox, for a receive loop
-//	Handle(ref, f)               Receiver(p, f)                calls f for each message
-//	HandleBatch(ref, n, d, f)    BatchReceiver(p, n, d, f)     calls f for up to n messages at a time
-//	HandleInit(ref, init)        StartTasklet(p, body)         init makes the state and returns the handler
-//	Every(d, f)                  Interval(p, d, f)             calls f, and again d after each call
-//	AtRate(hz, f)                Rate(p, hz, f)                calls f hz times a second
-//	                             Later(p, d, f), Loop(p, f)    calls f once after d; calls f repeatedly
+//	GoBody(f)                      Go(p, f), New(p, f)         calls f once
+//	LaterBody(d, f)                Later(p, d, f)              calls f once, after d
+//	IntervalBody(d, f)             Interval(p, d, f)           calls f, and again d after each call
+//	RateBody(hz, f)                Rate(p, hz, f)              calls f hz times a second
+//	LoopBody(f)                    Loop(p, f)                  calls f again and again
+//	SpawnBody(ref, f)              Spawn(p, f)                 calls f once with a mailbox, for a receive loop
+//	ReceiverBody(ref, f)           Receiver(p, f)              calls f for each message
+//	BatchReceiverBody(ref, n, d, f) BatchReceiver(p, n, d, f)  calls f for up to n messages at a time
+//	ReceiverInitBody(ref, init)    StartTasklet(p, body)       init makes the state and returns the handler
 //
-// All bodies except Func and Read own no stack while they wait. An idle receiver takes a few
+// All bodies except GoBody and SpawnBody own no stack while they wait. An idle receiver takes a few
 // hundred bytes, and handling a message takes no switch of stacks.
 //
 // # Refs and mailboxes
@@ -59,7 +60,7 @@
 //	    │                                        ▲
 //	    └─────────────── init failed ────────────┘
 //
-// A tasklet is *starting* while the functions of [OnStart] and the init of [HandleInit] run,
+// A tasklet is *starting* while the functions of [OnStart] and the init of [ReceiverInitBody] run,
 // *living* while its body runs, *stopping* while its children are stopped, and *deferring* while
 // the calls of [Tasklet.Defer] run, the last first. Then it is *finished*. In one step it leaves
 // the tree, its end is logged, tasklets that join it are woken, and those that [Watch] it are
@@ -67,7 +68,7 @@
 //
 // # Kill
 //
-// [Tasklet.Kill] asks a tasklet to end. A *[TaskletExit] is raised as a panic where the tasklet
+// [Tasklet.Kill] asks a tasklet to end. A *[Killed] is raised as a panic where the tasklet
 // waits, or at its next blocking point, so that deferred calls run. A tasklet that owns no stack
 // simply ends. A body may recover the kill and continue, which is logged.
 //

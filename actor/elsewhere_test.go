@@ -29,7 +29,7 @@ func TestGivenUpBeforeItArrived(t *testing.T) {
 		_, _ = actor.Await(t0, func(context.Context) (int, error) { <-held; return 0, nil })
 		ref := actor.NewRef[int]()
 		var read atomic.Int32
-		body := actor.Handle(ref, func(_ *actor.Tasklet, n int) error { read.Add(int32(n)); return nil })
+		body := actor.ReceiverBody(ref, func(_ *actor.Tasklet, n int) error { read.Add(int32(n)); return nil })
 		slot, _ := starter(t, t0, body, nil, actor.OnScheduler(1), actor.Shutdown(actor.BrutalKill))
 		start := func() *actor.Tasklet {
 			// It does not arrive as long as the scheduler is held.
@@ -101,9 +101,9 @@ func TestFailedStartElsewhereIsUndone(t *testing.T) {
 			ref.OnEnd(func() { time.Sleep(time.Minute) })
 			limit, cancel := actor.WithTimeout(t0, time.Second)
 			defer cancel()
-			slot, _ := starter(t, t0, actor.HandleInit(actor.NewRef[int](), func(c *actor.Tasklet) (func(*actor.Tasklet, int) error, error) {
+			slot, _ := starter(t, t0, actor.ReceiverInitBody(actor.NewRef[int](), func(c *actor.Tasklet) (func(*actor.Tasklet, int) error, error) {
 				// Its end takes a minute.
-				slotOf(t, c, actor.Handle(ref, func(*actor.Tasklet, int) error { return nil }))
+				slotOf(t, c, actor.ReceiverBody(ref, func(*actor.Tasklet, int) error { return nil }))
 				return nil, errBoom
 			}), nil, actor.OnScheduler(1))
 			c, err := slot.Start(limit)
@@ -130,7 +130,7 @@ func TestStartElsewhereIsToldOfOnce(t *testing.T) {
 				}
 				cancel()
 			}()
-			slot, _ := starter(t, t0, actor.HandleInit(actor.NewRef[int](), func(c *actor.Tasklet) (func(*actor.Tasklet, int) error, error) {
+			slot, _ := starter(t, t0, actor.ReceiverInitBody(actor.NewRef[int](), func(c *actor.Tasklet) (func(*actor.Tasklet, int) error, error) {
 				return nil, errBoom
 			}), func(actor.Exit) { ends.Add(1) }, actor.OnScheduler(1))
 			c, err := slot.Start(ctx)
@@ -176,7 +176,7 @@ func TestTimerStopAfterTheMessageWasTaken(t *testing.T) {
 		ref := actor.NewRef[int](actor.MailboxLen(1))
 		require.NoError(t, ref.Send(t0, 1))
 		tm := actor.SendAfter(t0, 0, ref, 2)
-		actor.StartTasklet(t0, actor.Read(ref, func(_ *actor.Tasklet, in *mailbox.Mailbox[int]) error {
+		actor.StartTasklet(t0, actor.SpawnBody(ref, func(_ *actor.Tasklet, in *mailbox.Mailbox[int]) error {
 			for range in.Receive() {
 				read.Add(1)
 			}
@@ -197,7 +197,7 @@ func TestRefJoinBetweenBodyAndFinish(t *testing.T) {
 	across(t, 2, func(t *testing.T, t0 *actor.Tasklet) {
 		for n := range 2 {
 			ref := actor.NewRef[int]()
-			c := actor.StartTasklet(t0, actor.Read(ref, func(c *actor.Tasklet, _ *mailbox.Mailbox[int]) error {
+			c := actor.StartTasklet(t0, actor.SpawnBody(ref, func(c *actor.Tasklet, _ *mailbox.Mailbox[int]) error {
 				c.Defer(func() { c.Sleep(time.Minute) })
 				return nil
 			}), actor.OnScheduler(n))
@@ -223,7 +223,7 @@ func TestKillOfSenderElsewhere(t *testing.T) {
 			var read atomic.Int32
 			begin := make(chan struct{})
 			full := actor.NewRef[int](actor.MailboxLen(1))
-			actor.StartTasklet(t0, actor.Read(full, func(r *actor.Tasklet, in *mailbox.Mailbox[int]) error {
+			actor.StartTasklet(t0, actor.SpawnBody(full, func(r *actor.Tasklet, in *mailbox.Mailbox[int]) error {
 				_, _ = actor.Await(r, func(context.Context) (int, error) { <-begin; return 0, nil })
 				for range in.Receive() {
 					read.Add(1)
@@ -285,9 +285,9 @@ func TestDeadlockWithALaterIncarnation(t *testing.T) {
 				across(t, 2, func(t *testing.T, t0 *actor.Tasklet) {
 					ref := actor.NewRef[ask](actor.MailboxLen(3))
 					waiter := actor.NewRef[int]()
-					actor.StartTasklet(t0, actor.Handle(waiter, func(c *actor.Tasklet, _ int) error { return wait(c, ref) }), actor.OnFailure(actor.Stop))
+					actor.StartTasklet(t0, actor.ReceiverBody(waiter, func(c *actor.Tasklet, _ int) error { return wait(c, ref) }), actor.OnFailure(actor.End))
 					crash := at >= 2
-					body := actor.Handle(ref, func(c *actor.Tasklet, _ ask) error {
+					body := actor.ReceiverBody(ref, func(c *actor.Tasklet, _ ask) error {
 						if crash {
 							crash = false
 							return errBoom
@@ -325,7 +325,7 @@ func TestCloseAndStartInOneStep(t *testing.T) {
 		across(t, 2, func(t *testing.T, t0 *actor.Tasklet) {
 			ref := actor.NewRef[int]()
 			sum := 0
-			body := actor.Handle(ref, func(_ *actor.Tasklet, n int) error {
+			body := actor.ReceiverBody(ref, func(_ *actor.Tasklet, n int) error {
 				if n == 0 {
 					return errBoom
 				}
@@ -355,7 +355,7 @@ func TestCloseOnAHeldScheduler(t *testing.T) {
 	cfg := actor.Config{Schedulers: 2, Logger: zap.NewNop(), StallAfter: -1}
 	require.NoError(t, actor.Run(context.Background(), cfg, func(t0 *actor.Tasklet) error {
 		ref := actor.NewRef[int]()
-		body := actor.Handle(ref, func(*actor.Tasklet, int) error { return errBoom })
+		body := actor.ReceiverBody(ref, func(*actor.Tasklet, int) error { return errBoom })
 		slot, start := starter(t, t0, body, nil, actor.OnScheduler(1))
 		first := start()
 		require.NoError(t, ref.Send(t0, 1))
@@ -421,7 +421,7 @@ func TestDelegateAndWaitForTheCaller(t *testing.T) {
 				}
 				_, err := caller.Join(c)
 				return err
-			}, actor.OnScheduler(1), actor.OnFailure(actor.Stop))
+			}, actor.OnScheduler(1), actor.OnFailure(actor.End))
 			caller = actor.New(t0, func(c *actor.Tasklet) (int, error) {
 				return actor.Call(c, callee, func(r actor.Reply[int]) ask { return ask{r} })
 			})

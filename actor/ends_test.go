@@ -199,7 +199,7 @@ func (c endTrial) waiters(sys *actor.System, parent, one *actor.Tasklet, stuck a
 			return err
 		},
 		"start": func() error {
-			_, err := startChild(ctx, sys, actor.HandleInit(actor.NewRef[int](), func(t *actor.Tasklet) (func(*actor.Tasklet, int) error, error) {
+			_, err := startChild(ctx, sys, actor.ReceiverInitBody(actor.NewRef[int](), func(t *actor.Tasklet) (func(*actor.Tasklet, int) error, error) {
 				t.Sleep(time.Hour)
 				return nil, nil
 			}), actor.OnScheduler(c.at))

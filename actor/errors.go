@@ -53,20 +53,20 @@ type (
 
 // The methods of these errors look only at the error itself.
 func init() {
-	guard.Trust[*TaskletExit]()
+	guard.Trust[*Killed]()
 	guard.Trust[*JoinError]()
 	guard.Trust[*ChildError]()
 }
 
-// TaskletExit is the value of the panic that a kill raises in a tasklet. If a deferred call
+// Killed is the value of the panic that a kill raises in a tasklet. If a deferred call
 // recovers it, the tasklet continues. errors.Is(err, ErrKilled) is true for it.
-type TaskletExit struct{ Tasklet *Tasklet }
+type Killed struct{ Tasklet *Tasklet }
 
 // Error returns the path of the killed tasklet, and "killed".
-func (e *TaskletExit) Error() string { return text.Word(e.Tasklet.Path()) + " killed" }
+func (e *Killed) Error() string { return text.Word(e.Tasklet.Path()) + " killed" }
 
 // Is makes errors.Is(e, ErrKilled) true.
-func (e *TaskletExit) Is(target error) bool { return target == ErrKilled }
+func (e *Killed) Is(target error) bool { return target == ErrKilled }
 
 // JoinError is returned by a join of a tasklet that failed. errors.Is and errors.As examine the
 // cause.

@@ -101,7 +101,7 @@ func everything(t0 *actor.Tasklet) error {
 	_ = r.Send(t0, msg)
 	_ = drain(t0, r)
 	// message_lost and an exit with an error, dead_letter for the one behind
-	r = actor.Receiver(t0, fail, actor.Name("stops"), actor.OnFailure(actor.Stop))
+	r = actor.Receiver(t0, fail, actor.Name("stops"), actor.OnFailure(actor.End))
 	_ = r.Send(t0, msg)
 	_ = r.Send(t0, msg)
 	_ = r.Join(t0)

@@ -431,7 +431,7 @@ func ExamplePipe() {
 	}
 	simulate(func(t *actor.Tasklet) error {
 		pages := actor.NewRef[fetched]()
-		reader := actor.StartTasklet(t, actor.Read(pages, func(t *actor.Tasklet, inbox *mailbox.Mailbox[fetched]) error {
+		reader := actor.StartTasklet(t, actor.SpawnBody(pages, func(t *actor.Tasklet, inbox *mailbox.Mailbox[fetched]) error {
 			actor.Pipe(t, func(ctx context.Context) (string, error) { return "<html>", nil }, pages,
 				func(body string, err error) fetched { return fetched{body, err} })
 			fmt.Println("asked for") // and free for other messages
@@ -450,7 +450,7 @@ func ExampleWatch() {
 	simulate(func(t *actor.Tasklet) error {
 		worker := actor.Go(t, func(t *actor.Tasklet) error { t.Sleep(time.Minute); return errors.New("out of paper") }, actor.Name("printer"))
 		ends := actor.NewRef[actor.Exit]()
-		watcher := actor.StartTasklet(t, actor.Read(ends, func(t *actor.Tasklet, inbox *mailbox.Mailbox[actor.Exit]) error {
+		watcher := actor.StartTasklet(t, actor.SpawnBody(ends, func(t *actor.Tasklet, inbox *mailbox.Mailbox[actor.Exit]) error {
 			actor.Watch(t, worker, ends, func(e actor.Exit) actor.Exit { return e })
 			e, err := inbox.Next(t)
 			fmt.Println(e.Path, e.Kind, e.Err)
@@ -466,7 +466,7 @@ func ExampleWatch() {
 func ExampleWatch_ref() {
 	simulate(func(t *actor.Tasklet) error {
 		desk := actor.NewRef[string](actor.Name("desk"))
-		body := actor.Handle(desk, func(_ *actor.Tasklet, job string) error { return errors.New(job + " failed") })
+		body := actor.ReceiverBody(desk, func(_ *actor.Tasklet, job string) error { return errors.New(job + " failed") })
 		ends := actor.Receiver(t, func(_ *actor.Tasklet, e actor.Exit) error { fmt.Println(e.Path, e.Kind); return nil })
 		actor.Watch(t, desk, ends, func(e actor.Exit) actor.Exit { return e })
 		slot, err := actor.NewSlot(t, body, nil)
@@ -546,7 +546,7 @@ func ExampleTasklet_Kill() {
 		k := actor.Go(t, func(t *actor.Tasklet) error {
 			func() {
 				defer func() {
-					if exit, ok := recover().(*actor.TaskletExit); ok {
+					if exit, ok := recover().(*actor.Killed); ok {
 						fmt.Println("not yet:", exit)
 					}
 				}()
@@ -573,7 +573,7 @@ func ExampleTasklet_Kill() {
 func ExampleTasklet_Defer() {
 	simulate(func(t *actor.Tasklet) error {
 		ref := actor.NewRef[string]()
-		actor.StartTasklet(t, actor.HandleInit(ref, func(t *actor.Tasklet) (func(*actor.Tasklet, string) error, error) {
+		actor.StartTasklet(t, actor.ReceiverInitBody(ref, func(t *actor.Tasklet) (func(*actor.Tasklet, string) error, error) {
 			fmt.Println("open the file")
 			t.Defer(func() { fmt.Println("close the file") })
 			return func(t *actor.Tasklet, line string) error { fmt.Println("write", line); return nil }, nil
@@ -709,7 +709,7 @@ func ExampleOnScheduler() {
 func ExampleSlot() {
 	simulate(func(t *actor.Tasklet) error {
 		desk := actor.NewRef[string](actor.Name("desk"))
-		body := actor.Handle(desk, func(_ *actor.Tasklet, job string) error {
+		body := actor.ReceiverBody(desk, func(_ *actor.Tasklet, job string) error {
 			fmt.Println(job)
 			if job == "crash" {
 				return errors.New("out of paper")
@@ -754,7 +754,7 @@ func ExampleTasklet_Started() {
 		connect := func(t *actor.Tasklet) (func(*actor.Tasklet, string) error, error) {
 			return nil, errors.New("connection refused")
 		}
-		fmt.Println(actor.StartTasklet(t, actor.HandleInit(db, connect)).Started(t))
+		fmt.Println(actor.StartTasklet(t, actor.ReceiverInitBody(db, connect)).Started(t))
 		return nil
 	})
 	// Output: connection refused

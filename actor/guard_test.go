@@ -65,12 +65,12 @@ func TestErrorsWhoseMethodsFail(t *testing.T) {
 					require.NotEmpty(t, j.Error())
 					require.Equal(t, ExitError, KindOf(bad))
 
-					err := StartTasklet(tl, HandleInit(NewRef[int](), func(*Tasklet) (func(*Tasklet, int) error, error) {
+					err := StartTasklet(tl, ReceiverInitBody(NewRef[int](), func(*Tasklet) (func(*Tasklet, int) error, error) {
 						return nil, bad
 					}), where).Started(tl)
 					require.True(t, err == bad)
 
-					stops := Receiver(tl, func(*Tasklet, int) error { return bad }, OnFailure(Stop), where)
+					stops := Receiver(tl, func(*Tasklet, int) error { return bad }, OnFailure(End), where)
 					require.NoError(t, stops.Send(tl, 1))
 					require.Error(t, stops.Join(tl))
 

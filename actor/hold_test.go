@@ -30,7 +30,7 @@ func TestJoinersGoOnAfterOnEnd(t *testing.T) {
 				s, err := actor.Start(actor.Config{Logger: zap.NewNop()})
 				require.NoError(t, err)
 				ref := actor.NewRef[int]()
-				body := actor.Handle(ref, func(*actor.Tasklet, int) error { return nil })
+				body := actor.ReceiverBody(ref, func(*actor.Tasklet, int) error { return nil })
 				started := make(chan *actor.Tasklet, 1)
 				if supervised {
 					actor.Go(s, func(t1 *actor.Tasklet) error {
@@ -80,7 +80,7 @@ func TestStringOfARefOverARestart(t *testing.T) {
 	run(t, func(t0 *actor.Tasklet) error {
 		ref := actor.NewRef[int](actor.Name("planned"))
 		require.Equal(t, "planned", ref.String())
-		body := actor.Handle(ref, func(*actor.Tasklet, int) error { return nil })
+		body := actor.ReceiverBody(ref, func(*actor.Tasklet, int) error { return nil })
 		slot, start := starter(t, t0, body, nil, actor.Name("worker"))
 		k := start()
 		require.Equal(t, "/tasklet/worker", ref.String())

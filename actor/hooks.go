@@ -14,7 +14,7 @@ import (
 func (s *System) hooks(h *host) core.Hooks {
 	hooks := core.Hooks{
 		Name:      func(t *core.Task) string { return taskletOf(t).Path() },
-		ExitValue: func(t *core.Task) any { return &TaskletExit{taskletOf(t)} },
+		ExitValue: func(t *core.Task) any { return &Killed{taskletOf(t)} },
 		Context:   func(t *core.Task) core.TaskContext { return taskletOf(t) },
 		Recovered: func(t *core.Task) { taskletOf(t).recovered() },
 		Deadlock:  s.deadlock,

@@ -60,7 +60,7 @@ func hostileRun(s string) func(t0 *actor.Tasklet) error {
 		_ = actor.Go(t0, func(*actor.Tasklet) error { panic(s) }, actor.Name(name)).Join(t0)
 		_ = actor.Go(t0, func(*actor.Tasklet) error { panic(err) }, actor.Name(name)).Join(t0)
 		_ = actor.Go(t0, func(*actor.Tasklet) error { return errors.Join(err, errTest) }, actor.Name(name)).Join(t0)
-		r := actor.Receiver(t0, fail, actor.Name(name), actor.OnFailure(actor.Stop))
+		r := actor.Receiver(t0, fail, actor.Name(name), actor.OnFailure(actor.End))
 		_ = r.Send(t0, 1)
 		_ = r.Send(t0, 2)
 		_ = r.Join(t0)

@@ -75,7 +75,7 @@ func TestIdleAfter(t *testing.T) {
 			t.Yield()
 		}, []string{"10 idle", "20 idle", "25 1"}},
 		{"a failure ends it", func(t *actor.Tasklet, say func(string)) {
-			r := actor.Receiver(t, func(*actor.Tasklet, int) error { return nil }, actor.OnFailure(actor.Stop),
+			r := actor.Receiver(t, func(*actor.Tasklet, int) error { return nil }, actor.OnFailure(actor.End),
 				actor.IdleAfter(d, func(*actor.Tasklet) error { panic(errIdle) }))
 			say(fmt.Sprint(errors.Is(r.Join(t), errIdle)))
 		}, []string{"10 true"}},
@@ -94,7 +94,7 @@ func TestIdleAfter(t *testing.T) {
 		}, []string{"30 1", "40 idle"}},
 		{"with state, and changed by it", func(t *actor.Tasklet, say func(string)) {
 			ref := actor.NewRef[int]()
-			actor.StartTasklet(t, actor.HandleInit(ref, func(t *actor.Tasklet) (func(*actor.Tasklet, int) error, error) {
+			actor.StartTasklet(t, actor.ReceiverInitBody(ref, func(t *actor.Tasklet) (func(*actor.Tasklet, int) error, error) {
 				sum := 0
 				t.SetIdle(d, func(t *actor.Tasklet) error {
 					say(fmt.Sprint("sum ", sum))
@@ -126,7 +126,7 @@ func TestIdleAfter(t *testing.T) {
 		{"with Retry, in a slot: the next tasklet begins anew", func(t *actor.Tasklet, say func(string)) {
 			ref := actor.NewRef[any]()
 			tries := 0
-			body := actor.Handle(ref, func(_ *actor.Tasklet, m any) error {
+			body := actor.ReceiverBody(ref, func(_ *actor.Tasklet, m any) error {
 				say(fmt.Sprint(m))
 				if tries++; tries == 1 {
 					return errIdle

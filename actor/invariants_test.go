@@ -165,7 +165,7 @@ func (s *soak) open(p actor.Spawner) {
 	if kind < 2 {
 		switch s.draw.IntN(3) {
 		case 0:
-			rest = append(rest, actor.OnFailure(actor.Stop))
+			rest = append(rest, actor.OnFailure(actor.End))
 		case 1:
 			if !daemon {
 				rest = append(rest, actor.OnFailure(actor.Escalate))
@@ -195,7 +195,7 @@ func (s *soak) open(p actor.Spawner) {
 		}, append(opts, rest...)...)
 	case 2:
 		a.ref = actor.NewRef[order](opts...)
-		actor.StartTasklet(p, actor.HandleInit(a.ref, func(t *actor.Tasklet) (func(*actor.Tasklet, order) error, error) {
+		actor.StartTasklet(p, actor.ReceiverInitBody(a.ref, func(t *actor.Tasklet) (func(*actor.Tasklet, order) error, error) {
 			if s.draw.IntN(4) == 0 {
 				t.Sleep(time.Duration(s.draw.IntN(5)) * time.Millisecond)
 			}
@@ -368,7 +368,7 @@ func (s *soak) child(t *actor.Tasklet) {
 		opts = append(opts, actor.OnScheduler(s.draw.IntN(s.many)))
 	}
 	ends, supervised := 0, s.draw.IntN(2) == 0
-	body := actor.HandleInit(actor.NewRef[int](), func(c *actor.Tasklet) (func(*actor.Tasklet, int) error, error) {
+	body := actor.ReceiverInitBody(actor.NewRef[int](), func(c *actor.Tasklet) (func(*actor.Tasklet, int) error, error) {
 		_ = depth.Get(c)
 		s.mu.Lock()
 		s.told[c] = supervised

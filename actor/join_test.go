@@ -229,7 +229,7 @@ func TestJoinChildren(t *testing.T) {
 func TestRule1JoinOfRef(t *testing.T) {
 	run(t, func(t0 *actor.Tasklet) error {
 		ref := actor.NewRef[int]()
-		body := actor.Handle(ref, func(*actor.Tasklet, int) error { return errTest })
+		body := actor.ReceiverBody(ref, func(*actor.Tasklet, int) error { return errTest })
 		var ends []actor.ExitKind
 		slot, start := starter(t, t0, body, func(e actor.Exit) { ends = append(ends, e.Kind) })
 		joined := actor.Go(t0, func(t *actor.Tasklet) error { return ref.Join(t) })

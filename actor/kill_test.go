@@ -62,11 +62,11 @@ func TestKillWhereverItIs(t *testing.T) {
 			require.NoError(t, actor.Run(context.Background(), j.config(), func(t0 *actor.Tasklet) error {
 				mu = scheduler.Mutex{}
 				require.NoError(t, mu.Lock(t0))
-				var exit *actor.TaskletExit
+				var exit *actor.Killed
 				k := actor.Go(t0, func(t *actor.Tasklet) error {
 					defer func() {
 						v := recover()
-						exit, _ = v.(*actor.TaskletExit)
+						exit, _ = v.(*actor.Killed)
 						panic(v)
 					}()
 					block(t0, t)
@@ -234,7 +234,7 @@ func TestFailedMessageIsReported(t *testing.T) {
 		"panic":  func() error { panic(errBoom) },
 		"goexit": func() error { runtime.Goexit(); return nil },
 	} {
-		for _, policy := range []actor.FailurePolicy{actor.Resume, actor.Stop, actor.Escalate} {
+		for _, policy := range []actor.FailurePolicy{actor.Resume, actor.End, actor.Escalate} {
 			t.Run(fmt.Sprint(name, policy), func(t *testing.T) {
 				var j journal
 				require.NoError(t, actor.Run(context.Background(), j.config(), func(t0 *actor.Tasklet) error {

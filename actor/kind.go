@@ -118,14 +118,14 @@ func fromOther(err error) error {
 	return &otherError{err}
 }
 
-// As finds a *TaskletExit in the error of a tasklet that was killed, for errors.As: with a cause,
+// As finds a *Killed in the error of a tasklet that was killed, for errors.As: with a cause,
 // too.
 func (e *JoinError) As(target any) bool {
-	exit, ok := target.(**TaskletExit)
+	exit, ok := target.(**Killed)
 	if !ok || e.Tasklet == nil || e.Tasklet.marks.Load()&markKilled == 0 && KindOf(e.Cause) != ExitKilled {
 		return false
 	}
-	*exit = &TaskletExit{e.Tasklet}
+	*exit = &Killed{e.Tasklet}
 	return true
 }
 

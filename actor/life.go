@@ -92,7 +92,7 @@ func (t *Tasklet) caught(v any) (over bool) {
 		t.lose(ErrGoexit)
 		t.bodyEnded(ErrGoexit)
 		return true
-	case *TaskletExit:
+	case *Killed:
 		err = ErrKilled
 		if e.Tasklet != t {
 			err = core.NewPanicError(v)
@@ -168,7 +168,7 @@ func (t *Tasklet) callDeferred(f func()) (goesOn bool) {
 		switch v.(type) {
 		case nil: // runtime.Goexit: the other calls are run on another goroutine
 			t.deferredFailed(ErrGoexit, nil)
-		case *TaskletExit:
+		case *Killed:
 			goesOn = true
 		default:
 			goesOn = true

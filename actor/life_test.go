@@ -102,7 +102,7 @@ func recovering(f func()) (v any) {
 // survive blocks until a kill comes, and recovers it.
 func survive(t *actor.Tasklet) {
 	defer func() {
-		if _, ok := recover().(*actor.TaskletExit); !ok {
+		if _, ok := recover().(*actor.Killed); !ok {
 			panic("survive was not killed")
 		}
 	}()
@@ -298,7 +298,7 @@ func TestOnFailure(t *testing.T) {
 	})
 	t.Run("Stop ends a receiver", func(t *testing.T) {
 		run(t, func(t0 *actor.Tasklet) error {
-			r := actor.Receiver(t0, func(*actor.Tasklet, int) error { return errBoom }, actor.OnFailure(actor.Stop))
+			r := actor.Receiver(t0, func(*actor.Tasklet, int) error { return errBoom }, actor.OnFailure(actor.End))
 			require.NoError(t, r.Send(t0, 1))
 			require.ErrorIs(t, r.Join(t0), errBoom)
 			return nil
@@ -311,7 +311,7 @@ func TestOnFailure(t *testing.T) {
 				"Go":           func() { actor.Go(t0, wait, resume) },
 				"New":          func() { actor.New(t0, func(*actor.Tasklet) (int, error) { return 0, nil }, resume) },
 				"Later":        func() { actor.Later(t0, 1, wait, resume) },
-				"StartTasklet": func() { actor.StartTasklet(t0, actor.Func(wait), resume) },
+				"StartTasklet": func() { actor.StartTasklet(t0, actor.GoBody(wait), resume) },
 				"Spawn": func() {
 					actor.Spawn(t0, func(*actor.Tasklet, *mailbox.Mailbox[int]) error { return nil }, resume)
 				},
@@ -427,7 +427,7 @@ func TestFinishIsOneStep(t *testing.T) {
 	}
 	require.NoError(t, actor.Run(context.Background(), cfg, func(t0 *actor.Tasklet) error {
 		root = t0
-		_, start := starter(t, t0, actor.Func(func(t *actor.Tasklet) error { t.Sleep(1); return nil }),
+		_, start := starter(t, t0, actor.GoBody(func(t *actor.Tasklet) error { t.Sleep(1); return nil }),
 			func(e actor.Exit) {
 				seen++
 				assert.Same(t, it, e.Tasklet)
@@ -671,7 +671,7 @@ func TestStartWhileEnding(t *testing.T) {
 		v, err := n.Join(context.Background())
 		require.Zero(t, v)
 		require.ErrorIs(t, err, actor.ErrStopped)
-		c, err := startChild(context.Background(), s, actor.Func(func(*actor.Tasklet) error { called = true; return nil }))
+		c, err := startChild(context.Background(), s, actor.GoBody(func(*actor.Tasklet) error { called = true; return nil }))
 		require.ErrorIs(t, err, actor.ErrStopped)
 		require.True(t, c.HasFinished())
 		require.Empty(t, s.Root().Children())

@@ -19,7 +19,7 @@ func TestLoadOfARef(t *testing.T) {
 			for _, started := range []bool{true, false} {
 				ref := actor.NewRef[int](actor.MailboxLen(2))
 				begin := func() {
-					actor.StartTasklet(t0, actor.Read(ref, func(t *actor.Tasklet, in *mailbox.Mailbox[int]) error {
+					actor.StartTasklet(t0, actor.SpawnBody(ref, func(t *actor.Tasklet, in *mailbox.Mailbox[int]) error {
 						t.Sleep(time.Minute)
 						for range in.Receive() {
 							t.Sleep(time.Minute)

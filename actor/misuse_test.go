@@ -75,13 +75,13 @@ var misuses = []struct {
 	{"actor: Later with a nil function", func(t *actor.Tasklet) { actor.Later(t, 1, nil) }},
 	{"actor: Loop with a nil function", func(t *actor.Tasklet) { actor.Loop(t, nil) }},
 	{"actor: Receiver with a nil function", func(t *actor.Tasklet) { actor.Receiver[int](t, nil) }},
-	{"actor: Func with a nil function", func(*actor.Tasklet) { actor.Func(nil) }},
-	{"actor: Read with a nil function", func(*actor.Tasklet) { actor.Read(actor.NewRef[int](), nil) }},
-	{"actor: Handle with a nil function", func(*actor.Tasklet) { actor.Handle(actor.NewRef[int](), nil) }},
-	{"actor: HandleInit with a nil function", func(*actor.Tasklet) { actor.HandleInit(actor.NewRef[int](), nil) }},
-	{"actor: HandleBatch with a nil function", func(*actor.Tasklet) { actor.HandleBatch(actor.NewRef[int](), 1, 0, nil) }},
-	{"actor: Every with a nil function", func(*actor.Tasklet) { actor.Every(1, nil) }},
-	{"actor: AtRate with a nil function", func(*actor.Tasklet) { actor.AtRate(1, nil) }},
+	{"actor: GoBody with a nil function", func(*actor.Tasklet) { actor.GoBody(nil) }},
+	{"actor: SpawnBody with a nil function", func(*actor.Tasklet) { actor.SpawnBody(actor.NewRef[int](), nil) }},
+	{"actor: ReceiverBody with a nil function", func(*actor.Tasklet) { actor.ReceiverBody(actor.NewRef[int](), nil) }},
+	{"actor: ReceiverInitBody with a nil function", func(*actor.Tasklet) { actor.ReceiverInitBody(actor.NewRef[int](), nil) }},
+	{"actor: BatchReceiverBody with a nil function", func(*actor.Tasklet) { actor.BatchReceiverBody(actor.NewRef[int](), 1, 0, nil) }},
+	{"actor: IntervalBody with a nil function", func(*actor.Tasklet) { actor.IntervalBody(1, nil) }},
+	{"actor: RateBody with a nil function", func(*actor.Tasklet) { actor.RateBody(1, nil) }},
 	{"actor: OnStart with a nil function", func(*actor.Tasklet) { actor.OnStart(nil) }},
 	{"actor: Await with a nil function", func(t *actor.Tasklet) { _, _ = actor.Await[int](t, nil) }},
 	{"actor: Pipe with a nil function", func(t *actor.Tasklet) { actor.Pipe(t, outside, actor.NewRef[int](), nil) }},
@@ -95,7 +95,7 @@ var misuses = []struct {
 	{"actor: NewSlot with a nil Body", func(t *actor.Tasklet) { _, _ = actor.NewSlot(t, nil, nil) }},
 	{"actor: NewSlot of a nil *Tasklet", func(*actor.Tasklet) { _, _ = actor.NewSlot(nil, nothing, nil) }},
 	{"actor: init of /tasklet/me/i returned no handler", func(t *actor.Tasklet) {
-		b := actor.HandleInit(actor.NewRef[int](), func(*actor.Tasklet) (func(*actor.Tasklet, int) error, error) { return nil, nil })
+		b := actor.ReceiverInitBody(actor.NewRef[int](), func(*actor.Tasklet) (func(*actor.Tasklet, int) error, error) { return nil, nil })
 		_, err := startChild(t, t, b, actor.Name("i"))
 		var p *actor.PanicError
 		errors.As(err, &p)
@@ -119,15 +119,15 @@ var misuses = []struct {
 	}},
 
 	// Values out of range.
-	{"actor: HandleBatch with max 0: it must be positive", func(*actor.Tasklet) {
-		actor.HandleBatch(actor.NewRef[int](), 0, 0, func(*actor.Tasklet, []int) error { return nil })
+	{"actor: BatchReceiverBody with max 0: it must be positive", func(*actor.Tasklet) {
+		actor.BatchReceiverBody(actor.NewRef[int](), 0, 0, func(*actor.Tasklet, []int) error { return nil })
 	}},
 	{"mailbox: ReceiveBatch with max 0: it must be positive", func(*actor.Tasklet) { queue.New[int](queue.Config{}).ReceiveBatch(0, 0) }},
 	{"actor: IdleAfter(0s): the time must be positive", func(*actor.Tasklet) { actor.IdleAfter(0, nil) }},
 	{"actor: SetIdle with 0s: the time must be positive", func(t *actor.Tasklet) { t.SetIdle(0, nil) }},
 	{"actor: SetIdle of /tasklet/me, which was started without the option IdleAfter", func(t *actor.Tasklet) { t.SetIdle(1, nil) }},
-	{"actor: Every with 0s: the time must be positive", func(t *actor.Tasklet) { actor.Interval(t, 0, nop) }},
-	{"actor: AtRate with 0 calls a second: the rate must be positive and finite", func(t *actor.Tasklet) {
+	{"actor: IntervalBody with 0s: the time must be positive", func(t *actor.Tasklet) { actor.Interval(t, 0, nop) }},
+	{"actor: RateBody with 0 calls a second: the rate must be positive and finite", func(t *actor.Tasklet) {
 		actor.Rate(t, 0, func(*actor.Tasklet, time.Time) error { return nil })
 	}},
 	{"actor: Name with an empty name", func(*actor.Tasklet) { actor.Name("") }},
@@ -221,7 +221,7 @@ var misuses = []struct {
 	{"mailbox: TryNext of a mailbox that has no reader", func(*actor.Tasklet) { queue.New[int](queue.Config{}).TryNext() }},
 }
 
-var nothing = actor.Func(nop)
+var nothing = actor.GoBody(nop)
 
 func nop(*actor.Tasklet) error { return nil }
 
@@ -230,7 +230,7 @@ func outside(context.Context) (int, error) { return 0, nil }
 func first(n int, _ error) int { return n }
 
 func handle(ref actor.Ref[int]) actor.Body {
-	return actor.Handle(ref, func(*actor.Tasklet, int) error { return nil })
+	return actor.ReceiverBody(ref, func(*actor.Tasklet, int) error { return nil })
 }
 
 // inDeferred calls f in a deferred call of a child, and panics with what it panicked with.

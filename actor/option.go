@@ -48,7 +48,7 @@ const (
 
 var optionNames = map[optionSet]string{
 	optName: "Name", optDaemon: "Daemon", optMailboxLen: "MailboxLen", optOverflow: "Overflow", optImmediate: "Immediate",
-	optShutdown: "Shutdown", optResume: "OnFailure(Resume)", optStop: "OnFailure(Stop)", optEscalate: "OnFailure(Escalate)",
+	optShutdown: "Shutdown", optResume: "OnFailure(Resume)", optStop: "OnFailure(End)", optEscalate: "OnFailure(Escalate)",
 	optOnStart: "OnStart", optOnScheduler: "OnScheduler",
 	optRetry: "Retry", optStopTogether: "StopTogether", optSpread: "Spread",
 	optIdle: "IdleAfter",
@@ -99,7 +99,7 @@ func OnScheduler(n int) Option {
 // runs where that was, because a ref never moves.
 func Spread() Option { return Option{set: optSpread} }
 
-// Immediate makes Every and AtRate call their function at the start, too.
+// Immediate makes Every and RateBody call their function at the start, too.
 func Immediate() Option { return Option{set: optImmediate} }
 
 // Values for [Shutdown] besides times.
@@ -130,8 +130,8 @@ const (
 	// and the body continues with the next one, with the same state. It is the default of such
 	// bodies, unless they are supervised.
 	Resume FailurePolicy = iota
-	// Stop ends the tasklet with the error.
-	Stop
+	// End ends the tasklet with the error.
+	End
 	// Escalate ends the tasklet with the error, and kills the parent with a *ChildError.
 	Escalate
 )
@@ -141,7 +141,7 @@ func OnFailure(p FailurePolicy) Option {
 	switch p {
 	case Resume:
 		return Option{set: optResume}
-	case Stop:
+	case End:
 		return Option{set: optStop}
 	case Escalate:
 		return Option{set: optEscalate}
@@ -166,8 +166,8 @@ func stopTogether(d time.Duration) Option {
 }
 
 // Retry sets how often a message in hand at a failure is handled again, for the bodies Handle and
-// HandleInit in a [Slot]: the next tasklet in the slot gets the message first. After n times the
-// message is lost, which is reported. A Call keeps waiting for the reply during the retries.
+// ReceiverInitBody in a [Slot]: the next tasklet in the slot gets the message first. After n times
+// the message is lost, which is reported. A Call keeps waiting for the reply during the retries.
 // Elsewhere Retry has no effect. It panics if n is negative.
 func Retry(n int) Option {
 	if n < 0 {
@@ -179,7 +179,7 @@ func Retry(n int) Option {
 // apply configures t by the options. allowed are those that the call named op can use.
 func (t *Tasklet) apply(op string, opts []Option, allowed optionSet) (daemon bool, where placement) {
 	if allowed&optResume == 0 {
-		t.onFailure = Stop
+		t.onFailure = End
 	}
 	chosen, idle := false, (*Option)(nil)
 	for i := range opts {
@@ -203,7 +203,7 @@ func (t *Tasklet) apply(op string, opts []Option, allowed optionSet) (daemon boo
 		case optResume:
 			t.onFailure, chosen = Resume, true
 		case optStop:
-			t.onFailure, chosen = Stop, true
+			t.onFailure, chosen = End, true
 		case optEscalate:
 			t.onFailure, chosen = Escalate, true
 		case optOnStart:
@@ -230,7 +230,7 @@ func (t *Tasklet) apply(op string, opts []Option, allowed optionSet) (daemon boo
 		misuse("%s can't use the option OnFailure(Escalate) with Daemon: a daemon has no parent", op)
 	}
 	if t.supervised && !chosen {
-		t.onFailure = Stop
+		t.onFailure = End
 	}
 	return daemon, where
 }

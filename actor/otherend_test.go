@@ -37,7 +37,7 @@ var anotherEnds = map[string]func(t *actor.Tasklet) (err, is error){
 		return askOf(t, ref), actor.ErrKilled
 	},
 	"callee panicked": func(t *actor.Tasklet) (error, error) {
-		ref := actor.Receiver(t, func(*actor.Tasklet, askee) error { panic(errBoom) }, actor.OnFailure(actor.Stop))
+		ref := actor.Receiver(t, func(*actor.Tasklet, askee) error { panic(errBoom) }, actor.OnFailure(actor.End))
 		return askOf(t, ref), errBoom
 	},
 	"callee panicked and goes on": func(t *actor.Tasklet) (error, error) {
@@ -110,7 +110,7 @@ var anotherEnds = map[string]func(t *actor.Tasklet) (err, is error){
 	"init said killed": initThat(func() error { return actor.ErrKilled }, actor.ErrKilled),
 	"init of another's end": func(t *actor.Tasklet) (error, error) {
 		callee := actor.Receiver(t, func(*actor.Tasklet, askee) error { return actor.ErrStop })
-		_, err := startChild(t, t, actor.HandleInit(actor.NewRef[int](), func(t *actor.Tasklet) (func(*actor.Tasklet, int) error, error) {
+		_, err := startChild(t, t, actor.ReceiverInitBody(actor.NewRef[int](), func(t *actor.Tasklet) (func(*actor.Tasklet, int) error, error) {
 			return nil, askOf(t, callee)
 		}))
 		return err, actor.ErrStop
@@ -139,7 +139,7 @@ func answerOf(with error) func(*actor.Tasklet) (error, error) {
 
 func initThat(does func() error, is error) func(*actor.Tasklet) (error, error) {
 	return func(t *actor.Tasklet) (error, error) {
-		_, err := startChild(t, t, actor.HandleInit(actor.NewRef[int](), func(*actor.Tasklet) (func(*actor.Tasklet, int) error, error) {
+		_, err := startChild(t, t, actor.ReceiverInitBody(actor.NewRef[int](), func(*actor.Tasklet) (func(*actor.Tasklet, int) error, error) {
 			return nil, does()
 		}))
 		return err, is
@@ -185,7 +185,7 @@ func TestRule20AnothersEndIsAnError(t *testing.T) {
 					require.Greater(t, rounds, 2)
 					require.False(t, every.HasFinished())
 					// As the failure of an init.
-					c, err := startChild(t0, t0, actor.HandleInit(actor.NewRef[int](), func(t *actor.Tasklet) (func(*actor.Tasklet, int) error, error) {
+					c, err := startChild(t0, t0, actor.ReceiverInitBody(actor.NewRef[int](), func(t *actor.Tasklet) (func(*actor.Tasklet, int) error, error) {
 						return nil, heard(t)
 					}))
 					require.Error(t, err)
@@ -304,7 +304,7 @@ func TestKindOfProperty(t *testing.T) {
 			{actor.ErrStop, actor.ExitNormal}, {actor.ErrShutdown, actor.ExitShutdown}, {actor.ErrKilled, actor.ExitKilled},
 			{errBoom, actor.ExitError}, {actor.ErrGoexit, actor.ExitError}, {actor.ErrTimeout, actor.ExitError},
 			{&actor.PanicError{Value: "x"}, actor.ExitPanic}, {&actor.PanicError{Value: actor.ErrStop}, actor.ExitPanic},
-			{&actor.TaskletExit{Tasklet: t0}, actor.ExitKilled},
+			{&actor.Killed{Tasklet: t0}, actor.ExitKilled},
 			{isError{actor.ErrStop}, actor.ExitNormal}, {isError{actor.ErrShutdown}, actor.ExitShutdown},
 			{isError{actor.ErrKilled}, actor.ExitKilled}, {asPanic{}, actor.ExitPanic}, {&actor.DeadlockError{}, actor.ExitError},
 		}
@@ -354,7 +354,7 @@ func TestKindOfProperty(t *testing.T) {
 	})
 }
 
-// The error of a tasklet that was killed leads to a *TaskletExit that names it, however it was
+// The error of a tasklet that was killed leads to a *Killed that names it, however it was
 // killed and whoever asks; no other error does.
 func TestJoinErrorOfAKilledTaskletIsATaskletExit(t *testing.T) {
 	sleep := func(t *actor.Tasklet) error { t.Sleep(time.Hour); return nil }
@@ -423,7 +423,7 @@ func TestJoinErrorOfAKilledTaskletIsATaskletExit(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			run(t, func(t0 *actor.Tasklet) error {
 				k, err := killed(t0)
-				var exit *actor.TaskletExit
+				var exit *actor.Killed
 				require.ErrorAs(t, err, &exit)
 				require.Same(t, k, exit.Tasklet)
 				require.ErrorIs(t, exit, actor.ErrKilled)
@@ -434,7 +434,7 @@ func TestJoinErrorOfAKilledTaskletIsATaskletExit(t *testing.T) {
 	for _, err := range []error{errBoom, &actor.PanicError{Value: 1}, actor.ErrGoexit} {
 		run(t, func(t0 *actor.Tasklet) error {
 			k := actor.Go(t0, func(*actor.Tasklet) error { return err })
-			var exit *actor.TaskletExit
+			var exit *actor.Killed
 			require.False(t, errors.As(k.Join(t0), &exit))
 			require.False(t, errors.As(&actor.JoinError{Cause: err}, &exit))
 			return nil

@@ -96,7 +96,7 @@ func TestRefBeforeItsStart(t *testing.T) {
 		require.ErrorIs(t, ref.Send(ctx, 9), actor.ErrTimeout)
 		require.Equal(t, 3, ref.Len())
 		var got []int
-		k := actor.StartTasklet(t0, actor.Handle(ref, func(_ *actor.Tasklet, n int) error { got = append(got, n); return nil }))
+		k := actor.StartTasklet(t0, actor.ReceiverBody(ref, func(_ *actor.Tasklet, n int) error { got = append(got, n); return nil }))
 		require.Same(t, k, ref.Tasklet())
 		for _, s := range senders {
 			require.NoError(t, s.Join(t0))
@@ -119,7 +119,7 @@ func TestRefBeforeItsStart(t *testing.T) {
 	s, err := actor.Start(actor.Config{Logger: zap.NewNop()})
 	require.NoError(t, err)
 	n := 0
-	k := actor.StartTasklet(s, actor.Handle(ref, func(*actor.Tasklet, int) error {
+	k := actor.StartTasklet(s, actor.ReceiverBody(ref, func(*actor.Tasklet, int) error {
 		if n++; n == 7 {
 			return actor.ErrStop
 		}
@@ -137,12 +137,12 @@ func TestRefHasOneTasklet(t *testing.T) {
 	run(t, func(t0 *actor.Tasklet) error {
 		ref := actor.NewRef[int]()
 		h := func(*actor.Tasklet, int) error { return nil }
-		actor.StartTasklet(t0, actor.Handle(ref, h), actor.Name("first"))
+		actor.StartTasklet(t0, actor.ReceiverBody(ref, h), actor.Name("first"))
 		p := actor.Go(t0, func(p *actor.Tasklet) error {
-			v := recovering(func() { actor.StartTasklet(p, actor.Handle(ref, h), actor.Name("second")) })
+			v := recovering(func() { actor.StartTasklet(p, actor.ReceiverBody(ref, h), actor.Name("second")) })
 			require.Contains(t0ErrorT{}, v, "/tasklet/first")
 			require.Contains(t0ErrorT{}, v, "/tasklet/p/second")
-			v = recovering(func() { actor.StartTasklet(p, actor.Handle(ref, h)) })
+			v = recovering(func() { actor.StartTasklet(p, actor.ReceiverBody(ref, h)) })
 			require.Contains(t0ErrorT{}, v, "/tasklet/p/TestRefHasOneTasklet")
 			require.Empty(t0ErrorT{}, p.Children())
 			return nil
@@ -152,16 +152,16 @@ func TestRefHasOneTasklet(t *testing.T) {
 		require.NoError(t, ref.Send(t0, 1))
 		ref.Close()
 		require.NoError(t, ref.Join(t0))
-		require.Contains(t, recovering(func() { actor.StartTasklet(t0, actor.Handle(ref, h)) }), "ended for good")
+		require.Contains(t, recovering(func() { actor.StartTasklet(t0, actor.ReceiverBody(ref, h)) }), "ended for good")
 		return nil
 	})
 	t.Run("a body without a ref may run any number of times", func(t *testing.T) {
 		run(t, func(t0 *actor.Tasklet) error {
 			n := 0
 			for _, b := range []actor.Body{
-				actor.Func(func(*actor.Tasklet) error { n++; return nil }),
-				actor.Every(time.Second, func(*actor.Tasklet) error { n++; return actor.ErrStop }),
-				actor.AtRate(1, func(*actor.Tasklet, time.Time) error { n++; return actor.ErrStop }),
+				actor.GoBody(func(*actor.Tasklet) error { n++; return nil }),
+				actor.IntervalBody(time.Second, func(*actor.Tasklet) error { n++; return actor.ErrStop }),
+				actor.RateBody(1, func(*actor.Tasklet, time.Time) error { n++; return actor.ErrStop }),
 			} {
 				n = 0
 				for range 3 {
@@ -177,7 +177,7 @@ func TestRefHasOneTasklet(t *testing.T) {
 		ref := actor.NewRef[int]()
 		h := func(*actor.Tasklet, int) error { return nil }
 		run(t, func(t0 *actor.Tasklet) error {
-			fam := actor.Family{Kind: "f", Bodies: []actor.Body{actor.Handle(ref, h)}}
+			fam := actor.Family{Kind: "f", Bodies: []actor.Body{actor.ReceiverBody(ref, h)}}
 			_, start := starter(t, t0, actor.Supervise(actor.NewRef[int](), fam, func(p *actor.Tasklet) (func(*actor.Tasklet, int) error, error) {
 				_, start := starter(t, p, fam.Bodies[0], nil)
 				start()
@@ -188,7 +188,7 @@ func TestRefHasOneTasklet(t *testing.T) {
 		})
 		require.Nil(t, ref.Tasklet())
 		run(t, func(t0 *actor.Tasklet) error {
-			require.NotNil(t, recovering(func() { actor.StartTasklet(t0, actor.Handle(ref, h)) }))
+			require.NotNil(t, recovering(func() { actor.StartTasklet(t0, actor.ReceiverBody(ref, h)) }))
 			require.Nil(t, ref.Tasklet())
 			return nil
 		})
@@ -253,18 +253,18 @@ func TestClose(t *testing.T) {
 			sum := 0
 			for _, b := range []func(actor.Ref[int]) actor.Body{
 				func(r actor.Ref[int]) actor.Body {
-					return actor.Handle(r, func(_ *actor.Tasklet, n int) error { sum += n; return nil })
+					return actor.ReceiverBody(r, func(_ *actor.Tasklet, n int) error { sum += n; return nil })
 				},
 				func(r actor.Ref[int]) actor.Body {
-					return actor.HandleBatch(r, 10, time.Hour, func(_ *actor.Tasklet, ns []int) error { sum += len(ns); return nil })
+					return actor.BatchReceiverBody(r, 10, time.Hour, func(_ *actor.Tasklet, ns []int) error { sum += len(ns); return nil })
 				},
 				func(r actor.Ref[int]) actor.Body {
-					return actor.HandleInit(r, func(*actor.Tasklet) (func(*actor.Tasklet, int) error, error) {
+					return actor.ReceiverInitBody(r, func(*actor.Tasklet) (func(*actor.Tasklet, int) error, error) {
 						return func(_ *actor.Tasklet, n int) error { sum += n; return nil }, nil
 					})
 				},
 				func(r actor.Ref[int]) actor.Body {
-					return actor.Read(r, func(_ *actor.Tasklet, m *mailbox.Mailbox[int]) error {
+					return actor.SpawnBody(r, func(_ *actor.Tasklet, m *mailbox.Mailbox[int]) error {
 						for n := range m.Receive() {
 							sum += n
 						}
@@ -362,7 +362,7 @@ func TestRefFromGoroutines(t *testing.T) {
 				require.True(t, ref.HasFinished())
 			})
 		}
-		actor.StartTasklet(s, actor.Handle(ref, func(*actor.Tasklet, int) error { return nil }))
+		actor.StartTasklet(s, actor.ReceiverBody(ref, func(*actor.Tasklet, int) error { return nil }))
 		wg.Wait()
 		require.NoError(t, s.Stop(context.Background()))
 	}

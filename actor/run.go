@@ -129,10 +129,10 @@ func newSystem(ctx context.Context, cfg Config, main instance) (*System, error) 
 	s.start = s.Now()
 	s.events.init(s, cfg)
 	s.root = &Tasklet{sys: s, inst: main, phase: living}
-	s.root.onFailure = Stop
+	s.root.onFailure = End
 	s.root.extra().name = name
 	s.daemons = &Tasklet{sys: s, inst: nothing("daemons"), phase: living}
-	s.daemons.onFailure = Stop
+	s.daemons.onFailure = End
 	s.daemons.extra().name = "(daemons)"
 	// Any goroutine may start children of these two, so the mark could be missed at the end. It is
 	// always set.

@@ -221,7 +221,7 @@ func TestStartsRaceWithStop(t *testing.T) {
 					case 2:
 						k = actor.Go(s, func(t *actor.Tasklet) error { return nil }, actor.Daemon())
 					case 3:
-						k, _ = startChild(context.Background(), s, actor.HandleInit(actor.NewRef[int](),
+						k, _ = startChild(context.Background(), s, actor.ReceiverInitBody(actor.NewRef[int](),
 							func(t *actor.Tasklet) (func(*actor.Tasklet, int) error, error) {
 								t.Yield()
 								return func(*actor.Tasklet, int) error { return nil }, nil
@@ -491,7 +491,7 @@ func TestStop(t *testing.T) {
 // it, and all end in order.
 func TestPanicInASupervisor(t *testing.T) {
 	crash := func(t *actor.Tasklet) {
-		slot, err := actor.NewSlot(t, actor.Func(func(*actor.Tasklet) error { return nil }), func(actor.Exit) { panic(errBoom) })
+		slot, err := actor.NewSlot(t, actor.GoBody(func(*actor.Tasklet) error { return nil }), func(actor.Exit) { panic(errBoom) })
 		if err == nil {
 			_, _ = slot.Start(t)
 		}

@@ -34,7 +34,7 @@ func BenchmarkBetweenSchedulersPingPong(b *testing.B) {
 		pong := actor.Receiver(t, func(t *actor.Tasklet, m ball) error {
 			return m.from.Send(t, ball{m.n, first})
 		}, actor.OnScheduler(1))
-		actor.StartTasklet(t, actor.Handle(first, func(t *actor.Tasklet, m ball) error {
+		actor.StartTasklet(t, actor.ReceiverBody(first, func(t *actor.Tasklet, m ball) error {
 			if m.n == b.N {
 				return actor.ErrStop
 			}
@@ -80,7 +80,7 @@ func BenchmarkManyToMany(b *testing.B) {
 					for i := range refs {
 						rng := rand.New(rand.NewPCG(uint64(i), 1))
 						sum := uint64(0)
-						actor.StartTasklet(t, actor.Handle(refs[i], func(t *actor.Tasklet, hops int) error {
+						actor.StartTasklet(t, actor.ReceiverBody(refs[i], func(t *actor.Tasklet, hops int) error {
 							for range work {
 								sum = sum*31 + uint64(hops)
 							}
@@ -91,7 +91,7 @@ func BenchmarkManyToMany(b *testing.B) {
 						}), actor.OnScheduler(i%schedulers))
 					}
 					left := tokens
-					actor.StartTasklet(t, actor.Handle(done, func(*actor.Tasklet, int) error {
+					actor.StartTasklet(t, actor.ReceiverBody(done, func(*actor.Tasklet, int) error {
 						if left--; left == 0 {
 							return actor.ErrStop
 						}

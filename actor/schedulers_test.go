@@ -90,7 +90,7 @@ func TestSpread(t *testing.T) {
 func TestRefNeverMoves(t *testing.T) {
 	across(t, 2, func(t *testing.T, t0 *actor.Tasklet) {
 		ref := actor.NewRef[int]()
-		body := actor.Handle(ref, func(*actor.Tasklet, int) error { return actor.ErrStop })
+		body := actor.ReceiverBody(ref, func(*actor.Tasklet, int) error { return actor.ErrStop })
 		// Each life of a supervisor starts it with other options.
 		opts := []actor.Option{actor.OnScheduler(1)}
 		fam := actor.Family{Kind: "f", Bodies: []actor.Body{body}}
@@ -136,7 +136,7 @@ func TestStreamsBetweenSchedulers(t *testing.T) {
 					}
 					last[m.from] = m.n
 					return nil
-				}, actor.MailboxLen(length), actor.OnFailure(actor.Stop), actor.OnScheduler(1))
+				}, actor.MailboxLen(length), actor.OnFailure(actor.End), actor.OnScheduler(1))
 				var senders []*actor.Tasklet
 				for from := range 4 {
 					senders = append(senders, actor.Go(t0, func(s *actor.Tasklet) error {
@@ -184,7 +184,7 @@ func TestCallsBetweenSchedulers(t *testing.T) {
 				return errBoom
 			}
 			return a.r.Send(h, "helped")
-		}, actor.OnFailure(actor.Stop), actor.OnScheduler(2))
+		}, actor.OnFailure(actor.End), actor.OnScheduler(2))
 		body := func(c *actor.Tasklet, a ask) error {
 			switch a.what {
 			case "echo":
@@ -317,7 +317,7 @@ func TestEndsBetweenSchedulers(t *testing.T) {
 			require.NoError(t, box.Join(t0))
 			require.Equal(t, []string{"0", "1", "2", "3", "4", "end"}, log)
 			// Who has finished is told of at once.
-			told := actor.Receiver(t0, func(_ *actor.Tasklet, e actor.Exit) error { return e.Err }, actor.OnFailure(actor.Stop), actor.OnScheduler(at))
+			told := actor.Receiver(t0, func(_ *actor.Tasklet, e actor.Exit) error { return e.Err }, actor.OnFailure(actor.End), actor.OnScheduler(at))
 			actor.Watch(t0, watched, told, func(e actor.Exit) actor.Exit { return e })
 			require.ErrorIs(t, told.Join(t0), errBoom)
 		}
@@ -382,7 +382,7 @@ func TestStopOverSchedulers(t *testing.T) {
 					actor.Receiver(p, func(*actor.Tasklet, int) error { return nil }, name, where)
 					continue
 				}
-				_, err := startChild(ctxOf(p), p, actor.HandleInit(actor.NewRef[int](), func(c *actor.Tasklet) (func(*actor.Tasklet, int) error, error) {
+				_, err := startChild(ctxOf(p), p, actor.ReceiverInitBody(actor.NewRef[int](), func(c *actor.Tasklet) (func(*actor.Tasklet, int) error, error) {
 					grow(c, level+1)
 					c.Defer(func() {
 						mu.Lock()
@@ -556,7 +556,7 @@ func TestDeadlockBeforeTimeGoesOn(t *testing.T) {
 				return actor.Call(ctx, to, func(r actor.Reply[int]) ask { return ask{r} })
 			}
 			for i := range refs {
-				actor.StartTasklet(t0, actor.Handle(refs[i], func(c *actor.Tasklet, q ask) error {
+				actor.StartTasklet(t0, actor.ReceiverBody(refs[i], func(c *actor.Tasklet, q ask) error {
 					_, err := call(c, refs[1-i])
 					return q.r.Fail(c, err)
 				}), actor.OnScheduler(1+i))
@@ -661,7 +661,7 @@ func TestDeadlockOverSchedulers(t *testing.T) {
 					refs[i] = actor.NewRef[ask](actor.Name(string(rune('a' + i))))
 				}
 				for i := range refs {
-					actor.StartTasklet(t0, actor.Handle(refs[i], func(c *actor.Tasklet, q ask) error {
+					actor.StartTasklet(t0, actor.ReceiverBody(refs[i], func(c *actor.Tasklet, q ask) error {
 						var ctx context.Context = c
 						if q.soft && i == 2 {
 							limit, cancel := actor.WithTimeout(c, time.Minute)
@@ -709,7 +709,7 @@ func TestDeadlockOverSchedulers(t *testing.T) {
 				}
 				refused := make(chan error, 2)
 				for i := range full {
-					actor.StartTasklet(t0, actor.Handle(full[i], func(c *actor.Tasklet, n int) error {
+					actor.StartTasklet(t0, actor.ReceiverBody(full[i], func(c *actor.Tasklet, n int) error {
 						for range 3 {
 							if err := full[1-i].Send(c, n); err != nil {
 								refused <- err

@@ -22,7 +22,7 @@ func TestStatesOfARef(t *testing.T) {
 		var got []int
 		var exits []actor.Exit
 		ref := actor.NewRef[int](actor.MailboxLen(3), actor.Name("r"))
-		body := actor.Handle(ref, func(t *actor.Tasklet, n int) error {
+		body := actor.ReceiverBody(ref, func(t *actor.Tasklet, n int) error {
 			switch n {
 			case -1:
 				return errBoom
@@ -133,7 +133,7 @@ func TestCloseAndRestart(t *testing.T) {
 			run(t, func(t0 *actor.Tasklet) error {
 				var got []int
 				ref := actor.NewRef[int]()
-				body := actor.Handle(ref, func(_ *actor.Tasklet, n int) error {
+				body := actor.ReceiverBody(ref, func(_ *actor.Tasklet, n int) error {
 					switch n {
 					case -1:
 						return errBoom
@@ -180,7 +180,7 @@ func TestStarted(t *testing.T) {
 			var log []string
 			ref := actor.NewRef[int]()
 			require.NoError(t, ref.Send(t0, 1))
-			k, err := startChild(t0, t0, actor.HandleInit(ref, func(t *actor.Tasklet) (func(*actor.Tasklet, int) error, error) {
+			k, err := startChild(t0, t0, actor.ReceiverInitBody(ref, func(t *actor.Tasklet) (func(*actor.Tasklet, int) error, error) {
 				log = append(log, "init")
 				t.Sleep(time.Minute)
 				log = append(log, "init done")
@@ -199,7 +199,7 @@ func TestStarted(t *testing.T) {
 		run(t, func(t0 *actor.Tasklet) error {
 			ref := actor.NewRef[int]()
 			var seen []int
-			b := actor.HandleInit(ref, func(*actor.Tasklet) (func(*actor.Tasklet, int) error, error) {
+			b := actor.ReceiverInitBody(ref, func(*actor.Tasklet) (func(*actor.Tasklet, int) error, error) {
 				sum := 0
 				return func(_ *actor.Tasklet, n int) error {
 					if sum += n; n == 0 {
@@ -247,9 +247,9 @@ func TestStarted(t *testing.T) {
 							return c.init(t)
 						}
 						var opts []actor.Option
-						b := actor.HandleInit(ref, fail)
+						b := actor.ReceiverInitBody(ref, fail)
 						if where == "OnStart" {
-							b = actor.HandleInit(ref, ok)
+							b = actor.ReceiverInitBody(ref, ok)
 							opts = append(opts, actor.OnStart(func(t *actor.Tasklet) error { _, err := fail(t); return err }))
 						}
 						if c.kill {
@@ -274,7 +274,7 @@ func TestStarted(t *testing.T) {
 		var j journal
 		require.NoError(t, actor.Run(context.Background(), j.config(), func(t0 *actor.Tasklet) error {
 			ref := actor.NewRef[int](actor.Name("r"))
-			_, err := startChild(t0, t0, actor.HandleInit(ref, func(*actor.Tasklet) (func(*actor.Tasklet, int) error, error) { return nil, errBoom }))
+			_, err := startChild(t0, t0, actor.ReceiverInitBody(ref, func(*actor.Tasklet) (func(*actor.Tasklet, int) error, error) { return nil, errBoom }))
 			require.Equal(t, errBoom, err)
 			require.True(t, ref.HasFinished())
 			return nil
@@ -283,7 +283,7 @@ func TestStarted(t *testing.T) {
 	})
 	t.Run("no handler", func(t *testing.T) {
 		run(t, func(t0 *actor.Tasklet) error {
-			c, err := startChild(t0, t0, actor.HandleInit(actor.NewRef[int](),
+			c, err := startChild(t0, t0, actor.ReceiverInitBody(actor.NewRef[int](),
 				func(*actor.Tasklet) (func(*actor.Tasklet, int) error, error) { return nil, nil }))
 			exit, over := c.Exit()
 			require.True(t, over)
@@ -301,7 +301,7 @@ func TestStarted(t *testing.T) {
 				var ends []actor.Exit
 				ctx, cancel := actor.WithTimeout(t0, time.Second)
 				defer cancel()
-				slot, _ := starter(t, t0, actor.HandleInit(ref, func(t *actor.Tasklet) (func(*actor.Tasklet, int) error, error) {
+				slot, _ := starter(t, t0, actor.ReceiverInitBody(ref, func(t *actor.Tasklet) (func(*actor.Tasklet, int) error, error) {
 					t.Sleep(time.Minute)
 					if fails {
 						return nil, errBoom
@@ -333,7 +333,7 @@ func TestStarted(t *testing.T) {
 		run(t, func(t0 *actor.Tasklet) error {
 			cleaned := false
 			p := actor.Go(t0, func(p *actor.Tasklet) error {
-				_, err := startChild(p, p, actor.HandleInit(actor.NewRef[int](), func(t *actor.Tasklet) (func(*actor.Tasklet, int) error, error) {
+				_, err := startChild(p, p, actor.ReceiverInitBody(actor.NewRef[int](), func(t *actor.Tasklet) (func(*actor.Tasklet, int) error, error) {
 					defer func() { cleaned = true }()
 					return nil, forever(t)
 				}))
@@ -351,8 +351,8 @@ func TestStarted(t *testing.T) {
 		run(t, func(t0 *actor.Tasklet) error {
 			var err error
 			sup := actor.NewRef[func()]()
-			actor.StartTasklet(t0, actor.Handle(sup, func(p *actor.Tasklet, _ func()) error {
-				_, err = startChild(p, p, actor.HandleInit(actor.NewRef[int](), func(t *actor.Tasklet) (func(*actor.Tasklet, int) error, error) {
+			actor.StartTasklet(t0, actor.ReceiverBody(sup, func(p *actor.Tasklet, _ func()) error {
+				_, err = startChild(p, p, actor.ReceiverInitBody(actor.NewRef[int](), func(t *actor.Tasklet) (func(*actor.Tasklet, int) error, error) {
 					_, err := actor.Call(t, sup, func(actor.Reply[int]) func() { return nil })
 					return nil, err
 				}))
@@ -368,7 +368,7 @@ func TestStarted(t *testing.T) {
 	t.Run("a body without an init has started when it exists", func(t *testing.T) {
 		run(t, func(t0 *actor.Tasklet) error {
 			ran := false
-			k, err := startChild(t0, t0, actor.Func(func(*actor.Tasklet) error { ran = true; return errBoom }))
+			k, err := startChild(t0, t0, actor.GoBody(func(*actor.Tasklet) error { ran = true; return errBoom }))
 			require.NoError(t, err)
 			require.False(t, ran)
 			require.ErrorIs(t, k.Join(t0), errBoom)
@@ -378,13 +378,13 @@ func TestStarted(t *testing.T) {
 	t.Run("from a goroutine", func(t *testing.T) {
 		s, err := actor.Start(actor.Config{Logger: zap.NewNop(), Clock: scheduler.NewVirtualClock(time.Time{})})
 		require.NoError(t, err)
-		k, err := startChild(context.Background(), s, actor.HandleInit(actor.NewRef[int](), func(t *actor.Tasklet) (func(*actor.Tasklet, int) error, error) {
+		k, err := startChild(context.Background(), s, actor.ReceiverInitBody(actor.NewRef[int](), func(t *actor.Tasklet) (func(*actor.Tasklet, int) error, error) {
 			t.Sleep(time.Minute)
 			return handler, nil
 		}))
 		require.NoError(t, err)
 		require.False(t, k.HasFinished())
-		_, err = startChild(context.Background(), s, actor.HandleInit(actor.NewRef[int](), func(t *actor.Tasklet) (func(*actor.Tasklet, int) error, error) {
+		_, err = startChild(context.Background(), s, actor.ReceiverInitBody(actor.NewRef[int](), func(t *actor.Tasklet) (func(*actor.Tasklet, int) error, error) {
 			t.Sleep(time.Minute)
 			return nil, errBoom
 		}))
@@ -392,7 +392,7 @@ func TestStarted(t *testing.T) {
 		ctx, cancel := context.WithCancel(context.Background())
 		cancel()
 		ch := make(chan struct{})
-		k, err = startChild(ctx, s, actor.HandleInit(actor.NewRef[int](), func(t *actor.Tasklet) (func(*actor.Tasklet, int) error, error) {
+		k, err = startChild(ctx, s, actor.ReceiverInitBody(actor.NewRef[int](), func(t *actor.Tasklet) (func(*actor.Tasklet, int) error, error) {
 			_, err := actor.Await(t, func(context.Context) (int, error) { <-ch; return 0, nil })
 			return handler, err
 		}))
@@ -441,7 +441,7 @@ func TestStopChild(t *testing.T) {
 			var j journal
 			err := actor.Run(context.Background(), j.config(), func(t0 *actor.Tasklet) error {
 				ends := 0
-				_, start := starter(t, t0, actor.Func(c.f), func(actor.Exit) { ends++ }, actor.Name("it"))
+				_, start := starter(t, t0, actor.GoBody(c.f), func(actor.Exit) { ends++ }, actor.Name("it"))
 				k := start()
 				t0.Yield()
 				require.NoError(t, actor.StopChild(t0, k, c.limit))
@@ -465,7 +465,7 @@ func TestStopChild(t *testing.T) {
 		run(t, func(t0 *actor.Tasklet) error {
 			var ends []actor.ExitKind
 			ref := actor.NewRef[int]()
-			_, start := starter(t, t0, actor.Handle(ref, func(*actor.Tasklet, int) error { return nil }),
+			_, start := starter(t, t0, actor.ReceiverBody(ref, func(*actor.Tasklet, int) error { return nil }),
 				func(e actor.Exit) { ends = append(ends, e.Kind) })
 			k := start()
 			joiner := actor.Go(t0, func(t *actor.Tasklet) error { return k.Join(t) })
@@ -520,7 +520,7 @@ func TestRefOfOneThatLeaks(t *testing.T) {
 		ref := actor.NewRef[int](actor.Name("r"))
 		stuck := true
 		var got []int
-		body := actor.Handle(ref, func(t *actor.Tasklet, n int) error {
+		body := actor.ReceiverBody(ref, func(t *actor.Tasklet, n int) error {
 			for stuck {
 				survive(t)
 			}

@@ -39,7 +39,7 @@ func TestSelf(t *testing.T) {
 		ref = actor.NewRef[int]()
 		for range 2 { // with Retry it is another type of body
 			init := func(t *actor.Tasklet) (actor.Handler[int], error) { return note, nil }
-			k := actor.StartTasklet(t0, actor.HandleInit(ref, init), actor.Retry(1))
+			k := actor.StartTasklet(t0, actor.ReceiverInitBody(ref, init), actor.Retry(1))
 			require.Equal(t, ref, actor.Self[int](k), "known before it runs")
 			k.Kill()
 			_ = k.Join(t0)

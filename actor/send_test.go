@@ -161,7 +161,7 @@ func TestRule6Policies(t *testing.T) {
 // tasklet read the ref are reported to the system whose tasklet sent them.
 func TestLeftOverIsReported(t *testing.T) {
 	es := record(t, func(t0 *actor.Tasklet) error {
-		ref := actor.Receiver(t0, func(*actor.Tasklet, string) error { return errTest }, actor.OnFailure(actor.Stop), actor.Name("r"))
+		ref := actor.Receiver(t0, func(*actor.Tasklet, string) error { return errTest }, actor.OnFailure(actor.End), actor.Name("r"))
 		for range 5 {
 			require.NoError(t, ref.Send(t0, "x"))
 		}
@@ -306,7 +306,7 @@ func TestLettersToARefThatNeverStarts(t *testing.T) {
 		} {
 			ref := actor.NewRef[int]()
 			require.NoError(t, send(ref))
-			slotOf(t, t0, actor.Handle(ref, func(*actor.Tasklet, int) error { return nil })).Retire()
+			slotOf(t, t0, actor.ReceiverBody(ref, func(*actor.Tasklet, int) error { return nil })).Retire()
 		}
 		return nil
 	}))

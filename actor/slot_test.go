@@ -71,7 +71,7 @@ func TestSlotKeepsItsPlace(t *testing.T) {
 				p := actor.Go(t0, func(p *actor.Tasklet) error {
 					slots := map[string]*actor.Slot{}
 					for i, name := range []string{"a", "b", "c"} {
-						slots[name] = slotOf(t, p, actor.Func(forever), actor.Name(name), actor.OnScheduler(i%schedulers))
+						slots[name] = slotOf(t, p, actor.GoBody(forever), actor.Name(name), actor.OnScheduler(i%schedulers))
 						actor.Go(p, forever, actor.Name(name+"'"))
 					}
 					require.Equal(t, "[a -] a' [b -] b' [c -] c'", places(p))
@@ -140,12 +140,12 @@ func TestNewSlotErrors(t *testing.T) {
 	cfg := actor.Config{Clock: scheduler.NewVirtualClock(time.Time{}), Logger: zap.NewNop(), Schedulers: 2}
 	require.NoError(t, actor.Run(context.Background(), cfg, func(t0 *actor.Tasklet) error {
 		dead := actor.NewRef[int]()
-		slotOf(t, t0, actor.Handle(dead, handle)).Retire()
+		slotOf(t, t0, actor.ReceiverBody(dead, handle)).Retire()
 		read := actor.Receiver(t0, handle, actor.Name("reader"))
 		taken := actor.NewRef[int]()
-		slotOf(t, t0, actor.Handle(taken, handle), actor.Name("owner"))
+		slotOf(t, t0, actor.ReceiverBody(taken, handle), actor.Name("owner"))
 		at1 := actor.NewRef[int]()
-		s := slotOf(t, t0, actor.Handle(at1, handle), actor.OnScheduler(1))
+		s := slotOf(t, t0, actor.ReceiverBody(at1, handle), actor.OnScheduler(1))
 		_, err := s.Start(t0)
 		require.NoError(t, err)
 		before := places(t0)
@@ -156,15 +156,15 @@ func TestNewSlotErrors(t *testing.T) {
 			text string
 			only bool // NewSlot sees it, CheckSlot can't
 		}{
-			"option":          {actor.Func(forever), []actor.Option{actor.Immediate()}, nil, "the option Immediate can't be used here", false},
-			"retry":           {actor.Func(forever), []actor.Option{actor.Retry(1)}, nil, "the option Retry can't be used here", false},
-			"daemon":          {actor.Func(forever), []actor.Option{actor.Daemon()}, nil, "a daemon has no parent", false},
-			"scheduler":       {actor.Func(forever), []actor.Option{actor.OnScheduler(7)}, nil, "the system has 2", true},
-			"dead":            {actor.Handle(dead, handle), nil, actor.ErrRefDead, "", false},
-			"read":            {actor.Handle(read, handle), nil, actor.ErrRefTaken, "/tasklet/reader", false},
-			"in another slot": {actor.Handle(taken, handle), nil, actor.ErrRefTaken, "/tasklet/owner", true},
-			"foreign":         {actor.Handle(foreign, handle), nil, nil, "another system", true},
-			"runs in a slot":  {actor.Handle(at1, handle), nil, actor.ErrRefTaken, at1.String(), false},
+			"option":          {actor.GoBody(forever), []actor.Option{actor.Immediate()}, nil, "the option Immediate can't be used here", false},
+			"retry":           {actor.GoBody(forever), []actor.Option{actor.Retry(1)}, nil, "the option Retry can't be used here", false},
+			"daemon":          {actor.GoBody(forever), []actor.Option{actor.Daemon()}, nil, "a daemon has no parent", false},
+			"scheduler":       {actor.GoBody(forever), []actor.Option{actor.OnScheduler(7)}, nil, "the system has 2", true},
+			"dead":            {actor.ReceiverBody(dead, handle), nil, actor.ErrRefDead, "", false},
+			"read":            {actor.ReceiverBody(read, handle), nil, actor.ErrRefTaken, "/tasklet/reader", false},
+			"in another slot": {actor.ReceiverBody(taken, handle), nil, actor.ErrRefTaken, "/tasklet/owner", true},
+			"foreign":         {actor.ReceiverBody(foreign, handle), nil, nil, "another system", true},
+			"runs in a slot":  {actor.ReceiverBody(at1, handle), nil, actor.ErrRefTaken, at1.String(), false},
 		} {
 			_, err := actor.NewSlot(t0, c.body, nil, c.opts...)
 			require.Error(t, err, name)
@@ -178,7 +178,7 @@ func TestNewSlotErrors(t *testing.T) {
 		require.Equal(t, before, places(t0))
 		// A ref that was read somewhere stays there.
 		moved, at := actor.NewRef[int](), 0
-		fam := actor.Family{Kind: "f", Bodies: []actor.Body{actor.Handle(moved, handle)}}
+		fam := actor.Family{Kind: "f", Bodies: []actor.Body{actor.ReceiverBody(moved, handle)}}
 		outer := slotOf(t, t0, actor.Supervise(actor.NewRef[int](), fam, func(p *actor.Tasklet) (func(*actor.Tasklet, int) error, error) {
 			in, err := actor.NewSlot(p, fam.Bodies[0], nil, actor.OnScheduler(at))
 			if err != nil {
@@ -196,12 +196,12 @@ func TestNewSlotErrors(t *testing.T) {
 		return nil
 	}))
 	ref := actor.NewRef[int]()
-	one, err := actor.CheckSlot(actor.Handle(ref, handle))
+	one, err := actor.CheckSlot(actor.ReceiverBody(ref, handle))
 	require.NoError(t, err)
-	two, err := actor.CheckSlot(actor.HandleBatch(ref, 1, 0, func(*actor.Tasklet, []int) error { return nil }))
+	two, err := actor.CheckSlot(actor.BatchReceiverBody(ref, 1, 0, func(*actor.Tasklet, []int) error { return nil }))
 	require.NoError(t, err)
 	require.Equal(t, one, two)
-	none, err := actor.CheckSlot(actor.Func(forever))
+	none, err := actor.CheckSlot(actor.GoBody(forever))
 	require.NoError(t, err)
 	require.Nil(t, none)
 }
@@ -211,7 +211,7 @@ func TestNewSlotErrors(t *testing.T) {
 func TestSlotOwnsItsRef(t *testing.T) {
 	run(t, func(t0 *actor.Tasklet) error {
 		ref := actor.NewRef[int]()
-		body := actor.Handle(ref, func(*actor.Tasklet, int) error { return nil })
+		body := actor.ReceiverBody(ref, func(*actor.Tasklet, int) error { return nil })
 		s := slotOf(t, t0, body, actor.Name("mine"))
 		refused := func() {
 			t.Helper()
@@ -245,7 +245,7 @@ func TestSlotOwnsItsRef(t *testing.T) {
 
 func TestSlotMisuse(t *testing.T) {
 	run(t, func(t0 *actor.Tasklet) error {
-		s := slotOf(t, t0, actor.Func(forever), actor.Name("s"))
+		s := slotOf(t, t0, actor.GoBody(forever), actor.Name("s"))
 		_, err := s.Start(t0)
 		require.NoError(t, err)
 		for want, f := range map[string]func(){
@@ -254,7 +254,7 @@ func TestSlotMisuse(t *testing.T) {
 			"actor: Slot.Retire: /tasklet/s is in the slot":                              func() { s.Retire() },
 			"scheduler: Slot.Start with a nil context":                                   func() { _, _ = s.Start(noContext) },
 			"scheduler: Slot.Stop called outside a tasklet: its context belongs to none": func() { _ = s.Stop(context.Background()) },
-			"actor: NewSlot of a nil *Tasklet":                                           func() { _, _ = actor.NewSlot(nil, actor.Func(forever), nil) },
+			"actor: NewSlot of a nil *Tasklet":                                           func() { _, _ = actor.NewSlot(nil, actor.GoBody(forever), nil) },
 			"actor: NewSlot with a nil Body":                                             func() { _, _ = actor.NewSlot(t0, nil, nil) },
 			"actor: Supervise with a nil function":                                       func() { actor.Supervise[int](actor.NewRef[int](), actor.Family{Kind: "x"}, nil) },
 			"actor: Supervise with an empty name":                                        func() { actor.Supervise(actor.NewRef[int](), actor.Family{}, noInit) },
@@ -291,7 +291,7 @@ func inside(t *actor.Tasklet, f func(*actor.Tasklet)) {
 func deferredCall(t *actor.Tasklet) {
 	_ = actor.Go(t, func(k *actor.Tasklet) error {
 		k.Defer(func() {
-			lastPanic = recovering(func() { _, _ = actor.NewSlot(k, actor.Func(forever), nil) })
+			lastPanic = recovering(func() { _, _ = actor.NewSlot(k, actor.GoBody(forever), nil) })
 		})
 		return nil
 	}).Join(t)
@@ -307,7 +307,7 @@ func TestSlotOnEnd(t *testing.T) {
 				var ends []string
 				var end error
 				fails := false
-				s, err := actor.NewSlot(t0, actor.Func(func(t *actor.Tasklet) error { t.Sleep(time.Second); return end }),
+				s, err := actor.NewSlot(t0, actor.GoBody(func(t *actor.Tasklet) error { t.Sleep(time.Second); return end }),
 					func(e actor.Exit) { ends = append(ends, fmt.Sprint(e.Kind, " ", e.Path)) }, actor.Name("s"), actor.OnScheduler(at),
 					actor.OnStart(func(*actor.Tasklet) error {
 						if fails {
@@ -353,7 +353,7 @@ func TestSlotOnEnd(t *testing.T) {
 func TestSlotInfo(t *testing.T) {
 	run(t, func(t0 *actor.Tasklet) error {
 		ref := actor.NewRef[int](actor.MailboxLen(5))
-		s := slotOf(t, t0, actor.Handle(ref, func(_ *actor.Tasklet, n int) error { return errBoom }), actor.Name("s"))
+		s := slotOf(t, t0, actor.ReceiverBody(ref, func(_ *actor.Tasklet, n int) error { return errBoom }), actor.Name("s"))
 		require.NoError(t, ref.Send(t0, 1))
 		i := s.Info()
 		require.Equal(t, []any{"s", "/tasklet/s", "receiver", "stopped", 1, 5, "int"},
@@ -384,13 +384,13 @@ func TestSlotInfo(t *testing.T) {
 		s.Close()
 		require.Equal(t, "stopped", s.Info().State)
 
-		derived := slotOf(t, t0, actor.Func(forever))
+		derived := slotOf(t, t0, actor.GoBody(forever))
 		require.Equal(t, []any{"", "/tasklet/forever", "task"}, []any{derived.Info().Name, derived.Info().Path, derived.Info().Kind})
 		k, err = derived.Start(t0)
 		require.NoError(t, err)
 		require.Equal(t, []any{k.Name(), k.Path()}, []any{derived.Info().Name, derived.Info().Path})
 		seen := ""
-		starts := slotOf(t, t0, actor.Func(forever), actor.OnStart(func(t *actor.Tasklet) error {
+		starts := slotOf(t, t0, actor.GoBody(forever), actor.OnStart(func(t *actor.Tasklet) error {
 			for s, k := range t.Parent().Places() {
 				if k == t {
 					seen = s.Info().State
@@ -417,7 +417,7 @@ func TestSlotsEndWithTheirParent(t *testing.T) {
 					ready, deferred := false, ""
 					p := actor.Go(t0, func(p *actor.Tasklet) error {
 						for i, ref := range refs {
-							s := slotOf(t, p, actor.Handle(ref, func(*actor.Tasklet, int) error { return nil }), actor.OnScheduler(i%schedulers))
+							s := slotOf(t, p, actor.ReceiverBody(ref, func(*actor.Tasklet, int) error { return nil }), actor.OnScheduler(i%schedulers))
 							if i > 0 {
 								_, err := s.Start(p)
 								require.NoError(t, err)
@@ -470,7 +470,7 @@ type nestedFamily struct {
 func nest(t *testing.T, t0 *actor.Tasklet) *nestedFamily {
 	n := &nestedFamily{ref: actor.NewRef[string](), static: actor.NewRef[int](), never: actor.NewRef[int](), startsStatic: true}
 	handle := func(*actor.Tasklet, int) error { return nil }
-	fam := actor.Family{Kind: "nest", Bodies: []actor.Body{actor.Handle(n.static, handle), actor.Handle(n.never, handle)}}
+	fam := actor.Family{Kind: "nest", Bodies: []actor.Body{actor.ReceiverBody(n.static, handle), actor.ReceiverBody(n.never, handle)}}
 	n.outer = slotOf(t, t0, actor.Supervise(n.ref, fam, func(p *actor.Tasklet) (func(*actor.Tasklet, string) error, error) {
 		n.lives++
 		slots := map[string]*actor.Slot{}
@@ -487,7 +487,7 @@ func nest(t *testing.T, t0 *actor.Tasklet) *nestedFamily {
 			slots["static"] = s
 		}
 		n.added = actor.NewRef[int]()
-		s := slotOf(t, p, actor.Handle(n.added, handle), actor.Name("added"))
+		s := slotOf(t, p, actor.ReceiverBody(n.added, handle), actor.Name("added"))
 		if _, err := s.Start(p); err != nil {
 			return nil, err
 		}
@@ -528,7 +528,7 @@ func TestFamily(t *testing.T) {
 		require.NoError(t, n.static.Send(t0, 1))
 		require.Equal(t, 1, n.static.Len())
 		require.Contains(t, recovering(func() {
-			actor.StartTasklet(t0, actor.Handle(n.static, func(*actor.Tasklet, int) error { return nil }))
+			actor.StartTasklet(t0, actor.ReceiverBody(n.static, func(*actor.Tasklet, int) error { return nil }))
 		}), "belongs to the slot", "also between two lives")
 		k, err = n.outer.Start(t0)
 		require.NoError(t, err)
@@ -591,7 +591,7 @@ func TestFamilyThatEnds(t *testing.T) {
 
 		static, never := actor.NewRef[int](), actor.NewRef[int]()
 		handle := func(*actor.Tasklet, int) error { return nil }
-		fam := actor.Family{Kind: "top", Bodies: []actor.Body{actor.Handle(static, handle), actor.Handle(never, handle)}}
+		fam := actor.Family{Kind: "top", Bodies: []actor.Body{actor.ReceiverBody(static, handle), actor.ReceiverBody(never, handle)}}
 		k := actor.StartTasklet(t0, actor.Supervise(actor.NewRef[int](), fam, func(p *actor.Tasklet) (func(*actor.Tasklet, int) error, error) {
 			_, err := slotOf(t, p, fam.Bodies[0]).Start(p)
 			return handle, err
@@ -611,7 +611,7 @@ func TestFamilyOfOneThatLeaks(t *testing.T) {
 	err := actor.Run(context.Background(), actor.Config{Clock: scheduler.NewVirtualClock(time.Time{}), Logger: zap.NewNop()}, func(t0 *actor.Tasklet) error {
 		static := actor.NewRef[int]()
 		stuck := true
-		fam := actor.Family{Kind: "f", Bodies: []actor.Body{actor.Handle(static, func(*actor.Tasklet, int) error { return nil })},
+		fam := actor.Family{Kind: "f", Bodies: []actor.Body{actor.ReceiverBody(static, func(*actor.Tasklet, int) error { return nil })},
 			Options: []actor.Option{actor.Shutdown(time.Second)}}
 		s := slotOf(t, t0, actor.Supervise(actor.NewRef[int](), fam, func(p *actor.Tasklet) (func(*actor.Tasklet, int) error, error) {
 			in, err := actor.NewSlot(p, fam.Bodies[0], nil)
@@ -650,7 +650,7 @@ func TestSlotsInNumbers(t *testing.T) {
 		const n = 20_000
 		p := actor.Go(t0, func(p *actor.Tasklet) error {
 			for i := range n {
-				s := slotOf(t, p, actor.Handle(actor.NewRef[int](), func(*actor.Tasklet, int) error { return nil }))
+				s := slotOf(t, p, actor.ReceiverBody(actor.NewRef[int](), func(*actor.Tasklet, int) error { return nil }))
 				if i%2 == 0 || i < n/2 {
 					_, err := s.Start(p)
 					require.NoError(t, err)
@@ -692,7 +692,7 @@ func TestStartedByMany(t *testing.T) {
 			t.Run(fmt.Sprint(at, " ", fails), func(t *testing.T) {
 				cfg := actor.Config{Clock: scheduler.NewVirtualClock(time.Time{}), Logger: zap.NewNop(), Schedulers: 2}
 				require.NoError(t, actor.Run(context.Background(), cfg, func(t0 *actor.Tasklet) error {
-					k := actor.StartTasklet(t0, actor.HandleInit(actor.NewRef[int](), func(t *actor.Tasklet) (func(*actor.Tasklet, int) error, error) {
+					k := actor.StartTasklet(t0, actor.ReceiverInitBody(actor.NewRef[int](), func(t *actor.Tasklet) (func(*actor.Tasklet, int) error, error) {
 						t.Sleep(time.Minute)
 						return func(*actor.Tasklet, int) error { return nil }, fails
 					}), actor.OnScheduler(at))
@@ -736,7 +736,7 @@ func TestStartedByMany(t *testing.T) {
 		k := actor.Go(t0, func(k *actor.Tasklet) error {
 			var d *actor.DeadlockError
 			require.NoError(t, k.Started(k), "it has no init")
-			slow := actor.StartTasklet(k, actor.Func(forever), actor.OnStart(func(s *actor.Tasklet) error { return s.Started(s) }))
+			slow := actor.StartTasklet(k, actor.GoBody(forever), actor.OnStart(func(s *actor.Tasklet) error { return s.Started(s) }))
 			require.ErrorAs(t, slow.Started(k), &d, "it waits for itself")
 			return nil
 		})

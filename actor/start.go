@@ -46,7 +46,7 @@ func (t *Tasklet) start(p Spawner, op string, opts []Option, allowed optionSet) 
 	if len(opts) > 0 || t.supervised {
 		daemon, where = t.apply(op, opts, allowed)
 	} else if allowed&optResume == 0 {
-		t.onFailure = Stop
+		t.onFailure = End
 	}
 	if daemon {
 		parent = s.daemons
@@ -171,9 +171,10 @@ func Later(p Spawner, d time.Duration, f func(*Tasklet) error, opts ...Option) *
 	return t
 }
 
-// Interval starts a tasklet that calls f repeatedly, each time d after f has returned; see [Every].
+// Interval starts a tasklet that calls f repeatedly, each time d after f has returned; see
+// [IntervalBody].
 func Interval(p Spawner, d time.Duration, f func(*Tasklet) error, opts ...Option) *Tasklet {
-	b := Every(d, f)
+	b := IntervalBody(d, f)
 	t := &Tasklet{inst: b.instance()}
 	t.start(p, "Interval", opts, b.allows())
 	return t
@@ -188,10 +189,10 @@ func Loop(p Spawner, f func(*Tasklet) error, opts ...Option) *Tasklet {
 	return t
 }
 
-// Rate starts a tasklet that calls f hz times a second; see [AtRate]. The example shows how to use
-// it as a rate limiter for other tasklets.
+// Rate starts a tasklet that calls f hz times a second; see [RateBody]. The example shows how to
+// use it as a rate limiter for other tasklets.
 func Rate(p Spawner, hz float64, f func(*Tasklet, time.Time) error, opts ...Option) *Tasklet {
-	b := AtRate(hz, f)
+	b := RateBody(hz, f)
 	t := &Tasklet{inst: b.instance()}
 	t.start(p, "Rate", opts, b.allows())
 	return t
@@ -239,10 +240,10 @@ type receiver[M any] struct {
 	h handling[M]
 }
 
-// BatchReceiver is like [Receiver], for batches of messages; see [HandleBatch].
+// BatchReceiver is like [Receiver], for batches of messages; see [BatchReceiverBody].
 func BatchReceiver[M any](p Spawner, max int, wait time.Duration, f func(*Tasklet, []M) error, opts ...Option) Ref[M] {
 	ref := newRef[M]("BatchReceiver", opts)
-	b := HandleBatch(ref, max, wait, f)
+	b := BatchReceiverBody(ref, max, wait, f)
 	t := &Tasklet{inst: b.instance()}
 	t.start(p, "BatchReceiver", opts, anyBody|repeatOptions|boxOptions)
 	return ref
@@ -252,7 +253,7 @@ func BatchReceiver[M any](p Spawner, max int, wait time.Duration, f func(*Taskle
 // sends to that mailbox.
 func Spawn[M any](p Spawner, f func(*Tasklet, *mailbox.Mailbox[M]) error, opts ...Option) Ref[M] {
 	ref := newRef[M]("Spawn", opts)
-	t := &Tasklet{inst: Read(ref, f).instance()}
+	t := &Tasklet{inst: SpawnBody(ref, f).instance()}
 	t.start(p, "Spawn", opts, anyBody|boxOptions)
 	return ref
 }

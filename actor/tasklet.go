@@ -73,7 +73,7 @@ func (t *Tasklet) Parent() *Tasklet {
 // HasFinished reports whether t has finished, including its children and its deferred calls.
 func (t *Tasklet) HasFinished() bool { return t.marks.Load()&markFinished != 0 }
 
-// Kill asks t to end, with all tasklets below it, and returns at once. If t waits, a *[TaskletExit]
+// Kill asks t to end, with all tasklets below it, and returns at once. If t waits, a *[Killed]
 // is raised as a panic where it waits, so that its deferred calls run. If t is busy, it is raised
 // at the next blocking point. A receiver that waits for messages, or a tasklet that has not run
 // yet, ends without running any of its code. If the body recovers the panic, t continues. A tasklet

@@ -227,16 +227,16 @@ func TestNames(t *testing.T) {
 			ref := actor.NewRef[int](actor.Name("ref"))
 			require.Equal(t, "ref", ref.Name())
 			require.Equal(t, "ref", ref.String())
-			k := actor.StartTasklet(t0, actor.Handle(ref, h))
+			k := actor.StartTasklet(t0, actor.ReceiverBody(ref, h))
 			require.Equal(t, "ref", k.Name())
 			require.Equal(t, k.Path(), ref.String())
 			other := actor.NewRef[int](actor.Name("ref"))
-			k = actor.StartTasklet(t0, actor.Handle(other, h), actor.Name("start"))
+			k = actor.StartTasklet(t0, actor.ReceiverBody(other, h), actor.Name("start"))
 			require.Equal(t, "start", k.Name())
 			require.Equal(t, "ref", other.Name(), "a ref keeps its own")
 			plain := actor.NewRef[int]()
 			require.Empty(t, plain.Name())
-			k = actor.StartTasklet(t0, actor.Handle(plain, h))
+			k = actor.StartTasklet(t0, actor.ReceiverBody(plain, h))
 			require.Contains(t, k.Name(), "TestNames")
 			require.Equal(t, k.Name(), plain.Name())
 			r := actor.Receiver(t0, h, actor.Name("receiver"))
@@ -268,7 +268,7 @@ func TestOptionsThatDoNotFit(t *testing.T) {
 			"Go, Overflow":             {func() { actor.Go(t0, named, actor.Overflow(mailbox.Fail)) }, "Overflow"},
 			"Go, Immediate":            {func() { actor.Go(t0, named, actor.Immediate()) }, "Immediate"},
 			"Receiver, Immediate":      {func() { actor.Receiver(t0, h, actor.Immediate()) }, "Immediate"},
-			"Handle, MailboxLen":       {func() { actor.StartTasklet(t0, actor.Handle(ref, h), actor.MailboxLen(1)) }, "MailboxLen"},
+			"Handle, MailboxLen":       {func() { actor.StartTasklet(t0, actor.ReceiverBody(ref, h), actor.MailboxLen(1)) }, "MailboxLen"},
 			"NewRef, Daemon":           {func() { actor.NewRef[int](actor.Daemon()) }, "Daemon"},
 			"NewRef, Shutdown":         {func() { actor.NewRef[int](actor.Shutdown(1)) }, "Shutdown"},
 			"Loop, Immediate":          {func() { actor.Loop(t0, named, actor.Immediate()) }, "Immediate"},
@@ -279,10 +279,10 @@ func TestOptionsThatDoNotFit(t *testing.T) {
 			"OnScheduler(-1)":          {func() { actor.OnScheduler(-1) }, "OnScheduler"},
 			"OnScheduler(1)":           {func() { actor.Go(t0, named, actor.OnScheduler(1)) }, "OnScheduler"},
 			"OnStart(nil)":             {func() { actor.OnStart(nil) }, "OnStart"},
-			"Every(0)":                 {func() { actor.Every(0, named) }, "Every"},
-			"AtRate(0)":                {func() { actor.AtRate(0, func(*actor.Tasklet, time.Time) error { return nil }) }, "AtRate"},
-			"HandleBatch(0)":           {func() { actor.HandleBatch(ref, 0, 0, func(*actor.Tasklet, []int) error { return nil }) }, "HandleBatch"},
-			"Handle of a zero ref":     {func() { actor.Handle(actor.Ref[int]{}, h) }, "Handle"},
+			"IntervalBody(0)":          {func() { actor.IntervalBody(0, named) }, "IntervalBody"},
+			"RateBody(0)":              {func() { actor.RateBody(0, func(*actor.Tasklet, time.Time) error { return nil }) }, "RateBody"},
+			"BatchReceiverBody(0)":     {func() { actor.BatchReceiverBody(ref, 0, 0, func(*actor.Tasklet, []int) error { return nil }) }, "BatchReceiverBody"},
+			"ReceiverBody of zero ref": {func() { actor.ReceiverBody(actor.Ref[int]{}, h) }, "ReceiverBody"},
 			"Go(nil)":                  {func() { actor.Go(t0, nil) }, "Go"},
 			"Go under nil":             {func() { actor.Go(nil, named) }, "Spawner"},
 			"Go under a nil *System":   {func() { actor.Go((*actor.System)(nil), named) }, "nil *System"},

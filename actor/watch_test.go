@@ -55,7 +55,7 @@ func TestRule21WatchTellsTheEnd(t *testing.T) {
 				actor.Watch(t0, target, ref, noticeText)
 				require.Equal(t, 2, ref.Len())
 				var got []string
-				actor.StartTasklet(t0, actor.Handle(ref, func(_ *actor.Tasklet, m string) error { got = append(got, m); return nil }))
+				actor.StartTasklet(t0, actor.ReceiverBody(ref, func(_ *actor.Tasklet, m string) error { got = append(got, m); return nil }))
 				require.NoError(t, drain(t0, ref))
 				require.Equal(t, []string{"/tasklet/x " + c.want, "/tasklet/x " + c.want}, got)
 				return nil
@@ -151,7 +151,7 @@ func TestRule7NoticeWaitsForRoom(t *testing.T) {
 				run(t, func(t0 *actor.Tasklet) error {
 					var got []string
 					ref := actor.NewRef[string](actor.MailboxLen(2), actor.Overflow(c.policy))
-					body := actor.Read(ref, func(t *actor.Tasklet, in *mailbox.Mailbox[string]) error {
+					body := actor.SpawnBody(ref, func(t *actor.Tasklet, in *mailbox.Mailbox[string]) error {
 						t.Sleep(time.Minute)
 						for m := range in.Receive() {
 							got = append(got, m)
@@ -221,7 +221,7 @@ func TestRule21WatchCancelled(t *testing.T) {
 		actor.Watch(t0, b, full, func(actor.Exit) string { return "kept" })
 		require.NoError(t, b.Join(t0))
 		waits()
-		actor.StartTasklet(t0, actor.Handle(full, func(_ *actor.Tasklet, m string) error { got = append(got, m); return nil }))
+		actor.StartTasklet(t0, actor.ReceiverBody(full, func(_ *actor.Tasklet, m string) error { got = append(got, m); return nil }))
 		t0.Yield()
 		require.NoError(t, drain(t0, full))
 		return drain(t0, ref)
@@ -330,7 +330,7 @@ func TestRule7TimerWithoutRoom(t *testing.T) {
 					var got []string
 					open := false
 					ref := actor.NewRef[string](actor.MailboxLen(1), actor.Overflow(c.policy), actor.Name("r"))
-					body := actor.Read(ref, func(t *actor.Tasklet, in *mailbox.Mailbox[string]) error {
+					body := actor.SpawnBody(ref, func(t *actor.Tasklet, in *mailbox.Mailbox[string]) error {
 						t.Sleep(time.Minute)
 						open = true
 						for m := range in.Receive() {

@@ -20,7 +20,7 @@ import (
 func TestRule1WatchOfRef(t *testing.T) {
 	run(t, func(t0 *actor.Tasklet) error {
 		ref := actor.NewRef[int](actor.Name("r"))
-		body := actor.Handle(ref, func(_ *actor.Tasklet, n int) error {
+		body := actor.ReceiverBody(ref, func(_ *actor.Tasklet, n int) error {
 			switch n {
 			case -1:
 				return errBoom
@@ -103,10 +103,10 @@ func TestWatchOfUnsupervisedRef(t *testing.T) {
 			if early {
 				watch()
 			}
-			it := actor.StartTasklet(t0, actor.Handle(ref, func(t *actor.Tasklet, _ int) error {
+			it := actor.StartTasklet(t0, actor.ReceiverBody(ref, func(t *actor.Tasklet, _ int) error {
 				t.Defer(func() { _ = box.Send(t, "deferred") })
 				return box.Send(t, "sent")
-			}), actor.OnFailure(actor.Stop))
+			}), actor.OnFailure(actor.End))
 			if !early {
 				watch()
 			}
@@ -137,7 +137,7 @@ func TestWatchOfRefMisuse(t *testing.T) {
 		box := actor.NewRef[string]()
 		var v any
 		own := actor.NewRef[int]()
-		k := actor.StartTasklet(t0, actor.Handle(own, func(t *actor.Tasklet, _ int) error {
+		k := actor.StartTasklet(t0, actor.ReceiverBody(own, func(t *actor.Tasklet, _ int) error {
 			v = recovering(func() { actor.Watch(t, own, box, noticeText) })
 			return nil
 		}), actor.Name("me"))
@@ -201,7 +201,7 @@ func TestRule7WhatStandsInLineStays(t *testing.T) {
 		var got []string
 		es := record(t, func(t0 *actor.Tasklet) error {
 			desk := actor.NewRef[string](actor.MailboxLen(1), actor.Name("desk"))
-			actor.StartTasklet(t0, actor.Read(desk, func(t *actor.Tasklet, in *mailbox.Mailbox[string]) error {
+			actor.StartTasklet(t0, actor.SpawnBody(desk, func(t *actor.Tasklet, in *mailbox.Mailbox[string]) error {
 				t.Sleep(time.Minute)
 				if ends {
 					return nil
@@ -252,7 +252,7 @@ func TestNoticesToOneselfAtTheEnd(t *testing.T) {
 				tb := actortest.TB(t0)
 				ref := actor.NewRef[string](actor.Name("keeper"), actor.MailboxLen(2))
 				var got []string
-				body := actor.HandleInit(ref, func(t *actor.Tasklet) (func(*actor.Tasklet, string) error, error) {
+				body := actor.ReceiverInitBody(ref, func(t *actor.Tasklet) (func(*actor.Tasklet, string) error, error) {
 					for range n {
 						c := actor.Go(t, func(t *actor.Tasklet) error {
 							t.Defer(func() { t.Sleep(time.Second) })

@@ -9,8 +9,8 @@ import (
 )
 
 // Mailbox is the reading end of a bounded queue of messages of type M. Package actor passes one to
-// a body that reads its mailbox in a loop of its own; see actor.Spawn and actor.Read. There is no
-// other way to make one, and the zero Mailbox is not usable.
+// a body that reads its mailbox in a loop of its own; see actor.Spawn and actor.SpawnBody. There is
+// no other way to make one, and the zero Mailbox is not usable.
 //
 // Only the tasklet that owns the Mailbox may call the methods that read; they panic in any other.
 // Len, Cap, Close and Closed may be called from any goroutine.

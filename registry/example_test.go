@@ -76,7 +76,7 @@ func ExampleAs() {
 			return nil
 		}
 		_, err := supervisor.Start(t, supervisor.Spec{Children: []supervisor.Child{
-			{ID: "orders", Body: actor.Handle(ref, handle), Options: []actor.Option{registry.As(r, "orders", ref)}},
+			{ID: "orders", Body: actor.ReceiverBody(ref, handle), Options: []actor.Option{registry.As(r, "orders", ref)}},
 		}})
 		if err != nil {
 			return err

@@ -196,7 +196,7 @@ func TestNameGoesWithItsTasklet(t *testing.T) {
 						inDefer = err == nil
 					})
 					return nil
-				}, actor.OnFailure(actor.Stop))
+				}, actor.OnFailure(actor.End))
 				require.NoError(t, registry.Register(r, "n", ref))
 				require.NoError(t, registry.Register(r, "m", ref))
 				g := group[int](t, r, "g")
@@ -292,7 +292,7 @@ func TestMalformedNames(t *testing.T) {
 			refused(err)
 			require.False(t, r.Unregister(name))
 			other := actor.NewRef[int]()
-			err = actor.StartTasklet(t0, actor.Handle(other, func(*actor.Tasklet, int) error { return nil }), registry.As(r, name, other)).Started(t0)
+			err = actor.StartTasklet(t0, actor.ReceiverBody(other, func(*actor.Tasklet, int) error { return nil }), registry.As(r, name, other)).Started(t0)
 			refused(err)
 		}
 		require.Empty(t, r.Names())
@@ -365,7 +365,7 @@ func TestLabelsOfAPlannedTasklet(t *testing.T) {
 		ref := actor.NewRef[int]()
 		require.NoError(t, registry.Register(r, "n", ref))
 		require.NoError(t, group[int](t, r, "g").Join(ref))
-		k := actor.StartTasklet(t0, actor.Handle(ref, ignore[int]))
+		k := actor.StartTasklet(t0, actor.ReceiverBody(ref, ignore[int]))
 		require.Equal(t, map[string]string{"name": "n", "groups": "g"}, k.Info().Labels)
 	})
 }
@@ -376,7 +376,7 @@ func TestAsTaken(t *testing.T) {
 	virtual(t, func(t0 *actor.Tasklet, r *registry.Registry) {
 		require.NoError(t, registry.Register(r, "n", idle(t0, actor.Name("owner"))))
 		ref := actor.NewRef[int]()
-		body := actor.HandleInit(ref, func(*actor.Tasklet) (func(*actor.Tasklet, int) error, error) {
+		body := actor.ReceiverInitBody(ref, func(*actor.Tasklet) (func(*actor.Tasklet, int) error, error) {
 			t.Error("init ran")
 			return ignore[int], nil
 		})
@@ -386,7 +386,7 @@ func TestAsTaken(t *testing.T) {
 		require.True(t, ref.IsDead())
 		r.Unregister("n")
 		ref = actor.NewRef[int]()
-		err = actor.StartTasklet(t0, actor.Handle(ref, ignore[int]), registry.As(r, "n", ref)).Started(t0)
+		err = actor.StartTasklet(t0, actor.ReceiverBody(ref, ignore[int]), registry.As(r, "n", ref)).Started(t0)
 		require.NoError(t, err)
 		got, err := registry.Lookup[int](r, "n")
 		require.NoError(t, err)
@@ -399,7 +399,7 @@ func TestNameOfAFailedStart(t *testing.T) {
 	virtual(t, func(t0 *actor.Tasklet, r *registry.Registry) {
 		ref := actor.NewRef[int]()
 		boom := errors.New("boom")
-		err := actor.StartTasklet(t0, actor.HandleInit(ref, func(*actor.Tasklet) (func(*actor.Tasklet, int) error, error) {
+		err := actor.StartTasklet(t0, actor.ReceiverInitBody(ref, func(*actor.Tasklet) (func(*actor.Tasklet, int) error, error) {
 			_, err := registry.Lookup[int](r, "n")
 			require.NoError(t, err)
 			return nil, boom

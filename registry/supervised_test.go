@@ -30,7 +30,7 @@ func crashing(_ *actor.Tasklet, n int) error {
 func named(r *registry.Registry, id string) (supervisor.Child, actor.Ref[int]) {
 	ref := actor.NewRef[int]()
 	return supervisor.Child{
-		ID: id, Body: actor.Handle(ref, crashing), Options: []actor.Option{registry.As(r, id, ref)},
+		ID: id, Body: actor.ReceiverBody(ref, crashing), Options: []actor.Option{registry.As(r, id, ref)},
 	}, ref
 }
 
@@ -250,7 +250,7 @@ func TestStormOfRestarts(t *testing.T) {
 				name := fmt.Sprint("n", i)
 				children = append(children, supervisor.Child{
 					ID: name, Options: []actor.Option{registry.As(r, name, ref)},
-					Body: actor.Read(ref, func(k *actor.Tasklet, box *mailbox.Mailbox[int]) error {
+					Body: actor.SpawnBody(ref, func(k *actor.Tasklet, box *mailbox.Mailbox[int]) error {
 						has(t, r, name, ref)
 						if left--; left > 0 {
 							return errCrash

@@ -234,7 +234,7 @@ func TestWaitForEachOther(t *testing.T) {
 	virtual(t, func(t0 *actor.Tasklet, r *registry.Registry) {
 		meet := func(mine, other string) actor.Ref[int] {
 			ref := actor.NewRef[int](actor.Name(mine))
-			actor.StartTasklet(t0, actor.HandleInit(ref, func(t *actor.Tasklet) (func(*actor.Tasklet, int) error, error) {
+			actor.StartTasklet(t0, actor.ReceiverInitBody(ref, func(t *actor.Tasklet) (func(*actor.Tasklet, int) error, error) {
 				_, err := registry.WaitFor[int](t, r, other)
 				return func(*actor.Tasklet, int) error { return actor.ErrStop }, err
 			}), registry.As(r, mine, ref))

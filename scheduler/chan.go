@@ -43,14 +43,14 @@ func NewChan[T any](capacity int) *Chan[T] {
 
 // Send sends v. It parks the calling tasklet while there is neither a waiting receiver nor room.
 //
-// Send returns [ErrClosed] if c is closed before v is sent, and [ErrTimeout] or the cause of ctx if
-// ctx ends first. If the error is not nil, v was not sent. A kill is raised when Send is called or
-// while it is parked; v was not sent then. ctx must belong to the running tasklet.
+// Send returns [ErrChanClosed] if c is closed before v is sent, and [ErrTimeout] or the cause of
+// ctx if ctx ends first. If the error is not nil, v was not sent. A kill is raised when Send is
+// called or while it is parked; v was not sent then. ctx must belong to the running tasklet.
 func (c *Chan[T]) Send(ctx context.Context, v T) error {
 	t, limit := c.home.enter(ctx, "Chan.Send")
 	for {
 		if c.closed {
-			return ErrClosed
+			return ErrChanClosed
 		}
 		if c.give(v) {
 			return nil
@@ -66,9 +66,9 @@ func (c *Chan[T]) Send(ctx context.Context, v T) error {
 
 // Receive receives the next value. It parks the calling tasklet while there is none.
 //
-// Receive returns [ErrClosed] if c is closed and empty, or is closed while Receive is parked. It
-// returns [ErrTimeout] or the cause of ctx if ctx ends first. If the error is not nil, the value is
-// zero and none was taken. A kill is raised when Receive is called or while it is parked. If a
+// Receive returns [ErrChanClosed] if c is closed and empty, or is closed while Receive is parked.
+// It returns [ErrTimeout] or the cause of ctx if ctx ends first. If the error is not nil, the value
+// is zero and none was taken. A kill is raised when Receive is called or while it is parked. If a
 // value was handed over before the kill, Receive returns the value, and the kill is raised at the
 // next blocking point. ctx must belong to the running tasklet.
 func (c *Chan[T]) Receive(ctx context.Context) (T, error) {
@@ -79,7 +79,7 @@ func (c *Chan[T]) Receive(ctx context.Context) (T, error) {
 			return v, nil
 		}
 		if c.closed {
-			return v, ErrClosed
+			return v, ErrChanClosed
 		}
 		p := c.spare.get(v)
 		c.receivers.Add(&p.Waiter)

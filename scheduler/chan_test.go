@@ -277,8 +277,8 @@ func TestChanKeepsNothing(t *testing.T) {
 
 // A closed channel's error is its own.
 func TestErrClosed(t *testing.T) {
-	if !errors.Is(scheduler.ErrClosed, scheduler.ErrClosed) || scheduler.ErrClosed.Error() != "scheduler: closed channel" {
-		t.Error(scheduler.ErrClosed)
+	if !errors.Is(scheduler.ErrChanClosed, scheduler.ErrChanClosed) || scheduler.ErrChanClosed.Error() != "scheduler: closed channel" {
+		t.Error(scheduler.ErrChanClosed)
 	}
 }
 
@@ -425,7 +425,7 @@ func playModel(t *testing.T, seed uint64, ends map[string]int) {
 			switch {
 			case err == scheduler.ErrTimeout:
 				return "timeout"
-			case err == scheduler.ErrClosed:
+			case err == scheduler.ErrChanClosed:
 				return "closed"
 			case err != nil:
 				return err.Error()

@@ -7,9 +7,9 @@ import (
 )
 
 var (
-	// ErrClosed is returned by Chan.Send on a closed Chan, and by Chan.Receive on a Chan that is
-	// closed and empty.
-	ErrClosed = errors.New("scheduler: closed channel")
+	// ErrChanClosed is returned by Chan.Send on a closed Chan, and by Chan.Receive on a Chan that
+	// is closed and empty.
+	ErrChanClosed = errors.New("scheduler: closed channel")
 
 	// ErrTimeout is returned by a blocking call when the deadline of its context has passed.
 	// errors.Is(ErrTimeout, context.DeadlineExceeded) is true, and its method Timeout returns true.

@@ -25,7 +25,7 @@ func delays(t *testing.T, seed uint64, b supervisor.Backoff, n int, pause time.D
 	runWith(t, cfg, func(t0 *actor.Tasklet) {
 		ref := actor.NewRef[bool]()
 		var up time.Time
-		body := actor.HandleInit(ref, func(t *actor.Tasklet) (func(*actor.Tasklet, bool) error, error) {
+		body := actor.ReceiverInitBody(ref, func(t *actor.Tasklet) (func(*actor.Tasklet, bool) error, error) {
 			up = t.System().Now()
 			return func(*actor.Tasklet, bool) error { return errCrash }, nil
 		})
@@ -203,7 +203,7 @@ func starts(t *testing.T, spec supervisor.Spec, d, up, dial time.Duration, fails
 			actor.SendAfter(t, up, ref, 1)
 			return func(*actor.Tasklet, int) error { return errCrash }, nil
 		}
-		spec.Children = []supervisor.Child{{ID: "a", Body: actor.HandleInit(ref, init)}}
+		spec.Children = []supervisor.Child{{ID: "a", Body: actor.ReceiverInitBody(ref, init)}}
 		start(t0, spec)
 		t0.Sleep(d)
 	})
@@ -244,7 +244,7 @@ func TestBackoffResetsByTimeUp(t *testing.T) {
 func TestBackoffOfAChildThatEndsWhileItsSupervisorIsBusy(t *testing.T) {
 	run(t, func(t0 *actor.Tasklet) {
 		f := newFamily()
-		slow := supervisor.Child{ID: "slow", Body: actor.HandleInit(actor.NewRef[int](), func(t *actor.Tasklet) (func(*actor.Tasklet, int) error, error) {
+		slow := supervisor.Child{ID: "slow", Body: actor.ReceiverInitBody(actor.NewRef[int](), func(t *actor.Tasklet) (func(*actor.Tasklet, int) error, error) {
 			t.Sleep(time.Minute)
 			return func(*actor.Tasklet, int) error { return nil }, nil
 		})}
@@ -294,7 +294,7 @@ func TestUnlimited(t *testing.T) {
 	runWith(t, seen.config(supervisor.EventRestart), func(t0 *actor.Tasklet) {
 		n := 0
 		s := start(t0, supervisor.Spec{Name: "s", Intensity: supervisor.Unlimited, Period: math.MaxInt64, Children: []supervisor.Child{
-			{ID: "a", Body: actor.Func(func(t *actor.Tasklet) error {
+			{ID: "a", Body: actor.GoBody(func(t *actor.Tasklet) error {
 				if n++; n > 10_000 {
 					t.Sleep(time.Hour)
 				}

@@ -53,7 +53,7 @@ func BenchmarkRestart(b *testing.B) {
 			bench(b, func(t *actor.Tasklet) {
 				ref := actor.NewRef[bool]()
 				handled := 0
-				body := actor.Handle(ref, func(_ *actor.Tasklet, crash bool) error {
+				body := actor.ReceiverBody(ref, func(_ *actor.Tasklet, crash bool) error {
 					switch {
 					case crash && how == "panic":
 						panic(errCrash)
@@ -89,7 +89,7 @@ func children(n int, refs []actor.Ref[bool]) []supervisor.Child {
 	cs := make([]supervisor.Child, n)
 	for i := range cs {
 		refs[i] = actor.NewRef[bool]()
-		cs[i] = supervisor.Child{ID: strconv.Itoa(i), Body: actor.Handle(refs[i], func(_ *actor.Tasklet, crash bool) error {
+		cs[i] = supervisor.Child{ID: strconv.Itoa(i), Body: actor.ReceiverBody(refs[i], func(_ *actor.Tasklet, crash bool) error {
 			if crash {
 				return errCrash
 			}

@@ -19,7 +19,7 @@ func TestCheckFindsFaults(t *testing.T) {
 	require.NoError(t, actor.Run(context.Background(), cfg, func(t0 *actor.Tasklet) error {
 		child := func(id string) Child {
 			ref := actor.NewRef[error](actor.Name(id))
-			return Child{ID: id, Restart: Transient, Significant: true, Body: actor.Handle(ref, func(_ *actor.Tasklet, err error) error { return err })}
+			return Child{ID: id, Restart: Transient, Significant: true, Body: actor.ReceiverBody(ref, func(_ *actor.Tasklet, err error) error { return err })}
 		}
 		s, err := Start(t0, Spec{
 			AutoShutdown: AllSignificant, Backoff: Backoff{Min: time.Hour}, Children: []Child{child("a"), child("b"), child("c"), child("d")},

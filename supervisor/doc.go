@@ -44,10 +44,10 @@
 //
 // A restart makes a new tasklet. The ref of the child stays valid: its mailbox keeps its order,
 // senders that wait for room keep their places, and the new tasklet answers the queued calls. State
-// does not survive: actor.HandleInit makes it anew. Timers, watches, deferred calls, locals and
-// children end with the old tasklet. The message in hand at a failure is lost, and reported, unless
-// Child.Retry makes the new tasklet handle it again. A ref ends permanently when its child is
-// deleted or removed, or its supervisor ends.
+// does not survive: actor.ReceiverInitBody makes it anew. Timers, watches, deferred calls, locals
+// and children end with the old tasklet. The message in hand at a failure is lost, and reported,
+// unless Child.Retry makes the new tasklet handle it again. A ref ends permanently when its child
+// is deleted or removed, or its supervisor ends.
 //
 // # Stopping
 //
@@ -94,7 +94,7 @@
 // # A program
 //
 //	counter := actor.NewRef[int]()
-//	body := actor.HandleInit(counter, func(t *actor.Tasklet) (func(*actor.Tasklet, int) error, error) {
+//	body := actor.ReceiverInitBody(counter, func(t *actor.Tasklet) (func(*actor.Tasklet, int) error, error) {
 //		sum := 0 // each start begins with a new sum
 //		return func(t *actor.Tasklet, n int) error {
 //			sum += n

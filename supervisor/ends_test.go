@@ -42,7 +42,7 @@ func stopThatGivesUp(t *testing.T, schedulers, at int, holds bool) {
 	require.NoError(t, err)
 	release := make(chan struct{})
 	stuck := func() actor.Body {
-		return actor.HandleInit(actor.NewRef[string](), func(t *actor.Tasklet) (func(*actor.Tasklet, string) error, error) {
+		return actor.ReceiverInitBody(actor.NewRef[string](), func(t *actor.Tasklet) (func(*actor.Tasklet, string) error, error) {
 			if holds {
 				<-release
 			} else {
@@ -55,7 +55,7 @@ func stopThatGivesUp(t *testing.T, schedulers, at int, holds bool) {
 	crashing := actor.NewRef[int]()
 	sup, err := supervisor.Start(sys, supervisor.Spec{Backoff: supervisor.Backoff{Min: time.Hour, Max: time.Hour}, Children: []supervisor.Child{{
 		ID: "crashes", Options: on,
-		Body: actor.Handle(crashing, func(*actor.Tasklet, int) error { return errors.New("x") }),
+		Body: actor.ReceiverBody(crashing, func(*actor.Tasklet, int) error { return errors.New("x") }),
 	}}})
 	require.NoError(t, err)
 	for range 3 {

@@ -23,7 +23,7 @@ func example(main func(t *actor.Tasklet) error) {
 
 // echo is a body that says when it starts and ends, prints its messages, and fails on "crash".
 func echo(name string, ref actor.Ref[string]) actor.Body {
-	return actor.HandleInit(ref, func(t *actor.Tasklet) (func(*actor.Tasklet, string) error, error) {
+	return actor.ReceiverInitBody(ref, func(t *actor.Tasklet) (func(*actor.Tasklet, string) error, error) {
 		fmt.Println(name, "starts")
 		t.Defer(func() { fmt.Println(name, "ends") })
 		return func(t *actor.Tasklet, m string) error {
@@ -39,7 +39,7 @@ func echo(name string, ref actor.Ref[string]) actor.Body {
 func ExampleStart() {
 	example(func(t *actor.Tasklet) error {
 		counter := actor.NewRef[int]()
-		body := actor.HandleInit(counter, func(t *actor.Tasklet) (func(*actor.Tasklet, int) error, error) {
+		body := actor.ReceiverInitBody(counter, func(t *actor.Tasklet) (func(*actor.Tasklet, int) error, error) {
 			sum := 0 // new at every start
 			return func(t *actor.Tasklet, n int) error {
 				sum += n
@@ -164,7 +164,7 @@ func ExamplePool() {
 			Name: "downloads",
 			Max:  2,
 			Child: func(file string) supervisor.Child {
-				return supervisor.Child{ID: file, Restart: supervisor.Transient, Body: actor.Func(func(t *actor.Tasklet) error {
+				return supervisor.Child{ID: file, Restart: supervisor.Transient, Body: actor.GoBody(func(t *actor.Tasklet) error {
 					t.Sleep(time.Second)
 					fmt.Println("got", file)
 					return nil
@@ -196,7 +196,7 @@ func ExampleBackoff() {
 		_, err := supervisor.Start(t, supervisor.Spec{
 			Intensity: 10, Period: time.Minute,
 			Backoff: supervisor.Backoff{Min: time.Second, Max: 5 * time.Second},
-			Children: []supervisor.Child{{ID: "a", Body: actor.Func(func(t *actor.Tasklet) error {
+			Children: []supervisor.Child{{ID: "a", Body: actor.GoBody(func(t *actor.Tasklet) error {
 				fmt.Println("try at", t.System().Now().Sub(begin))
 				return errors.New("not there")
 			})}},

@@ -19,7 +19,7 @@ import (
 func TestExploreSparesSupervisors(t *testing.T) {
 	actortest.Explore(t, 50, func(t *actor.Tasklet) {
 		s, err := supervisor.Start(t, supervisor.Spec{Children: []supervisor.Child{
-			{ID: "a", Body: actor.Every(time.Hour, func(*actor.Tasklet) error { return nil })},
+			{ID: "a", Body: actor.IntervalBody(time.Hour, func(*actor.Tasklet) error { return nil })},
 		}})
 		require.NoError(actortest.TB(t), err)
 		for range 20 {
@@ -60,7 +60,7 @@ func surviving(t *actor.Tasklet, strategy supervisor.Strategy) {
 	spec := supervisor.Spec{Strategy: strategy, Intensity: 100, Period: time.Hour}
 	for i, id := range ids {
 		next := refs[ids[(i+1)%len(ids)]]
-		body := actor.HandleInit(refs[id], func(t *actor.Tasklet) (func(*actor.Tasklet, ask) error, error) {
+		body := actor.ReceiverInitBody(refs[id], func(t *actor.Tasklet) (func(*actor.Tasklet, ask) error, error) {
 			living[id]++
 			t.Defer(func() { living[id]-- })
 			if living[id] > 1 {

@@ -31,7 +31,7 @@ func TestGolden(t *testing.T) {
 			for _, id := range s.Args[1:] {
 				ref := actor.NewRef[actortest.Message]()
 				s.Add(id, ref)
-				c := supervisor.Child{ID: id, Body: actor.Handle(ref, s.Handle(id))}
+				c := supervisor.Child{ID: id, Body: actor.ReceiverBody(ref, s.Handle(id))}
 				for _, restart := range []supervisor.Restart{supervisor.Permanent, supervisor.Transient, supervisor.Temporary} {
 					if restart.String() == s.Options["restart"] {
 						c.Restart = restart

@@ -47,11 +47,11 @@ func Example_tree() {
 					// the cache is worth nothing without its connection
 					Strategy: supervisor.RestForOne,
 					Children: []supervisor.Child{
-						{ID: "conn", Body: actor.Handle(conn, serve)},
-						{ID: "cache", Body: actor.Handle(cache, serve)},
+						{ID: "conn", Body: actor.ReceiverBody(conn, serve)},
+						{ID: "cache", Body: actor.ReceiverBody(cache, serve)},
 					},
 				})},
-				{ID: "metrics", Body: actor.Every(time.Minute, func(t *actor.Tasklet) error { return nil })},
+				{ID: "metrics", Body: actor.IntervalBody(time.Minute, func(t *actor.Tasklet) error { return nil })},
 			},
 		})
 		if err != nil {
@@ -76,7 +76,7 @@ func Example_strategy() {
 			var children []supervisor.Child
 			for _, id := range []string{"a", "b", "c"} {
 				first := true
-				children = append(children, supervisor.Child{ID: id, Body: actor.Func(func(t *actor.Tasklet) error {
+				children = append(children, supervisor.Child{ID: id, Body: actor.GoBody(func(t *actor.Tasklet) error {
 					fmt.Print(" +", id)
 					t.Defer(func() { fmt.Print(" -", id) })
 					t.Sleep(time.Second)
@@ -113,7 +113,7 @@ func Example_restartType() {
 			for _, restart := range []supervisor.Restart{supervisor.Permanent, supervisor.Transient, supervisor.Temporary} {
 				starts := 0
 				s, _ := supervisor.Start(t, supervisor.Spec{Children: []supervisor.Child{
-					{ID: "child", Restart: restart, Body: actor.Func(func(t *actor.Tasklet) error {
+					{ID: "child", Restart: restart, Body: actor.GoBody(func(t *actor.Tasklet) error {
 						if starts++; starts == 1 {
 							return ends[end]
 						}
@@ -143,7 +143,7 @@ func Example_inHand() {
 	demo(func(t *actor.Tasklet) {
 		for _, retry := range []int{0, 1} {
 			ref := actor.NewRef[string]()
-			counter := actor.HandleInit(ref, func(t *actor.Tasklet) (func(*actor.Tasklet, string) error, error) {
+			counter := actor.ReceiverInitBody(ref, func(t *actor.Tasklet) (func(*actor.Tasklet, string) error, error) {
 				n := 0 // made anew at every start
 				return func(t *actor.Tasklet, word string) error {
 					n++
@@ -178,7 +178,7 @@ func Example_backoff() {
 			Intensity: 10, Period: time.Minute,
 			// Factor 2, no Jitter
 			Backoff: supervisor.Backoff{Min: time.Second, Max: 10 * time.Second},
-			Children: []supervisor.Child{{ID: "feed", Body: actor.Func(func(t *actor.Tasklet) error {
+			Children: []supervisor.Child{{ID: "feed", Body: actor.GoBody(func(t *actor.Tasklet) error {
 				fmt.Print(t.System().Now().Sub(start), " ")
 				return errors.New("connection refused")
 			})}},
@@ -194,7 +194,7 @@ func Example_stop() {
 	demo(func(t *actor.Tasklet) {
 		start := t.System().Now()
 		child := func(id string, takes, shutdown time.Duration) supervisor.Child {
-			return supervisor.Child{ID: id, Shutdown: shutdown, Body: actor.Func(func(t *actor.Tasklet) error {
+			return supervisor.Child{ID: id, Shutdown: shutdown, Body: actor.GoBody(func(t *actor.Tasklet) error {
 				defer func() { fmt.Printf("%s ended after %v\n", id, t.System().Now().Sub(start)) }()
 				defer t.Sleep(takes) // clean up; a hard kill cuts it short
 				t.Sleep(time.Hour)
@@ -223,7 +223,7 @@ func Example_giveUp() {
 		starts := 0
 		inner := supervisor.Body(supervisor.Spec{
 			Intensity: 2,
-			Children: []supervisor.Child{{ID: "crash", Body: actor.Func(func(t *actor.Tasklet) error {
+			Children: []supervisor.Child{{ID: "crash", Body: actor.GoBody(func(t *actor.Tasklet) error {
 				starts++
 				return errors.New("crash")
 			})}},
@@ -242,7 +242,7 @@ func Example_giveUp() {
 func Example_autoShutdown() {
 	demo(func(t *actor.Tasklet) {
 		work := func(d time.Duration) actor.Body {
-			return actor.Func(func(t *actor.Tasklet) error { t.Sleep(d); return nil })
+			return actor.GoBody(func(t *actor.Tasklet) error { t.Sleep(d); return nil })
 		}
 		start := t.System().Now()
 		batch, _ := supervisor.Start(t, supervisor.Spec{
@@ -270,7 +270,7 @@ func Example_call() {
 			return q.reply.Send(t, 100/q.n)
 		}
 		_, _ = supervisor.Start(t, supervisor.Spec{
-			Children: []supervisor.Child{{ID: "divide", Body: actor.Handle(ref, divide)}},
+			Children: []supervisor.Child{{ID: "divide", Body: actor.ReceiverBody(ref, divide)}},
 		})
 		for _, n := range []int{4, 0, 5} {
 			answer, err := actor.Call(t, ref, func(r actor.Reply[int]) question { return question{n, r} })
@@ -289,15 +289,15 @@ func Example_reading() {
 		s, _ := supervisor.Start(t, supervisor.Spec{
 			Name: "shop", Backoff: supervisor.Backoff{Min: time.Minute},
 			Children: []supervisor.Child{
-				{ID: "feed", Body: actor.Func(func(t *actor.Tasklet) error {
+				{ID: "feed", Body: actor.GoBody(func(t *actor.Tasklet) error {
 					t.Sleep(20 * time.Second)
 					return errors.New("connection refused")
 				})},
-				{ID: "worker", Body: actor.Handle(slow, func(t *actor.Tasklet, n int) error {
+				{ID: "worker", Body: actor.ReceiverBody(slow, func(t *actor.Tasklet, n int) error {
 					t.Sleep(time.Hour)
 					return nil
 				})},
-				{ID: "mailer", Body: actor.Handle(mails, func(t *actor.Tasklet, n int) error {
+				{ID: "mailer", Body: actor.ReceiverBody(mails, func(t *actor.Tasklet, n int) error {
 					return slow.Send(t, n)
 				})},
 			},
@@ -351,7 +351,7 @@ func keep(name string, job actor.Body, max int, delay time.Duration) actor.Body 
 func Example_ownSupervisor() {
 	demo(func(t *actor.Tasklet) {
 		orders := actor.NewRef[string]()
-		job := actor.Handle(orders, func(t *actor.Tasklet, order string) error { return errors.New("out of " + order) })
+		job := actor.ReceiverBody(orders, func(t *actor.Tasklet, order string) error { return errors.New("out of " + order) })
 		s, err := supervisor.Start(t, supervisor.Spec{Name: "shop", Children: []supervisor.Child{
 			{ID: "till", Body: keep("till", job, 2, 30*time.Second)},
 		}})

@@ -34,16 +34,16 @@ func TestTypeOfTheMessageInHand(t *testing.T) {
 	require.NoError(t, actor.Run(context.Background(), cfg, func(t0 *actor.Tasklet) error {
 		fail := func(*actor.Tasklet, any) error { return errors.New("bad") }
 		goesOn := actor.Receiver(t0, fail, actor.Name("resumes"))
-		stops := actor.Receiver(t0, fail, actor.Name("stops"), actor.OnFailure(actor.Stop))
-		panics := actor.Receiver(t0, func(*actor.Tasklet, any) error { panic("oh") }, actor.Name("panics"), actor.OnFailure(actor.Stop))
+		stops := actor.Receiver(t0, fail, actor.Name("stops"), actor.OnFailure(actor.End))
+		panics := actor.Receiver(t0, func(*actor.Tasklet, any) error { panic("oh") }, actor.Name("panics"), actor.OnFailure(actor.End))
 		killed := actor.Receiver(t0, func(t *actor.Tasklet, _ any) error { t.Sleep(time.Hour); return nil }, actor.Name("killed"))
 		batch := actor.BatchReceiver(t0, 9, 0, func(*actor.Tasklet, []any) error { return errors.New("bad") }, actor.Name("batch"))
 		mixed := actor.BatchReceiver(t0, 9, 0, func(*actor.Tasklet, []any) error { return errors.New("bad") }, actor.Name("mixed"))
 		plain, retried, initial := actor.NewRef[any](), actor.NewRef[any](), actor.NewRef[any]()
 		start(t0, supervisor.Spec{Intensity: 9, Children: []supervisor.Child{
-			{ID: "plain", Body: actor.Handle(plain, fail)},
-			{ID: "retried", Retry: 1, Body: actor.Handle(retried, fail)},
-			{ID: "init", Body: actor.HandleInit(initial, func(*actor.Tasklet) (func(*actor.Tasklet, any) error, error) { return fail, nil })},
+			{ID: "plain", Body: actor.ReceiverBody(plain, fail)},
+			{ID: "retried", Retry: 1, Body: actor.ReceiverBody(retried, fail)},
+			{ID: "init", Body: actor.ReceiverInitBody(initial, func(*actor.Tasklet) (func(*actor.Tasklet, any) error, error) { return fail, nil })},
 		}})
 		for _, ref := range []actor.Ref[any]{goesOn, stops, panics, killed, plain, retried, initial} {
 			require.NoError(t, ref.Send(t0, charge{1}))
@@ -80,8 +80,8 @@ func TestAStopReadsAsAStop(t *testing.T) {
 	require.NoError(t, err)
 	ref := actor.NewRef[int]()
 	sup, err := supervisor.Start(s, supervisor.Spec{Name: "sup", Children: []supervisor.Child{
-		{ID: "w", Body: actor.Handle(ref, func(t *actor.Tasklet, _ int) error { t.Sleep(time.Hour); return nil })},
-		{ID: "x", Body: actor.Func(func(t *actor.Tasklet) error { t.Sleep(time.Hour); return nil }), Restart: supervisor.Temporary},
+		{ID: "w", Body: actor.ReceiverBody(ref, func(t *actor.Tasklet, _ int) error { t.Sleep(time.Hour); return nil })},
+		{ID: "x", Body: actor.GoBody(func(t *actor.Tasklet) error { t.Sleep(time.Hour); return nil }), Restart: supervisor.Temporary},
 	}})
 	require.NoError(t, err)
 	children, err := sup.Children(context.Background())

@@ -68,7 +68,7 @@ func (f *family) ref(id string) actor.Ref[any] {
 // child is a child that ends with an error that is sent to it, panics with a string, and calls a
 // function.
 func (f *family) child(id string) supervisor.Child {
-	return supervisor.Child{ID: id, Body: actor.HandleInit(f.ref(id), func(t *actor.Tasklet) (func(*actor.Tasklet, any) error, error) {
+	return supervisor.Child{ID: id, Body: actor.ReceiverInitBody(f.ref(id), func(t *actor.Tasklet) (func(*actor.Tasklet, any) error, error) {
 		if errs := f.fail[id]; len(errs) > 0 {
 			f.fail[id] = errs[1:]
 			if errs[0] != nil {

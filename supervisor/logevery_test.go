@@ -28,7 +28,7 @@ func treeEvery(t *testing.T, logger *zap.Logger) {
 	synctest.Test(t, func(t *testing.T) {
 		require.NoError(t, actor.Run(context.Background(), actor.Config{Name: "app", Logger: logger}, func(t0 *actor.Tasklet) error {
 			start(t0, supervisor.Spec{Name: "top", LogEvery: 10 * time.Second, Children: []supervisor.Child{
-				{ID: "hog", Restart: supervisor.Temporary, Body: actor.Func(func(t *actor.Tasklet) error {
+				{ID: "hog", Restart: supervisor.Temporary, Body: actor.GoBody(func(t *actor.Tasklet) error {
 					t.Sleep(15 * time.Second)
 					time.Sleep(10 * time.Second)
 					return nil
@@ -98,7 +98,7 @@ func TestLogEvery(t *testing.T) {
 			{ID: "shop", Body: supervisor.Body(supervisor.Spec{
 				LogEvery: 10 * time.Second, Intensity: supervisor.NoRestart,
 				Children: []supervisor.Child{
-					{ID: "a", Body: actor.Handle(ref, func(*actor.Tasklet, int) error { return errors.New("crash") })},
+					{ID: "a", Body: actor.ReceiverBody(ref, func(*actor.Tasklet, int) error { return errors.New("crash") })},
 				},
 			})},
 		}})

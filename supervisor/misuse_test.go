@@ -34,22 +34,22 @@ func TestMisuseOfACaller(t *testing.T) {
 
 	for _, schedulers := range []int{1, 2} {
 		elsewhere := actor.NewRef[actor.Reply[int]]()
-		elsewhereBody := actor.Handle(elsewhere, sayer)
+		elsewhereBody := actor.ReceiverBody(elsewhere, sayer)
 		for name, child := range map[string]func(t *actor.Tasklet) supervisor.Child{
 			"no such scheduler": func(*actor.Tasklet) supervisor.Child {
-				return supervisor.Child{ID: "x", Body: actor.Func(sleeps), Options: []actor.Option{actor.OnScheduler(7)}}
+				return supervisor.Child{ID: "x", Body: actor.GoBody(sleeps), Options: []actor.Option{actor.OnScheduler(7)}}
 			},
 			"ref of another system": func(*actor.Tasklet) supervisor.Child {
-				return supervisor.Child{ID: "x", Body: actor.Handle(foreign, handle)}
+				return supervisor.Child{ID: "x", Body: actor.ReceiverBody(foreign, handle)}
 			},
 		} {
 			t.Run(fmt.Sprintf("%s/%d", name, schedulers), func(t *testing.T) {
 				require.NoError(t, actor.Run(ctx, actor.Config{Logger: zap.NewNop(), Schedulers: schedulers}, func(t0 *actor.Tasklet) error {
-					s, err := supervisor.Start(t0, supervisor.Spec{Children: []supervisor.Child{{ID: "good", Body: actor.Func(sleeps)}}})
+					s, err := supervisor.Start(t0, supervisor.Spec{Children: []supervisor.Child{{ID: "good", Body: actor.GoBody(sleeps)}}})
 					require.NoError(t, err)
 					pool, err := supervisor.StartPool(t0, supervisor.PoolSpec[int]{Child: func(i int) supervisor.Child {
 						if i == 0 {
-							return supervisor.Child{Body: actor.Func(sleeps)}
+							return supervisor.Child{Body: actor.GoBody(sleeps)}
 						}
 						return child(t0)
 					}})
@@ -76,7 +76,7 @@ func TestMisuseOfACaller(t *testing.T) {
 		}
 		t.Run(fmt.Sprintf("runs elsewhere/%d", schedulers), func(t *testing.T) {
 			require.NoError(t, actor.Run(ctx, actor.Config{Logger: zap.NewNop(), Schedulers: schedulers}, func(t0 *actor.Tasklet) error {
-				s, err := supervisor.Start(t0, supervisor.Spec{Children: []supervisor.Child{{ID: "good", Body: actor.Func(sleeps)}}})
+				s, err := supervisor.Start(t0, supervisor.Spec{Children: []supervisor.Child{{ID: "good", Body: actor.GoBody(sleeps)}}})
 				require.NoError(t, err)
 				_, err = s.StartChild(t0, supervisor.Child{ID: "m", Body: elsewhereBody})
 				require.NoError(t, err)
@@ -96,7 +96,7 @@ func TestMisuseOfACaller(t *testing.T) {
 				// One that runs elsewhere can be no child, and reads on whatever becomes of the
 				// supervisor.
 				other := actor.NewRef[actor.Reply[int]]()
-				otherBody := actor.Handle(other, sayer)
+				otherBody := actor.ReceiverBody(other, sayer)
 				actor.StartTasklet(t0, otherBody)
 				var spec *supervisor.SpecError
 				_, err = s.StartChild(t0, supervisor.Child{ID: "n", Body: otherBody})
@@ -123,8 +123,8 @@ func TestSupervisorOutlivesCallbacks(t *testing.T) {
 	defer cancel()
 	require.NoError(t, actor.Run(ctx, actor.Config{Logger: logger}, func(t0 *actor.Tasklet) error {
 		s, err := supervisor.Start(t0, supervisor.Spec{LogEvery: time.Millisecond, Children: []supervisor.Child{
-			{ID: "good", Body: actor.Func(sleeps)},
-			{ID: "bad", Restart: supervisor.Transient, Body: actor.Handle(ref, func(*actor.Tasklet, int) error { return errors.New("x") })},
+			{ID: "good", Body: actor.GoBody(sleeps)},
+			{ID: "bad", Restart: supervisor.Transient, Body: actor.ReceiverBody(ref, func(*actor.Tasklet, int) error { return errors.New("x") })},
 		}})
 		require.NoError(t, err)
 		require.NoError(t, s.StopChild(t0, "bad"))

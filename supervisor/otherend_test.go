@@ -32,11 +32,11 @@ func TestTransientChildOfAStoppedCallee(t *testing.T) {
 		starts := map[string]int{}
 		count := actor.OnStart(func(t *actor.Tasklet) error { starts[t.Name()]++; return nil })
 		for name, body := range map[string]actor.Body{
-			"func":     actor.Func(func(t *actor.Tasklet) error { t.Sleep(time.Second); return fails(t) }),
-			"handle":   actor.Handle(ref, func(t *actor.Tasklet, _ int) error { return fmt.Errorf("x: %w", fails(t)) }),
-			"every":    actor.Every(time.Second, fails),
-			"joined":   actor.Func(func(t *actor.Tasklet) error { t.Sleep(time.Second); return errors.Join(errors.New("disk full"), says) }),
-			"answered": actor.Func(func(t *actor.Tasklet) error { t.Sleep(time.Second); return denies(t, says) }),
+			"func":     actor.GoBody(func(t *actor.Tasklet) error { t.Sleep(time.Second); return fails(t) }),
+			"handle":   actor.ReceiverBody(ref, func(t *actor.Tasklet, _ int) error { return fmt.Errorf("x: %w", fails(t)) }),
+			"every":    actor.IntervalBody(time.Second, fails),
+			"joined":   actor.GoBody(func(t *actor.Tasklet) error { t.Sleep(time.Second); return errors.Join(errors.New("disk full"), says) }),
+			"answered": actor.GoBody(func(t *actor.Tasklet) error { t.Sleep(time.Second); return denies(t, says) }),
 		} {
 			t.Run(fmt.Sprint(name, " ", says), func(t *testing.T) {
 				actortest.Run(t, func(t0 *actor.Tasklet) {
@@ -67,7 +67,7 @@ func TestInitOfAStoppedCallee(t *testing.T) {
 		actortest.Run(t, func(t0 *actor.Tasklet) {
 			tb := actortest.TB(t0)
 			spec := func(err func(*actor.Tasklet) error) supervisor.Spec {
-				return supervisor.Spec{Children: []supervisor.Child{{ID: "c", Body: actor.HandleInit(actor.NewRef[int](),
+				return supervisor.Spec{Children: []supervisor.Child{{ID: "c", Body: actor.ReceiverInitBody(actor.NewRef[int](),
 					func(t *actor.Tasklet) (func(*actor.Tasklet, int) error, error) { return nil, err(t) })}}}
 			}
 			calls := func(t *actor.Tasklet) error {

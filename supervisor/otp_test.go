@@ -171,7 +171,7 @@ func TestStartUndoes(t *testing.T) {
 	run(t, func(t0 *actor.Tasklet) {
 		f := newFamily()
 		ref := actor.NewRef[int]()
-		inner := supervisor.Spec{Children: []supervisor.Child{f.child("x"), {ID: "y", Body: actor.HandleInit(ref,
+		inner := supervisor.Spec{Children: []supervisor.Child{f.child("x"), {ID: "y", Body: actor.ReceiverInitBody(ref,
 			func(*actor.Tasklet) (func(*actor.Tasklet, int) error, error) { panic("no luck") })}}}
 		_, err := supervisor.Start(t0, supervisor.Spec{Children: []supervisor.Child{f.child("a"), {ID: "in", Body: supervisor.Body(inner)}}})
 		var pe *actor.PanicError
@@ -215,7 +215,7 @@ func TestFailedRestartIsTriedAgain(t *testing.T) {
 		require.ErrorIs(t, s.DeleteChild(t0, "b"), supervisor.ErrRestarting)
 		_, err = s.StartChild(t0, f.child("d"))
 		require.NoError(t, err)
-		_, err = s.StartChild(t0, supervisor.Child{ID: "b", Body: actor.Func(func(*actor.Tasklet) error { return nil })})
+		_, err = s.StartChild(t0, supervisor.Child{ID: "b", Body: actor.GoBody(func(*actor.Tasklet) error { return nil })})
 		require.ErrorIs(t, err, supervisor.ErrAlreadyStarted, "OTP: a pid or restarting is already started")
 		n, err := s.Count(t0)
 		require.NoError(t, err)
@@ -481,7 +481,7 @@ func TestAutoShutdown(t *testing.T) {
 func TestShutdownTimes(t *testing.T) {
 	// recovers a soft kill and goes on; a hard one ends it
 	stubborn := func(*actor.Tasklet) actor.Body {
-		return actor.Func(func(t *actor.Tasklet) error {
+		return actor.GoBody(func(t *actor.Tasklet) error {
 			for t.Err() == nil {
 				func() {
 					defer func() { _ = recover() }()
@@ -542,7 +542,7 @@ func TestCallErrors(t *testing.T) {
 		s := start(t0, supervisor.Spec{Children: f.children("a", "b")})
 		require.NoError(t, s.StopChild(t0, "b"))
 		require.NoError(t, s.StopChild(t0, "b"), "stopping one that is stopped is no error")
-		other := supervisor.Child{ID: "a", Body: actor.Func(func(*actor.Tasklet) error { return nil })}
+		other := supervisor.Child{ID: "a", Body: actor.GoBody(func(*actor.Tasklet) error { return nil })}
 		_, err := s.StartChild(t0, other)
 		require.Equal(t, supervisor.ErrAlreadyStarted, err)
 		other.ID = "b"
@@ -683,16 +683,16 @@ func TestKillDuringInit(t *testing.T) {
 // The text of every *SpecError, from Start and from StartChild.
 func TestSpecErrors(t *testing.T) {
 	nop := func(*actor.Tasklet, int) error { return nil }
-	body := actor.Func(func(*actor.Tasklet) error { return nil })
+	body := actor.GoBody(func(*actor.Tasklet) error { return nil })
 	ref := actor.NewRef[int]()
 	dead := actor.NewRef[int]()
 	one := func(c supervisor.Child) supervisor.Spec { return supervisor.Spec{Children: []supervisor.Child{c}} }
 	run(t, func(t0 *actor.Tasklet) {
-		slot, err := actor.NewSlot(t0, actor.Handle(dead, nop), nil)
+		slot, err := actor.NewSlot(t0, actor.ReceiverBody(dead, nop), nil)
 		require.NoError(t, err)
 		slot.Retire()
 		busy := actor.NewRef[int]()
-		actor.StartTasklet(t0, actor.Handle(busy, nop))
+		actor.StartTasklet(t0, actor.ReceiverBody(busy, nop))
 		defer busy.Kill()
 		for text, spec := range map[string]supervisor.Spec{
 			`Spec.Name contains a slash`:                            {Name: "a/b"},
@@ -708,7 +708,7 @@ func TestSpecErrors(t *testing.T) {
 			`Spec.Children[1].ID is empty`:                          {Children: []supervisor.Child{{ID: "a", Body: body}, {Body: body}}},
 			`child "a": ID is used by two children`:                 {Children: []supervisor.Child{{ID: "a", Body: body}, {ID: "a", Body: body}}},
 			`child "b": Body reads the same ref as that of child "a"`: {Children: []supervisor.Child{
-				{ID: "a", Body: actor.Handle(ref, nop)}, {ID: "b", Body: actor.Handle(ref, nop)},
+				{ID: "a", Body: actor.ReceiverBody(ref, nop)}, {ID: "b", Body: actor.ReceiverBody(ref, nop)},
 			}},
 			`child "a/b": ID contains a slash`:                                            one(supervisor.Child{ID: "a/b", Body: body}),
 			`child "a": Body is nil`:                                                      one(supervisor.Child{ID: "a"}),
@@ -724,8 +724,8 @@ func TestSpecErrors(t *testing.T) {
 				AutoShutdown: supervisor.AnySignificant, Children: []supervisor.Child{{ID: "a", Body: body, Significant: true}}},
 			`child "a": Significant has no meaning in a supervisor with AutoShutdown Never`: one(supervisor.Child{
 				ID: "a", Body: body, Restart: supervisor.Transient, Significant: true}),
-			`child "a": Body reads a ref whose tasklet runs already`: one(supervisor.Child{ID: "a", Body: actor.Handle(busy, nop)}),
-			`child "a": Body reads a ref that has ended for good`:    one(supervisor.Child{ID: "a", Body: actor.Handle(dead, nop)}),
+			`child "a": Body reads a ref whose tasklet runs already`: one(supervisor.Child{ID: "a", Body: actor.ReceiverBody(busy, nop)}),
+			`child "a": Body reads a ref that has ended for good`:    one(supervisor.Child{ID: "a", Body: actor.ReceiverBody(dead, nop)}),
 		} {
 			_, err := supervisor.Start(t0, spec)
 			var se *supervisor.SpecError
@@ -733,13 +733,13 @@ func TestSpecErrors(t *testing.T) {
 			require.EqualError(t, err, "supervisor: "+text)
 			require.PanicsWithError(t, "supervisor: "+text, func() { supervisor.Body(spec) })
 		}
-		s := start(t0, one(supervisor.Child{ID: "a", Body: actor.Handle(ref, nop)}))
+		s := start(t0, one(supervisor.Child{ID: "a", Body: actor.ReceiverBody(ref, nop)}))
 		for text, c := range map[string]supervisor.Child{
 			`Child.ID is empty`:      {Body: body},
 			`child "b": Body is nil`: {ID: "b"},
 			`child "b": Significant has no meaning in a supervisor with AutoShutdown Never`: {
 				ID: "b", Body: body, Restart: supervisor.Transient, Significant: true},
-			`child "b": Body reads a ref whose tasklet runs already`: {ID: "b", Body: actor.Handle(ref, nop)},
+			`child "b": Body reads a ref whose tasklet runs already`: {ID: "b", Body: actor.ReceiverBody(ref, nop)},
 		} {
 			_, err := s.StartChild(t0, c)
 			var se *supervisor.SpecError
@@ -747,7 +747,7 @@ func TestSpecErrors(t *testing.T) {
 			require.EqualError(t, err, "supervisor: "+text)
 		}
 		require.NoError(t, s.StopChild(t0, "a"))
-		_, err = s.StartChild(t0, supervisor.Child{ID: "b", Body: actor.Handle(ref, nop)})
+		_, err = s.StartChild(t0, supervisor.Child{ID: "b", Body: actor.ReceiverBody(ref, nop)})
 		require.EqualError(t, err, `supervisor: child "b": Body reads the same ref as that of child "a"`)
 	})
 }

@@ -240,7 +240,7 @@ func (r *replay2) child(n *node2) supervisor.Child {
 		c.Shutdown = 15 * time.Millisecond
 	}
 	if n.Type == "worker" {
-		c.Body = actor.Func(func(t *actor.Tasklet) error { return r.work(t) })
+		c.Body = actor.GoBody(func(t *actor.Tasklet) error { return r.work(t) })
 		c.Options = []actor.Option{actor.OnStart(func(t *actor.Tasklet) error {
 			b, err := r.begins(t, n)
 			if err == nil {

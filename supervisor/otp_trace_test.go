@@ -103,7 +103,7 @@ func (r *replay) child(c scenarioChild) supervisor.Child {
 			return result
 		}, nil
 	}
-	spec := supervisor.Child{ID: c.ID, Body: actor.HandleInit(ref, init), Significant: c.Significant}
+	spec := supervisor.Child{ID: c.ID, Body: actor.ReceiverInitBody(ref, init), Significant: c.Significant}
 	spec.Restart = map[string]supervisor.Restart{
 		"permanent": supervisor.Permanent, "transient": supervisor.Transient, "temporary": supervisor.Temporary,
 	}[c.Restart]

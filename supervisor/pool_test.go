@@ -147,7 +147,7 @@ func TestPoolAsAChild(t *testing.T) {
 		p := supervisor.NewPool(supervisor.PoolSpec[int]{Child: func(n int) supervisor.Child {
 			ref := actor.NewRef[int]()
 			refs = append(refs, ref)
-			return supervisor.Child{Body: actor.Handle(ref, func(*actor.Tasklet, int) error { return errCrash })}
+			return supervisor.Child{Body: actor.ReceiverBody(ref, func(*actor.Tasklet, int) error { return errCrash })}
 		}})
 		require.Nil(t, p.Tasklet())
 		s := start(t0, supervisor.Spec{Name: "top", Intensity: 9, Children: []supervisor.Child{{ID: "pool", Body: p.Body()}}})
@@ -178,7 +178,7 @@ func TestPoolAsAChild(t *testing.T) {
 func TestPoolStopsTogether(t *testing.T) {
 	// needs d to end, and longer if it was not killed hard
 	slow := func(d time.Duration) supervisor.Child {
-		return supervisor.Child{Body: actor.Func(func(t *actor.Tasklet) error {
+		return supervisor.Child{Body: actor.GoBody(func(t *actor.Tasklet) error {
 			defer func() {
 				if recover() != nil {
 					t.Sleep(d)
@@ -228,7 +228,7 @@ func TestPoolLeavesBehind(t *testing.T) {
 		err := actor.Run(context.Background(), cfg, func(t0 *actor.Tasklet) error {
 			p, err := supervisor.StartPool(t0, supervisor.PoolSpec[string]{Name: "p", Shutdown: 2 * time.Second, Child: func(id string) supervisor.Child {
 				if id == "family" { // a plain tasklet whose child takes long
-					return supervisor.Child{ID: id, Body: actor.Func(func(t *actor.Tasklet) error {
+					return supervisor.Child{ID: id, Body: actor.GoBody(func(t *actor.Tasklet) error {
 						actor.Go(t, func(t *actor.Tasklet) error {
 							defer func() { _ = recover(); t.Sleep(10 * time.Second) }()
 							t.Sleep(time.Hour)
@@ -238,7 +238,7 @@ func TestPoolLeavesBehind(t *testing.T) {
 						return nil
 					})}
 				}
-				return supervisor.Child{ID: id, Body: actor.Func(func(t *actor.Tasklet) error {
+				return supervisor.Child{ID: id, Body: actor.GoBody(func(t *actor.Tasklet) error {
 					_, _ = actor.Await(t, func(context.Context) (int, error) { <-release; return 0, nil })
 					return nil
 				})}
@@ -282,7 +282,7 @@ func TestPoolRestartIsTriedAgain(t *testing.T) {
 	run(t, func(t0 *actor.Tasklet) {
 		n := 0
 		p := startPool(t0, supervisor.PoolSpec[int]{Child: func(int) supervisor.Child {
-			return supervisor.Child{Restart: supervisor.Temporary, Body: actor.Func(func(*actor.Tasklet) error { n++; return nil })}
+			return supervisor.Child{Restart: supervisor.Temporary, Body: actor.GoBody(func(*actor.Tasklet) error { n++; return nil })}
 		}})
 		for i := range 5000 {
 			_, err := p.Start(t0, i)

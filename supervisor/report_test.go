@@ -48,7 +48,7 @@ func TestCrashReport(t *testing.T) {
 		f := newFamily()
 		ref := actor.NewRef[order]()
 		boom := true
-		body := actor.Handle(ref, func(t *actor.Tasklet, _ order) error {
+		body := actor.ReceiverBody(ref, func(t *actor.Tasklet, _ order) error {
 			if boom {
 				panic("no such order")
 			}
@@ -117,7 +117,7 @@ func TestOtherReports(t *testing.T) {
 		f.send(t0, "a", errCrash)
 
 		p := startPool(t0, supervisor.PoolSpec[int]{Name: "p", Child: func(int) supervisor.Child {
-			return supervisor.Child{Body: actor.Every(time.Hour, func(*actor.Tasklet) error { return errCrash })}
+			return supervisor.Child{Body: actor.IntervalBody(time.Hour, func(*actor.Tasklet) error { return errCrash })}
 		}})
 		_, err := p.Start(t0, 0)
 		require.NoError(t, err)

@@ -36,7 +36,7 @@ func TestStormOverSchedulers(t *testing.T) {
 					refs[i] = actor.NewRef[int](actor.MailboxLen(8))
 					cs = append(cs, supervisor.Child{
 						ID: strconv.Itoa(i), Options: []actor.Option{actor.OnScheduler(i % 3)}, Shutdown: actor.Infinity,
-						Body: actor.Handle(refs[i], func(_ *actor.Tasklet, n int) error {
+						Body: actor.ReceiverBody(refs[i], func(_ *actor.Tasklet, n int) error {
 							if n != last[i]+1 {
 								disorder.Add(1)
 							}
@@ -112,7 +112,7 @@ func TestRefOfChildOnAnotherScheduler(t *testing.T) {
 		ref := actor.NewRef[string](actor.MailboxLen(2))
 		var got atomic.Pointer[[]string]
 		got.Store(&[]string{})
-		body := actor.Handle(ref, func(c *actor.Tasklet, m string) error {
+		body := actor.ReceiverBody(ref, func(c *actor.Tasklet, m string) error {
 			all := append(*got.Load(), m)
 			got.Store(&all)
 			switch m {
@@ -165,7 +165,7 @@ func TestPoolOverSchedulers(t *testing.T) {
 		p, err := supervisor.StartPool(t0, supervisor.PoolSpec[int]{Child: func(n int) supervisor.Child {
 			return supervisor.Child{
 				ID: strconv.Itoa(n), Options: []actor.Option{actor.Spread()}, Restart: supervisor.Transient,
-				Body: actor.Func(func(c *actor.Tasklet) error {
+				Body: actor.GoBody(func(c *actor.Tasklet) error {
 					c.Defer(func() { ended.Add(1) })
 					c.Sleep(time.Duration(n+1) * time.Minute)
 					if n%2 == 1 {

@@ -75,7 +75,7 @@ func soakSupervisor(t *testing.T, seed uint64) {
 				ID: strconv.Itoa(i), Shutdown: []time.Duration{0, actor.Infinity, actor.BrutalKill}[draw.IntN(3)],
 				Restart: []supervisor.Restart{supervisor.Permanent, supervisor.Transient, supervisor.Temporary}[draw.IntN(3)],
 				Options: []actor.Option{actor.OnScheduler(draw.IntN(hosts))},
-				Body: actor.HandleInit(refs[i], func(c *actor.Tasklet) (func(*actor.Tasklet, int) error, error) {
+				Body: actor.ReceiverInitBody(refs[i], func(c *actor.Tasklet) (func(*actor.Tasklet, int) error, error) {
 					if n := running[i].Add(1); n != 1 {
 						panic(fmt.Sprint(i, " runs ", n, " times"))
 					}
@@ -183,7 +183,7 @@ func soakSupervisor(t *testing.T, seed uint64) {
 		}
 		for _, r := range refs[children:] {
 			if !r.IsDead() { // it was never a child
-				slot, err := actor.NewSlot(t0, actor.Handle(r, func(*actor.Tasklet, int) error { return nil }), nil)
+				slot, err := actor.NewSlot(t0, actor.ReceiverBody(r, func(*actor.Tasklet, int) error { return nil }), nil)
 				if err != nil {
 					return err
 				}

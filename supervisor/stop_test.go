@@ -75,7 +75,7 @@ func TestStopTimes(t *testing.T) {
 		begin := t0.System().Now()
 		// works on for a while when it is killed
 		body := func(id string, need time.Duration) actor.Body {
-			return actor.Func(func(t *actor.Tasklet) error {
+			return actor.GoBody(func(t *actor.Tasklet) error {
 				defer func() { log = append(log, fmt.Sprint(id, " ", t.System().Now().Sub(begin))) }()
 				defer func() {
 					if recover() != nil {
@@ -110,7 +110,7 @@ type deaf struct {
 }
 
 func (d *deaf) child(shutdown time.Duration) supervisor.Child {
-	return supervisor.Child{ID: "deaf", Shutdown: shutdown, Body: actor.Handle(d.ref, func(t *actor.Tasklet, m any) error {
+	return supervisor.Child{ID: "deaf", Shutdown: shutdown, Body: actor.ReceiverBody(d.ref, func(t *actor.Tasklet, m any) error {
 		switch m := m.(type) {
 		case int:
 			if m == 0 {

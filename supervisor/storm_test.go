@@ -20,16 +20,16 @@ func TestStormOfStarts(t *testing.T) {
 	const n = 5000
 	for name, child := range map[string]func(count *int) supervisor.Child{
 		"returns": func(count *int) supervisor.Child {
-			return supervisor.Child{ID: "a", Body: actor.Func(func(*actor.Tasklet) error { *count++; return nil })}
+			return supervisor.Child{ID: "a", Body: actor.GoBody(func(*actor.Tasklet) error { *count++; return nil })}
 		},
 		"fails": func(count *int) supervisor.Child {
-			return supervisor.Child{ID: "a", Body: actor.Func(func(*actor.Tasklet) error { *count++; return errCrash })}
+			return supervisor.Child{ID: "a", Body: actor.GoBody(func(*actor.Tasklet) error { *count++; return errCrash })}
 		},
 		"panics": func(count *int) supervisor.Child {
-			return supervisor.Child{ID: "a", Body: actor.Func(func(*actor.Tasklet) error { *count++; panic("boom") })}
+			return supervisor.Child{ID: "a", Body: actor.GoBody(func(*actor.Tasklet) error { *count++; panic("boom") })}
 		},
 		"fails on start": func(count *int) supervisor.Child {
-			return supervisor.Child{ID: "a", Body: actor.Func(func(*actor.Tasklet) error { return nil }), Options: []actor.Option{actor.OnStart(func(*actor.Tasklet) error {
+			return supervisor.Child{ID: "a", Body: actor.GoBody(func(*actor.Tasklet) error { return nil }), Options: []actor.Option{actor.OnStart(func(*actor.Tasklet) error {
 				*count++
 				if *count == 1 {
 					return nil
@@ -38,7 +38,7 @@ func TestStormOfStarts(t *testing.T) {
 			})}}
 		},
 		"is killed by its init": func(count *int) supervisor.Child {
-			return supervisor.Child{ID: "a", Body: actor.HandleInit(actor.NewRef[int](), func(t *actor.Tasklet) (func(*actor.Tasklet, int) error, error) {
+			return supervisor.Child{ID: "a", Body: actor.ReceiverInitBody(actor.NewRef[int](), func(t *actor.Tasklet) (func(*actor.Tasklet, int) error, error) {
 				*count++
 				t.Kill()
 				return func(*actor.Tasklet, int) error { return nil }, nil
@@ -79,7 +79,7 @@ func TestStormOfCrashes(t *testing.T) {
 				handled := make([]int, children)
 				for i := range refs {
 					refs[i] = actor.NewRef[int](actor.MailboxLen(8))
-					cs = append(cs, supervisor.Child{ID: strconv.Itoa(i), Body: actor.Handle(refs[i], func(_ *actor.Tasklet, n int) error {
+					cs = append(cs, supervisor.Child{ID: strconv.Itoa(i), Body: actor.ReceiverBody(refs[i], func(_ *actor.Tasklet, n int) error {
 						handled[i]++
 						if n%2 == 1 {
 							panic("boom")
@@ -117,7 +117,7 @@ func TestStormOfCalls(t *testing.T) {
 				for i := range 100 {
 					id := fmt.Sprintf("%d-%d", caller, i)
 					ref := actor.NewRef[int]()
-					c := supervisor.Child{ID: id, Restart: supervisor.Restart(i % 3), Body: actor.Handle(ref, func(*actor.Tasklet, int) error {
+					c := supervisor.Child{ID: id, Restart: supervisor.Restart(i % 3), Body: actor.ReceiverBody(ref, func(*actor.Tasklet, int) error {
 						return errCrash
 					})}
 					if _, err := s.StartChild(t, c); err != nil {

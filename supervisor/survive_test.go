@@ -24,7 +24,7 @@ func TestMailboxSurvives(t *testing.T) {
 					ref := actor.NewRef[int](actor.MailboxLen(3))
 					var got []string
 					inits := 0
-					body := actor.HandleInit(ref, func(*actor.Tasklet) (func(*actor.Tasklet, int) error, error) {
+					body := actor.ReceiverInitBody(ref, func(*actor.Tasklet) (func(*actor.Tasklet, int) error, error) {
 						inits++
 						state := 0
 						return func(t *actor.Tasklet, n int) error {
@@ -65,7 +65,7 @@ func TestGroupKeepsQueues(t *testing.T) {
 		f := newFamily()
 		ref := actor.NewRef[int](actor.MailboxLen(2))
 		var got []int
-		body := actor.Handle(ref, func(t *actor.Tasklet, n int) error { got = append(got, n); t.Sleep(time.Second); return nil })
+		body := actor.ReceiverBody(ref, func(t *actor.Tasklet, n int) error { got = append(got, n); t.Sleep(time.Second); return nil })
 		start(t0, supervisor.Spec{
 			Strategy: supervisor.OneForAll, Backoff: supervisor.Backoff{Min: time.Minute},
 			Children: []supervisor.Child{f.child("a"), {ID: "b", Body: body}},
@@ -88,7 +88,7 @@ func TestCloseAndRestart(t *testing.T) {
 	run(t, func(t0 *actor.Tasklet) {
 		ref := actor.NewRef[int]()
 		var got []int
-		body := actor.Handle(ref, func(_ *actor.Tasklet, n int) error {
+		body := actor.ReceiverBody(ref, func(_ *actor.Tasklet, n int) error {
 			got = append(got, n)
 			if n == 1 {
 				return errCrash
@@ -119,7 +119,7 @@ func TestOldIncarnationEnds(t *testing.T) {
 		var log []string
 		var child *actor.Tasklet
 		incarnation := 0
-		body := actor.HandleInit(ref, func(t *actor.Tasklet) (func(*actor.Tasklet, string) error, error) {
+		body := actor.ReceiverInitBody(ref, func(t *actor.Tasklet) (func(*actor.Tasklet, string) error, error) {
 			incarnation++
 			me := incarnation
 			log = append(log, fmt.Sprintf("%d: local %s", me, inherited.Get(t)))
@@ -160,7 +160,7 @@ func TestOldIncarnationEnds(t *testing.T) {
 func TestEndsOfAnEarlierIncarnation(t *testing.T) {
 	crowd := func(starts *int) (children []supervisor.Child) {
 		for _, id := range []string{"a", "b", "c"} {
-			children = append(children, supervisor.Child{ID: id, Body: actor.Func(func(t *actor.Tasklet) error {
+			children = append(children, supervisor.Child{ID: id, Body: actor.GoBody(func(t *actor.Tasklet) error {
 				if *starts++; *starts <= 3 {
 					return errCrash // all three before the supervisor hears of one
 				}
@@ -198,7 +198,7 @@ func TestEndsOfAnEarlierIncarnation(t *testing.T) {
 			}
 			top := start(t0, supervisor.Spec{Children: []supervisor.Child{
 				{ID: "two", Body: supervisor.Body(supervisor.Spec{Intensity: 1, Children: []supervisor.Child{
-					{ID: "a", Body: actor.HandleInit(a, init)}, {ID: "b", Body: actor.Handle(b, crash)},
+					{ID: "a", Body: actor.ReceiverInitBody(a, init)}, {ID: "b", Body: actor.ReceiverBody(b, crash)},
 				}})},
 			}})
 			require.NoError(t, a.Send(t0, "crash"))
@@ -215,7 +215,7 @@ func TestEndsOfAnEarlierIncarnation(t *testing.T) {
 			pool := supervisor.NewPool(supervisor.PoolSpec[actor.Ref[string]]{
 				Intensity: supervisor.NoRestart,
 				Child: func(ref actor.Ref[string]) supervisor.Child {
-					return supervisor.Child{Body: actor.Handle(ref, func(*actor.Tasklet, string) error { return errCrash })}
+					return supervisor.Child{Body: actor.ReceiverBody(ref, func(*actor.Tasklet, string) error { return errCrash })}
 				},
 			})
 			top := start(t0, supervisor.Spec{Children: []supervisor.Child{{ID: "pool", Body: pool.Body()}}})
@@ -269,7 +269,7 @@ func TestMessageInHandIsReported(t *testing.T) {
 	runWith(t, seen.config(event.MessageLost), func(t0 *actor.Tasklet) {
 		ref := actor.NewRef[parcel]()
 		batch := actor.NewRef[parcel]()
-		body := actor.Handle(ref, func(t *actor.Tasklet, p parcel) error {
+		body := actor.ReceiverBody(ref, func(t *actor.Tasklet, p parcel) error {
 			switch p.n {
 			case 1:
 				return errCrash
@@ -284,7 +284,7 @@ func TestMessageInHandIsReported(t *testing.T) {
 		})
 		s := start(t0, supervisor.Spec{Name: "s", Intensity: 9, Children: []supervisor.Child{
 			{ID: "a", Body: body},
-			{ID: "b", Body: actor.HandleBatch(batch, 9, 0, func(_ *actor.Tasklet, ps []parcel) error {
+			{ID: "b", Body: actor.BatchReceiverBody(batch, 9, 0, func(_ *actor.Tasklet, ps []parcel) error {
 				if len(ps) > 1 {
 					return errCrash
 				}
@@ -322,7 +322,7 @@ func TestMessageInHandIsReported(t *testing.T) {
 
 // retried is a child that fails on each message the given number of times.
 func retried(ref actor.Ref[int], got *[]int, failures map[int]int, end func() error) actor.Body {
-	return actor.Handle(ref, func(_ *actor.Tasklet, n int) error {
+	return actor.ReceiverBody(ref, func(_ *actor.Tasklet, n int) error {
 		*got = append(*got, n)
 		if failures[n] > 0 {
 			failures[n]--
@@ -373,9 +373,9 @@ func TestRetry(t *testing.T) {
 	}
 }
 
-// Retry works for HandleInit too, and for who is killed in the midst of a message; with a full
-// mailbox it is over the bound by one, and nobody overtakes; when the child is stopped for good,
-// what was put back is a dead letter.
+// Retry works for ReceiverInitBody too, and for who is killed in the midst of a message; with a
+// full mailbox it is over the bound by one, and nobody overtakes; when the child is stopped for
+// good, what was put back is a dead letter.
 func TestRetryAtTheHead(t *testing.T) {
 	var seen events
 	runWith(t, seen.config(event.MessageLost, event.DeadLetter), func(t0 *actor.Tasklet) {
@@ -383,7 +383,7 @@ func TestRetryAtTheHead(t *testing.T) {
 		var got []int
 		slow := true
 		s := start(t0, supervisor.Spec{Backoff: supervisor.Backoff{Min: time.Minute}, Children: []supervisor.Child{
-			{ID: "a", Retry: 1, Body: actor.HandleInit(ref, func(*actor.Tasklet) (func(*actor.Tasklet, int) error, error) {
+			{ID: "a", Retry: 1, Body: actor.ReceiverInitBody(ref, func(*actor.Tasklet) (func(*actor.Tasklet, int) error, error) {
 				return func(t *actor.Tasklet, n int) error {
 					if slow {
 						t.Sleep(time.Hour)
@@ -454,7 +454,7 @@ func TestRetryOfACall(t *testing.T) {
 			ref := actor.NewRef[question]()
 			failures := c.failures
 			start(t0, supervisor.Spec{Intensity: 9, Backoff: supervisor.Backoff{Min: time.Second}, Children: []supervisor.Child{
-				{ID: "a", Retry: c.retry, Body: actor.Handle(ref, func(t *actor.Tasklet, q question) error {
+				{ID: "a", Retry: c.retry, Body: actor.ReceiverBody(ref, func(t *actor.Tasklet, q question) error {
 					if q.n == 1 && failures > 0 {
 						failures--
 						return errCrash
@@ -484,7 +484,7 @@ func TestRetryOfACall(t *testing.T) {
 	run(t, func(t0 *actor.Tasklet) {
 		ref := actor.NewRef[question]()
 		start(t0, supervisor.Spec{Children: []supervisor.Child{
-			{ID: "a", Retry: 9, Body: actor.Handle(ref, func(*actor.Tasklet, question) error { return errCrash })},
+			{ID: "a", Retry: 9, Body: actor.ReceiverBody(ref, func(*actor.Tasklet, question) error { return errCrash })},
 		}})
 		_, err := actor.Call(t0, ref, func(r actor.Reply[int]) question { return question{1, r} })
 		require.ErrorIs(t, err, mailbox.ErrClosed)
@@ -497,7 +497,7 @@ func TestCloseAndCrashAfterANormalEnd(t *testing.T) {
 	run(t, func(t0 *actor.Tasklet) {
 		ref := actor.NewRef[int]()
 		var got []int
-		body := actor.Handle(ref, func(_ *actor.Tasklet, n int) error {
+		body := actor.ReceiverBody(ref, func(_ *actor.Tasklet, n int) error {
 			got = append(got, n)
 			if n == 1 {
 				return errCrash

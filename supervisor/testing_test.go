@@ -47,7 +47,7 @@ func TestCounterBearsFaults(t *testing.T) {
 
 func startCounter(t *actor.Tasklet, sums actor.Ref[int]) actor.Ref[int] {
 	ref := actor.NewRef[int]()
-	body := actor.HandleInit(ref, func(t *actor.Tasklet) (func(*actor.Tasklet, int) error, error) {
+	body := actor.ReceiverInitBody(ref, func(t *actor.Tasklet) (func(*actor.Tasklet, int) error, error) {
 		sum := 0
 		return func(t *actor.Tasklet, n int) error {
 			if n < 0 {

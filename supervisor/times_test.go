@@ -92,7 +92,7 @@ func atOnce(time.Duration) time.Duration { return 0 }
 
 // stubborn is a body that ends when its kill is hard.
 func stubborn(done func()) actor.Body {
-	return actor.Func(func(t *actor.Tasklet) error {
+	return actor.GoBody(func(t *actor.Tasklet) error {
 		defer func() {
 			defer done()
 			t.Sleep(time.Hour) // raised at once if the kill is hard, else when it becomes hard
@@ -106,7 +106,7 @@ func stubborn(done func()) actor.Body {
 // it was started.
 func failing(up time.Duration, started func(n int)) []supervisor.Child {
 	n := 0
-	return []supervisor.Child{{ID: "a", Body: actor.Func(func(t *actor.Tasklet) error {
+	return []supervisor.Child{{ID: "a", Body: actor.GoBody(func(t *actor.Tasklet) error {
 		n++
 		started(n)
 		if up > 0 {
@@ -264,9 +264,9 @@ var takesTime = map[string]timed[time.Duration]{
 		forever(t, nil)
 		return nil
 	}, batch},
-	"actor.HandleBatch": {func(t *actor.Tasklet, d time.Duration, done func()) error {
+	"actor.BatchReceiverBody": {func(t *actor.Tasklet, d time.Duration, done func()) error {
 		ref := actor.NewRef[int]()
-		actor.StartTasklet(t, actor.HandleBatch(ref, 2, d, func(*actor.Tasklet, []int) error { done(); return nil }))
+		actor.StartTasklet(t, actor.BatchReceiverBody(ref, 2, d, func(*actor.Tasklet, []int) error { done(); return nil }))
 		calls(ref, t)
 		forever(t, nil)
 		return nil
@@ -276,8 +276,8 @@ var takesTime = map[string]timed[time.Duration]{
 		forever(t, nil)
 		return nil
 	}, batch},
-	"actor.Every": {func(t *actor.Tasklet, d time.Duration, done func()) error {
-		actor.StartTasklet(t, actor.Every(d, func(*actor.Tasklet) error { done(); return nil }))
+	"actor.IntervalBody": {func(t *actor.Tasklet, d time.Duration, done func()) error {
+		actor.StartTasklet(t, actor.IntervalBody(d, func(*actor.Tasklet) error { done(); return nil }))
 		forever(t, nil)
 		return nil
 	}, positive},
@@ -288,7 +288,7 @@ var takesTime = map[string]timed[time.Duration]{
 		return nil
 	}, positive},
 	"actor.Tasklet.SetIdle": {func(t *actor.Tasklet, d time.Duration, done func()) error {
-		body := actor.HandleInit(actor.NewRef[int](), func(t *actor.Tasklet) (func(*actor.Tasklet, int) error, error) {
+		body := actor.ReceiverInitBody(actor.NewRef[int](), func(t *actor.Tasklet) (func(*actor.Tasklet, int) error, error) {
 			t.SetIdle(d, func(*actor.Tasklet) error { done(); return nil })
 			return func(*actor.Tasklet, int) error { return nil }, nil
 		})
@@ -474,8 +474,8 @@ type expirer func()
 func (f expirer) Expire() { f() }
 
 var takesNumber = map[string]timed[float64]{
-	"actor.AtRate": {func(t *actor.Tasklet, hz float64, done func()) error {
-		actor.StartTasklet(t, actor.AtRate(hz, func(*actor.Tasklet, time.Time) error { done(); return nil }))
+	"actor.RateBody": {func(t *actor.Tasklet, hz float64, done func()) error {
+		actor.StartTasklet(t, actor.RateBody(hz, func(*actor.Tasklet, time.Time) error { done(); return nil }))
 		forever(t, nil)
 		return nil
 	}, rate},
@@ -595,7 +595,7 @@ func mustComeAt(t *testing.T, old, want time.Duration, do func(t *actor.Tasklet,
 			actor.Go(t, func(t *actor.Tasklet) (err error) {
 				defer func() {
 					if v := recover(); v != nil {
-						if _, killed := v.(*actor.TaskletExit); killed {
+						if _, killed := v.(*actor.Killed); killed {
 							panic(v)
 						}
 						err = core.NewPanicError(v)

@@ -19,7 +19,7 @@ import (
 // whoever has ended: the child, or a supervisor above it.
 func TestWaitForWhatIsSupervised(t *testing.T) {
 	handle := func(ref actor.Ref[int]) actor.Body {
-		return actor.Handle(ref, func(_ *actor.Tasklet, n int) error {
+		return actor.ReceiverBody(ref, func(_ *actor.Tasklet, n int) error {
 			switch n {
 			case 1:
 				return actor.ErrStop
@@ -126,7 +126,7 @@ func TestExploreWatchOfRef(t *testing.T) {
 		tb, draw := actortest.TB(t0), t0.System().Rand()
 		ref := actor.NewRef[int]()
 		s, err := supervisor.Start(t0, supervisor.Spec{Intensity: 1000, Backoff: supervisor.Backoff{Min: time.Millisecond, Max: 4 * time.Millisecond},
-			Children: []supervisor.Child{{ID: "c", Body: actor.Handle(ref, func(_ *actor.Tasklet, n int) error {
+			Children: []supervisor.Child{{ID: "c", Body: actor.ReceiverBody(ref, func(_ *actor.Tasklet, n int) error {
 				if n == 1 {
 					return errCrash
 				}
@@ -188,8 +188,8 @@ func TestSupervisorHasNoDeadLetters(t *testing.T) {
 	actortest.Explore(t, 50, func(t0 *actor.Tasklet) {
 		tb := actortest.TB(t0)
 		s, err := supervisor.Start(t0, supervisor.Spec{Intensity: 9, LogEvery: time.Second, Backoff: supervisor.Backoff{Min: time.Second}, Children: []supervisor.Child{
-			{ID: "a", Body: actor.Func(func(t *actor.Tasklet) error { t.Sleep(time.Second); return errCrash })},
-			{ID: "b", Body: actor.Func(func(t *actor.Tasklet) error { t.Sleep(2 * time.Second); return errCrash })},
+			{ID: "a", Body: actor.GoBody(func(t *actor.Tasklet) error { t.Sleep(time.Second); return errCrash })},
+			{ID: "b", Body: actor.GoBody(func(t *actor.Tasklet) error { t.Sleep(2 * time.Second); return errCrash })},
 		}})
 		require.NoError(tb, err)
 		var asked []*actor.Tasklet

@@ -308,7 +308,7 @@ func TestFaultHandlerPanic(t *testing.T) {
 		},
 		"init": func(t *actor.Tasklet, done func()) {
 			ref := actor.NewRef[int]()
-			actor.StartTasklet(t, actor.HandleInit(ref, func(*actor.Tasklet) (func(*actor.Tasklet, int) error, error) {
+			actor.StartTasklet(t, actor.ReceiverInitBody(ref, func(*actor.Tasklet) (func(*actor.Tasklet, int) error, error) {
 				return func(*actor.Tasklet, int) error { done(); return nil }, nil
 			}))
 			_ = ref.Send(t, 1)

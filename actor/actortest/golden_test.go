@@ -80,7 +80,7 @@ func TestGoldenCommands(t *testing.T) {
 			name := s.Arg(0)
 			ref := actor.NewRef[actortest.Message](actor.Name("my " + name))
 			s.Add(name, ref)
-			actor.StartTasklet(s.T, actor.Handle(ref, s.Handle("my "+name)))
+			actor.StartTasklet(s.T, actor.ReceiverBody(ref, s.Handle("my "+name)))
 			s.T.Sleep(time.Second)
 			return nil
 		},

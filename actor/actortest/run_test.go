@@ -81,7 +81,7 @@ func TestRunFails(t *testing.T) {
 		}, `failure /test/a error="panic: handler"`},
 		{"dead letter", func(t *actor.Tasklet) {
 			r := actor.NewRef[int](actor.Name("nobody"))
-			k := actor.StartTasklet(t, actor.Handle(r, func(t *actor.Tasklet, n int) error { return nil }))
+			k := actor.StartTasklet(t, actor.ReceiverBody(r, func(t *actor.Tasklet, n int) error { return nil }))
 			_ = r.Send(t, 1)
 			k.Kill()
 		}, "dead_letter /test/nobody"},

@@ -215,7 +215,7 @@ func spawn(s *Script) error {
 	switch v := s.Options["failure"]; v {
 	case "":
 	case "stop":
-		opts = append(opts, actor.OnFailure(actor.Stop))
+		opts = append(opts, actor.OnFailure(actor.End))
 	default:
 		return fmt.Errorf("invalid failure=%s", v)
 	}

@@ -33,7 +33,7 @@ const (
 	ReplyLate     // an answer came too late for its call
 	CallTimeout   // a call ended before its reply
 	Escalate      // the failure of a tasklet kills its parent
-	TicksMissed   // AtRate skipped calls; field missed
+	TicksMissed   // RateBody skipped calls; field missed
 	SystemStart
 	SystemStop
 	// a scheduler ends because a function outside of tasklets has panicked; field scheduler

@@ -26,7 +26,7 @@ func main() {
 		greeter := actor.NewRef[string](actor.MailboxLen(8)) // an address with a mailbox
 		_, err := supervisor.Start(t, supervisor.Spec{
 			Name:     "front",
-			Children: []supervisor.Child{{ID: "greeter", Body: actor.Handle(greeter, greet)}},
+			Children: []supervisor.Child{{ID: "greeter", Body: actor.ReceiverBody(greeter, greet)}},
 			LogEvery: 2 * time.Second,
 		})
 		if err != nil {

@@ -64,7 +64,7 @@ func openBank(s *actor.System, o options) (*bank, error) {
 		Intensity: 1000, Period: time.Second,
 		Child: func(a *account) supervisor.Child {
 			return supervisor.Child{
-				ID: a.name, Body: actor.HandleInit(a.ref, func(t *actor.Tasklet) (func(*actor.Tasklet, request) error, error) { return b.serve(t, a) }),
+				ID: a.name, Body: actor.ReceiverInitBody(a.ref, func(t *actor.Tasklet) (func(*actor.Tasklet, request) error, error) { return b.serve(t, a) }),
 				Restart: supervisor.Transient, // restart after a crash, not after Close
 				Options: []actor.Option{registry.As(b.names, a.name, a.ref)},
 			}
@@ -75,7 +75,7 @@ func openBank(s *actor.System, o options) (*bank, error) {
 		Name: "bank", Intensity: 5,
 		Children: []supervisor.Child{
 			{ID: "accounts", Body: b.accounts.Body()},
-			{ID: "idle", Body: actor.Every(max(o.idle/4, time.Millisecond), b.closeIdle)},
+			{ID: "idle", Body: actor.IntervalBody(max(o.idle/4, time.Millisecond), b.closeIdle)},
 		},
 	})
 	if err != nil {

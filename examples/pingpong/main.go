@@ -95,8 +95,8 @@ func (g *game) startReceivers(t *actor.Tasklet) {
 			return other.Send(t, b-1)
 		}
 	}
-	actor.StartTasklet(t, actor.Handle(g.ping, playTo(g.pong)), actor.OnFailure(actor.Escalate))
-	actor.StartTasklet(t, actor.Handle(g.pong, playTo(g.ping)), actor.OnFailure(actor.Escalate))
+	actor.StartTasklet(t, actor.ReceiverBody(g.ping, playTo(g.pong)), actor.OnFailure(actor.Escalate))
+	actor.StartTasklet(t, actor.ReceiverBody(g.pong, playTo(g.ping)), actor.OnFailure(actor.Escalate))
 }
 
 func (g *game) startReaders(t *actor.Tasklet) {
@@ -115,6 +115,6 @@ func (g *game) startReaders(t *actor.Tasklet) {
 			return nil
 		}
 	}
-	actor.StartTasklet(t, actor.Read(g.ping, playTo(g.pong)))
-	actor.StartTasklet(t, actor.Read(g.pong, playTo(g.ping)))
+	actor.StartTasklet(t, actor.SpawnBody(g.ping, playTo(g.pong)))
+	actor.StartTasklet(t, actor.SpawnBody(g.pong, playTo(g.ping)))
 }

@@ -75,7 +75,7 @@ func (r *router) start(t *actor.Tasklet) (err error) {
 		refs = append(refs, ref)
 		spec.Children = append(spec.Children, supervisor.Child{
 			ID: name, Restart: supervisor.Transient, Significant: true,
-			Body: actor.Handle(ref, r.handle), Options: []actor.Option{registry.As(names, name, ref)},
+			Body: actor.ReceiverBody(ref, r.handle), Options: []actor.Option{registry.As(names, name, ref)},
 		})
 	}
 	if r.pool, err = supervisor.Start(t, spec); err != nil {

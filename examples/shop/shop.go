@@ -77,7 +77,7 @@ func (s *shop) spec() supervisor.Spec {
 	var staff []supervisor.Child
 	for i, ref := range s.workers {
 		staff = append(staff, supervisor.Child{
-			ID: fmt.Sprint("worker-", i+1), Body: actor.HandleInit(ref, s.worker), Shutdown: 100 * time.Millisecond,
+			ID: fmt.Sprint("worker-", i+1), Body: actor.ReceiverInitBody(ref, s.worker), Shutdown: 100 * time.Millisecond,
 		})
 	}
 	return supervisor.Spec{
@@ -86,12 +86,12 @@ func (s *shop) spec() supervisor.Spec {
 			{ID: "db", Body: supervisor.Body(supervisor.Spec{
 				Strategy: supervisor.RestForOne, Intensity: 20, Period: time.Second,
 				Children: []supervisor.Child{
-					{ID: "conn", Body: actor.HandleInit(s.conn, s.connect)},
-					{ID: "cache", Body: actor.HandleInit(s.cache, s.newCache)},
+					{ID: "conn", Body: actor.ReceiverInitBody(s.conn, s.connect)},
+					{ID: "cache", Body: actor.ReceiverInitBody(s.cache, s.newCache)},
 				},
 			})},
 			{ID: "orders", Body: supervisor.Body(supervisor.Spec{Intensity: 200, Period: time.Second, Children: staff})},
-			{ID: "mailer", Body: actor.HandleInit(s.mailer, s.newMailer)},
+			{ID: "mailer", Body: actor.ReceiverInitBody(s.mailer, s.newMailer)},
 		},
 	}
 }

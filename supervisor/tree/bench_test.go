@@ -25,7 +25,7 @@ func BenchmarkWrite(b *testing.B) {
 			children := make([]supervisor.Child, n)
 			for i := range children {
 				children[i] = supervisor.Child{
-					ID: fmt.Sprint("child-", i), Body: actor.Handle(actor.NewRef[int](), func(*actor.Tasklet, int) error { return nil }),
+					ID: fmt.Sprint("child-", i), Body: actor.ReceiverBody(actor.NewRef[int](), func(*actor.Tasklet, int) error { return nil }),
 				}
 			}
 			s, err := supervisor.Start(sys, supervisor.Spec{Children: children})

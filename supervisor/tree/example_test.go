@@ -34,8 +34,8 @@ func startJobs(t *actor.Tasklet) *supervisor.Supervisor {
 	s, err := supervisor.Start(t, supervisor.Spec{
 		Name: "jobs", Backoff: supervisor.Backoff{Min: time.Minute},
 		Children: []supervisor.Child{
-			{ID: "mailer", Body: actor.Handle(actor.NewRef[string](), func(t *actor.Tasklet, to string) error { return nil })},
-			{ID: "feed", Body: actor.Func(func(t *actor.Tasklet) error {
+			{ID: "mailer", Body: actor.ReceiverBody(actor.NewRef[string](), func(t *actor.Tasklet, to string) error { return nil })},
+			{ID: "feed", Body: actor.GoBody(func(t *actor.Tasklet) error {
 				t.Sleep(20 * time.Second)
 				return errors.New("connection refused")
 			})},
@@ -131,7 +131,7 @@ func (k *keeper) Describe(add func(tree.Child)) tree.Supervision {
 
 func ExampleRegister() {
 	demo(func(t *actor.Tasklet) {
-		feed := actor.Func(func(t *actor.Tasklet) error {
+		feed := actor.GoBody(func(t *actor.Tasklet) error {
 			t.Sleep(20 * time.Second)
 			return errors.New("connection refused")
 		})

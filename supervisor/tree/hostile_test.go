@@ -57,7 +57,7 @@ func checkHostileTree(t *testing.T, s string) {
 	runWith(t, func() actor.Config { c := log.config(zap.InfoLevel); c.Name = name; return c }(), func(t0 *actor.Tasklet) {
 		body := func(fail bool) actor.Body {
 			n := 0
-			return actor.Func(func(t *actor.Tasklet) error {
+			return actor.GoBody(func(t *actor.Tasklet) error {
 				t.SetLabel(s, s)
 				t.SetLabel("kind", s)
 				if n++; fail && n == 1 {
@@ -70,18 +70,18 @@ func checkHostileTree(t *testing.T, s string) {
 		waits := actor.NewRef[int](actor.MailboxLen(1))
 		start(t0, supervisor.Spec{Name: name, Intensity: 5, Children: []supervisor.Child{
 			{ID: name, Body: body(true)},
-			{ID: "y" + name, Body: actor.Handle(waits, func(t *actor.Tasklet, _ int) error { t.Sleep(time.Hour); return nil })},
-			{ID: "z" + name, Body: actor.Func(func(t *actor.Tasklet) error {
+			{ID: "y" + name, Body: actor.ReceiverBody(waits, func(t *actor.Tasklet, _ int) error { t.Sleep(time.Hour); return nil })},
+			{ID: "z" + name, Body: actor.GoBody(func(t *actor.Tasklet) error {
 				for {
 					if err := waits.Send(t, 1); err != nil {
 						return err
 					}
 				}
 			})},
-			{ID: "t" + name, Body: actor.Func(func(*actor.Tasklet) error { return nil }), Restart: supervisor.Transient},
+			{ID: "t" + name, Body: actor.GoBody(func(*actor.Tasklet) error { return nil }), Restart: supervisor.Transient},
 		}})
 		start(t0, supervisor.Spec{Name: "b" + name, Backoff: supervisor.Backoff{Min: time.Hour}, Children: []supervisor.Child{
-			{ID: name, Body: actor.Func(func(t *actor.Tasklet) error { return errors.New(s) })},
+			{ID: name, Body: actor.GoBody(func(t *actor.Tasklet) error { return errors.New(s) })},
 		}})
 		p := startPool(t0, supervisor.PoolSpec[string]{Name: "p", Child: func(id string) supervisor.Child {
 			return supervisor.Child{ID: id, Body: body(false)}

@@ -46,7 +46,7 @@ func TestOtherSupervisorsLookTheSame(t *testing.T) {
 	runWith(t, actor.Config{Name: "app"}, func(t0 *actor.Tasklet) {
 		starts := 0
 		feed := func() actor.Body {
-			return actor.Func(func(t *actor.Tasklet) error {
+			return actor.GoBody(func(t *actor.Tasklet) error {
 				starts++
 				t.Sleep(20 * time.Second)
 				if starts > 4 {
@@ -356,7 +356,7 @@ func TestRegister(t *testing.T) {
 func TestDescribeWhileItChanges(t *testing.T) {
 	sys, err := actor.Start(actor.Config{Logger: zap.NewNop(), StallAfter: -1})
 	require.NoError(t, err)
-	k := &keeper{job: actor.Func(func(t *actor.Tasklet) error { t.Yield(); return nil }), child: tree.Child{ID: "feed"}, pause: time.Microsecond}
+	k := &keeper{job: actor.GoBody(func(t *actor.Tasklet) error { t.Yield(); return nil }), child: tree.Child{ID: "feed"}, pause: time.Microsecond}
 	top := actor.Go(sys, k.run, actor.Name("keeper"))
 	var wg sync.WaitGroup
 	for range 3 {
@@ -378,8 +378,8 @@ func TestDescribeWhileItChanges(t *testing.T) {
 // places, whoever fills them.
 func TestTreeOfSlots(tb *testing.T) {
 	runWith(tb, actor.Config{Name: "app"}, func(t0 *actor.Tasklet) {
-		sleeps := actor.Func(func(t *actor.Tasklet) error { t.Sleep(time.Hour); return nil })
-		fails := actor.Func(func(t *actor.Tasklet) error { t.Sleep(time.Second); return errors.New("no route to host") })
+		sleeps := actor.GoBody(func(t *actor.Tasklet) error { t.Sleep(time.Hour); return nil })
+		fails := actor.GoBody(func(t *actor.Tasklet) error { t.Sleep(time.Second); return errors.New("no route to host") })
 		waits := actor.NewRef[int](actor.MailboxLen(2))
 		slow := actor.NewRef[int]()
 		steps := make(map[string]*actor.Slot)
@@ -396,7 +396,7 @@ func TestTreeOfSlots(tb *testing.T) {
 				case "again":
 					b = fails
 				case "held":
-					b = actor.Handle(waits, func(*actor.Tasklet, int) error { return nil })
+					b = actor.ReceiverBody(waits, func(*actor.Tasklet, int) error { return nil })
 				}
 				s := slot(name, b)
 				if name != "never" {
@@ -412,7 +412,7 @@ func TestTreeOfSlots(tb *testing.T) {
 			_ = waits.TrySend(t, 2)
 			t.Sleep(2 * time.Second)
 			steps["again"].Restarting(3, t.System().Now().Add(time.Minute))
-			late := slot("late", actor.HandleInit(slow, func(t *actor.Tasklet) (func(*actor.Tasklet, int) error, error) {
+			late := slot("late", actor.ReceiverInitBody(slow, func(t *actor.Tasklet) (func(*actor.Tasklet, int) error, error) {
 				t.Sleep(10 * time.Second)
 				return func(*actor.Tasklet, int) error { return nil }, nil
 			}))

@@ -101,7 +101,7 @@ func startShop(t *actor.Tasklet) *shop {
 	s.workers[2] = actor.NewRef[Charge](actor.MailboxLen(8))
 	drops := actor.NewRef[int](actor.MailboxLen(4), actor.Overflow(dropNewest))
 	work := func(i int) actor.Body {
-		return actor.Handle(s.workers[i], func(t *actor.Tasklet, c Charge) error {
+		return actor.ReceiverBody(s.workers[i], func(t *actor.Tasklet, c Charge) error {
 			switch {
 			case c.ID == 13:
 				var none []int
@@ -122,8 +122,8 @@ func startShop(t *actor.Tasklet) *shop {
 			{ID: "db", Body: supervisor.Body(supervisor.Spec{
 				Strategy: supervisor.RestForOne, Intensity: 3, Period: 10 * time.Second,
 				Children: []supervisor.Child{
-					{ID: "conn", Body: actor.Handle(s.conn, func(*actor.Tasklet, int) error { return nil })},
-					{ID: "cache", Body: actor.Handle(s.cache, func(*actor.Tasklet, string) error { return nil }),
+					{ID: "conn", Body: actor.ReceiverBody(s.conn, func(*actor.Tasklet, int) error { return nil })},
+					{ID: "cache", Body: actor.ReceiverBody(s.cache, func(*actor.Tasklet, string) error { return nil }),
 						Options: []actor.Option{label("name", "cache"), label("groups", "stores,readers")}},
 				},
 			})},
@@ -133,19 +133,19 @@ func startShop(t *actor.Tasklet) *shop {
 					{ID: "worker-1", Body: work(0)}, {ID: "worker-2", Body: work(1)}, {ID: "worker-3", Body: work(2)},
 				},
 			})},
-			{ID: "mailer", Body: actor.Handle(s.mailer, func(t *actor.Tasklet, _ string) error {
+			{ID: "mailer", Body: actor.ReceiverBody(s.mailer, func(t *actor.Tasklet, _ string) error {
 				return s.workers[2].Send(t, Charge{7})
 			})},
-			{ID: "audit", Body: actor.Handle(drops, func(t *actor.Tasklet, _ int) error { t.Sleep(time.Hour); return nil })},
-			{ID: "metrics", Body: actor.Every(time.Second, func(*actor.Tasklet) error { return nil })},
+			{ID: "audit", Body: actor.ReceiverBody(drops, func(t *actor.Tasklet, _ int) error { t.Sleep(time.Hour); return nil })},
+			{ID: "metrics", Body: actor.IntervalBody(time.Second, func(*actor.Tasklet) error { return nil })},
 			{ID: "flaky", Restart: supervisor.Transient, Body: supervisor.Body(supervisor.Spec{
 				Backoff: supervisor.Backoff{Min: 40 * time.Second, Factor: 1}, Intensity: 10,
-				Children: []supervisor.Child{{ID: "feed", Body: actor.Func(func(t *actor.Tasklet) error {
+				Children: []supervisor.Child{{ID: "feed", Body: actor.GoBody(func(t *actor.Tasklet) error {
 					t.Sleep(33 * time.Second)
 					return errors.New("feed: dial tcp 10.0.0.7:443:\n\tconnection refused")
 				})}},
 			})},
-			{ID: "import", Restart: supervisor.Transient, Body: actor.Func(func(*actor.Tasklet) error { return nil })},
+			{ID: "import", Restart: supervisor.Transient, Body: actor.GoBody(func(*actor.Tasklet) error { return nil })},
 		},
 	})
 	if err != nil {
@@ -218,15 +218,15 @@ func TestTreeFitsTheTerminal(t *testing.T) {
 		deep, err := supervisor.Start(t0, supervisor.Spec{
 			Name: "上海の店",
 			Children: []supervisor.Child{
-				{ID: long, Body: actor.Handle(full, func(t *actor.Tasklet, n int) error { t.Sleep(time.Hour); return nil })},
-				{ID: "sender\nof\x1b[31mred", Body: actor.Func(func(t *actor.Tasklet) error {
+				{ID: long, Body: actor.ReceiverBody(full, func(t *actor.Tasklet, n int) error { t.Sleep(time.Hour); return nil })},
+				{ID: "sender\nof\x1b[31mred", Body: actor.GoBody(func(t *actor.Tasklet) error {
 					for {
 						if err := full.Send(t, 1); err != nil {
 							return err
 						}
 					}
 				})},
-				{ID: "deep", Body: actor.Func(func(t *actor.Tasklet) error {
+				{ID: "deep", Body: actor.GoBody(func(t *actor.Tasklet) error {
 					var down func(n int) func(*actor.Tasklet) error
 					down = func(n int) func(*actor.Tasklet) error {
 						return func(t *actor.Tasklet) error {
@@ -266,7 +266,7 @@ func TestTreeFitsTheTerminal(t *testing.T) {
 // big starts a tree of about 1,000 tasklets, of which a few have something to tell.
 func big(t *actor.Tasklet) *supervisor.Supervisor {
 	idle := func() actor.Body {
-		return actor.Handle(actor.NewRef[int](), func(*actor.Tasklet, int) error { return nil })
+		return actor.ReceiverBody(actor.NewRef[int](), func(*actor.Tasklet, int) error { return nil })
 	}
 	full := actor.NewRef[int](actor.MailboxLen(2))
 	var sessions, shards []supervisor.Child
@@ -274,9 +274,9 @@ func big(t *actor.Tasklet) *supervisor.Supervisor {
 		c := supervisor.Child{ID: fmt.Sprintf("session-%03d", i), Body: idle()}
 		switch i {
 		case 700:
-			c.Body = actor.Handle(full, func(t *actor.Tasklet, _ int) error { t.Sleep(time.Hour); return nil })
+			c.Body = actor.ReceiverBody(full, func(t *actor.Tasklet, _ int) error { t.Sleep(time.Hour); return nil })
 		case 800:
-			c.Body = actor.Func(func(t *actor.Tasklet) error { t.Sleep(5 * time.Second); return errors.New("gone") })
+			c.Body = actor.GoBody(func(t *actor.Tasklet) error { t.Sleep(5 * time.Second); return errors.New("gone") })
 		}
 		sessions = append(sessions, c)
 	}
@@ -285,7 +285,7 @@ func big(t *actor.Tasklet) *supervisor.Supervisor {
 		for j := range 10 {
 			c := supervisor.Child{ID: fmt.Sprint("part-", j), Body: idle()}
 			if i == 7 && j == 9 {
-				c.Body = actor.Func(func(t *actor.Tasklet) error {
+				c.Body = actor.GoBody(func(t *actor.Tasklet) error {
 					for {
 						if err := full.Send(t, 1); err != nil {
 							return err
@@ -385,8 +385,8 @@ func TestTreeOfAStall(t *testing.T) {
 	release := make(chan struct{})
 	busy := actor.NewRef[Charge](actor.MailboxLen(4))
 	top, err := supervisor.Start(sys, supervisor.Spec{Name: "shop", Children: []supervisor.Child{
-		{ID: "worker", Body: actor.Handle(busy, func(*actor.Tasklet, Charge) error { <-release; return nil })},
-		{ID: "mailer", Body: actor.Handle(actor.NewRef[int](), func(*actor.Tasklet, int) error { return nil })},
+		{ID: "worker", Body: actor.ReceiverBody(busy, func(*actor.Tasklet, Charge) error { <-release; return nil })},
+		{ID: "mailer", Body: actor.ReceiverBody(actor.NewRef[int](), func(*actor.Tasklet, int) error { return nil })},
 	}})
 	require.NoError(t, err)
 	require.NoError(t, busy.Send(context.Background(), Charge{1}))
@@ -418,11 +418,11 @@ func TestTreeWhileItChanges(t *testing.T) {
 	require.NoError(t, err)
 	idle := func(id string) supervisor.Child {
 		return supervisor.Child{ID: id, Restart: supervisor.Temporary,
-			Body: actor.Handle(actor.NewRef[int](), func(t *actor.Tasklet, n int) error { return errors.New("crash") })}
+			Body: actor.ReceiverBody(actor.NewRef[int](), func(t *actor.Tasklet, n int) error { return errors.New("crash") })}
 	}
 	crash := actor.NewRef[int]()
 	s, err := supervisor.Start(sys, supervisor.Spec{Name: "changing", Intensity: 1 << 20, Children: []supervisor.Child{
-		{ID: "crash", Body: actor.Handle(crash, func(t *actor.Tasklet, _ int) error { t.SetLabel("at", "work"); panic("crash") })},
+		{ID: "crash", Body: actor.ReceiverBody(crash, func(t *actor.Tasklet, _ int) error { t.SetLabel("at", "work"); panic("crash") })},
 		{ID: "inner", Body: supervisor.Body(supervisor.Spec{Strategy: supervisor.OneForAll, Children: []supervisor.Child{idle("x")}})},
 	}})
 	require.NoError(t, err)
@@ -467,7 +467,7 @@ func TestTreeWhileItChanges(t *testing.T) {
 func TestTreeEncoders(t *testing.T) {
 	virtual(t, "sample", func(t0 *actor.Tasklet) error {
 		s, err := supervisor.Start(t0, supervisor.Spec{Name: "shop", Children: []supervisor.Child{
-			{ID: "a", Body: actor.Handle(actor.NewRef[int](), func(*actor.Tasklet, int) error { return nil })},
+			{ID: "a", Body: actor.ReceiverBody(actor.NewRef[int](), func(*actor.Tasklet, int) error { return nil })},
 		}})
 		require.NoError(t, err)
 		const row = "\n└─ a  receiver "
@@ -527,7 +527,7 @@ func TestTreeOfAPool(t *testing.T) {
 					id = fmt.Sprint("worker-", n)
 				}
 				starts := 0
-				return supervisor.Child{ID: id, Body: actor.Func(func(t *actor.Tasklet) error {
+				return supervisor.Child{ID: id, Body: actor.GoBody(func(t *actor.Tasklet) error {
 					t.Sleep(10 * time.Second)
 					if starts++; n == 2 && starts == 1 {
 						panic("slipped")

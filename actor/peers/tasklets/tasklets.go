@@ -270,7 +270,7 @@ func restart(m *work.Meter, p work.Params) (restarts int) {
 	run(p, func(t *actor.Tasklet) error {
 		ref := actor.NewRef[job]()
 		incarnation := 0
-		body := actor.HandleInit(ref, func(*actor.Tasklet) (func(*actor.Tasklet, job) error, error) {
+		body := actor.ReceiverInitBody(ref, func(*actor.Tasklet) (func(*actor.Tasklet, job) error, error) {
 			incarnation++
 			me := incarnation
 			return func(t *actor.Tasklet, j job) error {
@@ -328,7 +328,7 @@ func chain(m *work.Meter, p work.Params) (started int) {
 	run(p, func(t *actor.Tasklet) error {
 		var start func(t *actor.Tasklet, below int) *actor.Tasklet
 		start = func(t *actor.Tasklet, below int) *actor.Tasklet {
-			return actor.StartTasklet(t, actor.HandleInit(actor.NewRef[int](),
+			return actor.StartTasklet(t, actor.ReceiverInitBody(actor.NewRef[int](),
 				func(t *actor.Tasklet) (func(*actor.Tasklet, int) error, error) {
 					if started++; below > 0 {
 						start(t, below-1)
@@ -368,7 +368,7 @@ func many(m *work.Meter, p work.Params) (handled int) {
 		})
 		for i, ref := range refs {
 			draw, mine := i, &counts[i]
-			actor.StartTasklet(t, actor.Handle(ref, func(t *actor.Tasklet, hops int) error {
+			actor.StartTasklet(t, actor.ReceiverBody(ref, func(t *actor.Tasklet, hops int) error {
 				mine.handled++
 				mine.spun = work.Spin(p.Busy, mine.spun)
 				if hops == 0 {

@@ -1,6 +1,6 @@
 // What golang.org/x/net/nettest promises of a net.Conn, checked for package netio. A module of its own, so that the library's go.mod
 // stays clean.
-module conformance
+module github.com/gotasklet/tasklet/scheduler/netio/conformance
 
 go 1.26.0
 
