@@ -104,9 +104,9 @@ var callsOf = map[string]func(w *world){
 	"scheduler.Semaphore.Acquire": func(w *world) { _ = w.tools.sem.Acquire(w.ctx, 1) },
 	"scheduler.Event.Wait":        func(w *world) { _ = w.tools.event.Wait(w.ctx) },
 	"scheduler.WaitGroup.Wait":    func(w *world) { _ = w.tools.wg.Wait(w.ctx) },
-	"scheduler.Task.Sleep":        func(w *world) { w.t.Task().Sleep(1) },
-	"scheduler.Task.Yield":        func(w *world) { w.t.Task().Yield() },
-	"scheduler.Task.Park":         func(w *world) { _ = w.t.Task().Park(core.Wait{Kind: core.InSleep}) },
+	"scheduler.Task.Sleep":        func(w *world) { core.TaskOf(w.t).Sleep(1) },
+	"scheduler.Task.Yield":        func(w *world) { core.TaskOf(w.t).Yield() },
+	"scheduler.Task.Park":         func(w *world) { _ = core.TaskOf(w.t).Park(core.Wait{Kind: core.InSleep}) },
 	"mailbox.Mailbox.Receive": func(w *world) {
 		for range w.inbox.Receive() {
 			break
@@ -192,7 +192,7 @@ func insideAwait(t *testing.T, t0 *actor.Tasklet, call func(*world), derived boo
 		for i := range rounds {
 			_, err := actor.Await(t1, func(ctx context.Context) (int, error) {
 				if i%2 == 1 { // when t1 is certainly parked
-					for deadline := time.Now().Add(time.Second); t1.Info().Wait.String() != "await" && time.Now().Before(deadline); {
+					for deadline := time.Now().Add(time.Second); t1.Info().Wait != "await" && time.Now().Before(deadline); {
 					}
 				}
 				call(w)

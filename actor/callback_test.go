@@ -13,6 +13,7 @@ import (
 
 	"github.com/gotasklet/tasklet/actor"
 	"github.com/gotasklet/tasklet/actor/event"
+	"github.com/gotasklet/tasklet/internal/core"
 	"github.com/gotasklet/tasklet/scheduler"
 )
 
@@ -139,7 +140,7 @@ func TestCrashIsAnEvent(t *testing.T) {
 		s, err := actor.Start(cfg)
 		require.NoError(t, err)
 		actor.Go(s, func(t *actor.Tasklet) error {
-			t.Task().Scheduler().InjectFunc(panicsNow)
+			core.TaskOf(t).Scheduler().InjectFunc(panicsNow)
 			t.Sleep(time.Hour)
 			return nil
 		}, actor.OnScheduler(schedulers-1))

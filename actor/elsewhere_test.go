@@ -15,6 +15,7 @@ import (
 
 	"github.com/gotasklet/tasklet/actor"
 	"github.com/gotasklet/tasklet/actor/event"
+	"github.com/gotasklet/tasklet/internal/core"
 	"github.com/gotasklet/tasklet/mailbox"
 	"github.com/gotasklet/tasklet/scheduler"
 )
@@ -81,7 +82,7 @@ func TestStopByACrashedScheduler(t *testing.T) {
 					return nil
 				}, actor.Shutdown(3*time.Second), actor.OnScheduler(1))
 				t0.Sleep(time.Second)
-				t0.Task().Scheduler().InjectFunc(func() { panic("boom") })
+				core.TaskOf(t0).Scheduler().InjectFunc(func() { panic("boom") })
 				return wait(t0)
 			})
 			var p *actor.PanicError

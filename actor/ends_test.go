@@ -140,7 +140,7 @@ func (c endTrial) tree(p *actor.Tasklet, b *endBooks, began, release chan struct
 	for n := range c.schedulers {
 		on := actor.OnScheduler(n)
 		r := actor.Receiver(p, func(*actor.Tasklet, endMsg) error { b.handled.Add(1); return nil }, on, deferred)
-		scheds = append(scheds, r.Tasklet().Task().Scheduler())
+		scheds = append(scheds, core.TaskOf(r.Tasklet()).Scheduler())
 		batch := actor.BatchReceiver(p, 10, time.Hour, collect, on, deferred)
 		for i := range 3 {
 			_ = r.Send(p, endMsg{i})

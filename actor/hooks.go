@@ -1,6 +1,7 @@
 package actor
 
 import (
+	"context"
 	"time"
 
 	"go.uber.org/zap"
@@ -15,7 +16,7 @@ func (s *System) hooks(h *host) core.Hooks {
 	hooks := core.Hooks{
 		Name:      func(t *core.Task) string { return taskletOf(t).Path() },
 		ExitValue: func(t *core.Task) any { return &Killed{taskletOf(t)} },
-		Context:   func(t *core.Task) core.TaskContext { return taskletOf(t) },
+		Context:   func(t *core.Task) context.Context { return taskletOf(t) },
 		Recovered: func(t *core.Task) { taskletOf(t).recovered() },
 		Deadlock:  s.deadlock,
 		Quiescent: s.quiescent,

@@ -23,9 +23,12 @@ type Info struct {
 // Glance is the part of Info that costs almost nothing, for programs that examine very many
 // tasklets.
 type Glance struct {
-	State string    // new, idle, ready, running, parked, stopping, finished
-	Wait  core.Kind // the call in which it is parked
-	On    *Tasklet  // the tasklet that it waits for, or nil
+	State string // new, idle, ready, running, parked, stopping, finished
+	// Wait is the call in which it is parked, as trees show it: yield, sleep, receive, send to,
+	// join, call to, stop of, await, chan, mutex held by, semaphore, event, wait group or i/o. It
+	// is empty if the tasklet is not parked.
+	Wait string
+	On   *Tasklet // the tasklet that it waits for, or nil
 	// For is how long it has been idle or parked, or how long it has kept its scheduler if Stalled.
 	For time.Duration
 	// Until is the time until its timer wakes it or ends its wait; 0 if no timer runs.
@@ -74,7 +77,7 @@ func (t *Tasklet) Glance() Glance {
 		i.State = g.State.String()
 	}
 	if g.State == core.Parked {
-		i.Wait = g.Kind
+		i.Wait = g.Kind.String()
 	}
 	if g.On != nil {
 		// under which g.On was made: from another goroutine nothing else lets its fields be seen
@@ -107,20 +110,6 @@ func (t *Tasklet) Glance() Glance {
 
 // MessageType returns the type of the messages that t takes, or nil if it takes none.
 func (t *Tasklet) MessageType() reflect.Type { return messageType(t.inst) }
-
-// Kinds of wait, as in Info.Wait.
-const (
-	NotParked = core.NotParked
-	InYield   = core.InYield
-	InSleep   = core.InSleep
-	InReceive = core.InReceive
-	InSend    = core.InSend
-	InJoin    = core.InJoin
-	InCall    = core.InCall
-	InStop    = core.InStop
-	InAwait   = core.InAwait
-	InMutex   = core.InMutex
-)
 
 // Log returns the system's logger with the ID and the path of t.
 func (t *Tasklet) Log() *zap.Logger {

@@ -393,11 +393,11 @@ func TestKillBeforeAnInterruptibleWait(t *testing.T) {
 			var place core.Waiter
 			place.Item = interrupted(func() {
 				told = true
-				t.Task().Scheduler().InjectFunc(place.Release)
+				core.TaskOf(t).Scheduler().InjectFunc(place.Release)
 			})
 			t.Kill()
 			raised = true
-			_ = t.Task().Park(core.Wait{Kind: core.InAwait, In: &place})
+			_ = core.TaskOf(t).Park(core.Wait{Kind: core.InAwait, In: &place})
 			raised = false
 			t.Yield()
 			return nil

@@ -790,3 +790,14 @@ func TestWithoutASeed(t *testing.T) {
 	require.NoError(t, err)
 	require.NotEqual(t, a, b)
 }
+
+func TestVirtual(t *testing.T) {
+	run(t, func(t0 *actor.Tasklet) error {
+		require.True(t, t0.System().Virtual())
+		return nil
+	})
+	require.NoError(t, actor.Run(context.Background(), actor.Config{Logger: zap.NewNop()}, func(t0 *actor.Tasklet) error {
+		require.False(t, t0.System().Virtual())
+		return nil
+	}))
+}

@@ -153,3 +153,7 @@ func (s *System) stopHosts() {
 		h.sched.Stop()
 	}
 }
+
+// Virtual reports whether s goes by a virtual clock. What waits by Go's own timers in such a system
+// waits in another time.
+func (s *System) Virtual() bool { return s.hosts[0].sched.Virtual() }

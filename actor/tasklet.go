@@ -53,8 +53,14 @@ type Tasklet struct {
 	ex atomic.Pointer[extra]
 }
 
-// Task is the scheduler's half of t, for code that is built on package scheduler.
-func (t *Tasklet) Task() *core.Task { return &t.task }
+func init() {
+	core.OwnContexts(func(ctx context.Context) *core.Task {
+		if t, ok := ctx.(*Tasklet); ok {
+			return &t.task
+		}
+		return nil
+	})
+}
 
 // System returns the system of t.
 func (t *Tasklet) System() *System { return t.sys }

@@ -10,6 +10,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/gotasklet/tasklet/actor"
+	engine "github.com/gotasklet/tasklet/internal/core"
 	"github.com/gotasklet/tasklet/supervisor"
 )
 
@@ -61,7 +62,7 @@ func BenchmarkRestart(b *testing.B) {
 						return errCrash
 					}
 					handled++
-					t.Task().Wake()
+					engine.TaskOf(t).Wake()
 					return nil
 				})
 				_, err := supervisor.Start(t, supervisor.Spec{

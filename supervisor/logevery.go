@@ -22,7 +22,7 @@ func (c *core) logEvery(d time.Duration) {
 		t.Log().Warn("Spec.LogEvery writes nothing: the logger takes no entries at level info")
 		return
 	}
-	if t.Task().Scheduler().Virtual() {
+	if t.System().Virtual() {
 		actor.SendAfter[request](t, d, c.s.ref, logRequest{c: c})
 		return
 	}

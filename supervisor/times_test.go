@@ -171,7 +171,11 @@ func batch(d time.Duration) time.Duration {
 func calls(ref actor.Ref[int], t *actor.Tasklet) { _ = ref.Send(t, 1) }
 
 var takesTime = map[string]timed[time.Duration]{
-	"core.Task.Sleep": {func(t *actor.Tasklet, d time.Duration, done func()) error { t.Task().Sleep(d); done(); return nil }, tick},
+	"core.Task.Sleep": {func(t *actor.Tasklet, d time.Duration, done func()) error {
+		core.TaskOf(t).Sleep(d)
+		done()
+		return nil
+	}, tick},
 	"actor.Sleep": {func(t *actor.Tasklet, d time.Duration, done func()) error {
 		ctx, cancel := actor.WithTimeout(t, math.MaxInt64)
 		defer cancel()
@@ -191,7 +195,7 @@ var takesTime = map[string]timed[time.Duration]{
 		return ends(ctx, cancel, done)
 	}, tick},
 	"core.Scheduler.After": {func(t *actor.Tasklet, d time.Duration, done func()) error {
-		s := t.Task().Scheduler()
+		s := core.TaskOf(t).Scheduler()
 		want := int64(math.MaxInt64)
 		if now := s.Nanotime(); int64(d) <= math.MaxInt64-now {
 			want = max(now+int64(d), 1)
@@ -443,18 +447,18 @@ var takesDeadline = map[string]func(t *actor.Tasklet, at time.Time, done func())
 var takesNanos = map[string]func(t *actor.Tasklet, ns int64, done func()){
 	"core.Scheduler.StartTimer": func(t *actor.Tasklet, ns int64, done func()) {
 		var timer core.Timer
-		t.Task().Scheduler().StartTimer(&timer, ns, expirer(done))
-		defer t.Task().Scheduler().StopTimer(&timer)
+		core.TaskOf(t).Scheduler().StartTimer(&timer, ns, expirer(done))
+		defer core.TaskOf(t).Scheduler().StopTimer(&timer)
 		forever(t, nil)
 	},
 	"core.Wait.Until": func(t *actor.Tasklet, ns int64, done func()) {
-		_ = t.Task().Park(core.Wait{Kind: core.InEvent, Until: ns})
+		_ = core.TaskOf(t).Park(core.Wait{Kind: core.InEvent, Until: ns})
 		done()
 	},
 	"core.Task.WakeAt": func(t *actor.Tasklet, ns int64, done func()) {
 		var task core.Task
 		called := false
-		s := t.Task().Scheduler()
+		s := core.TaskOf(t).Scheduler()
 		task.Init(s, 1<<30, runnerFunc(func(task *core.Task) {
 			if called {
 				done()

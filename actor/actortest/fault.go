@@ -159,7 +159,7 @@ func (s *trial) mayKill() {
 	}
 	var waiting []*actor.Tasklet
 	for t := range s.root.Tree() {
-		if s.isVictim(t) && waits(t.Task()) {
+		if s.isVictim(t) && waits(core.TaskOf(t)) {
 			waiting = append(waiting, t)
 		}
 	}
@@ -178,7 +178,7 @@ func waits(t *core.Task) bool {
 }
 
 func where(t *actor.Tasklet) string {
-	if kind, _, _ := t.Task().Waits(); kind != core.NotParked {
+	if kind, _, _ := core.TaskOf(t).Waits(); kind != core.NotParked {
 		return "parked in " + kind.String()
 	}
 	return "idle"

@@ -73,10 +73,10 @@ func TB(t *actor.Tasklet) testing.TB { return trialOf(t, "TB").tb }
 // A Loop that never waits is always ready, and then Settle never returns.
 func Settle(t *actor.Tasklet) {
 	s := trialOf(t, "Settle")
-	t.Task().MustRun("Settle")
+	core.TaskOf(t).MustRun("Settle")
 	var place core.Waiter
 	s.settling.Add(&place)
-	_ = t.Task().Park(core.Wait{Kind: core.InEvent, In: &place})
+	_ = core.TaskOf(t).Park(core.Wait{Kind: core.InEvent, In: &place})
 }
 
 // trial is one run of a system.
@@ -254,8 +254,8 @@ func (s *trial) tree() string {
 func stateOf(t *actor.Tasklet) string {
 	i := t.Info()
 	text := i.State
-	if i.Wait != core.NotParked {
-		text += " in " + i.Wait.String()
+	if i.Wait != "" {
+		text += " in " + i.Wait
 	}
 	if i.On != "" {
 		text += ", waits for " + i.On

@@ -18,6 +18,7 @@ import (
 	"github.com/gotasklet/tasklet/actor"
 	"github.com/gotasklet/tasklet/actor/actortest"
 	"github.com/gotasklet/tasklet/actor/event"
+	"github.com/gotasklet/tasklet/internal/core"
 	"github.com/gotasklet/tasklet/mailbox"
 	"github.com/gotasklet/tasklet/scheduler"
 )
@@ -167,7 +168,7 @@ func TestRunFails(t *testing.T) {
 			actor.Go(t, func(t *actor.Tasklet) error { go leave(make(chan int)); return nil })
 		}, "actortest_test.leave"},
 		{"panic outside of a tasklet", func(t *actor.Tasklet) {
-			t.Task().Scheduler().InjectFunc(func() { panic("injected") })
+			core.TaskOf(t).Scheduler().InjectFunc(func() { panic("injected") })
 			t.Yield()
 		}, "actortest: panic: injected"},
 		{"FailNow", func(t *actor.Tasklet) { actortest.TB(t).Fatal("no more") }, "no more"},

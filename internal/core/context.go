@@ -10,12 +10,13 @@ import (
 
 type taskKey struct{}
 
-// TaskContext is a context that is a task's own: what a type that holds a Task implements to be
-// one. A wait under it has no end of its own.
-type TaskContext interface {
-	context.Context
-	Task() *Task
-}
+// ownerOf returns the task whose own context ctx is, nil for none. See OwnContexts.
+var ownerOf = func(context.Context) *Task { return nil }
+
+// OwnContexts makes f say which contexts are a task's own, besides the *Task itself: f returns the
+// task, nil for any other context. A wait under such a context has no end of its own. The one
+// package whose type holds a Task calls OwnContexts, from init.
+func OwnContexts(f func(ctx context.Context) *Task) { ownerOf = f }
 
 // From gives the task that ctx belongs to, nil for the context of an ordinary goroutine. limit is
 // what can end a wait under ctx besides a kill of the task: nil if ctx is the task's own context,
@@ -26,13 +27,20 @@ func From(ctx context.Context) (t *Task, limit context.Context) {
 		return c, nil
 	case *timeoutCtx:
 		return c.task, c
-	case TaskContext:
-		return c.Task(), nil
 	case *outsideCtx:
 		return nil, ctx
 	}
+	if t := ownerOf(ctx); t != nil {
+		return t, nil
+	}
 	t, _ = ctx.Value(taskKey{}).(*Task)
 	return t, ctx
+}
+
+// TaskOf returns the task that ctx belongs to, nil for the context of an ordinary goroutine.
+func TaskOf(ctx context.Context) *Task {
+	t, _ := From(ctx)
+	return t
 }
 
 // outsideCtx belongs to no task, which is seen at once and not at the end of a walk through its

@@ -100,7 +100,15 @@ type taskContext struct {
 }
 
 func (c taskContext) Done() <-chan struct{} { return c.done }
-func (c taskContext) Task() *Task           { return c.Context.(*Task) }
+
+func init() {
+	OwnContexts(func(ctx context.Context) *Task {
+		if c, ok := ctx.(taskContext); ok {
+			return c.Context.(*Task)
+		}
+		return nil
+	})
+}
 
 func TestMisuseOfContexts(t *testing.T) {
 	s := New(Config{Clock: NewVirtualClock(time.Time{}), Hooks: Hooks{Name: func(t *Task) string { return fmt.Sprintf("/t%d", t.id) }}})
@@ -551,7 +559,7 @@ func TestVirtualTimeWaitsForForeignContexts(t *testing.T) {
 // Contexts that add nothing but values to ours, or to the task's own, don't hold virtual time.
 func TestValuesDoNotHoldVirtualTime(t *testing.T) {
 	own := make(chan struct{})
-	s := New(Config{Clock: NewVirtualClock(time.Time{}), Hooks: Hooks{Context: func(t *Task) TaskContext { return taskContext{t, own} }}})
+	s := New(Config{Clock: NewVirtualClock(time.Time{}), Hooks: Hooks{Context: func(t *Task) context.Context { return taskContext{t, own} }}})
 	spawn(s, 1, func(t *Task) {
 		value := func(c context.Context) context.Context { return context.WithValue(c, ctxKey("k"), 1) }
 		for _, derive := range []func() context.Context{

@@ -73,8 +73,8 @@ type Hooks struct {
 	// Stall is called, on another goroutine, when a task keeps control for too long, and again when
 	// that is over.
 	Stall func(Stall)
-	// Context gives the task's own context, for tasks that are part of a TaskContext.
-	Context func(*Task) TaskContext
+	// Context returns the task's own context, where that is not the *Task: see OwnContexts.
+	Context func(*Task) context.Context
 	// Worker is called on the goroutine of each new coroutine that calls tasks, before anything
 	// else.
 	Worker func()

@@ -136,8 +136,8 @@ func (w *survey) row(i int) Row {
 	}
 	r.Mailbox, r.Killed = g.Mailbox, g.KilledFor
 	r.For = g.For
-	if r.State == Parked || r.State == Starting && g.Wait != actor.NotParked {
-		r.Wait = g.Wait.String()
+	if r.State == Parked || r.State == Starting && g.Wait != "" {
+		r.Wait = g.Wait
 	} else {
 		r.On = ""
 	}

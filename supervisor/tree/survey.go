@@ -306,11 +306,11 @@ func stateOf(n *node, g actor.Glance) State {
 		return Ready
 	case "parked":
 		switch g.Wait {
-		case actor.InSleep:
+		case "sleep":
 			return Sleeping
-		case actor.InReceive:
+		case "receive":
 			return Idle
-		case actor.InYield, actor.NotParked:
+		case "yield", "":
 			return Ready
 		}
 		return Parked
@@ -331,7 +331,7 @@ func noiseOf(n *node, g actor.Glance, recently bool) uint8 {
 		return 90
 	case n.flags&flagFull != 0:
 		return 80
-	case n.state == Starting && g.Wait != actor.NotParked && g.For >= longWait,
+	case n.state == Starting && g.Wait != "" && g.For >= longWait,
 		(n.state == Stopping || g.Killed) && g.KilledFor >= longWait:
 		return 75
 	case n.flags&flagRestarted != 0:
@@ -346,7 +346,7 @@ func noiseOf(n *node, g actor.Glance, recently bool) uint8 {
 		return 45
 	case n.state == Parked && g.For >= longWait:
 		switch g.Wait {
-		case actor.InSend, actor.InCall, actor.InMutex, actor.InStop:
+		case "send to", "call to", "mutex held by", "stop of":
 			return 40
 		}
 		return 20 // may be as it should be: a main that joins its children
