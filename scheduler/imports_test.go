@@ -84,6 +84,7 @@ var arrows = map[string][]arrow{
 		{"supervisor/tree", "it describes its children to the tree, and writes the tree to the log from time to time."},
 		{"internal/guard", "what it calls of the user's is guarded, with nothing that users could not write themselves."},
 		{"internal/own", "its requests to itself are no dead letters."},
+		{"internal/list", "a child is taken out of the middle of the children."},
 		{"actor", "a supervisor is an ordinary tasklet that uses what every user can use; a back door would be something that users miss too."},
 		{"actor/event", "it adds kinds of events, and reports them."},
 		{"mailbox", "its callers compare with mailbox's error values."},

@@ -48,13 +48,13 @@ func (s *Supervisor) check() error {
 	}
 	bad := func(format string, args ...any) error { return fmt.Errorf("books: "+format, args...) }
 	n, up, significant, held := 0, 0, 0, 0
-	var prev *child
+	if !c.children.Sound() {
+		return bad("links of the children")
+	}
 	var slots []*actor.Slot
-	for ch := c.first; ch != nil; prev, ch = ch, ch.next {
+	for ch := range c.children.All() {
 		n++
 		switch {
-		case ch.prev != prev:
-			return bad("prev of %s", ch.spec.ID)
 		case s.pool == nil && c.byID[ch.spec.ID] != ch:
 			return bad("byID of %s", ch.spec.ID)
 		case (ch.state == Running) != (ch.task != nil):
@@ -91,8 +91,6 @@ func (s *Supervisor) check() error {
 		places = append(places, slot)
 	}
 	switch {
-	case c.tail != prev:
-		return bad("last of the list")
 	case n != c.n, s.pool == nil && n != len(c.byID):
 		return bad("%d children, n %d, byID %d", n, c.n, len(c.byID))
 	case significant != c.significant:

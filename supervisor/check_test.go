@@ -9,8 +9,12 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/gotasklet/tasklet/actor"
+	"github.com/gotasklet/tasklet/internal/list"
 	"github.com/gotasklet/tasklet/scheduler"
 )
+
+// outside is a place in no list.
+func outside(ch *child) list.Entry[*child] { return list.Entry[*child]{V: ch} }
 
 // Check finds what was broken on purpose: each fault is made in a supervisor that is well, found,
 // and undone.
@@ -26,7 +30,12 @@ func TestCheckFindsFaults(t *testing.T) {
 		})
 		require.NoError(t, err)
 		c := s.view.core
-		a, b, w, d := c.first, c.first.next, c.tail.prev, c.tail
+		first, last := c.children.First(), c.children.Last()
+		a, b, w, d := first.V, first.Next().V, last.Prev().V, last.V
+		c.children.Remove(&d.place)
+		withoutD := c.children
+		c.children.Add(&d.place)
+		whole, place := c.children, b.place
 		require.NoError(t, s.StopChild(t0, "d"))
 		t0.Sleep(time.Second)
 		require.NoError(t, t0.System().Check())
@@ -34,8 +43,8 @@ func TestCheckFindsFaults(t *testing.T) {
 			name, want string
 			do, undo   func()
 		}{
-			{"a link", "prev of b", func() { b.prev = nil }, func() { b.prev = a }},
-			{"the last", "last of the list", func() { c.tail = w }, func() { c.tail = d }},
+			{"a link", "links of the children", func() { b.place = outside(b) }, func() { b.place = place }},
+			{"the last", "links of the children", func() { c.children = withoutD }, func() { c.children = whole }},
 			{"a child by its ID", "byID of a", func() { c.byID["a"] = b }, func() { c.byID["a"] = a }},
 			{"running without a tasklet", "with tasklet", func() { d.state = Running }, func() { d.state = Stopped }},
 			{"restarting, and nothing is due", "with again", func() { d.state = Restarting }, func() { d.state = Stopped }},

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/gotasklet/tasklet/actor"
+	"github.com/gotasklet/tasklet/internal/list"
 	"github.com/gotasklet/tasklet/internal/text"
 )
 
@@ -13,14 +14,14 @@ import (
 // supervisor's tasklet.
 type child struct {
 	// Written under Supervisor.mu, and read under it by others.
-	spec       Child  // read-only
-	next, prev *child // in order of start
-	state      State
-	task       *actor.Tasklet // nil unless state is Running
-	restarts   int            // since the supervisor's start
-	last       actor.Exit     // the end that led to the last restart
-	lastAt     time.Time
-	until      time.Time // the end of the backoff; zero if the child is not waiting
+	spec     Child              // read-only
+	place    list.Entry[*child] // among core.children
+	state    State
+	task     *actor.Tasklet // nil unless state is Running
+	restarts int            // since the supervisor's start
+	last     actor.Exit     // the end that led to the last restart
+	lastAt   time.Time
+	until    time.Time // the end of the backoff; zero if the child is not waiting
 
 	slot *actor.Slot
 	run  *run // the incarnation that is being started or runs, or nil
@@ -46,10 +47,10 @@ type core struct {
 	byTask map[*actor.Tasklet]*child
 
 	// Written under Supervisor.mu, and read under it by others.
-	first, tail *child
-	window      window
-	n           int // the number of children
-	restarts    int // since the supervisor's start
+	children list.List[*child] // in order of start
+	window   window
+	n        int // the number of children
+	restarts int // since the supervisor's start
 
 	significant int // significant children that are not Stopped
 	held        int // children that are held
@@ -59,6 +60,7 @@ type core struct {
 // its options are invalid.
 func (c *core) add(spec Child) (*child, error) {
 	ch := &child{spec: spec, state: Stopped}
+	ch.place.V = ch
 	options := append(make([]actor.Option, 0, len(spec.Options)+3), spec.Options...)
 	if spec.ID != "" {
 		options = append(options, actor.Name(spec.ID))
@@ -79,13 +81,7 @@ func (c *core) add(spec Child) (*child, error) {
 	}
 	c.s.mu.Lock()
 	defer c.s.mu.Unlock()
-	ch.prev = c.tail
-	if c.tail == nil {
-		c.first = ch
-	} else {
-		c.tail.next = ch
-	}
-	c.tail = ch
+	c.children.Add(&ch.place)
 	c.n++
 	return ch, nil
 }
@@ -98,16 +94,7 @@ func (c *core) remove(ch *child) {
 		delete(c.byID, ch.spec.ID)
 	}
 	c.s.mu.Lock()
-	if ch.prev == nil {
-		c.first = ch.next
-	} else {
-		ch.prev.next = ch.next
-	}
-	if ch.next == nil {
-		c.tail = ch.prev
-	} else {
-		ch.next.prev = ch.prev
-	}
+	c.children.Remove(&ch.place)
 	c.n--
 	c.s.mu.Unlock()
 }
@@ -158,7 +145,10 @@ func (c *core) hold(ch *child, held bool) {
 // closeHeld is called when the restart of a group is cancelled, so that the refs of the children
 // that wait for it will not be read.
 func (c *core) closeHeld() {
-	for ch := c.first; ch != nil && c.held > 0; ch = ch.next {
+	for ch := range c.children.All() {
+		if c.held == 0 {
+			return
+		}
 		if ch.held {
 			c.hold(ch, false)
 			ch.slot.Close()
@@ -220,7 +210,7 @@ func (c *core) slotError(spec Child, err error) error {
 		return &SpecError{spec.ID, "Body", refDead}
 	case errors.Is(err, actor.ErrRefTaken):
 		ref, _ := actor.CheckSlot(spec.Body)
-		for ch := c.first; ch != nil; ch = ch.next {
+		for ch := range c.children.All() {
 			if other, _ := actor.CheckSlot(ch.spec.Body); other == ref {
 				return &SpecError{spec.ID, "Body", sameRef(ch.spec.ID)}
 			}
@@ -361,14 +351,14 @@ func (c *core) putOff(ch *child, delay time.Duration) {
 	ch.timer = actor.SendAfter[request](c.t, delay, c.s.ref, ch.again)
 }
 
-// group returns the first of the children that are restarted with ch, up to the last one, or nil if
-// ch is restarted alone.
-func (c *core) group(ch *child) *child {
+// group returns the place of the first of the children that are restarted with ch, up to the last
+// one, or nil if ch is restarted alone.
+func (c *core) group(ch *child) *list.Entry[*child] {
 	switch c.s.spec.Strategy {
 	case RestForOne:
-		return ch
+		return &ch.place
 	case OneForAll:
-		return c.first
+		return c.children.First()
 	}
 	return nil
 }
@@ -381,16 +371,16 @@ func (c *core) stopGroup(ch *child) {
 		c.stop(ch)
 		return
 	}
-	before := first.prev
-	for x := c.tail; x != before; {
-		prev := x.prev
+	before := first.Prev()
+	for e := c.children.Last(); e != before; {
+		x, prev := e.V, e.Prev()
 		c.stop(x)
 		if x.spec.Restart == Temporary {
 			c.remove(x)
 		} else {
 			c.hold(x, true)
 		}
-		x = prev
+		e = prev
 	}
 }
 
@@ -405,10 +395,12 @@ func (c *core) startGroup(ch *child) (failed *child, t *actor.Tasklet, err error
 		}
 		return ch, t, err
 	}
-	for x := first; x != nil; x = x.next {
+	for e := first; e != nil; {
+		x := e.V
 		if t, err = c.start(x); err != nil {
 			return x, t, err
 		}
+		e = e.Next()
 		c.unwanted(x)
 	}
 	return nil, nil, nil

@@ -161,11 +161,11 @@ func (c *core) affected(ch *child) []string {
 		return []string{c.name(ch)}
 	}
 	var ids []string
-	for x := first; x != nil; x = x.next {
+	for e := first; e != nil; e = e.Next() {
 		if len(ids) == 20 {
 			return append(ids, "...")
 		}
-		ids = append(ids, x.spec.ID)
+		ids = append(ids, e.V.spec.ID)
 	}
 	return ids
 }

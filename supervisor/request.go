@@ -122,7 +122,7 @@ func (r deleteRequest) do(c *core) error {
 
 func (r childrenRequest) do(c *core) error {
 	infos := make([]ChildInfo, 0, c.n)
-	for ch := c.first; ch != nil; ch = ch.next {
+	for ch := range c.children.All() {
 		infos = append(infos, ChildInfo{ch.spec.ID, ch.state, ch.task, ch.spec.Restart})
 	}
 	return answer(c, r.reply, infos, nil)
@@ -130,7 +130,7 @@ func (r childrenRequest) do(c *core) error {
 
 func (r countRequest) do(c *core) error {
 	n := make(map[State]int)
-	for ch := c.first; ch != nil; ch = ch.next {
+	for ch := range c.children.All() {
 		n[ch.state]++
 	}
 	return answer(c, r.reply, n, nil)

@@ -88,6 +88,19 @@ func (l *List[T]) Remove(e *Entry[T]) bool {
 	return true
 }
 
+// All returns the values in order. The entry that the caller is at may be removed.
+func (l *List[T]) All() iter.Seq[T] {
+	return func(yield func(T) bool) {
+		for e := l.first; e != nil; {
+			next := e.next
+			if !yield(e.V) {
+				return
+			}
+			e = next
+		}
+	}
+}
+
 // Take empties l and returns the values that were in it, in order. Their entries are in no list
 // when Take returns, so a Remove while the caller goes through the values does nothing. An entry
 // may be added again when the caller has come to its value.

@@ -86,6 +86,7 @@ func requireSame(t *testing.T, want []*Entry[int], l *List[int]) {
 	slices.Reverse(back)
 	require.True(t, l.Sound())
 	require.Equal(t, len(want), l.Len())
+	require.Equal(t, values(want), slices.Collect(l.All()))
 	require.Equal(t, len(want) == 0, l.Empty())
 	require.True(t, slices.Equal(want, there), "forwards: %v, want %v", values(there), values(want))
 	require.True(t, slices.Equal(want, back), "backwards: %v, want %v", values(back), values(want))
@@ -96,6 +97,27 @@ func values(es []*Entry[int]) (vs []int) {
 		vs = append(vs, e.V)
 	}
 	return vs
+}
+
+func TestRemoveWhileGoingThroughAll(t *testing.T) {
+	var l List[int]
+	entries := make([]Entry[int], 5)
+	for i := range entries {
+		entries[i].V = i
+		l.Add(&entries[i])
+	}
+	var got []int
+	for v := range l.All() {
+		got = append(got, v)
+		if v%2 == 0 {
+			l.Remove(&entries[v])
+		}
+	}
+	require.Equal(t, []int{0, 1, 2, 3, 4}, got)
+	require.Equal(t, []int{1, 3}, slices.Collect(l.All()))
+	for range l.All() {
+		break
+	}
 }
 
 // Nothing that moves an entry allocates.
