@@ -2,7 +2,8 @@ package core
 
 // Line is a line of waiters, first come first served: those that want room in a mailbox, a mutex,
 // somebody's end. The zero Line is empty. Owned by one scheduler; or protected by a mutex, if
-// nobody parks with a place in it.
+// nobody parks with a place in it. It is no list of internal/list: a place knows its line, and
+// an entry would need a word more to know the place.
 type Line struct{ first, last *Waiter }
 
 // Waiter is a place in a Line. The zero Waiter stands in none; it may be used again after it has
