@@ -13,6 +13,7 @@ import (
 
 	"github.com/gotasklet/tasklet/actor"
 	"github.com/gotasklet/tasklet/actor/event"
+	"github.com/gotasklet/tasklet/actor/reason"
 	"github.com/gotasklet/tasklet/mailbox"
 )
 
@@ -353,14 +354,14 @@ func TestHandle(t *testing.T) {
 		run(t, func(t0 *actor.Tasklet) error {
 			for _, c := range []struct {
 				f    func() error
-				kind actor.ExitKind
+				kind reason.Kind
 			}{
-				{func() error { return actor.ErrStop }, actor.ExitNormal},
-				{func() error { return fmt.Errorf("x: %w", actor.ErrStop) }, actor.ExitNormal},
-				{func() error { return actor.ErrShutdown }, actor.ExitShutdown},
-				{func() error { runtime.Goexit(); return nil }, actor.ExitError},
+				{func() error { return actor.ErrStop }, reason.Normal},
+				{func() error { return fmt.Errorf("x: %w", actor.ErrStop) }, reason.Normal},
+				{func() error { return actor.ErrShutdown }, reason.Shutdown},
+				{func() error { runtime.Goexit(); return nil }, reason.Error},
 			} {
-				var kind actor.ExitKind = 99
+				var kind reason.Kind = 99
 				n := 0
 				ref := actor.NewRef[int]()
 				_, start := starter(t, t0, actor.ReceiverBody(ref, func(*actor.Tasklet, int) error { n++; return c.f() }),

@@ -5,6 +5,7 @@ import (
 	"go.uber.org/zap/zapcore"
 
 	"github.com/gotasklet/tasklet/actor/event"
+	"github.com/gotasklet/tasklet/actor/reason"
 	"github.com/gotasklet/tasklet/internal/fields"
 	"github.com/gotasklet/tasklet/internal/guard"
 	"github.com/gotasklet/tasklet/internal/text"
@@ -57,9 +58,9 @@ func message(e *Event) string {
 	switch e.Kind {
 	case event.Exit:
 		switch KindOf(e.Err) {
-		case ExitNormal:
+		case reason.Normal:
 			return who + " ended"
-		case ExitShutdown:
+		case reason.Shutdown:
 			return who + " shut down"
 		}
 		// What it returned may tell of the kill or panic of another, as the error of a Join does.

@@ -13,7 +13,7 @@ import (
 var (
 	// ErrStop, returned by a handler or a round, ends its tasklet normally.
 	ErrStop = errors.New("actor: stop")
-	// ErrShutdown ends a tasklet with the exit kind ExitShutdown: it was asked to end, or has
+	// ErrShutdown ends a tasklet with the exit kind reason.Shutdown: it was asked to end, or has
 	// nothing left to do.
 	ErrShutdown = errors.New("actor: shutdown")
 )

@@ -8,6 +8,7 @@ import (
 	"go.uber.org/zap/zapcore"
 
 	"github.com/gotasklet/tasklet/actor/event"
+	"github.com/gotasklet/tasklet/actor/reason"
 )
 
 // An Event describes something that happened in a system. All events go through one place, in
@@ -34,7 +35,7 @@ func (e *Event) level() zapcore.Level {
 	case event.Exit:
 		return exitLevel(e.Tasklet, KindOf(e.Err))
 	case event.Failure:
-		if KindOf(e.Err) == ExitPanic {
+		if KindOf(e.Err) == reason.Panic {
 			return zap.ErrorLevel
 		}
 	case event.Deadlock:
@@ -47,13 +48,13 @@ func (e *Event) level() zapcore.Level {
 
 // exitLevel returns the level for the end of t: error for a panic, warn for another failure, info
 // if t was killed by Kill, and debug if it was stopped with its parent or ended normally.
-func exitLevel(t *Tasklet, k ExitKind) zapcore.Level {
+func exitLevel(t *Tasklet, k reason.Kind) zapcore.Level {
 	switch {
-	case k == ExitPanic:
+	case k == reason.Panic:
 		return zap.ErrorLevel
-	case k == ExitError:
+	case k == reason.Error:
 		return zap.WarnLevel
-	case k == ExitKilled && t.marks.Load()&markStopped == 0:
+	case k == reason.Killed && t.marks.Load()&markStopped == 0:
 		return zap.InfoLevel
 	}
 	return zap.DebugLevel

@@ -13,6 +13,7 @@ import (
 	"go.uber.org/zap/zaptest/observer"
 
 	. "github.com/gotasklet/tasklet/actor"
+	"github.com/gotasklet/tasklet/actor/reason"
 )
 
 // faulty is an error whose methods fail.
@@ -63,7 +64,7 @@ func TestErrorsWhoseMethodsFail(t *testing.T) {
 					require.ErrorAs(t, Go(tl, func(*Tasklet) error { return bad }, where, Name("body")).Join(tl), &j)
 					require.True(t, j.Cause == bad, "it reaches joiners as it is")
 					require.NotEmpty(t, j.Error())
-					require.Equal(t, ExitError, KindOf(bad))
+					require.Equal(t, reason.Error, KindOf(bad))
 
 					err := StartTasklet(tl, ReceiverInitBody(NewRef[int](), func(*Tasklet) (func(*Tasklet, int) error, error) {
 						return nil, bad

@@ -19,6 +19,7 @@ import (
 
 	"github.com/gotasklet/tasklet/actor"
 	"github.com/gotasklet/tasklet/actor/event"
+	"github.com/gotasklet/tasklet/actor/reason"
 	"github.com/gotasklet/tasklet/mailbox"
 	"github.com/gotasklet/tasklet/scheduler"
 )
@@ -175,7 +176,7 @@ func (s *soak) open(p actor.Spawner) {
 	one := func(t *actor.Tasklet, o order) error {
 		a.begun++
 		err := s.do(t, o)
-		if actor.KindOf(err) <= actor.ExitShutdown {
+		if actor.KindOf(err) <= reason.Shutdown {
 			a.done++
 		}
 		return err
@@ -188,7 +189,7 @@ func (s *soak) open(p actor.Spawner) {
 		a.ref = actor.BatchReceiver(p, size, wait, func(t *actor.Tasklet, os []order) error {
 			a.begun += int64(len(os))
 			err := s.do(t, os[0])
-			if actor.KindOf(err) <= actor.ExitShutdown {
+			if actor.KindOf(err) <= reason.Shutdown {
 				a.done += int64(len(os))
 			}
 			return err

@@ -11,6 +11,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/gotasklet/tasklet/actor"
+	"github.com/gotasklet/tasklet/actor/reason"
 )
 
 // Rule 20: Join gives nil for an end that is no failure, also a wrapped one, else a *JoinError with
@@ -19,16 +20,16 @@ func TestRule20JoinResults(t *testing.T) {
 	for _, c := range []struct {
 		name string
 		f    func(*actor.Tasklet) (int, error)
-		kind actor.ExitKind
+		kind reason.Kind
 		text string // of the error; "": nil
 	}{
-		{"value", func(*actor.Tasklet) (int, error) { return 7, nil }, actor.ExitNormal, ""},
-		{"ErrStop", func(*actor.Tasklet) (int, error) { return 7, actor.ErrStop }, actor.ExitNormal, ""},
-		{"ErrShutdown wrapped", func(*actor.Tasklet) (int, error) { return 7, fmt.Errorf("bye: %w", actor.ErrShutdown) }, actor.ExitShutdown, ""},
-		{"error", func(*actor.Tasklet) (int, error) { return 7, errTest }, actor.ExitError, "/tasklet/x: test"},
-		{"panic", func(*actor.Tasklet) (int, error) { panic(errTest) }, actor.ExitPanic, "/tasklet/x: panic: test"},
-		{"panic with ErrStop", func(*actor.Tasklet) (int, error) { panic(actor.ErrStop) }, actor.ExitPanic, "/tasklet/x: panic: actor: stop"},
-		{"killed", func(t *actor.Tasklet) (int, error) { t.Kill(); t.Sleep(1); return 7, nil }, actor.ExitKilled, "/tasklet/x: actor: killed"},
+		{"value", func(*actor.Tasklet) (int, error) { return 7, nil }, reason.Normal, ""},
+		{"ErrStop", func(*actor.Tasklet) (int, error) { return 7, actor.ErrStop }, reason.Normal, ""},
+		{"ErrShutdown wrapped", func(*actor.Tasklet) (int, error) { return 7, fmt.Errorf("bye: %w", actor.ErrShutdown) }, reason.Shutdown, ""},
+		{"error", func(*actor.Tasklet) (int, error) { return 7, errTest }, reason.Error, "/tasklet/x: test"},
+		{"panic", func(*actor.Tasklet) (int, error) { panic(errTest) }, reason.Panic, "/tasklet/x: panic: test"},
+		{"panic with ErrStop", func(*actor.Tasklet) (int, error) { panic(actor.ErrStop) }, reason.Panic, "/tasklet/x: panic: actor: stop"},
+		{"killed", func(t *actor.Tasklet) (int, error) { t.Kill(); t.Sleep(1); return 7, nil }, reason.Killed, "/tasklet/x: actor: killed"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			run(t, func(t0 *actor.Tasklet) error {
@@ -48,7 +49,7 @@ func TestRule20JoinResults(t *testing.T) {
 					require.True(t, errors.As(err, &je))
 					require.Same(t, k.Tasklet(), je.Tasklet)
 					require.Equal(t, c.kind, actor.KindOf(je.Cause))
-					require.Equal(t, actor.ExitError, actor.KindOf(err), "who returns it has failed with an error, no more")
+					require.Equal(t, reason.Error, actor.KindOf(err), "who returns it has failed with an error, no more")
 					exit, over := k.Tasklet().Exit()
 					require.True(t, over)
 					require.Equal(t, c.kind, exit.Kind)
@@ -230,7 +231,7 @@ func TestRule1JoinOfRef(t *testing.T) {
 	run(t, func(t0 *actor.Tasklet) error {
 		ref := actor.NewRef[int]()
 		body := actor.ReceiverBody(ref, func(*actor.Tasklet, int) error { return errTest })
-		var ends []actor.ExitKind
+		var ends []reason.Kind
 		slot, start := starter(t, t0, body, func(e actor.Exit) { ends = append(ends, e.Kind) })
 		joined := actor.Go(t0, func(t *actor.Tasklet) error { return ref.Join(t) })
 		outside := make(chan error, 1)

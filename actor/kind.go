@@ -1,64 +1,48 @@
 package actor
 
-import "github.com/gotasklet/tasklet/internal/guard"
-
-// ExitKind is the way in which a tasklet ended. Only the first two kinds are not failures.
-type ExitKind uint8
-
-const (
-	ExitNormal   ExitKind = iota // nil or ErrStop
-	ExitShutdown                 // ErrShutdown
-	ExitKilled                   // by Kill, or with its parent
-	ExitError                    // any other error
-	ExitPanic                    // a panic
+import (
+	"github.com/gotasklet/tasklet/actor/reason"
+	"github.com/gotasklet/tasklet/internal/guard"
 )
-
-// String returns the kind in one word: normal, shutdown, killed, error or panic.
-func (k ExitKind) String() string {
-	return [...]string{"normal", "shutdown", "killed", "error", "panic"}[k]
-}
-
-// Failure reports whether k counts as a failure.
-func (k ExitKind) Failure() bool { return k >= ExitKilled }
 
 // KindOf returns the exit kind of a tasklet whose result is err. A wrapped error counts as the
 // error that it wraps. Of several errors, as errors.Join makes them, the worst counts, so that
-// ErrStop hides no failure. An error that reports the end of another tasklet is an ExitError,
+// ErrStop hides no failure. An error that reports the end of another tasklet is an reason.Error,
 // whatever its cause: a *[JoinError], a *[ChildError], and the errors of Call and of a start that
 // come from the other tasklet. Tasklet.Exit returns how that tasklet ended. An error with a method
-// that panics is an ExitError.
-func KindOf(err error) ExitKind {
+// that panics is an reason.Error.
+func KindOf(err error) reason.Kind {
 	switch err {
 	case nil:
-		return ExitNormal
+		return reason.Normal
 	case ErrKilled:
-		return ExitKilled
+		return reason.Killed
 	}
 	return kindOf(err)
 }
 
 // kindOf is a function of its own because it allocates.
-func kindOf(err error) ExitKind {
+func kindOf(err error) reason.Kind {
 	switch err {
 	case ErrStop:
-		return ExitNormal
+		return reason.Normal
 	case ErrShutdown:
-		return ExitShutdown
+		return reason.Shutdown
 	}
 	switch err.(type) {
 	case *PanicError: // also one that is nil
-		return ExitPanic
+		return reason.Panic
 	case interface{ Unwrap() error }, interface{ Unwrap() []error }, interface{ Is(error) bool }, interface{ As(any) bool }:
 		return guarded(err)
 	}
-	return ExitError // it wraps nothing: the usual case, and errors.As is slow
+	return reason.Error // it wraps nothing: the usual case, and errors.As is slow
 }
 
 // guarded calls classify guarded. The methods of err may be user code, and KindOf runs on
 // schedulers: a panic or a Goexit there would end the work of all tasklets.
-func guarded(err error) (k ExitKind) {
+func guarded(err error) (k reason.Kind) {
 	if guard.Look(err, func() { k = classify(err) }) != nil {
-		return ExitError
+		return reason.Error
 	}
 	return k
 }
@@ -67,9 +51,9 @@ func guarded(err error) (k ExitKind) {
 type Exit struct {
 	Tasklet *Tasklet
 	Path    string
-	Kind    ExitKind
-	// Err is the result; nil for ExitNormal. It describes the tasklet's own end, so another tasklet
-	// should not return it but the error of Failure.
+	Kind    reason.Kind
+	// Err is the result; nil for reason.Normal. It describes the tasklet's own end, so another
+	// tasklet should not return it but the error of Failure.
 	Err error
 }
 
@@ -112,7 +96,7 @@ func (e *otherError) Unwrap() error { return e.err }
 // fromOther returns err, which came from another tasklet: unchanged, unless it would be taken for
 // the caller's own end.
 func fromOther(err error) error {
-	if err == nil || KindOf(err) == ExitError {
+	if err == nil || KindOf(err) == reason.Error {
 		return err
 	}
 	return &otherError{err}
@@ -122,7 +106,7 @@ func fromOther(err error) error {
 // too.
 func (e *JoinError) As(target any) bool {
 	exit, ok := target.(**Killed)
-	if !ok || e.Tasklet == nil || e.Tasklet.marks.Load()&markKilled == 0 && KindOf(e.Cause) != ExitKilled {
+	if !ok || e.Tasklet == nil || e.Tasklet.marks.Load()&markKilled == 0 && KindOf(e.Cause) != reason.Killed {
 		return false
 	}
 	*exit = &Killed{e.Tasklet}
@@ -132,38 +116,38 @@ func (e *JoinError) As(target any) bool {
 // kindWalk is one look at an error and what it wraps.
 type kindWalk struct{ left int }
 
-func (w *kindWalk) kind(err error) ExitKind {
+func (w *kindWalk) kind(err error) reason.Kind {
 	if w.left--; w.left < 0 {
-		return ExitError
+		return reason.Error
 	}
 	switch err {
 	case ErrStop:
-		return ExitNormal
+		return reason.Normal
 	case ErrShutdown:
-		return ExitShutdown
+		return reason.Shutdown
 	case ErrKilled:
-		return ExitKilled
+		return reason.Killed
 	}
 	switch err.(type) {
 	case otherEnd:
-		return ExitError
+		return reason.Error
 	case *PanicError:
 		// also with a value that would be an end without failure if it were returned
-		return ExitPanic
+		return reason.Panic
 	}
 	if e, ok := err.(interface{ As(any) bool }); ok {
 		if p := (*PanicError)(nil); e.As(&p) {
-			return ExitPanic
+			return reason.Panic
 		}
 	}
 	if e, ok := err.(interface{ Is(error) bool }); ok {
 		switch {
 		case e.Is(ErrStop):
-			return ExitNormal
+			return reason.Normal
 		case e.Is(ErrShutdown):
-			return ExitShutdown
+			return reason.Shutdown
 		case e.Is(ErrKilled):
-			return ExitKilled
+			return reason.Killed
 		}
 	}
 	switch e := err.(type) {
@@ -174,7 +158,7 @@ func (w *kindWalk) kind(err error) ExitKind {
 	case interface{ Unwrap() []error }:
 		// The worst of them counts, in the order of the kinds: joined with a failure, ErrStop is
 		// none the less a failure.
-		worst, some := ExitNormal, false
+		worst, some := reason.Normal, false
 		for _, in := range e.Unwrap() {
 			if in != nil {
 				worst, some = max(worst, w.kind(in)), true
@@ -184,7 +168,7 @@ func (w *kindWalk) kind(err error) ExitKind {
 			return worst
 		}
 	}
-	return ExitError
+	return reason.Error
 }
 
 // maxErrors is how many errors KindOf looks at in one that wraps others. One that wraps itself has
@@ -193,6 +177,6 @@ const maxErrors = 10_000
 
 // classify returns the kind of an error that is not nil. It calls methods of the user's: through
 // guarded only.
-func classify(err error) ExitKind { return (&kindWalk{maxErrors}).kind(err) }
+func classify(err error) reason.Kind { return (&kindWalk{maxErrors}).kind(err) }
 
 func init() { guard.Trust[*otherError]() }

@@ -2,6 +2,7 @@ package actor
 
 import (
 	"github.com/gotasklet/tasklet/actor/event"
+	"github.com/gotasklet/tasklet/actor/reason"
 	"github.com/gotasklet/tasklet/internal/core"
 	"github.com/gotasklet/tasklet/internal/guard"
 )
@@ -122,7 +123,7 @@ func (t *Tasklet) bodyEnded(err error) {
 			}
 			x.mu.Unlock()
 		}
-	} else if KindOf(err) != ExitNormal {
+	} else if KindOf(err) != reason.Normal {
 		t.extra().result = err
 	}
 	t.phase = stopping

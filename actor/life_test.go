@@ -16,6 +16,7 @@ import (
 
 	"github.com/gotasklet/tasklet/actor"
 	"github.com/gotasklet/tasklet/actor/event"
+	"github.com/gotasklet/tasklet/actor/reason"
 	"github.com/gotasklet/tasklet/mailbox"
 	"github.com/gotasklet/tasklet/scheduler"
 )
@@ -116,47 +117,47 @@ func TestExitKinds(t *testing.T) {
 		name string
 		body func(t *actor.Tasklet) error
 		kill bool
-		kind actor.ExitKind
+		kind reason.Kind
 		is   error // what the result is, to errors.Is
 	}{
-		{name: "nil", body: func(t *actor.Tasklet) error { return nil }, kind: actor.ExitNormal},
-		{name: "ErrStop", body: func(t *actor.Tasklet) error { return actor.ErrStop }, kind: actor.ExitNormal},
-		{name: "wrapped ErrStop", body: func(t *actor.Tasklet) error { return fmt.Errorf("done: %w", actor.ErrStop) }, kind: actor.ExitNormal},
-		{name: "recovered kill, then nil", body: func(t *actor.Tasklet) error { survive(t); return nil }, kill: true, kind: actor.ExitNormal},
-		{name: "recovered kill, then block, then nil", body: func(t *actor.Tasklet) error { survive(t); t.Sleep(1); return nil }, kill: true, kind: actor.ExitNormal},
-		{name: "ErrShutdown", body: func(t *actor.Tasklet) error { return actor.ErrShutdown }, kind: actor.ExitShutdown, is: actor.ErrShutdown},
-		{name: "wrapped ErrShutdown", body: func(t *actor.Tasklet) error { return fmt.Errorf("x: %w", actor.ErrShutdown) }, kind: actor.ExitShutdown, is: actor.ErrShutdown},
-		{name: "killed", body: func(t *actor.Tasklet) error { t.Sleep(time.Hour); return nil }, kill: true, kind: actor.ExitKilled, is: actor.ErrKilled},
+		{name: "nil", body: func(t *actor.Tasklet) error { return nil }, kind: reason.Normal},
+		{name: "ErrStop", body: func(t *actor.Tasklet) error { return actor.ErrStop }, kind: reason.Normal},
+		{name: "wrapped ErrStop", body: func(t *actor.Tasklet) error { return fmt.Errorf("done: %w", actor.ErrStop) }, kind: reason.Normal},
+		{name: "recovered kill, then nil", body: func(t *actor.Tasklet) error { survive(t); return nil }, kill: true, kind: reason.Normal},
+		{name: "recovered kill, then block, then nil", body: func(t *actor.Tasklet) error { survive(t); t.Sleep(1); return nil }, kill: true, kind: reason.Normal},
+		{name: "ErrShutdown", body: func(t *actor.Tasklet) error { return actor.ErrShutdown }, kind: reason.Shutdown, is: actor.ErrShutdown},
+		{name: "wrapped ErrShutdown", body: func(t *actor.Tasklet) error { return fmt.Errorf("x: %w", actor.ErrShutdown) }, kind: reason.Shutdown, is: actor.ErrShutdown},
+		{name: "killed", body: func(t *actor.Tasklet) error { t.Sleep(time.Hour); return nil }, kill: true, kind: reason.Killed, is: actor.ErrKilled},
 		{name: "kill raised again by hand", kill: true, body: func(t *actor.Tasklet) error {
 			defer func() { panic(recover()) }()
 			t.Sleep(time.Hour)
 			return nil
-		}, kind: actor.ExitKilled, is: actor.ErrKilled},
-		{name: "recovered kill, then error", body: func(t *actor.Tasklet) error { survive(t); return errBoom }, kill: true, kind: actor.ExitError, is: errBoom},
+		}, kind: reason.Killed, is: actor.ErrKilled},
+		{name: "recovered kill, then error", body: func(t *actor.Tasklet) error { survive(t); return errBoom }, kill: true, kind: reason.Error, is: errBoom},
 		{name: "wrapped end of another", body: func(t *actor.Tasklet) error {
 			c := actor.Go(t, func(t *actor.Tasklet) error { t.Sleep(time.Hour); return nil })
 			c.Kill()
 			return fmt.Errorf("child: %w", c.Join(t))
-		}, kind: actor.ExitError, is: actor.ErrKilled},
-		{name: "error", body: func(t *actor.Tasklet) error { return errBoom }, kind: actor.ExitError, is: errBoom},
-		{name: "Goexit", body: func(t *actor.Tasklet) error { runtime.Goexit(); return nil }, kind: actor.ExitError, is: actor.ErrGoexit},
-		{name: "Goexit after a wait", body: func(t *actor.Tasklet) error { t.Sleep(1); runtime.Goexit(); return nil }, kind: actor.ExitError, is: actor.ErrGoexit},
-		{name: "Goexit in a Go defer", body: func(t *actor.Tasklet) error { defer runtime.Goexit(); return nil }, kind: actor.ExitError, is: actor.ErrGoexit},
+		}, kind: reason.Error, is: actor.ErrKilled},
+		{name: "error", body: func(t *actor.Tasklet) error { return errBoom }, kind: reason.Error, is: errBoom},
+		{name: "Goexit", body: func(t *actor.Tasklet) error { runtime.Goexit(); return nil }, kind: reason.Error, is: actor.ErrGoexit},
+		{name: "Goexit after a wait", body: func(t *actor.Tasklet) error { t.Sleep(1); runtime.Goexit(); return nil }, kind: reason.Error, is: actor.ErrGoexit},
+		{name: "Goexit in a Go defer", body: func(t *actor.Tasklet) error { defer runtime.Goexit(); return nil }, kind: reason.Error, is: actor.ErrGoexit},
 		{name: "Goexit while a kill unwinds", kill: true, body: func(t *actor.Tasklet) error {
 			defer runtime.Goexit()
 			t.Sleep(time.Hour)
 			return nil
-		}, kind: actor.ExitError, is: actor.ErrGoexit},
-		{name: "panic", body: func(t *actor.Tasklet) error { panic("x") }, kind: actor.ExitPanic},
-		{name: "panic(nil)", body: func(t *actor.Tasklet) error { panic(nil) }, kind: actor.ExitPanic},
-		{name: "panic with an error", body: func(t *actor.Tasklet) error { panic(errBoom) }, kind: actor.ExitPanic, is: errBoom},
-		{name: "panic(ErrStop)", body: func(t *actor.Tasklet) error { panic(actor.ErrStop) }, kind: actor.ExitPanic, is: actor.ErrStop},
-		{name: "panic(ErrShutdown)", body: func(t *actor.Tasklet) error { panic(actor.ErrShutdown) }, kind: actor.ExitPanic, is: actor.ErrShutdown},
+		}, kind: reason.Error, is: actor.ErrGoexit},
+		{name: "panic", body: func(t *actor.Tasklet) error { panic("x") }, kind: reason.Panic},
+		{name: "panic(nil)", body: func(t *actor.Tasklet) error { panic(nil) }, kind: reason.Panic},
+		{name: "panic with an error", body: func(t *actor.Tasklet) error { panic(errBoom) }, kind: reason.Panic, is: errBoom},
+		{name: "panic(ErrStop)", body: func(t *actor.Tasklet) error { panic(actor.ErrStop) }, kind: reason.Panic, is: actor.ErrStop},
+		{name: "panic(ErrShutdown)", body: func(t *actor.Tasklet) error { panic(actor.ErrShutdown) }, kind: reason.Panic, is: actor.ErrShutdown},
 		{name: "panic while a kill unwinds", kill: true, body: func(t *actor.Tasklet) error {
 			defer func() { panic(errBoom) }()
 			t.Sleep(time.Hour)
 			return nil
-		}, kind: actor.ExitPanic, is: errBoom},
+		}, kind: reason.Panic, is: errBoom},
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
@@ -182,7 +183,7 @@ func TestExitKinds(t *testing.T) {
 						assert.ErrorIs(t, err, c.is)
 					}
 					var pe *actor.PanicError
-					if c.kind == actor.ExitPanic && assert.ErrorAs(t, err, &pe) {
+					if c.kind == reason.Panic && assert.ErrorAs(t, err, &pe) {
 						assert.Contains(t, pe.Stack.String(), "TestExitKinds")
 					}
 				}
@@ -195,7 +196,7 @@ func TestExitKinds(t *testing.T) {
 			if c.is != nil {
 				assert.ErrorIs(t, exits[0].Err, c.is)
 			}
-			assert.Equal(t, c.kind == actor.ExitPanic, exits[0].Stack.String() != "")
+			assert.Equal(t, c.kind == reason.Panic, exits[0].Stack.String() != "")
 		})
 	}
 }
@@ -431,7 +432,7 @@ func TestFinishIsOneStep(t *testing.T) {
 			func(e actor.Exit) {
 				seen++
 				assert.Same(t, it, e.Tasklet)
-				assert.Equal(t, actor.Exit{Tasklet: it, Path: "/tasklet/it", Kind: actor.ExitNormal}, e)
+				assert.Equal(t, actor.Exit{Tasklet: it, Path: "/tasklet/it", Kind: reason.Normal}, e)
 				assert.True(t, it.HasFinished())
 				assert.Empty(t, t0.Children())
 			}, actor.Name("it"))
@@ -527,13 +528,13 @@ func TestDefer(t *testing.T) {
 	t.Run("a panic in one is reported, is the result if there was none, and the others run", func(t *testing.T) {
 		for name, c := range map[string]struct {
 			body, want error
-			kind       actor.ExitKind
+			kind       reason.Kind
 			fail       func()
 		}{
-			"panic after nil":    {nil, nil, actor.ExitPanic, func() { panic("deferred") }},
-			"panic after error":  {errBoom, errBoom, actor.ExitError, func() { panic("deferred") }},
-			"Goexit after nil":   {nil, actor.ErrGoexit, actor.ExitError, func() { runtime.Goexit() }},
-			"Goexit after error": {errBoom, errBoom, actor.ExitError, func() { runtime.Goexit() }},
+			"panic after nil":    {nil, nil, reason.Panic, func() { panic("deferred") }},
+			"panic after error":  {errBoom, errBoom, reason.Error, func() { panic("deferred") }},
+			"Goexit after nil":   {nil, actor.ErrGoexit, reason.Error, func() { runtime.Goexit() }},
+			"Goexit after error": {errBoom, errBoom, reason.Error, func() { runtime.Goexit() }},
 		} {
 			t.Run(name, func(t *testing.T) {
 				var j journal

@@ -13,6 +13,7 @@ import (
 
 	"github.com/gotasklet/tasklet/actor"
 	"github.com/gotasklet/tasklet/actor/actortest"
+	"github.com/gotasklet/tasklet/actor/reason"
 )
 
 // askee is a request to one of the callees below.
@@ -168,7 +169,7 @@ func TestRule20AnothersEndIsAnError(t *testing.T) {
 					err := once.Join(t0)
 					exit, over := once.Exit()
 					require.True(t, over)
-					require.Equal(t, actor.ExitError, exit.Kind, "%v", own)
+					require.Equal(t, reason.Error, exit.Kind, "%v", own)
 					require.Equal(t, own, exit.Err)
 					require.ErrorIs(t, err, own)
 					_, is := ends(t0)
@@ -190,7 +191,7 @@ func TestRule20AnothersEndIsAnError(t *testing.T) {
 					}))
 					require.Error(t, err)
 					exit, _ = c.Exit()
-					require.Equal(t, actor.ExitError, exit.Kind)
+					require.Equal(t, reason.Error, exit.Kind)
 					return nil
 				})
 			})
@@ -231,18 +232,18 @@ func TestRule20JoinedErrors(t *testing.T) {
 	panicked := &actor.PanicError{Value: actor.ErrStop}
 	for _, c := range []struct {
 		err  error
-		want actor.ExitKind
+		want reason.Kind
 	}{
-		{errors.Join(actor.ErrStop), actor.ExitNormal},
-		{errors.Join(actor.ErrStop, nil, fmt.Errorf("x: %w", actor.ErrStop)), actor.ExitNormal},
-		{errors.Join(actor.ErrStop, actor.ErrShutdown), actor.ExitShutdown},
-		{errors.Join(errBoom, actor.ErrStop), actor.ExitError},
-		{errors.Join(actor.ErrShutdown, errBoom), actor.ExitError},
-		{fmt.Errorf("%w: %w", errBoom, actor.ErrStop), actor.ExitError},
-		{fmt.Errorf("a: %w", errors.Join(errors.Join(actor.ErrStop, errBoom), actor.ErrStop)), actor.ExitError},
-		{errors.Join(actor.ErrStop, actor.ErrKilled), actor.ExitKilled},
-		{errors.Join(actor.ErrKilled, errBoom), actor.ExitError},
-		{errors.Join(actor.ErrStop, errBoom, panicked), actor.ExitPanic},
+		{errors.Join(actor.ErrStop), reason.Normal},
+		{errors.Join(actor.ErrStop, nil, fmt.Errorf("x: %w", actor.ErrStop)), reason.Normal},
+		{errors.Join(actor.ErrStop, actor.ErrShutdown), reason.Shutdown},
+		{errors.Join(errBoom, actor.ErrStop), reason.Error},
+		{errors.Join(actor.ErrShutdown, errBoom), reason.Error},
+		{fmt.Errorf("%w: %w", errBoom, actor.ErrStop), reason.Error},
+		{fmt.Errorf("a: %w", errors.Join(errors.Join(actor.ErrStop, errBoom), actor.ErrStop)), reason.Error},
+		{errors.Join(actor.ErrStop, actor.ErrKilled), reason.Killed},
+		{errors.Join(actor.ErrKilled, errBoom), reason.Error},
+		{errors.Join(actor.ErrStop, errBoom, panicked), reason.Panic},
 	} {
 		require.Equal(t, c.want, actor.KindOf(c.err), "%v", c.err)
 		run(t, func(t0 *actor.Tasklet) error {
@@ -291,26 +292,26 @@ func (e *endless) Unwrap() []error {
 // are none of the tasklet's business, own ends, others' ends, wrapped and joined.
 func TestKindOfProperty(t *testing.T) {
 	for name, err := range map[string]error{"one": &endless{}, "many": &endless{true}} {
-		require.Equal(t, actor.ExitError, actor.KindOf(fmt.Errorf("x: %w", err)), name)
+		require.Equal(t, reason.Error, actor.KindOf(fmt.Errorf("x: %w", err)), name)
 	}
 	run(t, func(t0 *actor.Tasklet) error {
 		draw := rand.New(rand.NewPCG(1, 2))
 		other := actor.Go(t0, func(*actor.Tasklet) error { return nil })
 		type leaf struct {
 			err  error
-			kind actor.ExitKind
+			kind reason.Kind
 		}
 		leaves := []leaf{
-			{actor.ErrStop, actor.ExitNormal}, {actor.ErrShutdown, actor.ExitShutdown}, {actor.ErrKilled, actor.ExitKilled},
-			{errBoom, actor.ExitError}, {actor.ErrGoexit, actor.ExitError}, {actor.ErrTimeout, actor.ExitError},
-			{&actor.PanicError{Value: "x"}, actor.ExitPanic}, {&actor.PanicError{Value: actor.ErrStop}, actor.ExitPanic},
-			{&actor.Killed{Tasklet: t0}, actor.ExitKilled},
-			{isError{actor.ErrStop}, actor.ExitNormal}, {isError{actor.ErrShutdown}, actor.ExitShutdown},
-			{isError{actor.ErrKilled}, actor.ExitKilled}, {asPanic{}, actor.ExitPanic}, {&actor.DeadlockError{}, actor.ExitError},
+			{actor.ErrStop, reason.Normal}, {actor.ErrShutdown, reason.Shutdown}, {actor.ErrKilled, reason.Killed},
+			{errBoom, reason.Error}, {actor.ErrGoexit, reason.Error}, {actor.ErrTimeout, reason.Error},
+			{&actor.PanicError{Value: "x"}, reason.Panic}, {&actor.PanicError{Value: actor.ErrStop}, reason.Panic},
+			{&actor.Killed{Tasklet: t0}, reason.Killed},
+			{isError{actor.ErrStop}, reason.Normal}, {isError{actor.ErrShutdown}, reason.Shutdown},
+			{isError{actor.ErrKilled}, reason.Killed}, {asPanic{}, reason.Panic}, {&actor.DeadlockError{}, reason.Error},
 		}
 		// make draws an error of at most the depth, and says its kind.
-		var grow func(depth int) (actor.ExitKind, error)
-		grow = func(depth int) (actor.ExitKind, error) {
+		var grow func(depth int) (reason.Kind, error)
+		grow = func(depth int) (reason.Kind, error) {
 			if depth == 0 || draw.IntN(4) == 0 {
 				l := leaves[draw.IntN(len(leaves))]
 				return l.kind, l.err
@@ -322,16 +323,16 @@ func TestKindOfProperty(t *testing.T) {
 			case 1:
 				return kind, &fs.PathError{Op: "open", Path: "x", Err: in}
 			case 2:
-				return actor.ExitError, &actor.JoinError{Tasklet: other, Cause: in}
+				return reason.Error, &actor.JoinError{Tasklet: other, Cause: in}
 			case 3:
-				return actor.ExitError, &actor.ChildError{Tasklet: other, Cause: in}
+				return reason.Error, &actor.ChildError{Tasklet: other, Cause: in}
 			case 4:
-				return actor.ExitError, myJoinError{&actor.JoinError{Tasklet: other, Cause: in}}
+				return reason.Error, myJoinError{&actor.JoinError{Tasklet: other, Cause: in}}
 			case 5:
-				return actor.ExitPanic, &actor.PanicError{Value: in}
+				return reason.Panic, &actor.PanicError{Value: in}
 			case 6:
 				err, _ := answerOf(in)(t0)
-				return actor.ExitError, err
+				return reason.Error, err
 			}
 			all, worst := []error{in}, kind
 			for range draw.IntN(3) {
@@ -452,7 +453,7 @@ func TestExitOfATasklet(t *testing.T) {
 		require.NoError(tb, k.Join(t0))
 		e, over := k.Exit()
 		require.True(tb, over)
-		require.Equal(tb, actor.Exit{Tasklet: k, Path: "/test/k", Kind: actor.ExitShutdown, Err: actor.ErrShutdown}, e)
+		require.Equal(tb, actor.Exit{Tasklet: k, Path: "/test/k", Kind: reason.Shutdown, Err: actor.ErrShutdown}, e)
 		require.NoError(tb, e.Failure())
 	})
 }

@@ -4,6 +4,7 @@ import (
 	"reflect"
 
 	"github.com/gotasklet/tasklet/actor/event"
+	"github.com/gotasklet/tasklet/actor/reason"
 	"github.com/gotasklet/tasklet/internal/core"
 	"github.com/gotasklet/tasklet/internal/guard"
 	"github.com/gotasklet/tasklet/internal/queue"
@@ -45,16 +46,16 @@ func (s *System) deadLetters(l refLine, t *Tasklet, loss queue.Loss) {
 	if t != nil {
 		path = t.Path()
 	}
-	reason := "closed"
+	why := "closed"
 	if loss.Reason == mailbox.ErrDropped {
-		reason = "dropped"
+		why = "dropped"
 		s.emit(Event{Kind: event.Overflow, Tasklet: t, Path: path, Message: loss.Type, Count: loss.Count})
 	} else if loss.Reason == mailbox.ErrFull {
-		reason = "full"
+		why = "full"
 	}
 	s.emit(Event{
 		Kind: event.DeadLetter, Tasklet: t, Path: path, Err: loss.Reason, Message: loss.Type, Count: loss.Count,
-		Fields: []zap.Field{zap.String("target", path), zap.String("reason", reason)},
+		Fields: []zap.Field{zap.String("target", path), zap.String("reason", why)},
 	})
 }
 
@@ -112,7 +113,7 @@ func messageType(i instance) reflect.Type {
 	return nil
 }
 
-func (s *System) wantsExit(t *Tasklet, k ExitKind) bool { return s.events.wants(exitLevel(t, k)) }
+func (s *System) wantsExit(t *Tasklet, k reason.Kind) bool { return s.events.wants(exitLevel(t, k)) }
 
 // deadlock tells that t is about to wait in a ring.
 func (s *System) deadlock(t *core.Task, e *DeadlockError, soft bool) {

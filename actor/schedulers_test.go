@@ -14,6 +14,7 @@ import (
 
 	"github.com/gotasklet/tasklet/actor"
 	"github.com/gotasklet/tasklet/actor/event"
+	"github.com/gotasklet/tasklet/actor/reason"
 	"github.com/gotasklet/tasklet/mailbox"
 	"github.com/gotasklet/tasklet/scheduler"
 )
@@ -309,7 +310,7 @@ func TestEndsBetweenSchedulers(t *testing.T) {
 			}, actor.OnScheduler(1))
 			watched := begin.Tasklet()
 			actor.Watch(t0, watched, box, func(e actor.Exit) string {
-				require.Equal(t, actor.ExitError, e.Kind)
+				require.Equal(t, reason.Error, e.Kind)
 				require.ErrorIs(t, e.Err, errBoom)
 				return "end"
 			})

@@ -11,6 +11,7 @@ import (
 
 	"github.com/gotasklet/tasklet/actor"
 	"github.com/gotasklet/tasklet/actor/event"
+	"github.com/gotasklet/tasklet/actor/reason"
 	"github.com/gotasklet/tasklet/mailbox"
 	"github.com/gotasklet/tasklet/scheduler"
 )
@@ -44,7 +45,7 @@ func TestStatesOfARef(t *testing.T) {
 		require.NoError(t, ref.Send(t0, -1))
 		require.ErrorIs(t, first.Join(t0), errBoom, "OnFailure defaults to Stop")
 		require.Len(t, exits, 1)
-		require.Equal(t, actor.Exit{Tasklet: first, Path: "/tasklet/r", Kind: actor.ExitError, Err: errBoom}, exits[0])
+		require.Equal(t, actor.Exit{Tasklet: first, Path: "/tasklet/r", Kind: reason.Error, Err: errBoom}, exits[0])
 		require.Nil(t, ref.Tasklet())
 		require.False(t, ref.HasFinished())
 		ref.Kill() // does nothing
@@ -93,7 +94,7 @@ func TestStatesOfARef(t *testing.T) {
 		require.NoError(t, ref.Send(t0, 30))
 		require.NoError(t, ref.Send(t0, -2))
 		require.NoError(t, third.Join(t0))
-		require.Equal(t, actor.ExitNormal, exits[2].Kind)
+		require.Equal(t, reason.Normal, exits[2].Kind)
 		require.NoError(t, ref.Send(t0, 31), "held after a normal end too, until the supervisor decides")
 
 		// Dead.
@@ -287,8 +288,8 @@ func TestStarted(t *testing.T) {
 				func(*actor.Tasklet) (func(*actor.Tasklet, int) error, error) { return nil, nil }))
 			exit, over := c.Exit()
 			require.True(t, over)
-			require.Equal(t, actor.ExitPanic, exit.Kind)
-			require.Equal(t, actor.ExitError, actor.KindOf(err), "of the caller, if it returns the error")
+			require.Equal(t, reason.Panic, exit.Kind)
+			require.Equal(t, reason.Error, actor.KindOf(err), "of the caller, if it returns the error")
 			require.ErrorContains(t, err, "no handler")
 			return nil
 		})
@@ -463,7 +464,7 @@ func TestStopChild(t *testing.T) {
 	}
 	t.Run("an idle receiver, with what hangs on it", func(t *testing.T) {
 		run(t, func(t0 *actor.Tasklet) error {
-			var ends []actor.ExitKind
+			var ends []reason.Kind
 			ref := actor.NewRef[int]()
 			_, start := starter(t, t0, actor.ReceiverBody(ref, func(*actor.Tasklet, int) error { return nil }),
 				func(e actor.Exit) { ends = append(ends, e.Kind) })
@@ -473,7 +474,7 @@ func TestStopChild(t *testing.T) {
 			require.NoError(t, actor.StopChild(t0, k, 0))
 			require.True(t, k.HasFinished())
 			require.ErrorIs(t, joiner.Join(t0), actor.ErrKilled)
-			require.Equal(t, []actor.ExitKind{actor.ExitKilled}, ends)
+			require.Equal(t, []reason.Kind{reason.Killed}, ends)
 			require.NoError(t, ref.Send(t0, 1), "held")
 			return nil
 		})

@@ -13,6 +13,7 @@ import (
 
 	"github.com/gotasklet/tasklet/actor"
 	"github.com/gotasklet/tasklet/actor/event"
+	"github.com/gotasklet/tasklet/actor/reason"
 	"github.com/gotasklet/tasklet/mailbox"
 	"github.com/gotasklet/tasklet/scheduler"
 )
@@ -247,7 +248,7 @@ func TestRule23Escalate(t *testing.T) {
 		var ce *actor.ChildError
 		require.True(t, errors.As(err, &ce))
 		require.Equal(t, "b", ce.Tasklet.Name())
-		require.Equal(t, actor.ExitError, actor.KindOf(err))
+		require.Equal(t, reason.Error, actor.KindOf(err))
 
 		// A panic, and a kill by somebody, are failures too; a stop by the parent is none.
 		panics := actor.Go(t0, func(t *actor.Tasklet) error {
@@ -259,7 +260,7 @@ func TestRule23Escalate(t *testing.T) {
 		require.ErrorAs(t, panics.Join(t0), &pe)
 		exit, over := panics.Exit()
 		require.True(t, over)
-		require.Equal(t, actor.ExitError, exit.Kind, "it did not panic itself")
+		require.Equal(t, reason.Error, exit.Kind, "it did not panic itself")
 		quiet := actor.Go(t0, func(t *actor.Tasklet) error {
 			actor.Go(t, func(t *actor.Tasklet) error { t.Sleep(time.Hour); return nil }, actor.OnFailure(actor.Escalate))
 			t.Yield()

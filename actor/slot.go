@@ -7,6 +7,7 @@ import (
 	"reflect"
 	"time"
 
+	"github.com/gotasklet/tasklet/actor/reason"
 	"github.com/gotasklet/tasklet/internal/core"
 	"github.com/gotasklet/tasklet/mailbox"
 )
@@ -221,7 +222,7 @@ func (s *Slot) startOver(t *Tasklet) {
 	sys.mu.Lock()
 	defer sys.mu.Unlock()
 	switch {
-	case failed && exit.Kind != ExitNormal: // else it is not wanted
+	case failed && exit.Kind != reason.Normal: // else it is not wanted
 		s.last, s.lastAt = exit, sys.Now()
 	case s.state == slotStarting:
 		s.state = slotRunning

@@ -13,6 +13,7 @@ import (
 
 	"github.com/gotasklet/tasklet/actor"
 	"github.com/gotasklet/tasklet/actor/event"
+	"github.com/gotasklet/tasklet/actor/reason"
 	"github.com/gotasklet/tasklet/mailbox"
 	"github.com/gotasklet/tasklet/scheduler"
 )
@@ -341,7 +342,7 @@ func TestSlotOnEnd(t *testing.T) {
 				require.ErrorIs(t, err, actor.ErrShutdown)
 				require.True(t, k.HasFinished())
 				require.Equal(t, "ended", s.Info().State)
-				require.Equal(t, actor.ExitShutdown, s.Info().Last.Kind)
+				require.Equal(t, reason.Shutdown, s.Info().Last.Kind)
 				require.Len(t, ends, 4)
 				return nil
 			}))
@@ -697,7 +698,7 @@ func TestStartedByMany(t *testing.T) {
 						return func(*actor.Tasklet, int) error { return nil }, fails
 					}), actor.OnScheduler(at))
 					check := func(err error) {
-						if !errors.Is(err, fails) || fails != nil && actor.KindOf(err) != actor.ExitError {
+						if !errors.Is(err, fails) || fails != nil && actor.KindOf(err) != reason.Error {
 							t.Errorf("started: %v", err)
 						}
 					}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"github.com/gotasklet/tasklet/actor/reason"
 	"github.com/gotasklet/tasklet/internal/core"
 	"github.com/gotasklet/tasklet/internal/guard"
 	"github.com/gotasklet/tasklet/internal/list"
@@ -196,7 +197,7 @@ func (t *Tasklet) mayWatch(by *Tasklet) {
 
 func (t *Tasklet) watchedBy(w *watch) (over bool, exit Exit) {
 	if t == nil {
-		return true, Exit{Kind: ExitError, Err: ErrNoTasklet}
+		return true, Exit{Kind: reason.Error, Err: ErrNoTasklet}
 	}
 	x := t.extra()
 	x.mu.Lock()
@@ -261,10 +262,10 @@ func (r Ref[M]) unwatch(w *watch) {
 func (l *line[M]) watchLast(t *Tasklet, w *watch) (over bool, exit Exit) {
 	switch {
 	case t == nil:
-		return true, Exit{Path: l.name(), Kind: ExitNormal}
+		return true, Exit{Path: l.name(), Kind: reason.Normal}
 	case t.marks.Load()&(markFinished|markLeaked) == markLeaked:
 		// it was given up
-		return true, Exit{Tasklet: t, Path: t.Path(), Kind: ExitKilled, Err: ErrKilled}
+		return true, Exit{Tasklet: t, Path: t.Path(), Kind: reason.Killed, Err: ErrKilled}
 	}
 	return t.watchedBy(w)
 }

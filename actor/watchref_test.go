@@ -11,6 +11,7 @@ import (
 	"github.com/gotasklet/tasklet/actor"
 	"github.com/gotasklet/tasklet/actor/actortest"
 	"github.com/gotasklet/tasklet/actor/event"
+	"github.com/gotasklet/tasklet/actor/reason"
 	"github.com/gotasklet/tasklet/mailbox"
 )
 
@@ -128,7 +129,7 @@ func TestWatchOfNobody(t *testing.T) {
 		require.False(t, cancel())
 		return drain(t0, box)
 	})
-	require.Equal(t, []actor.Exit{{Kind: actor.ExitError, Err: actor.ErrNoTasklet}}, got)
+	require.Equal(t, []actor.Exit{{Kind: reason.Error, Err: actor.ErrNoTasklet}}, got)
 }
 
 // Nobody watches its own ref, nor one of another system.

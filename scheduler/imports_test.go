@@ -87,6 +87,7 @@ var arrows = map[string][]arrow{
 		{"internal/list", "a child is taken out of the middle of the children."},
 		{"actor", "a supervisor is an ordinary tasklet that uses what every user can use; a back door would be something that users miss too."},
 		{"actor/event", "it adds kinds of events, and reports them."},
+		{"actor/reason", "it looks at how tasklets ended."},
 		{"mailbox", "its callers compare with mailbox's error values."},
 		{"internal/text", "no name and no text has what can't be printed."},
 		{"internal/fields", "no field of a log entry has what can't be printed."},
@@ -97,6 +98,7 @@ var arrows = map[string][]arrow{
 		{"internal/own", "its requests to itself are no dead letters."},
 		{"actor", "a name is a name for a ref."},
 		{"actor/event", "it adds kinds of events, and reports them."},
+		{"actor/reason", "it looks at how tasklets ended."},
 		{"mailbox", "a closed ref is refused with mailbox's error value."},
 	},
 	"examples": {{"*", "a program uses what it likes; nothing imports a program."}},
@@ -125,6 +127,7 @@ var testArrows = map[string][]arrow{
 		{"scheduler", "a test picks the clock."},
 		{"supervisor", "a test shows trees of the supervisors that most users have."},
 		{"actor/event", "a test looks at what is reported."},
+		{"actor/reason", "a test looks at how tasklets ended."},
 	},
 	"supervisor": {
 		{"scheduler", "a test picks the clock."},

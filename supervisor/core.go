@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/gotasklet/tasklet/actor"
+	"github.com/gotasklet/tasklet/actor/reason"
 	"github.com/gotasklet/tasklet/internal/list"
 	"github.com/gotasklet/tasklet/internal/text"
 )
@@ -178,7 +179,7 @@ func (c *core) start(ch *child) (*actor.Tasklet, error) {
 	t, err := ch.slot.Start(c.t)
 	if err != nil {
 		ch.run = nil
-		if e, over := t.Exit(); over && e.Kind == actor.ExitNormal {
+		if e, over := t.Exit(); over && e.Kind == reason.Normal {
 			return nil, nil
 		}
 		return t, err

@@ -10,6 +10,7 @@ import (
 
 	"github.com/gotasklet/tasklet/actor"
 	"github.com/gotasklet/tasklet/actor/actortest"
+	"github.com/gotasklet/tasklet/actor/reason"
 	"github.com/gotasklet/tasklet/supervisor"
 )
 
@@ -77,11 +78,11 @@ func TestInitOfAStoppedCallee(t *testing.T) {
 			var failed *supervisor.StartError
 			require.ErrorAs(tb, err, &failed)
 			require.ErrorIs(tb, err, says)
-			require.Equal(tb, actor.ExitError, actor.KindOf(err))
+			require.Equal(tb, reason.Error, actor.KindOf(err))
 			// A nested one.
 			_, err = supervisor.Start(t0, supervisor.Spec{Children: []supervisor.Child{{ID: "s", Body: supervisor.Body(spec(calls))}}})
 			require.ErrorAs(tb, err, &failed)
-			require.Equal(tb, actor.ExitError, actor.KindOf(err))
+			require.Equal(tb, reason.Error, actor.KindOf(err))
 			// The init's own word is still one.
 			s, err := supervisor.Start(t0, spec(func(*actor.Tasklet) error { return fmt.Errorf("x: %w", says) }))
 			if says == actor.ErrStop {
@@ -91,7 +92,7 @@ func TestInitOfAStoppedCallee(t *testing.T) {
 				require.Equal(tb, map[supervisor.State]int{supervisor.Stopped: 1}, n)
 			} else {
 				require.ErrorAs(tb, err, &failed)
-				require.Equal(tb, actor.ExitError, actor.KindOf(err))
+				require.Equal(tb, reason.Error, actor.KindOf(err))
 			}
 		})
 	}

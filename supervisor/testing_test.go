@@ -9,6 +9,7 @@ import (
 
 	"github.com/gotasklet/tasklet/actor"
 	"github.com/gotasklet/tasklet/actor/actortest"
+	"github.com/gotasklet/tasklet/actor/reason"
 	"github.com/gotasklet/tasklet/supervisor"
 )
 
@@ -25,7 +26,7 @@ func TestCounterIsRestarted(t *testing.T) {
 		}
 		sums.Expect(1)
 		sums.Expect(3)
-		sums.ExpectExit(first, actor.ExitError)
+		sums.ExpectExit(first, reason.Error)
 		sums.Expect(4) // it has begun anew, and what was queued is not lost
 	})
 }

@@ -708,7 +708,7 @@ func TestTimesOfTheAPI(t *testing.T) {
 // Whatever exported function, method or field takes a time has a case above.
 func TestAllTimesOfTheAPIAreTested(t *testing.T) {
 	var found []string
-	for _, dir := range []string{"internal/core", "scheduler", "scheduler/netio", "mailbox", "actor", "actor/event", "actor/actortest", "registry", "supervisor", "supervisor/tree"} {
+	for _, dir := range []string{"internal/core", "scheduler", "scheduler/netio", "mailbox", "actor", "actor/event", "actor/reason", "actor/actortest", "registry", "supervisor", "supervisor/tree"} {
 		found = append(found, timesIn(t, filepath.Join("..", dir))...)
 	}
 	require.Contains(t, found, "actor.SendAfter")

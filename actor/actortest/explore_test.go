@@ -16,6 +16,7 @@ import (
 	"github.com/gotasklet/tasklet/actor"
 	"github.com/gotasklet/tasklet/actor/actortest"
 	"github.com/gotasklet/tasklet/actor/event"
+	"github.com/gotasklet/tasklet/actor/reason"
 	"github.com/gotasklet/tasklet/mailbox"
 	"github.com/gotasklet/tasklet/scheduler"
 )
@@ -455,7 +456,7 @@ func TestFaultLostWakeUp(t *testing.T) {
 		}, actor.Name("worker"))
 		p.Expect(7)
 		worker.Kill()
-		p.ExpectExit(worker, actor.ExitKilled)
+		p.ExpectExit(worker, reason.Killed)
 	}
 	actortest.Explore(t, 30, g)
 	report = explored(t, 100, g, actortest.Faults(actortest.LostWakeUp), actortest.Limit(50*time.Millisecond))

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/gotasklet/tasklet/actor"
+	"github.com/gotasklet/tasklet/actor/reason"
 	"github.com/gotasklet/tasklet/scheduler"
 )
 
@@ -95,7 +96,7 @@ func (p *Probe[M]) ExpectNone(d time.Duration) {
 
 // ExpectExit waits for the end of target and returns it. It fails the test unless the end is of
 // this kind. For a supervised tasklet it is the end of the current incarnation.
-func (p *Probe[M]) ExpectExit(target *actor.Tasklet, kind actor.ExitKind) actor.Exit {
+func (p *Probe[M]) ExpectExit(target *actor.Tasklet, kind reason.Kind) actor.Exit {
 	p.s.tb.Helper()
 	ctx, cancel := actor.WithTimeout(p.t, p.within())
 	defer cancel()

@@ -9,6 +9,7 @@ import (
 
 	"github.com/gotasklet/tasklet/actor"
 	"github.com/gotasklet/tasklet/actor/actortest"
+	"github.com/gotasklet/tasklet/actor/reason"
 )
 
 // A probe keeps what comes, and gives it once, in order.
@@ -41,13 +42,13 @@ func TestProbeExpectExit(t *testing.T) {
 		tb := actortest.TB(t)
 		p := actortest.NewProbe[string](t, actor.Name("p"))
 		ends := actor.Go(t, func(t *actor.Tasklet) error { t.Sleep(time.Second); return errTest }, actor.Name("ends"))
-		x := p.ExpectExit(ends, actor.ExitError)
-		require.Equal(tb, actor.Exit{Tasklet: ends, Path: "/test/ends", Kind: actor.ExitError, Err: errTest}, x)
-		require.Equal(tb, x, p.ExpectExit(ends, actor.ExitError))
+		x := p.ExpectExit(ends, reason.Error)
+		require.Equal(tb, actor.Exit{Tasklet: ends, Path: "/test/ends", Kind: reason.Error, Err: errTest}, x)
+		require.Equal(tb, x, p.ExpectExit(ends, reason.Error))
 		sleeps := actor.Go(t, func(t *actor.Tasklet) error { t.Sleep(time.Hour); return nil })
 		sleeps.Kill()
-		p.ExpectExit(sleeps, actor.ExitKilled)
-		p.ExpectExit(actor.Go(t, func(t *actor.Tasklet) error { return nil }), actor.ExitNormal)
+		p.ExpectExit(sleeps, reason.Killed)
+		p.ExpectExit(actor.Go(t, func(t *actor.Tasklet) error { return nil }), reason.Normal)
 	})
 }
 
@@ -80,11 +81,11 @@ func TestProbeFails(t *testing.T) {
 		}, []string{"expected  no message for 1s\n    got       string \"a\""}},
 		{"no end", func(t *actor.Tasklet, p *actortest.Probe[string]) {
 			k := actor.Go(t, func(t *actor.Tasklet) error { t.Sleep(time.Hour); return nil }, actor.Name("k"))
-			p.ExpectExit(k, actor.ExitNormal)
+			p.ExpectExit(k, reason.Normal)
 		}, []string{"expected  the end of /test/k: normal\n    got       after 1m0s it is parked in sleep (timeout)"}},
 		{"another end", func(t *actor.Tasklet, p *actortest.Probe[string]) {
 			k := actor.Go(t, func(t *actor.Tasklet) error { return errors.New("x") }, actor.Name("k"))
-			p.ExpectExit(k, actor.ExitNormal)
+			p.ExpectExit(k, reason.Normal)
 		}, []string{"expected  the end of /test/k: normal\n    got       error: x", "0s exit /test/k error error=x"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -119,6 +120,6 @@ func TestProbeInTheLastMoment(t *testing.T) {
 		p.Within = time.Hour
 		actor.Later(t, time.Hour, func(t *actor.Tasklet) error { return p.Ref().Send(t, "late") })
 		p.Expect("late")
-		p.ExpectExit(actor.Later(t, time.Hour, func(t *actor.Tasklet) error { t.Yield(); return nil }), actor.ExitNormal)
+		p.ExpectExit(actor.Later(t, time.Hour, func(t *actor.Tasklet) error { t.Yield(); return nil }), reason.Normal)
 	})
 }

@@ -16,6 +16,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/gotasklet/tasklet/actor"
+	"github.com/gotasklet/tasklet/actor/reason"
 	"github.com/gotasklet/tasklet/supervisor"
 	"github.com/gotasklet/tasklet/supervisor/tree"
 )
@@ -309,7 +310,7 @@ func TestOddTimesInATree(t *testing.T) {
 			for _, period := range []time.Duration{0, -1, 1, math.MaxInt64, math.MinInt64} {
 				top := described(t0, func(me *actor.Tasklet) tree.Supervisor {
 					return describes(func(add func(tree.Child)) tree.Supervision {
-						add(tree.Child{ID: "x", Restarting: true, Until: at, Restarts: 1, LastAt: at, Last: actor.Exit{Kind: actor.ExitError, Err: errors.New("e")}})
+						add(tree.Child{ID: "x", Restarting: true, Until: at, Restarts: 1, LastAt: at, Last: actor.Exit{Kind: reason.Error, Err: errors.New("e")}})
 						add(tree.Child{ID: "a", Tasklet: me.Children()[0], Until: at, LastAt: at, Restarts: 1})
 						return tree.Supervision{Period: period, Max: 3}
 					})
