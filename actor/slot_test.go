@@ -459,13 +459,12 @@ func TestSlotsEndWithTheirParent(t *testing.T) {
 
 // nestedFamily is a supervisor with one static child and the slots of others, as a child of t0.
 type nestedFamily struct {
-	outer          *actor.Slot
-	ref            actor.Ref[string]
-	static, never  actor.Ref[int]
-	added          actor.Ref[int]
-	lives          int
-	startsStatic   bool
-	staticHasEnded bool
+	outer         *actor.Slot
+	ref           actor.Ref[string]
+	static, never actor.Ref[int]
+	added         actor.Ref[int]
+	lives         int
+	startsStatic  bool
 }
 
 func nest(t *testing.T, t0 *actor.Tasklet) *nestedFamily {
@@ -531,7 +530,7 @@ func TestFamily(t *testing.T) {
 		require.Contains(t, recovering(func() {
 			actor.StartTasklet(t0, actor.ReceiverBody(n.static, func(*actor.Tasklet, int) error { return nil }))
 		}), "belongs to the slot", "also between two lives")
-		k, err = n.outer.Start(t0)
+		_, err = n.outer.Start(t0)
 		require.NoError(t, err)
 		require.NotSame(t, first, n.static.Tasklet())
 		t0.Sleep(1)
