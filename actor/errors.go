@@ -47,7 +47,10 @@ type (
 	DeadlockError = core.DeadlockError
 	// PanicError is the same type as scheduler.PanicError.
 	PanicError = core.PanicError
-	// Stack is the same type as scheduler.Stack.
+	// A Stack is the stack of a goroutine, at a panic for example. It is kept as program counters.
+	// Its method String writes the text, in the form in which debug.Stack prints it, when it is
+	// called: that takes longer than a restart, and a log that filters an entry out does not do it.
+	// String of a nil *Stack returns "". A Stack may be used from any goroutine.
 	Stack = core.Stack
 )
 

@@ -501,3 +501,14 @@ func TestEventsOffAllocateNothing(t *testing.T) {
 		return nil
 	})
 }
+
+// The first and the last event of a system are those of the system itself.
+func TestEventsOfASystem(t *testing.T) {
+	var kinds []event.Kind
+	cfg := actor.Config{Clock: scheduler.NewVirtualClock(time.Time{}), Logger: zap.NewNop(), OnEvent: func(e actor.Event) { kinds = append(kinds, e.Kind) }}
+	require.NoError(t, actor.Run(context.Background(), cfg, func(t0 *actor.Tasklet) error {
+		return actor.Go(t0, func(*actor.Tasklet) error { return nil }).Join(t0)
+	}))
+	require.Equal(t, event.SystemStart, kinds[0])
+	require.Equal(t, event.SystemStop, kinds[len(kinds)-1])
+}

@@ -18,6 +18,8 @@ type Info struct {
 	Kind   string // such as receiver, interval or task; or the label "kind"
 	On     string // the path of Glance.On, or ""
 	Labels map[string]string
+	// Message is the type of the messages that it takes; nil if it takes none.
+	Message reflect.Type
 }
 
 // Glance is the part of Info that costs almost nothing, for programs that examine very many
@@ -45,7 +47,7 @@ type Glance struct {
 // is obtained without stopping t, and may be a little old. It never waits, not even for a tasklet
 // that keeps its scheduler.
 func (t *Tasklet) Info() Info {
-	i := Info{Glance: t.Glance(), Name: t.Name(), Path: t.Path(), Kind: t.kindName()}
+	i := Info{Glance: t.Glance(), Name: t.Name(), Path: t.Path(), Kind: t.kindName(), Message: messageType(t.inst)}
 	if i.Glance.On != nil {
 		i.On = i.Glance.On.Path()
 	}
@@ -107,9 +109,6 @@ func (t *Tasklet) Glance() Glance {
 	}
 	return i
 }
-
-// MessageType returns the type of the messages that t takes, or nil if it takes none.
-func (t *Tasklet) MessageType() reflect.Type { return messageType(t.inst) }
 
 // Log returns the system's logger with the ID and the path of t.
 func (t *Tasklet) Log() *zap.Logger {

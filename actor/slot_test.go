@@ -356,9 +356,11 @@ func TestSlotInfo(t *testing.T) {
 		ref := actor.NewRef[int](actor.MailboxLen(5))
 		s := slotOf(t, t0, actor.ReceiverBody(ref, func(_ *actor.Tasklet, n int) error { return errBoom }), actor.Name("s"))
 		require.NoError(t, ref.Send(t0, 1))
-		i := s.Info()
+		var i actor.SlotInfo = s.Info()
 		require.Equal(t, []any{"s", "/tasklet/s", "receiver", "stopped", 1, 5, "int"},
 			[]any{i.Name, i.Path, i.Kind, i.State, i.Mailbox.Len, i.Mailbox.Cap, i.Message.String()})
+		var g actor.SlotGlance = s.Glance()
+		require.Equal(t, i.SlotGlance, g)
 		require.Nil(t, i.Tasklet)
 		require.True(t, i.LastAt.IsZero())
 		k, err := s.Start(t0)

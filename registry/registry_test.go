@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"reflect"
 	"strings"
 	"sync"
 	"testing"
@@ -103,6 +104,7 @@ func TestRegisterAndLookup(t *testing.T) {
 		_, err = registry.Lookup[order](r, "ints")
 		var wrong *registry.TypeError
 		require.ErrorAs(t, err, &wrong)
+		require.Equal(t, []any{"ints", reflect.TypeFor[int](), reflect.TypeFor[order]()}, []any{wrong.Name, wrong.Have, wrong.Want})
 		require.EqualError(t, err, `registry: "ints" takes messages of type int, not registry_test.order`)
 		_, err = registry.Lookup[*order](r, "orders")
 		require.EqualError(t, err, `registry: "orders" takes messages of type registry_test.order, not *registry_test.order`)
@@ -281,6 +283,8 @@ func TestMalformedNames(t *testing.T) {
 				var ne *registry.NameError
 				require.ErrorAs(t, err, &ne)
 				require.Equal(t, name, ne.Name)
+				require.ErrorContains(t, err, ne.Rule)
+				require.NotEmpty(t, ne.Rule)
 				require.False(t, strings.ContainsFunc(err.Error(), unicode.IsControl))
 			}
 			refused(registry.Register(r, name, ref))

@@ -22,12 +22,6 @@ var (
 // and no wait in that cycle has a time limit.
 type DeadlockError = core.DeadlockError
 
-// A Stack is the stack of a goroutine, at a panic for example. It is kept as program counters. Its
-// method String writes the text, in the form in which debug.Stack prints it, when it is called:
-// that takes longer than a restart, and a log that filters an entry out does not do it. String of a
-// nil *Stack returns "". A Stack may be used from any goroutine.
-type Stack = core.Stack
-
 // A PanicError is a recovered panic as an error. It holds the value that was passed to panic, and
 // the stack.
 type PanicError = core.PanicError

@@ -212,3 +212,31 @@ func ExampleBackoff() {
 	// try at 12s
 	// try at 17s
 }
+
+func ExampleSupervisor_Children() {
+	describe := func(c supervisor.ChildInfo) string {
+		if c.Tasklet == nil {
+			return fmt.Sprintf("%s child %s is %s", c.Restart, c.ID, c.State)
+		}
+		return fmt.Sprintf("%s child %s is %s as %s", c.Restart, c.ID, c.State, c.Tasklet)
+	}
+	example(func(t *actor.Tasklet) error {
+		once := actor.GoBody(func(*actor.Tasklet) error { return nil })
+		s, err := supervisor.Start(t, supervisor.Spec{Name: "jobs", Children: []supervisor.Child{
+			{ID: "clock", Body: actor.IntervalBody(time.Minute, func(*actor.Tasklet) error { return nil })},
+			{ID: "import", Body: once, Restart: supervisor.Transient},
+		}})
+		if err != nil {
+			return err
+		}
+		t.Sleep(time.Second)
+		children, err := s.Children(t)
+		for _, c := range children {
+			fmt.Println(describe(c))
+		}
+		return err
+	})
+	// Output:
+	// permanent child clock is running as /app/jobs/clock
+	// transient child import is stopped
+}

@@ -730,6 +730,7 @@ func TestSpecErrors(t *testing.T) {
 			_, err := supervisor.Start(t0, spec)
 			var se *supervisor.SpecError
 			require.ErrorAs(t, err, &se, text)
+			require.True(t, strings.HasSuffix(text, se.Field+" "+se.Rule), text)
 			require.EqualError(t, err, "supervisor: "+text)
 			require.PanicsWithError(t, "supervisor: "+text, func() { supervisor.Body(spec) })
 		}

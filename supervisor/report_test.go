@@ -142,3 +142,23 @@ func TestOtherReports(t *testing.T) {
 			`"restart_type":"temporary","strategy":"one_for_one","next":"stops all children and shuts down"}`,
 	}, log.of("auto_shutdown"))
 }
+
+// A program that wants to be told when a supervisor gives up compares with EventGiveUp.
+func TestEventGiveUp(t *testing.T) {
+	var paths []string
+	cfg := actor.Config{Name: "app", OnEvent: func(e actor.Event) {
+		if e.Kind == supervisor.EventGiveUp {
+			paths = append(paths, e.Path)
+			require.ErrorIs(t, e.Err, supervisor.ErrIntensity)
+		}
+	}}
+	runWith(t, cfg, func(t0 *actor.Tasklet) {
+		f := newFamily()
+		s := start(t0, supervisor.Spec{Name: "s", Children: f.children("a", "b")})
+		f.send(t0, "a", errCrash)
+		t0.Sleep(time.Second)
+		f.send(t0, "b", errCrash)
+		require.ErrorIs(t, s.Tasklet().Join(t0), supervisor.ErrIntensity)
+	})
+	require.Equal(t, []string{"/app/s"}, paths)
+}

@@ -90,3 +90,16 @@ func TestGoldenCommands(t *testing.T) {
 	require.False(t, rec.Failed(), rec.Text())
 	require.Equal(t, text, got)
 }
+
+// A command of a test's own sends a message that ends its receiver.
+func TestMessagePanics(t *testing.T) {
+	commands := map[string]actortest.Command{"crash": func(s *actortest.Script) error {
+		return s.Ref(s.Arg(0)).Send(s.T, actortest.Message{Text: "the last", Panic: "boom"})
+	}}
+	const text = "spawn a\ncrash a\nstabilize\n----\n"
+	actortest.SetRewriting(t, true)
+	got, rec := scriptFile(t, text, commands)
+	require.False(t, rec.Failed(), rec.Text())
+	require.Contains(t, got, "a got the last\n")
+	require.Contains(t, got, "boom")
+}

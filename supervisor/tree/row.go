@@ -107,7 +107,7 @@ func (w *survey) row(i int) Row {
 		r.Name, r.Path, r.Kind, r.On, r.Labels = info.Name, info.Path, info.Kind, info.On, info.Labels
 		delete(r.Labels, "kind")
 		delete(r.Labels, "strategy")
-		r.Message = n.task.MessageType()
+		r.Message = info.Message
 		r.Scheduler, r.Schedulers = g.Scheduler, n.task.System().Schedulers()
 		if n.parent >= 0 {
 			if p := w.nodes[n.parent].task; p != nil {
@@ -123,7 +123,7 @@ func (w *survey) row(i int) Row {
 			if c.ID == "" {
 				r.Name, r.Path = info.Name, info.Path
 			}
-			r.Message = last.MessageType()
+			r.Message = info.Message
 		}
 		if c.slot != nil {
 			info := c.slot.Info()
