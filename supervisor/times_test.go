@@ -542,7 +542,7 @@ var (
 	told = []string{
 		"core.Stall.For", "core.View.Since", "core.View.Until", "actor.Event.Time", "actor.Glance.For",
 		"actor.Glance.Until", "actor.Glance.KilledFor", "tree.Row.For", "tree.Row.Until", "tree.Row.Killed",
-		"tree.Row.LastAgo", "tree.Supervision.Up", "actor.Slot.Restarting", "actor.SlotGlance.Until", "actor.SlotGlance.LastAt",
+		"tree.Row.LastAgo", "tree.Supervision.Up", "flow.BreakerChange.At", "flow.OpenError.Until", "actor.Slot.Restarting", "actor.SlotGlance.Until", "actor.SlotGlance.LastAt",
 	}
 	// Numbers that are no times.
 	counts = []string{
@@ -555,6 +555,14 @@ var (
 		"actortest.Probe.Within":      "actor/actortest TestTimesOfTests",
 		"actortest.Probe.ExpectNone":  "actor/actortest TestTimesOfTests",
 		"actortest.Message.Busy":      "actor/actortest TestTimesOfTests",
+		"flow.Retry.Min":              "actor/flow TestOddTimesInFlow",
+		"flow.Retry.Max":              "actor/flow TestOddTimesInFlow",
+		"flow.BreakerConfig.Window":   "actor/flow TestOddTimesInFlow",
+		"flow.BreakerConfig.Open":     "actor/flow TestOddTimesInFlow",
+		"flow.BreakerConfig.Share":    "actor/flow TestBreakerMisuse",
+		"flow.Retry.Factor":           "actor/flow TestRetryMisuse",
+		"flow.Retry.Jitter":           "actor/flow TestRetryMisuse",
+		"flow.BreakerConfig.Lease":    "actor/flow TestOddTimesInFlow",
 		"tree.Supervision.Period":     "supervisor/tree TestOddTimesInATree",
 		"tree.Child.Until":            "supervisor/tree TestOddTimesInATree",
 		"tree.Child.LastAt":           "supervisor/tree TestOddTimesInATree",
@@ -708,7 +716,7 @@ func TestTimesOfTheAPI(t *testing.T) {
 // Whatever exported function, method or field takes a time has a case above.
 func TestAllTimesOfTheAPIAreTested(t *testing.T) {
 	var found []string
-	for _, dir := range []string{"internal/core", "scheduler", "scheduler/netio", "mailbox", "actor", "actor/event", "actor/reason", "actor/actortest", "registry", "supervisor", "supervisor/tree"} {
+	for _, dir := range []string{"internal/core", "scheduler", "scheduler/netio", "mailbox", "actor", "actor/event", "actor/reason", "actor/flow", "actor/actortest", "registry", "supervisor", "supervisor/tree"} {
 		found = append(found, timesIn(t, filepath.Join("..", dir))...)
 	}
 	require.Contains(t, found, "actor.SendAfter")

@@ -1,0 +1,25 @@
+// Package flow has tools for calls to something that may fail or be overloaded: another service, a
+// database, a disk. [Try] repeats a call with growing pauses. A [Breaker] refuses calls to
+// something that keeps failing. A [Bulkhead] limits how many calls are in flight.
+//
+// The tools go by the clock of the system, so that a test can wait for an hour in no time, and draw
+// from its seed, so that a run can be repeated. None of them is a tasklet: there is nothing that
+// could end, or that has to be supervised. A call that panics, calls runtime.Goexit or belongs to a
+// tasklet that is killed gives back what it held.
+//
+// They can be combined. In this order a refusal by the breaker is not repeated, and each attempt
+// waits for its turn again:
+//
+//	body, err := flow.Try(t, retry, func(ctx context.Context) ([]byte, error) {
+//		var body []byte
+//		err := breaker.Do(ctx, func(ctx context.Context) error {
+//			return bulkhead.Do(ctx, func(ctx context.Context) (err error) {
+//				body, err = actor.Await(ctx, fetch)
+//				return err
+//			})
+//		})
+//		return body, err
+//	})
+//
+// where retry.If returns false for a *[OpenError].
+package flow
