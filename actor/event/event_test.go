@@ -29,6 +29,7 @@ func TestKinds(t *testing.T) {
 }
 
 func TestNew(t *testing.T) {
+	defer event.Save()()
 	require.Equal(t, "visited", visited.String())
 	require.Equal(t, zap.InfoLevel, visited.Level())
 	require.Greater(t, visited, event.EventsDropped)
