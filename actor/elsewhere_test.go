@@ -192,7 +192,7 @@ func TestTimerStopAfterTheMessageWasTaken(t *testing.T) {
 	}))
 }
 
-// Who joins a ref and finds no tasklet yet, but is so slow that it waits only when that has come
+// A joiner of a ref that finds no tasklet yet, but is so slow that it waits only when that has come
 // and its body has ended, is told too.
 func TestRefJoinBetweenBodyAndFinish(t *testing.T) {
 	across(t, 2, func(t *testing.T, t0 *actor.Tasklet) {

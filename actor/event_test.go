@@ -405,7 +405,7 @@ func TestRule38OnEventInOrder(t *testing.T) {
 	require.Greater(t, len(seqs), 8*20*4)
 }
 
-// Who returns the error of another's end has failed, whatever the other has done.
+// A tasklet that returns the error of another's end has failed, whatever the other has done.
 func TestEndOfWhoReturnsAnothersEnd(t *testing.T) {
 	logs := observe(t, zap.InfoLevel, func(t0 *actor.Tasklet) error {
 		join := func(name string, other *actor.Tasklet) {

@@ -505,7 +505,7 @@ func ExampleSendAfter() {
 	// 1m0s time is up
 }
 
-// Who speaks another type of messages sends to an adapted ref.
+// A sender of another type of messages sends to an adapted ref.
 func ExampleAdapt() {
 	simulate(func(t *actor.Tasklet) error {
 		log := actor.Receiver(t, func(t *actor.Tasklet, line string) error { fmt.Println(line); return nil })
@@ -539,7 +539,7 @@ func ExampleLocal() {
 	// none
 }
 
-// A kill is raised where the tasklet waits. Who recovers it goes on; usually one only cleans up,
+// A kill is raised where the tasklet waits. A body that recovers it goes on; most only clean up,
 // and lets it through.
 func ExampleTasklet_Kill() {
 	simulate(func(t *actor.Tasklet) error {

@@ -317,7 +317,7 @@ func TestEndsBetweenSchedulers(t *testing.T) {
 			require.NoError(t, begin.Send(t0, "go"))
 			require.NoError(t, box.Join(t0))
 			require.Equal(t, []string{"0", "1", "2", "3", "4", "end"}, log)
-			// Who has finished is told of at once.
+			// A tasklet that has finished is reported at once.
 			told := actor.Receiver(t0, func(_ *actor.Tasklet, e actor.Exit) error { return e.Err }, actor.OnFailure(actor.End), actor.OnScheduler(at))
 			actor.Watch(t0, watched, told, func(e actor.Exit) actor.Exit { return e })
 			require.ErrorIs(t, told.Join(t0), errBoom)

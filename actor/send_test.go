@@ -19,7 +19,8 @@ import (
 )
 
 // Rule 5: when room appears the message of the first parked sender is moved in; neither TrySend nor
-// a new sender overtakes. Who is killed, or whose context ends, leaves the line without sending.
+// a new sender overtakes. A sender that is killed, or whose context ends, leaves the line without
+// sending.
 func TestRule5LineOfSenders(t *testing.T) {
 	run(t, func(t0 *actor.Tasklet) error {
 		var got []string

@@ -175,8 +175,8 @@ func TestBroadcast(t *testing.T) {
 	}))
 }
 
-// Who joins during a broadcast does not get the message, who leaves still does, who ends is in the
-// account.
+// A member that joins during a broadcast does not get the message, one that leaves still does, one
+// that ends is in the account.
 func TestMembershipDuringBroadcast(t *testing.T) {
 	virtual(t, func(t0 *actor.Tasklet, r *registry.Registry) {
 		g := group[int](t, r, "g")

@@ -35,11 +35,12 @@ type arrow struct{ to, because string }
 // arrows bind the files that are built into a program.
 var arrows = map[string][]arrow{
 	// The bottom: what several parts need and no user does.
-	"internal/stack": {},
-	"internal/guard": {{"internal/stack", "a fault has the stack of its panic."}},
-	"internal/own":   {},
-	"internal/list":  {},
-	"internal/text":  {{"internal/guard", "it calls methods of the user's."}},
+	"internal/stack":   {},
+	"internal/guard":   {{"internal/stack", "a fault has the stack of its panic."}},
+	"internal/own":     {},
+	"internal/list":    {},
+	"internal/text":    {{"internal/guard", "it calls methods of the user's."}},
+	"internal/backoff": {},
 	"internal/fields": {
 		{"internal/stack", "the text of a stack is made when a log asks for it."},
 		{"internal/guard", "it calls methods of the user's."},
@@ -61,6 +62,7 @@ var arrows = map[string][]arrow{
 		{"internal/queue", "a mailbox is the reading end of a queue."},
 	},
 	"actor": {
+		{"internal/backoff", "actor/flow waits longer and longer between attempts."},
 		{"internal/guard", "what it calls of the user's is guarded."},
 		{"internal/stack", "events have the stacks of panics and stalls."},
 		{"internal/own", "it reports no loss of what the library sends to itself."},
@@ -81,6 +83,7 @@ var arrows = map[string][]arrow{
 		{"internal/fields", "no field of a log entry has what can't be printed."},
 	},
 	"supervisor": {
+		{"internal/backoff", "restarts wait longer and longer."},
 		{"supervisor/tree", "it describes its children to the tree, and writes the tree to the log from time to time."},
 		{"internal/guard", "what it calls of the user's is guarded, with nothing that users could not write themselves."},
 		{"internal/own", "its requests to itself are no dead letters."},

@@ -582,7 +582,7 @@ func TestSemaphoreOrder(t *testing.T) {
 		"a: false true")
 }
 
-// Who leaves the line may have been in the way of others.
+// A waiter that leaves the line may have been in the way of others.
 func TestSemaphoreFirstLeaves(t *testing.T) {
 	p := newPlay(t, 0)
 	s := scheduler.NewSemaphore(3)

@@ -1,19 +1,15 @@
 package supervisor
 
 import (
-	"math"
-	"math/rand/v2"
 	"time"
+
+	"github.com/gotasklet/tasklet/internal/backoff"
 )
 
 // delay returns how long the restart of a child waits whose restart was delayed n times in a row
 // before. r is between 0 and 1. The delay is never longer than Max.
 func (b Backoff) delay(n int, r float64) time.Duration {
-	d := min(float64(b.Min)*math.Pow(b.Factor, float64(n)), float64(b.Max)) * (1 - b.Jitter*r)
-	if d >= float64(b.Max) { // which may have been rounded up to what is no time.Duration
-		return b.Max
-	}
-	return time.Duration(d)
+	return backoff.Delay(b.Min, b.Max, b.Factor, b.Jitter, n, r)
 }
 
 // delay returns the backoff before the restart of ch that is due now, or 0.
@@ -46,8 +42,5 @@ func (c *core) wasUp(ch *child) {
 // draw returns a number from 0 to 1. It comes from the system's seed if there is one, so that a run
 // can be repeated.
 func (c *core) draw() float64 {
-	if r := c.t.System().Rand(); r != nil {
-		return r.Float64()
-	}
-	return rand.Float64()
+	return backoff.Draw(c.t.System().Rand())
 }

@@ -216,8 +216,8 @@ func TestPoolStopsTogether(t *testing.T) {
 	}
 }
 
-// Who does not end even so is left behind, all together a second after the deadline; who waits for
-// its own children is not.
+// A child that does not end even so is left behind, all together a second after the deadline; who
+// waits for its own children is not.
 func TestPoolLeavesBehind(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var seen events

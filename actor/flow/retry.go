@@ -4,10 +4,10 @@ import (
 	"context"
 	"fmt"
 	"math"
-	"math/rand/v2"
 	"time"
 
 	"github.com/gotasklet/tasklet/actor"
+	"github.com/gotasklet/tasklet/internal/backoff"
 )
 
 // A Retry says how often a call is repeated, and how long the pauses are. The zero value makes
@@ -76,7 +76,7 @@ func Try[R any](ctx context.Context, r Retry, f func(ctx context.Context) (R, er
 		if n == r.Attempts || ctx.Err() != nil || r.If != nil && !r.If(err) {
 			break
 		}
-		if cause = actor.Sleep(ctx, r.pause(n, draw(t))); cause != nil {
+		if cause = actor.Sleep(ctx, backoff.Delay(r.Min, r.Max, r.Factor, r.Jitter, n-1, backoff.Draw(t.System().Rand()))); cause != nil {
 			break
 		}
 	}
@@ -113,21 +113,4 @@ func (r *Retry) fill() error {
 		return fmt.Errorf("flow: Retry.Jitter is %v: must be from 0 to 1", r.Jitter)
 	}
 	return nil
-}
-
-// pause returns how long to wait after the n-th attempt; by is drawn from 0 to 1.
-func (r *Retry) pause(n int, by float64) time.Duration {
-	d := min(float64(r.Min)*math.Pow(r.Factor, float64(n-1)), float64(r.Max)) * (1 - r.Jitter*by)
-	if d >= float64(r.Max) { // which may have been rounded up to what is no time.Duration
-		return r.Max
-	}
-	return time.Duration(d)
-}
-
-// draw returns a number from 0 to 1, from the seed of the system if it has one.
-func draw(t *actor.Tasklet) float64 {
-	if r := t.System().Rand(); r != nil {
-		return r.Float64()
-	}
-	return rand.Float64()
 }

@@ -246,7 +246,7 @@ func (p *person) listen(t *testing.T) (total int) {
 	}
 }
 
-// Who is too slow loses the oldest lines, and is told how many when it reads again.
+// A slow client loses the oldest lines, and is told how many when it reads again.
 func TestDrop(t *testing.T) {
 	s := open(t, "-queue", "4")
 	slow := s.enter()

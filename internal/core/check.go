@@ -25,9 +25,9 @@ import (
 //   - A place in a line that a task is parked with stands in its line, whose links agree both ways;
 //     a task that is not parked has none that stands.
 //   - A timer is in the bucket of its tick, the bits say which buckets are not empty, none is late,
-//     and a task that has finished has none. Who sleeps has one.
-//   - No parked task has a kill that nobody is about to raise. Who waits for a Mutex waits for
-//     somebody.
+//     and a task that has finished has none. A task that sleeps has one.
+//   - No parked task has a kill that nobody is about to raise. A task that waits for a Mutex waits
+//     for somebody.
 //   - Nobody waits in a ring in which no wait can end.
 func (s *Scheduler) Check(tasks iter.Seq2[*Task, bool]) error {
 	c := check{s: s, queued: map[*Task]int{}, lines: map[*Line]bool{}, walks: map[*Task]*Task{}, known: map[*Task]bool{}}

@@ -156,7 +156,7 @@ func ringOf(t, target *Task, soft bool) (ring, anySoft bool) {
 	return false, false
 }
 
-// Who stops another breaks the waits that it meets: no search.
+// A stop breaks the waits that it meets: no search.
 func TestStopIsNoDeadlock(t *testing.T) {
 	s := virtual()
 	var x, y *Task

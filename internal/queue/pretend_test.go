@@ -143,8 +143,8 @@ func TestPretendFullPolicies(t *testing.T) {
 	})
 }
 
-// Who comes while somebody stands in front of the line stands behind him, also if the mailbox is
-// full by then.
+// A sender that comes while another stands in front of the line stands behind it, also if the
+// mailbox is full by then.
 func TestPretendFullThenFull(t *testing.T) {
 	home(t, func(d *core.Task) {
 		m := New[int](Config{Cap: 2})

@@ -27,8 +27,8 @@ type fold struct {
 }
 
 // fold cuts w to at most limit lines. Each place is shown, or counted by the fold of the lowest
-// place above it that is shown, which is a line too. Who makes noise is shown first, the loudest
-// before the others; then the quiet: what is higher in the tree, and of a long family its
+// place above it that is shown, which is a line too. Rows that make noise are shown first, the
+// loudest before the others; then the quiet: what is higher in the tree, and of a long family its
 // beginning, before what is deeper. A place is shown only with all places above it.
 func (w *survey) fold(limit int) shown {
 	var s shown

@@ -314,7 +314,8 @@ func big(t *actor.Tasklet) *supervisor.Supervisor {
 	return s
 }
 
-// Who is stuck, who restarts and who is full is seen in a tree of 1,000, and the rest is counted.
+// Tasklets that are stuck, restart or are full are seen in a tree of 1,000, and the rest is
+// counted.
 func TestTreeOfAThousand(t *testing.T) {
 	virtual(t, "sample", func(t0 *actor.Tasklet) error {
 		s := big(t0)
