@@ -385,7 +385,7 @@ func TestStallReport(t *testing.T) {
 	var out bytes.Buffer
 	enc := zap.NewDevelopmentEncoderConfig()
 	enc.TimeKey = ""
-	logger := zap.New(zapcore.NewCore(zapcore.NewConsoleEncoder(enc), zapcore.AddSync(&out), zap.WarnLevel))
+	logger := zap.New(zapcore.NewCore(zapcore.NewConsoleEncoder(enc), zapcore.Lock(zapcore.AddSync(&out)), zap.WarnLevel))
 	var mu sync.Mutex // that of a library which is busy
 	mu.Lock()
 	cfg := actor.Config{Name: "shop", Logger: logger, OnEvent: func(e actor.Event) {

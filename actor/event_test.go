@@ -181,7 +181,7 @@ func TestRule38GoldenLog(t *testing.T) {
 	var log bytes.Buffer
 	enc := zap.NewProductionEncoderConfig()
 	enc.TimeKey, enc.EncodeTime = "time", zapcore.ISO8601TimeEncoder
-	core := zapcore.NewCore(zapcore.NewJSONEncoder(enc), zapcore.AddSync(&log), zap.DebugLevel)
+	core := zapcore.NewCore(zapcore.NewJSONEncoder(enc), zapcore.Lock(zapcore.AddSync(&log)), zap.DebugLevel)
 	var es []actor.Event
 	cfg := actor.Config{
 		Clock: scheduler.NewVirtualClock(time.Time{}), Logger: zap.New(core), Name: "shop",

@@ -136,10 +136,10 @@ func checkHostile(t *testing.T, s string) {
 	enc := zap.NewProductionEncoderConfig()
 	encoders := map[string]func(*bytes.Buffer) zapcore.Core{
 		"json": func(b *bytes.Buffer) zapcore.Core {
-			return zapcore.NewCore(zapcore.NewJSONEncoder(enc), zapcore.AddSync(b), zap.DebugLevel)
+			return zapcore.NewCore(zapcore.NewJSONEncoder(enc), zapcore.Lock(zapcore.AddSync(b)), zap.DebugLevel)
 		},
 		"console": func(b *bytes.Buffer) zapcore.Core {
-			return zapcore.NewCore(zapcore.NewConsoleEncoder(enc), zapcore.AddSync(b), zap.DebugLevel)
+			return zapcore.NewCore(zapcore.NewConsoleEncoder(enc), zapcore.Lock(zapcore.AddSync(b)), zap.DebugLevel)
 		},
 		"slog json": func(b *bytes.Buffer) zapcore.Core {
 			return actor.SlogCore(slog.NewJSONHandler(b, &slog.HandlerOptions{Level: slog.LevelDebug}))

@@ -71,7 +71,7 @@ func (d dict) MarshalLogObject(enc zapcore.ObjectEncoder) error {
 func TestTimeOfWhatGoesToTheCore(t *testing.T) {
 	var buf bytes.Buffer
 	enc := zapcore.NewJSONEncoder(zapcore.EncoderConfig{TimeKey: "t", MessageKey: "m", EncodeTime: zapcore.RFC3339TimeEncoder})
-	cfg := actor.Config{Clock: scheduler.NewVirtualClock(time.Time{}), Logger: zap.New(zapcore.NewCore(enc, zapcore.AddSync(&buf), zap.InfoLevel))}
+	cfg := actor.Config{Clock: scheduler.NewVirtualClock(time.Time{}), Logger: zap.New(zapcore.NewCore(enc, zapcore.Lock(zapcore.AddSync(&buf)), zap.InfoLevel))}
 	require.NoError(t, actor.Run(context.Background(), cfg, func(t0 *actor.Tasklet) error {
 		t0.Sleep(time.Hour)
 		core := t0.Log().With(zap.Int("x", 1)).Core()
@@ -87,7 +87,7 @@ func TestTimeOfWhatGoesToTheCore(t *testing.T) {
 // what the logger adds. The stack of a panic is in one entry, once.
 func TestEntriesShowNothingOfTheLibrary(t *testing.T) {
 	var buf bytes.Buffer
-	core := zapcore.NewCore(zapcore.NewJSONEncoder(zap.NewProductionEncoderConfig()), zapcore.AddSync(&buf), zap.DebugLevel)
+	core := zapcore.NewCore(zapcore.NewJSONEncoder(zap.NewProductionEncoderConfig()), zapcore.Lock(zapcore.AddSync(&buf)), zap.DebugLevel)
 	cfg := actor.Config{Logger: zap.New(core, zap.AddCaller(), zap.AddStacktrace(zap.DebugLevel)), Clock: scheduler.NewVirtualClock(time.Time{})}
 	require.NoError(t, actor.Run(context.Background(), cfg, func(t0 *actor.Tasklet) error {
 		_ = actor.Go(t0, func(*actor.Tasklet) error { panic("oh") }).Join(t0)

@@ -67,7 +67,7 @@ func TestSlogCoreTellsTheSame(t *testing.T) {
 		EncodeLevel: zapcore.CapitalLevelEncoder, EncodeTime: zapcore.RFC3339NanoTimeEncoder, EncodeDuration: zapcore.NanosDurationEncoder,
 	}
 	want := lines(func(buf *bytes.Buffer) zapcore.Core {
-		return zapcore.NewCore(zapcore.NewJSONEncoder(enc), zapcore.AddSync(buf), zap.DebugLevel)
+		return zapcore.NewCore(zapcore.NewJSONEncoder(enc), zapcore.Lock(zapcore.AddSync(buf)), zap.DebugLevel)
 	})
 	got := lines(func(buf *bytes.Buffer) zapcore.Core {
 		return actor.SlogCore(slog.NewJSONHandler(buf, &slog.HandlerOptions{Level: slog.LevelDebug}))

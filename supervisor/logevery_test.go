@@ -43,7 +43,7 @@ func treeEvery(t *testing.T, logger *zap.Logger) {
 func TestLogEveryDuringAStall(t *testing.T) {
 	var buf bytes.Buffer
 	enc := zapcore.NewConsoleEncoder(zap.NewDevelopmentEncoderConfig())
-	logger := zap.New(zapcore.NewCore(enc, zapcore.AddSync(&buf), zap.InfoLevel))
+	logger := zap.New(zapcore.NewCore(enc, zapcore.Lock(zapcore.AddSync(&buf)), zap.InfoLevel))
 	treeEvery(t, logger)
 	require.Equal(t, 3, strings.Count(buf.String(), "supervision tree"), buf.String())
 	require.Equal(t, 1, strings.Count(buf.String(), "STALLED"), buf.String())
@@ -52,7 +52,7 @@ func TestLogEveryDuringAStall(t *testing.T) {
 // A logger that takes no trees is told of, once.
 func TestLogEveryWithoutInfo(t *testing.T) {
 	var buf bytes.Buffer
-	core := zapcore.NewCore(zapcore.NewJSONEncoder(zap.NewProductionEncoderConfig()), zapcore.AddSync(&buf), zap.WarnLevel)
+	core := zapcore.NewCore(zapcore.NewJSONEncoder(zap.NewProductionEncoderConfig()), zapcore.Lock(zapcore.AddSync(&buf)), zap.WarnLevel)
 	treeEvery(t, zap.New(core))
 	require.Equal(t, 1, strings.Count(buf.String(), "LogEvery writes nothing"), buf.String())
 }

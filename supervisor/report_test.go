@@ -23,7 +23,7 @@ func (e *entries) config(level zapcore.Level) actor.Config {
 	enc := zap.NewProductionEncoderConfig()
 	enc.TimeKey, enc.CallerKey = "", ""
 	enc.EncodeDuration = zapcore.StringDurationEncoder
-	return actor.Config{Name: "shop", Seed: 1, Logger: zap.New(zapcore.NewCore(zapcore.NewJSONEncoder(enc), zapcore.AddSync(&e.buf), level))}
+	return actor.Config{Name: "shop", Seed: 1, Logger: zap.New(zapcore.NewCore(zapcore.NewJSONEncoder(enc), zapcore.Lock(zapcore.AddSync(&e.buf)), level))}
 }
 
 // of gives the entries of one event, with ids and stacks made the same in every run.

@@ -22,7 +22,7 @@ import (
 func Example() {
 	enc := zapcore.EncoderConfig{MessageKey: "msg", LevelKey: "level", EncodeLevel: zapcore.CapitalLevelEncoder}
 	var out bytes.Buffer
-	logger := zap.New(zapcore.NewCore(zapcore.NewJSONEncoder(enc), zapcore.AddSync(&out), zap.InfoLevel))
+	logger := zap.New(zapcore.NewCore(zapcore.NewJSONEncoder(enc), zapcore.Lock(zapcore.AddSync(&out)), zap.InfoLevel))
 
 	_ = actor.Run(context.Background(), actor.Config{Name: "shop", Logger: logger}, func(t *actor.Tasklet) error {
 		log := slog.New(zapslog.NewHandler(t.Log().Core()))

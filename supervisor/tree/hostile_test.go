@@ -138,13 +138,13 @@ func checkHostileTree(t *testing.T, s string) {
 func console() (*zap.Logger, *bytes.Buffer) {
 	var b bytes.Buffer
 	enc := zapcore.NewConsoleEncoder(zap.NewDevelopmentEncoderConfig())
-	return zap.New(zapcore.NewCore(enc, zapcore.AddSync(&b), zap.InfoLevel)), &b
+	return zap.New(zapcore.NewCore(enc, zapcore.Lock(zapcore.AddSync(&b)), zap.InfoLevel)), &b
 }
 
 func jsonLog() (*zap.Logger, *bytes.Buffer) {
 	var b bytes.Buffer
 	enc := zapcore.NewJSONEncoder(zap.NewProductionEncoderConfig())
-	return zap.New(zapcore.NewCore(enc, zapcore.AddSync(&b), zap.InfoLevel)), &b
+	return zap.New(zapcore.NewCore(enc, zapcore.Lock(zapcore.AddSync(&b)), zap.InfoLevel)), &b
 }
 
 // requireKeysOnce fails if an object in text has a key twice.

@@ -27,7 +27,7 @@ func TestOnSignal(t *testing.T) {
 		<-held
 		r, w := io.Pipe()
 		logger := zap.New(zapcore.NewCore(
-			zapcore.NewConsoleEncoder(zap.NewDevelopmentEncoderConfig()), zapcore.AddSync(w), zap.InfoLevel,
+			zapcore.NewConsoleEncoder(zap.NewDevelopmentEncoderConfig()), zapcore.Lock(zapcore.AddSync(w)), zap.InfoLevel,
 		))
 		var stop func()
 		if sig == syscall.SIGUSR1 {

@@ -67,8 +67,8 @@ func loggers() (console, jsons *zap.Logger, consoleOut, jsonOut *bytes.Buffer) {
 	cfg.EncodeDuration = zapcore.StringDurationEncoder
 	cfg.TimeKey = ""
 	consoleOut, jsonOut = new(bytes.Buffer), new(bytes.Buffer)
-	console = zap.New(zapcore.NewCore(zapcore.NewConsoleEncoder(cfg), zapcore.AddSync(consoleOut), zap.InfoLevel))
-	jsons = zap.New(zapcore.NewCore(zapcore.NewJSONEncoder(cfg), zapcore.AddSync(jsonOut), zap.InfoLevel))
+	console = zap.New(zapcore.NewCore(zapcore.NewConsoleEncoder(cfg), zapcore.Lock(zapcore.AddSync(consoleOut)), zap.InfoLevel))
+	jsons = zap.New(zapcore.NewCore(zapcore.NewJSONEncoder(cfg), zapcore.Lock(zapcore.AddSync(jsonOut)), zap.InfoLevel))
 	return console, jsons, consoleOut, jsonOut
 }
 
