@@ -33,9 +33,9 @@ import (
 // TestBlockingGuide.
 
 // watched runs main until it returns, and tells of stalls of 20 ms.
-func watched(t *testing.T, onStall func(actor.Event), main func(t *actor.Tasklet) error) {
+func watched(t *testing.T, onStall func(actor.EventRecord), main func(t *actor.Tasklet) error) {
 	t.Helper()
-	cfg := actor.Config{Name: "shop", Logger: zap.NewNop(), StallAfter: 20 * time.Millisecond, OnEvent: func(e actor.Event) {
+	cfg := actor.Config{Name: "shop", Logger: zap.NewNop(), StallAfter: 20 * time.Millisecond, OnEvent: func(e actor.EventRecord) {
 		if e.Kind == event.Stall {
 			onStall(e)
 		}
@@ -182,9 +182,9 @@ func TestBlockers(t *testing.T) {
 		t.Run(b.frame, func(t *testing.T) {
 			call, release := b.prepare(t)
 			rounds, during := 0, 0
-			var report actor.Event
+			var report actor.EventRecord
 			stalled := 0
-			watched(t, func(e actor.Event) {
+			watched(t, func(e actor.EventRecord) {
 				if stalled++; stalled == 1 {
 					report = e
 					release()
@@ -211,7 +211,7 @@ func TestBlockers(t *testing.T) {
 		})
 		t.Run(b.frame+" in Await", func(t *testing.T) {
 			call, release := b.prepare(t)
-			watched(t, func(actor.Event) {}, func(t *actor.Tasklet) error {
+			watched(t, func(actor.EventRecord) {}, func(t *actor.Tasklet) error {
 				rounds := 0
 				other := actor.Loop(t, func(*actor.Tasklet) error {
 					if rounds++; rounds == 10 {
@@ -359,7 +359,7 @@ func TestLockOSThread(t *testing.T) {
 func TestMutexOverABlockingPoint(t *testing.T) {
 	var mu sync.Mutex
 	stalls := 0
-	watched(t, func(e actor.Event) {
+	watched(t, func(e actor.EventRecord) {
 		if strings.HasSuffix(e.Path, "/second") {
 			stalls++
 			mu.Unlock() // nobody else can
@@ -388,7 +388,7 @@ func TestStallReport(t *testing.T) {
 	logger := zap.New(zapcore.NewCore(zapcore.NewConsoleEncoder(enc), zapcore.Lock(zapcore.AddSync(&out)), zap.WarnLevel))
 	var mu sync.Mutex // that of a library which is busy
 	mu.Lock()
-	cfg := actor.Config{Name: "shop", Logger: logger, OnEvent: func(e actor.Event) {
+	cfg := actor.Config{Name: "shop", Logger: logger, OnEvent: func(e actor.EventRecord) {
 		if e.Kind == event.Stall {
 			mu.Unlock()
 		}

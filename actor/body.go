@@ -473,7 +473,7 @@ func (r *atRate) step(t *Tasklet) (bool, error) {
 		return false, nil
 	}
 	if last := r.calls(now); last > r.k {
-		t.sys.emit(Event{Kind: event.TicksMissed, Tasklet: t, Fields: []zap.Field{zap.Int64("missed", last-r.k)}})
+		t.sys.emit(EventRecord{Kind: event.TicksMissed, Tasklet: t, Fields: []zap.Field{zap.Int64("missed", last-r.k)}})
 		r.k = last
 	}
 	r.k++

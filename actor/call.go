@@ -325,7 +325,7 @@ func (c *cell[R]) wait(by *Tasklet, limit context.Context, gen uint32, l refLine
 			l.revoke(&c.callBase)
 		}
 		if errors.Is(err, ErrTimeout) {
-			by.sys.emit(Event{
+			by.sys.emit(EventRecord{
 				Kind: event.CallTimeout, Tasklet: by, Err: err, Message: l.message(),
 				Fields: []zap.Field{zap.String("target", l.path())},
 			})
@@ -457,7 +457,7 @@ func (r Reply[R]) end(ctx context.Context, v R, err error) error {
 		r.c.written()
 		return nil
 	}
-	e := Event{Kind: event.ReplyLate, Tasklet: by, Err: ErrNotAwaited}
+	e := EventRecord{Kind: event.ReplyLate, Tasklet: by, Err: ErrNotAwaited}
 	if c != nil {
 		e.Fields = append(e.Fields, zap.Stringer("caller", c))
 	}

@@ -62,7 +62,7 @@ func TestCallbacksThatFail(t *testing.T) {
 				t.Run(fmt.Sprintf("%s/%s/%d", name, how, schedulers), func(t *testing.T) {
 					var mu sync.Mutex
 					var failures []error
-					cfg := actor.Config{Schedulers: schedulers, Logger: zap.NewNop(), OnEvent: func(e actor.Event) {
+					cfg := actor.Config{Schedulers: schedulers, Logger: zap.NewNop(), OnEvent: func(e actor.EventRecord) {
 						if e.Kind == event.Failure {
 							mu.Lock()
 							defer mu.Unlock()
@@ -102,8 +102,8 @@ func TestOnEndOfASlotThatFails(t *testing.T) {
 		for _, schedulers := range []int{1, 2} {
 			t.Run(fmt.Sprintf("%s/%d", how, schedulers), func(t *testing.T) {
 				var mu sync.Mutex
-				var crashes []actor.Event
-				cfg := actor.Config{Schedulers: schedulers, Logger: zap.NewNop(), OnEvent: func(e actor.Event) {
+				var crashes []actor.EventRecord
+				cfg := actor.Config{Schedulers: schedulers, Logger: zap.NewNop(), OnEvent: func(e actor.EventRecord) {
 					if e.Kind == event.Crash {
 						mu.Lock()
 						defer mu.Unlock()
@@ -131,8 +131,8 @@ func TestOnEndOfASlotThatFails(t *testing.T) {
 // stops the system.
 func TestCrashIsAnEvent(t *testing.T) {
 	for _, schedulers := range []int{1, 2} {
-		crashed := make(chan actor.Event, 10)
-		cfg := actor.Config{Schedulers: schedulers, Logger: zap.NewNop(), OnEvent: func(e actor.Event) {
+		crashed := make(chan actor.EventRecord, 10)
+		cfg := actor.Config{Schedulers: schedulers, Logger: zap.NewNop(), OnEvent: func(e actor.EventRecord) {
 			if e.Kind == event.Crash {
 				crashed <- e
 			}

@@ -281,10 +281,10 @@ func TestRule29NoRing(t *testing.T) {
 // Rule 16: when nothing can happen any more, main ends with a *DeadlockError that lists who waits
 // for what; idle receivers alone are no reason.
 func TestRule16Quiescent(t *testing.T) {
-	var es []actor.Event
+	var es []actor.EventRecord
 	cfg := actor.Config{
 		Clock: scheduler.NewVirtualClock(time.Time{}), Logger: zap.NewNop(),
-		OnEvent: func(e actor.Event) { es = append(es, e) },
+		OnEvent: func(e actor.EventRecord) { es = append(es, e) },
 	}
 	err := actor.Run(context.Background(), cfg, func(t0 *actor.Tasklet) error {
 		idle := actor.Receiver(t0, func(*actor.Tasklet, int) error { return nil }, actor.Name("idle"))

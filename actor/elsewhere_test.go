@@ -404,7 +404,7 @@ func TestDelegateAndWaitForTheCaller(t *testing.T) {
 	type ask struct{ r actor.Reply[int] }
 	synctest.Test(t, func(t *testing.T) {
 		var rings atomic.Int32
-		cfg := actor.Config{Schedulers: 3, Logger: zap.NewNop(), OnEvent: func(e actor.Event) {
+		cfg := actor.Config{Schedulers: 3, Logger: zap.NewNop(), OnEvent: func(e actor.EventRecord) {
 			if e.Kind == event.Deadlock {
 				rings.Add(1)
 			}

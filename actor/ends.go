@@ -141,7 +141,7 @@ func (t *Tasklet) loseInHand() {
 		return
 	}
 	if n := h.inHand(); n > 0 {
-		t.sys.emit(Event{
+		t.sys.emit(EventRecord{
 			Kind: event.MessageLost, Tasklet: t, Err: ErrKilled, Message: typeInHand(t.inst), Count: n, stopped: true,
 		})
 	}
@@ -150,7 +150,7 @@ func (t *Tasklet) loseInHand() {
 // reportLeak reports t as left behind, once. From any goroutine.
 func (t *Tasklet) reportLeak(where []byte) {
 	if t.marks.Or(markReported)&markReported == 0 {
-		t.sys.emit(Event{Kind: event.Leak, Tasklet: t, Stack: stack.Text(where)})
+		t.sys.emit(EventRecord{Kind: event.Leak, Tasklet: t, Stack: stack.Text(where)})
 	}
 }
 

@@ -59,7 +59,7 @@ type endMsg struct{ n int }
 
 type endAsk struct{ reply actor.Reply[int] }
 
-func (b *endBooks) event(e actor.Event) {
+func (b *endBooks) event(e actor.EventRecord) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	switch e.Kind {

@@ -13,7 +13,7 @@ import (
 
 // entry writes the entry of e, with more in front of its own fields. What a user's input may have
 // put into e is made fit to be written here, and nowhere else.
-func (v *events) entry(e *Event, level zapcore.Level, more []zap.Field) {
+func (v *events) entry(e *EventRecord, level zapcore.Level, more []zap.Field) {
 	ce := v.logger.Check(level, message(e))
 	if ce == nil {
 		return
@@ -50,7 +50,7 @@ func (v *events) entry(e *Event, level zapcore.Level, more []zap.Field) {
 }
 
 // message is the text of an entry: a sentence that needs no field to be understood.
-func message(e *Event) string {
+func message(e *EventRecord) string {
 	who := ""
 	if e.Path != "" {
 		who = text.Word(fields.Name(e.Path))
@@ -130,7 +130,7 @@ func message(e *Event) string {
 }
 
 // sinkMessage is message for what a sink did.
-func sinkMessage(e *Event) string {
+func sinkMessage(e *EventRecord) string {
 	who := "Config.OnEvent"
 	if e.Kind == event.LogPanic || e.Kind == event.LogStall {
 		who = "Config.Logger"

@@ -11,9 +11,9 @@ import (
 	"github.com/gotasklet/tasklet/actor/reason"
 )
 
-// An Event describes something that happened in a system. All events go through one place, in
+// An EventRecord describes something that happened in a system. All events go through one place, in
 // order, one at a time. The log and Config.OnEvent are its consumers.
-type Event struct {
+type EventRecord struct {
 	Seq     uint64 // counts from 1, without gaps
 	Time    time.Time
 	Kind    event.Kind
@@ -30,7 +30,7 @@ type Event struct {
 }
 
 // level returns the level at which e is logged.
-func (e *Event) level() zapcore.Level {
+func (e *EventRecord) level() zapcore.Level {
 	switch e.Kind {
 	case event.Exit:
 		return exitLevel(e.Tasklet, KindOf(e.Err))

@@ -53,18 +53,18 @@ func golden(t *testing.T, name, got string) {
 }
 
 // record is run that gives all events.
-func record(t *testing.T, main func(t *actor.Tasklet) error) (es []actor.Event) {
+func record(t *testing.T, main func(t *actor.Tasklet) error) (es []actor.EventRecord) {
 	t.Helper()
 	cfg := actor.Config{
 		Clock: scheduler.NewVirtualClock(time.Time{}), Logger: zap.NewNop(),
-		OnEvent: func(e actor.Event) { es = append(es, e) },
+		OnEvent: func(e actor.EventRecord) { es = append(es, e) },
 	}
 	require.NoError(t, actor.Run(context.Background(), cfg, main))
 	return es
 }
 
 // only gives those of one kind.
-func only(es []actor.Event, kind event.Kind) (some []actor.Event) {
+func only(es []actor.EventRecord, kind event.Kind) (some []actor.EventRecord) {
 	for _, e := range es {
 		if e.Kind == kind {
 			some = append(some, e)
@@ -74,7 +74,7 @@ func only(es []actor.Event, kind event.Kind) (some []actor.Event) {
 }
 
 // fieldsOf gives what the event adds to its entry.
-func fieldsOf(e actor.Event) map[string]any {
+func fieldsOf(e actor.EventRecord) map[string]any {
 	enc := zapcore.NewMapObjectEncoder()
 	for _, f := range e.Fields {
 		f.AddTo(enc)
@@ -182,10 +182,10 @@ func TestRule38GoldenLog(t *testing.T) {
 	enc := zap.NewProductionEncoderConfig()
 	enc.TimeKey, enc.EncodeTime = "time", zapcore.ISO8601TimeEncoder
 	core := zapcore.NewCore(zapcore.NewJSONEncoder(enc), zapcore.Lock(zapcore.AddSync(&log)), zap.DebugLevel)
-	var es []actor.Event
+	var es []actor.EventRecord
 	cfg := actor.Config{
 		Clock: scheduler.NewVirtualClock(time.Time{}), Logger: zap.New(core), Name: "shop",
-		OnEvent: func(e actor.Event) { es = append(es, e) },
+		OnEvent: func(e actor.EventRecord) { es = append(es, e) },
 	}
 	err := actor.Run(context.Background(), cfg, everything)
 	var se *actor.StopError
@@ -241,8 +241,8 @@ func must[T any](v T, err error) T {
 func TestStallEvents(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var mu sync.Mutex
-		var es []actor.Event
-		cfg := actor.Config{Logger: zap.NewNop(), OnEvent: func(e actor.Event) {
+		var es []actor.EventRecord
+		cfg := actor.Config{Logger: zap.NewNop(), OnEvent: func(e actor.EventRecord) {
 			mu.Lock()
 			defer mu.Unlock()
 			es = append(es, e)
@@ -343,7 +343,7 @@ func TestEventRateLimits(t *testing.T) {
 func TestRule38OnEventPanics(t *testing.T) {
 	core, logs := observer.New(zap.WarnLevel)
 	calls := 0
-	s, err := actor.Start(actor.Config{Logger: zap.New(core), OnEvent: func(e actor.Event) {
+	s, err := actor.Start(actor.Config{Logger: zap.New(core), OnEvent: func(e actor.EventRecord) {
 		if calls++; e.Kind == event.Spawn {
 			panic(errTest)
 		}
@@ -371,7 +371,7 @@ func TestRule38OnEventInOrder(t *testing.T) {
 	var busy sync.Mutex
 	var seqs []uint64
 	var killed sync.Map
-	s, err := actor.Start(actor.Config{Logger: zap.NewNop(), OnEvent: func(e actor.Event) {
+	s, err := actor.Start(actor.Config{Logger: zap.NewNop(), OnEvent: func(e actor.EventRecord) {
 		if !busy.TryLock() {
 			panic("two at a time")
 		}
@@ -430,8 +430,8 @@ func TestEndOfWhoReturnsAnothersEnd(t *testing.T) {
 // System.Emit puts events of others into the same order, with a kind of their own.
 func TestEmitAndRegister(t *testing.T) {
 	es := record(t, func(t0 *actor.Tasklet) error {
-		t0.System().Emit(actor.Event{Kind: ownEvent, Tasklet: t0, Fields: []zap.Field{zap.Int("n", 1)}})
-		t0.System().Emit(actor.Event{Kind: ownEvent})
+		t0.System().Emit(actor.EventRecord{Kind: ownEvent, Tasklet: t0, Fields: []zap.Field{zap.Int("n", 1)}})
+		t0.System().Emit(actor.EventRecord{Kind: ownEvent})
 		return nil
 	})
 	es = only(es, ownEvent)
@@ -444,7 +444,7 @@ func TestEmitAndRegister(t *testing.T) {
 	logs := observe(t, zap.ErrorLevel, func(t0 *actor.Tasklet) error {
 		require.True(t, extension.Wants(t0.System(), ownEvent))
 		require.False(t, extension.Wants(t0.System(), event.Spawn))
-		t0.System().Emit(actor.Event{Kind: ownEvent, Tasklet: t0})
+		t0.System().Emit(actor.EventRecord{Kind: ownEvent, Tasklet: t0})
 		return nil
 	})
 	require.Equal(t, []string{"error own_event"}, keysOf(logs))
@@ -495,7 +495,7 @@ func TestEventsOffAllocateNothing(t *testing.T) {
 	}
 	run(t, func(t0 *actor.Tasklet) error {
 		s := t0.System()
-		e := actor.Event{Kind: event.Failure, Tasklet: t0, Err: errTest}
+		e := actor.EventRecord{Kind: event.Failure, Tasklet: t0, Err: errTest}
 		require.Zero(t, testing.AllocsPerRun(100, func() { s.Emit(e) }))
 		runtime.KeepAlive(e)
 		return nil
@@ -505,7 +505,7 @@ func TestEventsOffAllocateNothing(t *testing.T) {
 // The first and the last event of a system are those of the system itself.
 func TestEventsOfASystem(t *testing.T) {
 	var kinds []event.Kind
-	cfg := actor.Config{Clock: scheduler.NewVirtualClock(time.Time{}), Logger: zap.NewNop(), OnEvent: func(e actor.Event) { kinds = append(kinds, e.Kind) }}
+	cfg := actor.Config{Clock: scheduler.NewVirtualClock(time.Time{}), Logger: zap.NewNop(), OnEvent: func(e actor.EventRecord) { kinds = append(kinds, e.Kind) }}
 	require.NoError(t, actor.Run(context.Background(), cfg, func(t0 *actor.Tasklet) error {
 		return actor.Go(t0, func(*actor.Tasklet) error { return nil }).Join(t0)
 	}))

@@ -769,7 +769,7 @@ var (
 func ExampleExtension() {
 	simulate(func(t *actor.Tasklet) error {
 		n := visits.Of(t.System()).Add(1)
-		visits.Emit(t.System(), actor.Event{Kind: visited, Tasklet: t})()
+		visits.Emit(t.System(), actor.EventRecord{Kind: visited, Tasklet: t})()
 		fmt.Println(n, visited)
 		return nil
 	})

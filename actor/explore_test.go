@@ -19,7 +19,7 @@ func TestExploreNothingIsLostInSilence(t *testing.T) {
 	for p := mailbox.Block; p <= mailbox.Unbounded; p++ {
 		t.Run(p.String(), func(t *testing.T) {
 			var reported int
-			count := func(e actor.Event) {
+			count := func(e actor.EventRecord) {
 				switch e.Kind {
 				case event.DeadLetter:
 					reported += e.Count

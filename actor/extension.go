@@ -36,7 +36,7 @@ func (x *Extension[S]) Wants(s *System, k event.Kind) bool { return s.wants(k) }
 // caller may hold a lock that OnEvent needs. The caller must call tell after it has released the
 // lock: it delivers the event, and waits for that as System.Emit does. Emit may be called from any
 // goroutine.
-func (x *Extension[S]) Emit(s *System, e Event) (tell func()) {
+func (x *Extension[S]) Emit(s *System, e EventRecord) (tell func()) {
 	s.emitLater(e)
 	return s.emitNow
 }

@@ -35,7 +35,7 @@ func (t *Tasklet) lose(err error) {
 	if r, ok := as[retrier](t.inst); ok && t.supervised && r.putBack() {
 		return
 	}
-	t.sys.emit(Event{
+	t.sys.emit(EventRecord{
 		Kind: event.MessageLost, Tasklet: t, Err: err, Message: typeInHand(t.inst), Count: n, stopped: t.wasStopped(err),
 	})
 }
@@ -52,6 +52,6 @@ func (t *Tasklet) recovered() {
 	}
 	// a hard kill is raised again and again
 	if _, hard := t.task.Killed(); !hard || t.marks.Or(markStubborn)&markStubborn == 0 {
-		t.sys.emit(Event{Kind: event.KillRecovered, Tasklet: t})
+		t.sys.emit(EventRecord{Kind: event.KillRecovered, Tasklet: t})
 	}
 }

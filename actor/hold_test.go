@@ -111,23 +111,23 @@ func TestStringOfARefOverARestart(t *testing.T) {
 func TestExtensionEmit(t *testing.T) {
 	var told []string
 	var s *actor.System
-	cfg := actor.Config{Logger: zap.NewNop(), OnEvent: func(e actor.Event) {
+	cfg := actor.Config{Logger: zap.NewNop(), OnEvent: func(e actor.EventRecord) {
 		if e.Kind != eventTest {
 			return
 		}
 		told = append(told, fmt.Sprint(e.Path, " ", e.Seq))
 		if e.Path == "a" {
-			extension.Emit(s, actor.Event{Kind: eventTest, Path: "during a"})
+			extension.Emit(s, actor.EventRecord{Kind: eventTest, Path: "during a"})
 		}
 	}}
 	err := actor.Run(context.Background(), cfg, func(t0 *actor.Tasklet) error {
 		s = t0.System()
-		extension.Emit(s, actor.Event{Kind: eventTest, Path: "a"})
-		extension.Emit(s, actor.Event{Kind: eventTest, Path: "b"})
+		extension.Emit(s, actor.EventRecord{Kind: eventTest, Path: "a"})
+		extension.Emit(s, actor.EventRecord{Kind: eventTest, Path: "b"})
 		require.Empty(t, told)
-		s.Emit(actor.Event{Kind: eventTest, Path: "c"})
+		s.Emit(actor.EventRecord{Kind: eventTest, Path: "c"})
 		require.Equal(t, []string{"a 2", "b 3", "c 4", "during a 5"}, told)
-		tell := extension.Emit(s, actor.Event{Kind: eventTest, Tasklet: t0})
+		tell := extension.Emit(s, actor.EventRecord{Kind: eventTest, Tasklet: t0})
 		require.Len(t, told, 4)
 		tell()
 		tell() // nothing is left

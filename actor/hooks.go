@@ -38,7 +38,7 @@ func (s *System) hooks(h *host) core.Hooks {
 // panicked.
 func (h *host) crashed(e *PanicError) {
 	s := h.sys
-	s.emit(Event{Kind: event.Crash, Tasklet: s.root, Err: e, Stack: e.Stack, Fields: []zap.Field{zap.Int("scheduler", h.n)}})
+	s.emit(EventRecord{Kind: event.Crash, Tasklet: s.root, Err: e, Stack: e.Stack, Fields: []zap.Field{zap.Int("scheduler", h.n)}})
 	s.root.kill(nil)
 }
 
@@ -51,7 +51,7 @@ func (h *host) stalled(st core.Stall) {
 	if h.hog == nil {
 		return
 	}
-	h.sys.emit(Event{Kind: kind, Tasklet: h.hog, Stack: stack.Text(st.Stack), Fields: []zap.Field{zap.Duration("for", st.For)}})
+	h.sys.emit(EventRecord{Kind: kind, Tasklet: h.hog, Stack: stack.Text(st.Stack), Fields: []zap.Field{zap.Duration("for", st.For)}})
 }
 
 // quiescent is called when nothing can happen any more unless somebody outside does something. If a
@@ -76,7 +76,7 @@ func (s *System) quiescent() {
 	}
 	_, isMain := s.root.inst.(function)
 	fatal := isMain && !s.real
-	s.emit(Event{
+	s.emit(EventRecord{
 		Kind: event.Deadlock, Tasklet: s.root, Err: &e, Soft: !fatal,
 		Fields: []zap.Field{zap.String("chain", e.String()), zap.Bool("soft", !fatal)},
 	})

@@ -83,7 +83,7 @@ func hostileRun(s string) func(t0 *actor.Tasklet) error {
 		}, actor.Name(name)).Join(t0)
 		_ = actor.Go(t0, func(t *actor.Tasklet) error { return t.Join(t) }, actor.Name(name)).Join(t0)
 		_ = actor.Go(t0, func(t *actor.Tasklet) error { t.Defer(func() { panic(err) }); return nil }, actor.Name(name)).Join(t0)
-		t0.System().Emit(actor.Event{Kind: ownEvent, Path: s, Err: err, Message: reflect.TypeFor[hostileError](), Fields: []zap.Field{
+		t0.System().Emit(actor.EventRecord{Kind: ownEvent, Path: s, Err: err, Message: reflect.TypeFor[hostileError](), Fields: []zap.Field{
 			zap.String(s, s), zap.ByteString("b", []byte(s)), zap.Strings("l", []string{s, s}), zap.NamedError("e", err),
 			zap.Stringer("s", bytes.NewBufferString(s)), zap.Errors("es", []error{err}), zap.Dict("d", zap.String(s, s)),
 			zap.Inline(zapcore.ObjectMarshalerFunc(func(enc zapcore.ObjectEncoder) error { enc.AddString("i", s); return nil })),
@@ -151,11 +151,11 @@ func checkHostile(t *testing.T, s string) {
 	for name, core := range encoders {
 		var buf bytes.Buffer
 		events := 0
-		var es []actor.Event
+		var es []actor.EventRecord
 		var tr actortest.Trace
 		cfg := actor.Config{
 			Name: strings.ReplaceAll(s, "/", ""), Clock: scheduler.NewVirtualClock(time.Time{}), Logger: zap.New(core(&buf)), Seed: 1,
-			OnEvent: func(e actor.Event) { es = append(es, e); tr.Add(e) },
+			OnEvent: func(e actor.EventRecord) { es = append(es, e); tr.Add(e) },
 		}
 		err := actor.Run(context.Background(), cfg, hostileRun(s))
 		var left *actor.StopError

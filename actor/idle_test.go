@@ -17,11 +17,11 @@ import (
 )
 
 // idleRun runs main on a virtual clock and returns what it has said, with the time of each.
-func idleRun(t *testing.T, main func(t *actor.Tasklet, say func(string))) (said []string, events []actor.Event) {
+func idleRun(t *testing.T, main func(t *actor.Tasklet, say func(string))) (said []string, events []actor.EventRecord) {
 	t.Helper()
 	cfg := actor.Config{
 		Logger: zap.NewNop(), Clock: scheduler.NewVirtualClock(time.Time{}),
-		OnEvent: func(e actor.Event) {
+		OnEvent: func(e actor.EventRecord) {
 			if e.Kind == event.Failure || e.Kind == event.MessageLost || e.Kind == event.Exit && e.Err != nil {
 				events = append(events, e)
 			}

@@ -75,7 +75,7 @@ type soak struct {
 
 type deferredPanic struct{}
 
-func (s *soak) event(e actor.Event) {
+func (s *soak) event(e actor.EventRecord) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	fmt.Fprintln(s.trace, e.Seq, e.Time, e.Kind, e.Path, e.Err, e.Count)

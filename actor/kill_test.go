@@ -182,7 +182,7 @@ func TestKillOfABusyReceiver(t *testing.T) {
 }
 
 // count is how many messages e tells of.
-func count(e actor.Event) int64 { return int64(max(e.Count, 1)) }
+func count(e actor.EventRecord) int64 { return int64(max(e.Count, 1)) }
 
 // Rule 17: a kill is never the failure of one message: Resume does not catch it. The message in
 // hand is reported as lost.
@@ -604,7 +604,7 @@ func TestKillFromGoroutines(t *testing.T) {
 	wg.Wait()
 	require.NoError(t, s.Stop(context.Background()))
 	for _, k := range ks {
-		require.Len(t, slices.DeleteFunc(slices.Clone(j.events), func(e actor.Event) bool {
+		require.Len(t, slices.DeleteFunc(slices.Clone(j.events), func(e actor.EventRecord) bool {
 			return e.Tasklet != k || e.Kind != event.Exit
 		}), 1)
 	}

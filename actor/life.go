@@ -188,7 +188,7 @@ func (t *Tasklet) deferredFailed(err error, stack *Stack) {
 		t.extra().result = err
 		stack = nil // it is in the event exit
 	}
-	t.sys.emit(Event{Kind: event.Failure, Tasklet: t, Err: err, Stack: stack})
+	t.sys.emit(EventRecord{Kind: event.Failure, Tasklet: t, Err: err, Stack: stack})
 }
 
 // finish is the last step: nobody sees t half-way in it.
@@ -238,7 +238,7 @@ func (t *Tasklet) finish() {
 		}
 	}
 	if t.onFailure == Escalate && exit.Kind.Failure() && t.parent != nil && t.marks.Load()&markStopped == 0 {
-		t.sys.emit(Event{Kind: event.Escalate, Tasklet: t, Path: exit.Path, Err: err})
+		t.sys.emit(EventRecord{Kind: event.Escalate, Tasklet: t, Path: exit.Path, Err: err})
 		t.parent.kill(&ChildError{t, err})
 	}
 	t.childChanged()

@@ -26,7 +26,7 @@ var errBoom = errors.New("boom")
 // journal keeps the events of a system, and what a test notes between them.
 type journal struct {
 	mu     sync.Mutex
-	events []actor.Event
+	events []actor.EventRecord
 	notes  []string
 }
 
@@ -35,7 +35,7 @@ func (j *journal) config() actor.Config {
 	return actor.Config{Clock: scheduler.NewVirtualClock(time.Time{}), Logger: zap.NewNop(), OnEvent: j.event}
 }
 
-func (j *journal) event(e actor.Event) {
+func (j *journal) event(e actor.EventRecord) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	j.events = append(j.events, e)
@@ -58,7 +58,7 @@ func (j *journal) taken() []string {
 }
 
 // of gives the events of kind k that concern a tasklet whose path ends with name.
-func (j *journal) of(k event.Kind, name string) (found []actor.Event) {
+func (j *journal) of(k event.Kind, name string) (found []actor.EventRecord) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	for _, e := range j.events {
@@ -418,7 +418,7 @@ func TestFinishIsOneStep(t *testing.T) {
 	seen := 0
 	j := &journal{}
 	cfg := j.config()
-	cfg.OnEvent = func(e actor.Event) {
+	cfg.OnEvent = func(e actor.EventRecord) {
 		if e.Tasklet == it && it != nil && e.Kind == event.Exit {
 			seen++
 			assert.True(t, it.HasFinished())

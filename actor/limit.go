@@ -63,16 +63,16 @@ type limit struct {
 	until time.Time
 	held  uint64 // events that were not written; one of them is last
 	count int    // of messages that they are about
-	last  Event
+	last  EventRecord
 }
 
 // limited reports whether events like e are limited.
-func (e *Event) limited(level zapcore.Level) bool {
+func (e *EventRecord) limited(level zapcore.Level) bool {
 	return level >= zap.WarnLevel || e.Kind == event.Exit && level == zap.InfoLevel
 }
 
 // write logs e, or counts it.
-func (v *events) write(e *Event, level zapcore.Level) {
+func (v *events) write(e *EventRecord, level zapcore.Level) {
 	ls := &v.limits
 	if ls.ended || !e.limited(level) {
 		v.entry(e, level, nil)
@@ -105,7 +105,7 @@ func (v *events) write(e *Event, level zapcore.Level) {
 
 // begin opens a window.
 func (l *limit) begin(ls *limits, at time.Time) {
-	l.until, l.held, l.count, l.last = at.Add(limitWindow), 0, 0, Event{}
+	l.until, l.held, l.count, l.last = at.Add(limitWindow), 0, 0, EventRecord{}
 	ls.queue = append(ls.queue, l)
 }
 

@@ -67,7 +67,7 @@ func TestEntriesAndSuppressedAreAllEvents(t *testing.T) {
 				default:
 					kind := []event.Kind{event.DeadLetter, event.Failure, ownEvent, event.Spawn}[r.IntN(4)]
 					path, count := fmt.Sprint("/", r.IntN(5)), r.IntN(4)
-					t0.System().Emit(actor.Event{Kind: kind, Path: path, Count: count, Err: errTest})
+					t0.System().Emit(actor.EventRecord{Kind: kind, Path: path, Count: count, Err: errTest})
 					key := fmt.Sprint(kind, " ", path)
 					want[key] = account{want[key].events + 1, want[key].messages + count}
 				}
@@ -153,7 +153,7 @@ func TestFloodOverManyPaths(t *testing.T) {
 	require.NoError(t, actor.Run(context.Background(), cfg, func(t0 *actor.Tasklet) error {
 		for range each {
 			for i := range paths {
-				t0.System().Emit(actor.Event{Kind: event.DeadLetter, Path: fmt.Sprint("/", i), Count: 1})
+				t0.System().Emit(actor.EventRecord{Kind: event.DeadLetter, Path: fmt.Sprint("/", i), Count: 1})
 			}
 		}
 		t0.Sleep(2 * time.Second)
@@ -171,7 +171,7 @@ func TestFloodOverManyPaths(t *testing.T) {
 		before := len(logs.All())
 		t0.Sleep(2 * time.Second)
 		for i := range 1000 {
-			t0.System().Emit(actor.Event{Kind: event.DeadLetter, Path: fmt.Sprint("/new", i), Count: 1})
+			t0.System().Emit(actor.EventRecord{Kind: event.DeadLetter, Path: fmt.Sprint("/new", i), Count: 1})
 		}
 		require.Len(t, logs.All(), before+1000)
 		return nil
@@ -185,12 +185,12 @@ func TestLimitsMakeNoTime(t *testing.T) {
 	cfg := actor.Config{Clock: scheduler.NewVirtualClock(time.Time{}), Logger: zap.New(core)}
 	err := actor.Run(context.Background(), cfg, func(t0 *actor.Tasklet) error {
 		for range 3 {
-			t0.System().Emit(actor.Event{Kind: ownEvent, Path: "/x"})
+			t0.System().Emit(actor.EventRecord{Kind: ownEvent, Path: "/x"})
 		}
 		t0.Sleep(time.Hour)
 		require.Equal(t, "2000-01-01T00:00:01Z", logs.All()[1].Time.Format(time.RFC3339))
 		for range 3 {
-			t0.System().Emit(actor.Event{Kind: ownEvent, Path: "/x"})
+			t0.System().Emit(actor.EventRecord{Kind: ownEvent, Path: "/x"})
 		}
 		return scheduler.NewChan[int](0).Send(t0, 1)
 	})
@@ -208,7 +208,7 @@ func TestLimitsFromManyGoroutines(t *testing.T) {
 	for g := range 8 {
 		wg.Go(func() {
 			for i := range 500 {
-				s.Emit(actor.Event{Kind: event.DeadLetter, Path: fmt.Sprint("/", (g+i)%10), Count: 2})
+				s.Emit(actor.EventRecord{Kind: event.DeadLetter, Path: fmt.Sprint("/", (g+i)%10), Count: 2})
 			}
 		})
 	}

@@ -224,7 +224,7 @@ func (r Ref[M]) Close() {
 	}
 	l.box.Close()
 	if t := l.last(); t != nil {
-		t.sys.emit(Event{Kind: event.Close, Tasklet: t})
+		t.sys.emit(EventRecord{Kind: event.Close, Tasklet: t})
 	}
 }
 

@@ -12,8 +12,8 @@ import (
 	"go.uber.org/zap"
 )
 
-func exitEvent(t *Tasklet, exit Exit) Event {
-	e := Event{Kind: event.Exit, Tasklet: t, Path: exit.Path, Err: exit.Err, Message: messageType(t.inst), stopped: t.wasStopped(exit.Err)}
+func exitEvent(t *Tasklet, exit Exit) EventRecord {
+	e := EventRecord{Kind: event.Exit, Tasklet: t, Path: exit.Path, Err: exit.Err, Message: messageType(t.inst), stopped: t.wasStopped(exit.Err)}
 	if h := t.InHand(); h != nil {
 		e.Message = h
 	} else if e.Message == anyType {
@@ -30,7 +30,7 @@ func (t *Tasklet) reportFailure(err error) {
 	if l := t.inst.line(); l != nil {
 		l.settle(t, err)
 	}
-	e := Event{Kind: event.Failure, Tasklet: t, Err: err, Message: typeInHand(t.inst)}
+	e := EventRecord{Kind: event.Failure, Tasklet: t, Err: err, Message: typeInHand(t.inst)}
 	if p, ok := err.(*PanicError); ok {
 		e.Stack = p.Stack
 	}
@@ -49,11 +49,11 @@ func (s *System) deadLetters(l refLine, t *Tasklet, loss queue.Loss) {
 	why := "closed"
 	if loss.Reason == mailbox.ErrDropped {
 		why = "dropped"
-		s.emit(Event{Kind: event.Overflow, Tasklet: t, Path: path, Message: loss.Type, Count: loss.Count})
+		s.emit(EventRecord{Kind: event.Overflow, Tasklet: t, Path: path, Message: loss.Type, Count: loss.Count})
 	} else if loss.Reason == mailbox.ErrFull {
 		why = "full"
 	}
-	s.emit(Event{
+	s.emit(EventRecord{
 		Kind: event.DeadLetter, Tasklet: t, Path: path, Err: loss.Reason, Message: loss.Type, Count: loss.Count,
 		Fields: []zap.Field{zap.String("target", path), zap.String("reason", why)},
 	})
@@ -66,8 +66,8 @@ func (t *Tasklet) wasStopped(err error) bool {
 }
 
 // failureEvent is the event for code of the user's that failed on behalf of t, but not inside t.
-func failureEvent(t *Tasklet, fault *guard.Fault, message reflect.Type) Event {
-	e := Event{Kind: event.Failure, Tasklet: t, Err: ErrGoexit, Message: message}
+func failureEvent(t *Tasklet, fault *guard.Fault, message reflect.Type) EventRecord {
+	e := EventRecord{Kind: event.Failure, Tasklet: t, Err: ErrGoexit, Message: message}
 	if !fault.Goexit {
 		e.Err, e.Stack = &PanicError{Value: fault.Value, Stack: fault.Stack}, fault.Stack
 	}
@@ -77,7 +77,7 @@ func failureEvent(t *Tasklet, fault *guard.Fault, message reflect.Type) Event {
 // born reports that t has begun. It must be called on the scheduler.
 func (t *Tasklet) born() {
 	if t.sys.wants(event.Spawn) {
-		t.sys.emit(Event{Kind: event.Spawn, Tasklet: t})
+		t.sys.emit(EventRecord{Kind: event.Spawn, Tasklet: t})
 	}
 }
 
@@ -117,7 +117,7 @@ func (s *System) wantsExit(t *Tasklet, k reason.Kind) bool { return s.events.wan
 
 // deadlock tells that t is about to wait in a ring.
 func (s *System) deadlock(t *core.Task, e *DeadlockError, soft bool) {
-	s.emit(Event{
+	s.emit(EventRecord{
 		Kind: event.Deadlock, Tasklet: taskletOf(t), Err: e, Soft: soft,
 		Fields: []zap.Field{zap.String("chain", e.String()), zap.Bool("soft", soft)},
 	})

@@ -88,7 +88,7 @@ func Start(cfg Config) (*System, error) {
 
 // loop starts the schedulers.
 func (s *System) loop() {
-	s.emit(Event{Kind: event.SystemStart, Tasklet: s.root})
+	s.emit(EventRecord{Kind: event.SystemStart, Tasklet: s.root})
 	for _, h := range s.hosts[1:] {
 		go h.run()
 	}
@@ -98,7 +98,7 @@ func (s *System) loop() {
 		for _, h := range s.hosts[1:] {
 			<-h.done
 		}
-		s.emit(Event{Kind: event.SystemStop, Tasklet: s.root})
+		s.emit(EventRecord{Kind: event.SystemStop, Tasklet: s.root})
 		s.events.flush()
 	}()
 }

@@ -640,10 +640,10 @@ func TestQuiescence(t *testing.T) {
 		require.Empty(t, j.of(event.Deadlock, ""))
 	})
 	t.Run("a system without a main is told of, not killed", func(t *testing.T) {
-		events := make(chan actor.Event, 100)
+		events := make(chan actor.EventRecord, 100)
 		var j journal
 		cfg := j.config()
-		cfg.OnEvent = func(e actor.Event) {
+		cfg.OnEvent = func(e actor.EventRecord) {
 			if e.Kind == event.Deadlock {
 				events <- e
 			}
@@ -704,7 +704,7 @@ func mixture(seed uint64) (string, error) {
 	var b strings.Builder
 	cfg := actor.Config{
 		Clock: scheduler.NewVirtualClock(time.Time{}), Logger: zap.NewNop(), Seed: seed,
-		OnEvent: func(e actor.Event) {
+		OnEvent: func(e actor.EventRecord) {
 			id := ""
 			if e.Tasklet != nil {
 				id = e.Tasklet.ID().String()

@@ -361,7 +361,7 @@ func TestStopOverSchedulers(t *testing.T) {
 	for _, clock := range []bool{true, false} {
 		var mu sync.Mutex
 		var ends []string
-		cfg := actor.Config{Schedulers: 3, Logger: zap.NewNop(), OnEvent: func(e actor.Event) {
+		cfg := actor.Config{Schedulers: 3, Logger: zap.NewNop(), OnEvent: func(e actor.EventRecord) {
 			if e.Kind == event.Exit {
 				mu.Lock()
 				ends = append(ends, e.Path)
@@ -431,7 +431,7 @@ func ctxOf(p actor.Spawner) context.Context {
 // detached; the time in which it waits for its children does not count.
 func TestShutdownOverSchedulers(t *testing.T) {
 	var events []string
-	cfg := actor.Config{Schedulers: 2, Clock: scheduler.NewVirtualClock(time.Time{}), Logger: zap.NewNop(), OnEvent: func(e actor.Event) {
+	cfg := actor.Config{Schedulers: 2, Clock: scheduler.NewVirtualClock(time.Time{}), Logger: zap.NewNop(), OnEvent: func(e actor.EventRecord) {
 		if e.Kind == event.StopTimeout {
 			events = append(events, e.Path)
 		}
@@ -633,8 +633,8 @@ func TestDeadlockOverSchedulers(t *testing.T) {
 	for _, virtual := range []bool{true, false} {
 		synctest.Test(t, func(t *testing.T) {
 			var mu sync.Mutex
-			var found []actor.Event
-			cfg := actor.Config{Schedulers: 3, Logger: zap.NewNop(), OnEvent: func(e actor.Event) {
+			var found []actor.EventRecord
+			cfg := actor.Config{Schedulers: 3, Logger: zap.NewNop(), OnEvent: func(e actor.EventRecord) {
 				if e.Kind == event.Deadlock {
 					mu.Lock()
 					found = append(found, e)
@@ -648,7 +648,7 @@ func TestDeadlockOverSchedulers(t *testing.T) {
 				for n := range 3 { // so that nobody is ever quiescent
 					actor.Interval(t0, 100*time.Millisecond, func(*actor.Tasklet) error { return nil }, actor.OnScheduler(n))
 				}
-				took := func() []actor.Event {
+				took := func() []actor.EventRecord {
 					mu.Lock()
 					defer mu.Unlock()
 					all := found

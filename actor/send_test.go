@@ -293,7 +293,7 @@ func TestRule23Escalate(t *testing.T) {
 // contexts derived from theirs.
 func TestLettersToARefThatNeverStarts(t *testing.T) {
 	letters := 0
-	cfg := actor.Config{Clock: scheduler.NewVirtualClock(time.Time{}), Logger: zap.NewNop(), OnEvent: func(e actor.Event) {
+	cfg := actor.Config{Clock: scheduler.NewVirtualClock(time.Time{}), Logger: zap.NewNop(), OnEvent: func(e actor.EventRecord) {
 		if e.Kind == event.DeadLetter {
 			letters += e.Count
 		}

@@ -33,7 +33,7 @@ func TestSimulation(t *testing.T) {
 		Lost:         func(t *actor.Tasklet) bool { return t == lost },
 		CheckThreads: true,
 	}
-	cfg := actor.Config{Clock: scheduler.NewVirtualClock(time.Time{}), Logger: zap.NewNop(), Seed: 1, Simulation: sim, OnEvent: func(e actor.Event) {
+	cfg := actor.Config{Clock: scheduler.NewVirtualClock(time.Time{}), Logger: zap.NewNop(), Seed: 1, Simulation: sim, OnEvent: func(e actor.EventRecord) {
 		if e.Kind == event.Failure {
 			failure = e.Err
 		}

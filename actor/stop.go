@@ -243,7 +243,7 @@ func (t *Tasklet) detach() {
 	}
 	t.sys.takeAway(t, path)
 	t.answersNobody()
-	t.sys.emit(Event{Kind: event.StopTimeout, Tasklet: t, Path: path})
+	t.sys.emit(EventRecord{Kind: event.StopTimeout, Tasklet: t, Path: path})
 }
 
 // answersNobody is called when t is given up: those who wait for an answer from it are told that

@@ -50,7 +50,7 @@ type Config struct {
 	// panics, which is reported. If OnEvent panics for another reason or calls runtime.Goexit, it
 	// is not called again. If it has not returned after about a second, the system continues
 	// without it until it does. See event.HookPanic and event.HookStall.
-	OnEvent func(Event)
+	OnEvent func(EventRecord)
 	// Simulation is for package actortest. If it is nil nothing is simulated. It requires a Seed
 	// and a virtual clock.
 	Simulation *Simulation

@@ -107,7 +107,7 @@ func (t *Tasklet) kill(cause error) {
 	}
 	if t.task.Kill(false) {
 		t.extra().killedAt.Store(max(1, t.task.Scheduler().Nanotime()))
-		t.sys.emit(Event{Kind: event.Kill, Tasklet: t, Err: cause})
+		t.sys.emit(EventRecord{Kind: event.Kill, Tasklet: t, Err: cause})
 	}
 }
 

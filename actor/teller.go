@@ -45,7 +45,7 @@ type events struct {
 	sys    *System
 	logger *zap.Logger // for the library's own entries
 	core   zapcore.Core
-	hook   func(Event)
+	hook   func(EventRecord)
 	pure   bool // core.Enabled calls no code of the user's
 
 	// The sinks: atomics, written by the teller and by look, read by everybody who asks whether
@@ -83,7 +83,7 @@ type teller struct {
 
 // telling is an event on its way, or a job for the teller.
 type telling struct {
-	Event
+	EventRecord
 	job   func()        // instead of an event; it may write to the log
 	stage int           // owned by the teller: how many sinks have been called
 	share chan struct{} // holds a token for it; nil: it is of nobody's share
@@ -192,18 +192,18 @@ func pureLevel(core reflect.Value) bool {
 // Emit writes an event to the system's log and passes it to OnEvent. It fills in Seq, Time and an
 // empty Path. The caller may have to wait as long as the log or OnEvent takes, up to a second. Emit
 // may be called from any goroutine, also by OnEvent.
-func (s *System) Emit(e Event) { s.emit(e) }
+func (s *System) Emit(e EventRecord) { s.emit(e) }
 
-func (s *System) emit(e Event) {
+func (s *System) emit(e EventRecord) {
 	if s.events.wants(e.level()) {
-		s.events.put(&telling{Event: e})
+		s.events.put(&telling{EventRecord: e})
 	}
 }
 
 // emitLater gives e its place in the order of events, like Emit, but never waits. Use it while a
 // lock is held that OnEvent might need, and call emitNow after the lock is released. It may be
 // called from any goroutine.
-func (s *System) emitLater(e Event) {
+func (s *System) emitLater(e EventRecord) {
 	if v := &s.events; v.wants(e.level()) {
 		e.fillPath()
 		own := v.busy.Load() && tellers.On() // a sink emits it: see called
@@ -214,7 +214,7 @@ func (s *System) emitLater(e Event) {
 			return
 		}
 		v.place(&e)
-		v.queue = append(v.queue, &telling{Event: e, own: own})
+		v.queue = append(v.queue, &telling{EventRecord: e, own: own})
 		if own {
 			v.own++
 		}
@@ -232,14 +232,14 @@ func (s *System) emitNow() {
 	}
 }
 
-func (e *Event) fillPath() {
+func (e *EventRecord) fillPath() {
 	if e.Path == "" && e.Tasklet != nil {
 		e.Path = e.Tasklet.Path()
 	}
 }
 
 // place gives e its number. Under mu.
-func (v *events) place(e *Event) {
+func (v *events) place(e *EventRecord) {
 	v.seq++
 	e.Seq, e.Time = v.seq, v.sys.Now()
 }
@@ -261,7 +261,7 @@ func (v *events) put(it *telling) {
 		return
 	}
 	if it.job == nil {
-		v.place(&it.Event)
+		v.place(&it.EventRecord)
 	}
 	v.queue = append(v.queue, it)
 	if it.own {
@@ -341,10 +341,10 @@ func (v *events) turn(me *teller) bool {
 	case it.stage == 1:
 		level := it.level()
 		if v.calls(me, &v.log, !v.pure || v.core.Enabled(level)) && v.logs(level) {
-			v.write(&it.Event, level)
+			v.write(&it.EventRecord, level)
 		}
 	case it.stage == 2 && v.hook != nil && v.calls(me, &v.on, true):
-		v.callHook(it.Event)
+		v.callHook(it.EventRecord)
 	}
 	return v.called(me, it)
 }
@@ -448,14 +448,14 @@ func (v *events) release() {
 }
 
 // callHook calls OnEvent.
-func (v *events) callHook(e Event) {
+func (v *events) callHook(e EventRecord) {
 	guard.Begin()
 	defer guard.End()
 	defer func() {
 		switch r := recover().(type) {
 		case nil:
 		case guard.Refusal: // it wanted to park a tasklet, and has not
-			v.problem(Event{Kind: event.HookPanic, Err: core.NewPanicError(r)})
+			v.problem(EventRecord{Kind: event.HookPanic, Err: core.NewPanicError(r)})
 		default:
 			panic(r)
 		}
@@ -490,7 +490,7 @@ func (v *events) breaks(k *sink, fault *guard.Fault) {
 	if k.broken.Swap(true) {
 		return
 	}
-	e := Event{Kind: event.HookPanic}
+	e := EventRecord{Kind: event.HookPanic}
 	if k == &v.log {
 		e.Kind = event.LogPanic
 	}
@@ -511,7 +511,7 @@ func (v *events) nameOf(k *sink) string {
 var stderr io.Writer = os.Stderr
 
 // problem reports e, a sink's fault, to the other sink; that of the log to standard error too.
-func (v *events) problem(e Event) {
+func (v *events) problem(e EventRecord) {
 	if e.Kind == event.LogPanic || e.Kind == event.LogStall {
 		text := "tasklet: system " + v.sys.name + ": " + message(&e)
 		if e.Err != nil {
@@ -526,14 +526,14 @@ func (v *events) problem(e Event) {
 
 // dropped reports n events that were not told. Under mu.
 func (v *events) dropped(n int, why string) {
-	v.add(Event{Kind: event.EventsDropped, Count: n, Fields: []zap.Field{zap.String("reason", why)}})
+	v.add(EventRecord{Kind: event.EventsDropped, Count: n, Fields: []zap.Field{zap.String("reason", why)}})
 }
 
 // add emits e, which is about the sinks, without waiting for anything. Under mu.
-func (v *events) add(e Event) {
+func (v *events) add(e EventRecord) {
 	e.Tasklet, e.Path = v.sys.root, "/"+v.sys.name
 	v.place(&e)
-	v.queue = append(v.queue, &telling{Event: e, own: true})
+	v.queue = append(v.queue, &telling{EventRecord: e, own: true})
 	v.own++
 	if v.teller == nil {
 		v.begin()
@@ -564,9 +564,9 @@ func (v *events) look() {
 	switch {
 	case !stuck:
 	case k == &v.log:
-		v.problem(Event{Kind: event.LogStall, Fields: []zap.Field{zap.Duration("for", patience)}})
+		v.problem(EventRecord{Kind: event.LogStall, Fields: []zap.Field{zap.Duration("for", patience)}})
 	default:
-		v.problem(Event{Kind: event.HookStall, Fields: []zap.Field{zap.Duration("for", patience)}})
+		v.problem(EventRecord{Kind: event.HookStall, Fields: []zap.Field{zap.Duration("for", patience)}})
 	}
 }
 

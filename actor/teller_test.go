@@ -85,7 +85,7 @@ func TestSinksThatFail(t *testing.T) {
 							})
 						}
 						clock := scheduler.NewVirtualClock(time.Time{})
-						cfg := actor.Config{Clock: clock, Schedulers: schedulers, Logger: zap.New(core), OnEvent: func(e actor.Event) {
+						cfg := actor.Config{Clock: clock, Schedulers: schedulers, Logger: zap.New(core), OnEvent: func(e actor.EventRecord) {
 							mu.Lock()
 							defer mu.Unlock()
 							hooked = append(hooked, e.Kind.String())
@@ -167,7 +167,7 @@ func TestSinksThatBlock(t *testing.T) {
 						Logger: zap.New(testCore{zap.DebugLevel, func(_ zapcore.Entry, m map[string]any) {
 							tell(0, m["event"].(string), who == "log")
 						}}),
-						OnEvent: func(e actor.Event) { tell(1, e.Kind.String(), who == "hook") },
+						OnEvent: func(e actor.EventRecord) { tell(1, e.Kind.String(), who == "hook") },
 					}
 					begin := time.Now()
 					run := func(t0 *actor.Tasklet) error {
@@ -219,7 +219,7 @@ func TestOnEventThatParks(t *testing.T) {
 			t.Run(fmt.Sprintf("%s/%d", name, schedulers), func(t *testing.T) {
 				var mu sync.Mutex
 				var problems, kinds []string
-				cfg := actor.Config{Schedulers: schedulers, Logger: zap.NewNop(), OnEvent: func(e actor.Event) {
+				cfg := actor.Config{Schedulers: schedulers, Logger: zap.NewNop(), OnEvent: func(e actor.EventRecord) {
 					mu.Lock()
 					kinds = append(kinds, e.Kind.String())
 					if e.Kind == event.HookPanic {
@@ -310,7 +310,7 @@ func TestEndWithAQueueOfEvents(t *testing.T) {
 		sys, err := actor.Start(cfg)
 		require.NoError(t, err)
 		for range 40 {
-			go sys.Emit(actor.Event{Kind: event.Close, Tasklet: sys.Root()})
+			go sys.Emit(actor.EventRecord{Kind: event.Close, Tasklet: sys.Root()})
 		}
 		synctest.Wait()
 		begin := time.Now()

@@ -45,7 +45,7 @@ func shop(t *testing.T, seed uint64) string {
 	var b strings.Builder
 	start := time.Unix(0, 0)
 	cfg := actor.Config{Name: "shop", Clock: scheduler.NewVirtualClock(start), Seed: seed, Logger: zap.NewNop()}
-	cfg.OnEvent = func(e actor.Event) {
+	cfg.OnEvent = func(e actor.EventRecord) {
 		switch e.Kind {
 		case registry.EventNameRegistered, registry.EventNameLost, registry.EventGroupJoined, registry.EventGroupLeft:
 			fmt.Fprintf(&b, "t=%v %v %s %s=%s\n", e.Time.Sub(start), e.Kind, e.Path, e.Fields[0].Key, e.Fields[0].String)

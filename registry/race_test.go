@@ -30,7 +30,7 @@ func TestAccountOfARace(t *testing.T) {
 		}
 		m[key] = on
 	}
-	cfg := actor.Config{Name: "sys", Logger: zap.NewNop(), OnEvent: func(e actor.Event) {
+	cfg := actor.Config{Name: "sys", Logger: zap.NewNop(), OnEvent: func(e actor.EventRecord) {
 		switch e.Kind {
 		case registry.EventNameRegistered, registry.EventNameLost:
 			toggle(has, e.Fields[0].String, e.Kind == registry.EventNameRegistered)

@@ -269,7 +269,7 @@ func (r *Registry) unlock(kind event.Kind, who func() (*actor.Tasklet, string), 
 	tell := func() {}
 	if extension.Wants(r.sys, kind) {
 		t, path := who()
-		tell = extension.Emit(r.sys, actor.Event{Kind: kind, Tasklet: t, Path: path, Fields: []zap.Field{zap.String(key, value)}})
+		tell = extension.Emit(r.sys, actor.EventRecord{Kind: kind, Tasklet: t, Path: path, Fields: []zap.Field{zap.String(key, value)}})
 	}
 	r.mu.Unlock()
 	tell()

@@ -50,10 +50,10 @@ func outside(t testing.TB, main func(s *actor.System, r *registry.Registry)) {
 // journal keeps events.
 type journal struct {
 	mu     sync.Mutex
-	events []actor.Event
+	events []actor.EventRecord
 }
 
-func (j *journal) add(e actor.Event) {
+func (j *journal) add(e actor.EventRecord) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	j.events = append(j.events, e)
@@ -418,7 +418,7 @@ func TestRegistryFromOnEvent(t *testing.T) {
 	var r *registry.Registry
 	var log []string
 	cfg := config(nil)
-	cfg.OnEvent = func(e actor.Event) {
+	cfg.OnEvent = func(e actor.EventRecord) {
 		if !strings.HasPrefix(e.Kind.String(), "name_") {
 			return
 		}

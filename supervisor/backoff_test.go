@@ -46,7 +46,7 @@ func delays(t *testing.T, seed uint64, b supervisor.Backoff, n int, pause time.D
 	return ds
 }
 
-func fieldDuration(e actor.Event, key string) time.Duration {
+func fieldDuration(e actor.EventRecord, key string) time.Duration {
 	for _, f := range e.Fields {
 		if f.Key == key && f.Type == zapcore.DurationType {
 			return time.Duration(f.Integer)

@@ -34,7 +34,7 @@ func TestStopThatGivesUp(t *testing.T) {
 
 func stopThatGivesUp(t *testing.T, schedulers, at int, holds bool) {
 	dead := 0
-	sys, err := actor.Start(actor.Config{Schedulers: schedulers, Logger: zap.NewNop(), StallAfter: -1, OnEvent: func(e actor.Event) {
+	sys, err := actor.Start(actor.Config{Schedulers: schedulers, Logger: zap.NewNop(), StallAfter: -1, OnEvent: func(e actor.EventRecord) {
 		if e.Kind == event.DeadLetter && e.Message.Kind().String() == "int" {
 			dead += e.Count
 		}

@@ -35,7 +35,7 @@ type report struct {
 
 // emit emits the event for r.
 func (r *report) emit() {
-	e := actor.Event{Kind: r.kind, Tasklet: r.last.Tasklet, Path: r.path, Err: r.err}
+	e := actor.EventRecord{Kind: r.kind, Tasklet: r.last.Tasklet, Path: r.path, Err: r.err}
 	if r.own {
 		e.Path = ""
 	}

@@ -26,7 +26,7 @@ func TestTypeOfTheMessageInHand(t *testing.T) {
 	told := map[event.Kind]bool{
 		event.Failure: true, event.MessageLost: true, event.Exit: true, supervisor.EventRestart: true,
 	}
-	cfg := actor.Config{Name: "app", Clock: scheduler.NewVirtualClock(time.Time{}), Logger: zap.NewNop(), OnEvent: func(e actor.Event) {
+	cfg := actor.Config{Name: "app", Clock: scheduler.NewVirtualClock(time.Time{}), Logger: zap.NewNop(), OnEvent: func(e actor.EventRecord) {
 		if told[e.Kind] && e.Message != nil && e.Message.String() != "supervisor.request" {
 			got = append(got, fmt.Sprint(e.Kind, " ", e.Tasklet.Name(), " ", e.Message, " ", e.Count))
 		}

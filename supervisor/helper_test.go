@@ -139,10 +139,10 @@ func inTree(t *actor.Tasklet) string {
 }
 
 // events collects the events of some kinds.
-type events struct{ all []actor.Event }
+type events struct{ all []actor.EventRecord }
 
 func (e *events) config(kinds ...event.Kind) actor.Config {
-	return actor.Config{OnEvent: func(v actor.Event) {
+	return actor.Config{OnEvent: func(v actor.EventRecord) {
 		if slices.Contains(kinds, v.Kind) {
 			e.all = append(e.all, v)
 		}

@@ -58,10 +58,10 @@ func logTrees(t *actor.Tasklet, d time.Duration) {
 		case fault == nil:
 			continue
 		case fault.Goexit:
-			t.System().Emit(actor.Event{Kind: event.Failure, Tasklet: t, Err: actor.ErrGoexit})
+			t.System().Emit(actor.EventRecord{Kind: event.Failure, Tasklet: t, Err: actor.ErrGoexit})
 		default:
 			err := &actor.PanicError{Value: fault.Value, Stack: fault.Stack}
-			t.System().Emit(actor.Event{Kind: event.Failure, Tasklet: t, Err: err, Stack: err.Stack})
+			t.System().Emit(actor.EventRecord{Kind: event.Failure, Tasklet: t, Err: err, Stack: err.Stack})
 		}
 		return
 	}

@@ -69,8 +69,8 @@ func TestLogEveryWithABadLogger(t *testing.T) {
 						}
 						return nil
 					})
-				var failures []actor.Event
-				cfg := actor.Config{Logger: zap.New(core), OnEvent: func(e actor.Event) {
+				var failures []actor.EventRecord
+				cfg := actor.Config{Logger: zap.New(core), OnEvent: func(e actor.EventRecord) {
 					if e.Kind == event.Failure {
 						failures = append(failures, e)
 					}

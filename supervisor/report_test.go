@@ -146,7 +146,7 @@ func TestOtherReports(t *testing.T) {
 // A program that wants to be told when a supervisor gives up compares with EventGiveUp.
 func TestEventGiveUp(t *testing.T) {
 	var paths []string
-	cfg := actor.Config{Name: "app", OnEvent: func(e actor.Event) {
+	cfg := actor.Config{Name: "app", OnEvent: func(e actor.EventRecord) {
 		if e.Kind == supervisor.EventGiveUp {
 			paths = append(paths, e.Path)
 			require.ErrorIs(t, e.Err, supervisor.ErrIntensity)

@@ -140,7 +140,7 @@ func (r logRequest) do(c *core) error {
 	if r.c == c {
 		if fault := guard.Call(func() { tree.Log(c.t.Log(), c.t) }); fault != nil {
 			// A fault of the logger, or of a method of a logged value, must not end the supervisor.
-			e := actor.Event{Kind: event.Failure, Tasklet: c.t, Err: actor.ErrGoexit}
+			e := actor.EventRecord{Kind: event.Failure, Tasklet: c.t, Err: actor.ErrGoexit}
 			if !fault.Goexit {
 				e.Err, e.Stack = &actor.PanicError{Value: fault.Value, Stack: fault.Stack}, fault.Stack
 			}

@@ -103,7 +103,7 @@ func queued(refs []actor.Ref[int]) (n int) {
 // closes it, what is queued becomes dead letters; RestartChild opens it again; DeleteChild ends it.
 func TestRefOfChildOnAnotherScheduler(t *testing.T) {
 	lost := 0
-	cfg := actor.Config{Schedulers: 2, OnEvent: func(e actor.Event) {
+	cfg := actor.Config{Schedulers: 2, OnEvent: func(e actor.EventRecord) {
 		if e.Kind == event.DeadLetter {
 			lost += e.Count
 		}

@@ -52,7 +52,7 @@ func soakSupervisor(t *testing.T, seed uint64) {
 	const hosts, children, clients, steps = 3, 5, 4, 60
 	again := fmt.Sprintf("again: TASKLET_SOAK_SEED=%d go test -run 'TestSoakOverSchedulers$' ./supervisor", seed)
 	var letters, lost, accepted, handled atomic.Int64
-	cfg := actor.Config{Schedulers: hosts, Logger: zap.NewNop(), Clock: scheduler.NewVirtualClock(time.Time{}), OnEvent: func(e actor.Event) {
+	cfg := actor.Config{Schedulers: hosts, Logger: zap.NewNop(), Clock: scheduler.NewVirtualClock(time.Time{}), OnEvent: func(e actor.EventRecord) {
 		switch e.Kind {
 		case event.DeadLetter:
 			if e.Message.String() == "int" {

@@ -23,7 +23,7 @@ type options struct {
 	victims   func(*actor.Tasklet) bool
 	first     uint64 // seed of Explore
 	// told is set by Golden. It gets all events, also as text, and none of them is a problem.
-	told func(actor.Event, string)
+	told func(actor.EventRecord, string)
 }
 
 // allowance is one [Allow].
@@ -58,7 +58,7 @@ func Allow(kind event.Kind, paths ...string) Option {
 	return Option{func(o *options) { o.allowed = append(o.allowed, allowance{kind, paths}) }}
 }
 
-func (o *options) allows(e actor.Event) bool {
+func (o *options) allows(e actor.EventRecord) bool {
 	for _, a := range o.allowed {
 		if a.kind != e.Kind {
 			continue

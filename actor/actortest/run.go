@@ -86,7 +86,7 @@ type trial struct {
 	o     *options
 	log   *testLog
 	trace *Trace
-	hook  func(actor.Event) // of Configure
+	hook  func(actor.EventRecord) // of Configure
 	cfg   actor.Config
 
 	ancestry *ancestry // has a lock of its own
@@ -197,7 +197,7 @@ func (s *trial) run(f func(*actor.Tasklet)) {
 	if ended {
 		s.judge(err)
 		// a tasklet that leaked has a goroutine
-		if !s.leaked() && !s.o.allows(actor.Event{Kind: event.Leak}) {
+		if !s.leaked() && !s.o.allows(actor.EventRecord{Kind: event.Leak}) {
 			for _, g := range s.ancestry.left(patience) {
 				s.problem("goroutine", "goroutines are left after the end: "+g)
 			}
@@ -345,7 +345,7 @@ func (s *trial) settled() {
 }
 
 // event is called for every event.
-func (s *trial) event(e actor.Event) {
+func (s *trial) event(e actor.EventRecord) {
 	s.trace.Add(e)
 	if s.o.told != nil {
 		s.o.told(e, s.trace.last(1)[0])
@@ -365,7 +365,7 @@ func (s *trial) event(e actor.Event) {
 
 // callHook calls the OnEvent of Configure. It recovers a panic, because the system would deliver no
 // further events after one.
-func (s *trial) callHook(e actor.Event) {
+func (s *trial) callHook(e actor.EventRecord) {
 	defer func() {
 		if v := recover(); v != nil {
 			s.hook = nil
@@ -376,7 +376,7 @@ func (s *trial) callHook(e actor.Event) {
 }
 
 // check reports e if it is a problem.
-func (s *trial) check(e actor.Event) {
+func (s *trial) check(e actor.EventRecord) {
 	if e.Kind == event.StopTimeout || e.Kind == event.Leak {
 		s.mu.Lock()
 		s.leaks = true
@@ -441,7 +441,7 @@ func isInjected(p *actor.PanicError) bool {
 
 // explained reports whether a dead letter may come from an injected fault: its reader was ended, or
 // there was no room.
-func (s *trial) explained(e actor.Event) bool {
+func (s *trial) explained(e actor.EventRecord) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.met[Kill] || s.met[HandlerPanic] || s.met[LostWakeUp] ||

@@ -417,7 +417,7 @@ func TestRunRealClock(t *testing.T) {
 func TestRunHooksPanic(t *testing.T) {
 	text := fails(t, func(t *actor.Tasklet) {
 		actor.Go(t, func(t *actor.Tasklet) error { panic("seen") })
-	}, actortest.Configure(func(c *actor.Config) { c.OnEvent = func(actor.Event) { panic("hook") } }))
+	}, actortest.Configure(func(c *actor.Config) { c.OnEvent = func(actor.EventRecord) { panic("hook") } }))
 	require.Contains(t, text, "panic: hook, in the OnEvent of Configure")
 	require.Contains(t, text, "panic: seen")
 

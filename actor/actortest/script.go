@@ -98,7 +98,7 @@ func (s *Script) fail(format string, args ...any) {
 	TB(s.T).Fatalf("actortest: %s:%d: %s", s.file, s.line, fmt.Sprintf(format, args...))
 }
 
-func (s *Script) event(e actor.Event, text string) {
+func (s *Script) event(e actor.EventRecord, text string) {
 	if e.Kind != event.SystemStart && e.Kind != event.SystemStop {
 		s.out = append(s.out, text)
 	}

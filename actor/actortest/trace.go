@@ -33,7 +33,7 @@ type Trace struct {
 }
 
 // Add appends e. It can be used as actor.Config.OnEvent.
-func (tr *Trace) Add(e actor.Event) {
+func (tr *Trace) Add(e actor.EventRecord) {
 	tr.mu.Lock()
 	defer tr.mu.Unlock()
 	if tr.start.IsZero() {
@@ -73,7 +73,7 @@ func joinLines(lines []string) string {
 }
 
 // line returns the text of e.
-func line(e actor.Event, at time.Duration) string {
+func line(e actor.EventRecord, at time.Duration) string {
 	var b strings.Builder
 	b.WriteString(at.String() + " " + e.Kind.String())
 	if e.Path != "" {
@@ -96,7 +96,7 @@ func line(e actor.Event, at time.Duration) string {
 }
 
 // saidByKind reports whether the error of e adds nothing to the kind of its end.
-func saidByKind(e actor.Event) bool {
+func saidByKind(e actor.EventRecord) bool {
 	return e.Kind == event.Exit && (e.Err == actor.ErrKilled || e.Err == actor.ErrShutdown)
 }
 

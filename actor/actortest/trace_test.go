@@ -56,20 +56,20 @@ func TestTraceLines(t *testing.T) {
 	var tr actortest.Trace
 	start := time.Date(2030, 1, 2, 3, 4, 5, 0, time.UTC)
 	for i, c := range []struct {
-		e    actor.Event
+		e    actor.EventRecord
 		want string
 	}{
-		{actor.Event{Kind: event.Spawn, Path: "/a"}, "spawn /a"},
-		{actor.Event{Kind: event.Exit, Path: "/a"}, "exit /a normal"},
-		{actor.Event{Kind: event.Exit, Path: "/a", Err: actor.ErrKilled}, "exit /a killed"},
-		{actor.Event{Kind: event.Exit, Path: "/a", Err: actor.ErrShutdown}, "exit /a shutdown"},
-		{actor.Event{Kind: event.Exit, Path: "/a", Err: fmt.Errorf("late: %w", actor.ErrKilled)}, `exit /a killed error="late: actor: killed"`},
-		{actor.Event{Kind: event.Failure, Path: "/a", Err: errors.New("two\nlines"), Stack: new(actor.Stack)}, `failure /a error="two\nlines"`},
-		{actor.Event{Kind: event.Failure, Path: "/a", Err: fmt.Errorf("at %p", &tr)}, `failure /a error="at 0x…"`},
-		{actor.Event{Kind: event.Failure, Path: "/a", Err: errors.New("0x2a is a seed")}, `failure /a error="0x2a is a seed"`},
-		{actor.Event{Kind: event.DeadLetter, Path: "/a", Message: reflect.TypeFor[map[string]int](), Count: 2}, "dead_letter /a message=map[string]int count=2"},
-		{actor.Event{Kind: event.Overflow}, "overflow"},
-		{actor.Event{Kind: event.Kind(200), Path: "/a", Fields: []zap.Field{
+		{actor.EventRecord{Kind: event.Spawn, Path: "/a"}, "spawn /a"},
+		{actor.EventRecord{Kind: event.Exit, Path: "/a"}, "exit /a normal"},
+		{actor.EventRecord{Kind: event.Exit, Path: "/a", Err: actor.ErrKilled}, "exit /a killed"},
+		{actor.EventRecord{Kind: event.Exit, Path: "/a", Err: actor.ErrShutdown}, "exit /a shutdown"},
+		{actor.EventRecord{Kind: event.Exit, Path: "/a", Err: fmt.Errorf("late: %w", actor.ErrKilled)}, `exit /a killed error="late: actor: killed"`},
+		{actor.EventRecord{Kind: event.Failure, Path: "/a", Err: errors.New("two\nlines"), Stack: new(actor.Stack)}, `failure /a error="two\nlines"`},
+		{actor.EventRecord{Kind: event.Failure, Path: "/a", Err: fmt.Errorf("at %p", &tr)}, `failure /a error="at 0x…"`},
+		{actor.EventRecord{Kind: event.Failure, Path: "/a", Err: errors.New("0x2a is a seed")}, `failure /a error="0x2a is a seed"`},
+		{actor.EventRecord{Kind: event.DeadLetter, Path: "/a", Message: reflect.TypeFor[map[string]int](), Count: 2}, "dead_letter /a message=map[string]int count=2"},
+		{actor.EventRecord{Kind: event.Overflow}, "overflow"},
+		{actor.EventRecord{Kind: event.Kind(200), Path: "/a", Fields: []zap.Field{
 			zap.String("s", ""), zap.String("q", `"`), zap.Int("n", 1), zap.Duration("d", time.Minute), zap.Bool("b", true), zap.Error(errTest),
 			zap.Time("t", start), zap.Any("m", map[string]int{"y": 2, "x": 1}), zap.Strings("l", []string{"a", "b"}), zap.Skip(),
 			zap.Any("p", struct{ P *int }{new(int)}),

@@ -28,7 +28,7 @@ type books struct {
 	missed int // lines that clients were told they had missed
 }
 
-func (b *books) onEvent(e actor.Event) {
+func (b *books) onEvent(e actor.EventRecord) {
 	if e.Message != reflect.TypeFor[line]() {
 		return
 	}

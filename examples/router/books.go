@@ -74,7 +74,7 @@ func (b *books) done(worker string, m message) {
 	b.owner[m.key] = worker
 }
 
-func (b *books) onEvent(e actor.Event) {
+func (b *books) onEvent(e actor.EventRecord) {
 	if e.Message != reflect.TypeFor[message]() {
 		return
 	}

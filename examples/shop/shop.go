@@ -221,7 +221,7 @@ func reason(what string, err error) error {
 }
 
 // onEvent counts restarts, and orders that will not be read.
-func (s *shop) onEvent(e actor.Event) {
+func (s *shop) onEvent(e actor.EventRecord) {
 	switch e.Kind {
 	case supervisor.EventRestart:
 		s.restarts[e.Path]++

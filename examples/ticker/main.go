@@ -111,7 +111,7 @@ func (d *demo) main(t *actor.Tasklet) error {
 
 // onEvent shows how main's children ended, and which rounds failed. The log has that too; here it
 // is part of the output.
-func (d *demo) onEvent(e actor.Event) {
+func (d *demo) onEvent(e actor.EventRecord) {
 	if e.Tasklet.Parent() == nil {
 		return
 	}

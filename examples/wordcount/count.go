@@ -166,7 +166,7 @@ func (e *lineError) Error() string { return "crashed at " + e.where() }
 func (e *lineError) where() string { return fmt.Sprintf("%s:%d", e.file, e.number) }
 
 // onEvent gets all events of the system, and records the lines that were lost by failures.
-func (c *counter) onEvent(e actor.Event) {
+func (c *counter) onEvent(e actor.EventRecord) {
 	var l *lineError
 	if e.Kind == event.Failure && errors.As(e.Err, &l) {
 		c.lost = append(c.lost, l)

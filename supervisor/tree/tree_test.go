@@ -374,10 +374,10 @@ func TestTreeOfAThousand(t *testing.T) {
 // While a tasklet keeps the scheduler nothing else can run there, and the tree can be had all the
 // same.
 func TestTreeOfAStall(t *testing.T) {
-	stalls := make(chan actor.Event, 8)
+	stalls := make(chan actor.EventRecord, 8)
 	sys, err := actor.Start(actor.Config{
 		Name: "sample", Logger: zap.NewNop(), StallAfter: 4 * time.Millisecond,
-		OnEvent: func(e actor.Event) {
+		OnEvent: func(e actor.EventRecord) {
 			if e.Kind == event.Stall || e.Kind == event.StallOver {
 				stalls <- e
 			}
