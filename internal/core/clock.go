@@ -128,3 +128,34 @@ func (c *VirtualClock) release() {
 		c.user = nil
 	}
 }
+
+// Nanotime is the time of the scheduler's clock in nanoseconds since an arbitrary point. From any
+// goroutine.
+func (s *Scheduler) Nanotime() int64 { return s.clock.since() }
+
+// Now is the time of the scheduler's clock. From any goroutine.
+func (s *Scheduler) Now() time.Time { return s.clock.Now() }
+
+// Virtual reports whether the clock is a virtual one.
+func (s *Scheduler) Virtual() bool { return s.clock.virtual() }
+
+// timeAt is the time of day when the clock shows ns; for the same ns it is always the same.
+func (s *Scheduler) timeAt(ns int64) time.Time {
+	switch c := s.clock.(type) {
+	case *realClock:
+		return c.origin.Add(time.Duration(ns))
+	case *VirtualClock:
+		return c.start.Add(time.Duration(ns))
+	}
+	panic("unreachable: there are two clocks")
+}
+
+// after is the time d from now, at least 1 so that it is not "never", and at most the largest
+// number.
+func (s *Scheduler) after(d time.Duration) int64 {
+	return max(addNS(s.clock.since(), int64(d)), 1)
+}
+
+// After is the time d from now on the clock, as Wait.Until and WakeAt take it: math.MaxInt64 if the
+// sum would be larger.
+func (s *Scheduler) After(d time.Duration) int64 { return s.after(d) }

@@ -2,17 +2,6 @@ package core
 
 import "iter"
 
-// crew are the coroutines of a scheduler. Owned by whoever has control.
-type crew struct {
-	running *coro   // the coroutine that has control
-	target  *coro   // the one that is to get control, see switchTo
-	driver  *coro   // the goroutine in Run
-	victim  *coro   // a worker that dies of Goexit, see goexit
-	handed  *Task   // the first task that a free worker calls
-	coros   []*coro // all that live
-	free    []*coro // those that serve no task
-}
-
 // A coroutine is a goroutine that runs only when control is handed to it, and hands it on instead
 // of blocking. The Go runtime has them behind [iter.Pull]: a call of next or yield moves control
 // from one goroutine to another without Go's scheduler, at about a quarter of the price of a

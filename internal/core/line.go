@@ -110,3 +110,7 @@ func (s *Scheduler) putWaiter(w *Waiter) {
 	w.next, s.waiters = s.waiters, w
 	s.spare++
 }
+
+// maxSpare is how many free places in lines are kept. A list of coroutines of this length does not
+// shrink.
+const maxSpare = 1 << 12

@@ -6,6 +6,8 @@ import (
 	"strings"
 )
 
+// stackView is what a stack tells about kills and panics.
+//
 // A kill that was raised is a panic on its way down some stack, or it was recovered. Go does not
 // say which, but as long as deferred calls of a panic run, its frames are on the stack below them,
 // and after a recover they are gone.
@@ -14,6 +16,11 @@ import (
 // general, have stacks of their own; iter.Pull takes a panic from the one and raises it again, with
 // the same value, on the other. So do libraries that run a function somewhere and pass its panic
 // on.
+type stackView struct {
+	kill   bool  // a panic that raise began, or that iter.Pull has passed on, is in flight
+	panics uint8 // all panics in flight
+	worker bool  // the stack is that of a worker, not of a coroutine inside its task
+}
 
 // unwinding reports whether the kill that was raised in t is still on its way, as seen from a
 // blocking call that t makes. Only called after a kill was raised.
@@ -34,13 +41,6 @@ func (t *Task) unwinding() bool {
 		return true
 	}
 	return t.s.workerUnwinds()
-}
-
-// stackView is what a stack tells about kills and panics.
-type stackView struct {
-	kill   bool  // a panic that raise began, or that iter.Pull has passed on, is in flight
-	panics uint8 // all panics in flight
-	worker bool  // the stack is that of a worker, not of a coroutine inside its task
 }
 
 // stackOf looks at the caller's stack.

@@ -5,25 +5,6 @@ import (
 	"math/bits"
 )
 
-// Expirer is what a [Timer] calls when it fires. The scheduler calls Expire between two tasks, so
-// it must be short and may not park. It may start and stop timers, its own too, which is stopped by
-// then.
-type Expirer interface{ Expire() }
-
-// A Timer is one entry of a scheduler's timing wheel. It is meant to live inside what it wakes, so
-// that waiting allocates nothing. The zero Timer is stopped. It must not be copied while it is
-// started.
-type Timer struct {
-	// Owned by the scheduler.
-
-	next, prev *Timer  // neighbours in its list; nil at the ends and while stopped
-	when       int64   // the tick at which it fires, 1 or later; 0 while stopped
-	target     Expirer // whom to call; set by the owner before the start
-}
-
-// Active reports whether t is started and has not fired. Only the timer's scheduler may ask.
-func (t *Timer) Active() bool { return t.when != 0 }
-
 // The wheel has wheelLevels levels of wheelSlots slots. Its reach, 64^7 ticks, is 139 years of
 // milliseconds.
 const (

@@ -5,10 +5,8 @@ import (
 	"sync/atomic"
 )
 
-// This file is the end of a scheduler: what Run does after Stop, and what others may know of it.
-
-// closing is how far a scheduler is with its end. Owned by whoever has control, unless it says
-// otherwise.
+// closing is how far a scheduler is with its end: what Run does after Stop, and what others may
+// know of it. Owned by whoever has control, unless it says otherwise.
 type closing struct {
 	stopping bool // since Stop or a panic: the loop ends
 	asked    bool // Stop was called
@@ -26,6 +24,10 @@ type closing struct {
 	gone   context.Context
 	giveUp context.CancelFunc
 }
+
+// maxCalls is how many calls tasks without a coroutine get after Stop, all together: tasks that
+// wake themselves, or start each other, must not keep Run from ending.
+const maxCalls = 1 << 20
 
 // Gone returns a context that is done when nobody needs to wait any more for what s would do: Run
 // is about to return, or [Scheduler.GiveUp] was called. Those who wait for a task of s, or for its
@@ -178,3 +180,32 @@ func (s *Scheduler) Leaked() []*Task {
 	}
 	return ts
 }
+
+// crash ends the loop because something that must not panic did.
+func (s *Scheduler) crash(v any) {
+	s.stopping = true
+	if s.fatal == nil {
+		if e, guarded := v.(*PanicError); guarded { // with the stack of where it was
+			s.fatal = e
+		} else {
+			s.fatal = NewPanicError(v)
+		}
+		if h := s.hooks.Crashed; h != nil {
+			h(s.fatal)
+		}
+	}
+}
+
+// caught is deferred around what the loop calls besides tasks. The loop runs on the stack of
+// whoever gave up control: without this, a panic would unwind a task that has nothing to do with
+// it.
+func (s *Scheduler) caught() {
+	if v := recover(); v != nil {
+		s.crash(v)
+	}
+}
+
+// WhenOver has w done at the end of Run, when no task is left and nothing is injected any more: for
+// goroutines that work for a scheduler and are to be gone with it. Run returns after it. On the
+// scheduler, or before Run.
+func (s *Scheduler) WhenOver(w Work) { s.endings = append(s.endings, w) }

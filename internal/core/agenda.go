@@ -1,0 +1,228 @@
+package core
+
+import (
+	"runtime"
+	"time"
+)
+
+// agenda is what is to be done, and when. Owned by whoever has control.
+type agenda struct {
+	ready   runQueue
+	wheel   wheel
+	now     int64 // ns on the clock at the last look; may be late by 64 activations
+	origin  int64 // ns on the clock when ticks began to be counted
+	tick    uint32
+	outside int     // waits that somebody outside will end: virtual time stands still
+	chores  []chore // see WhenCalm; in order of time
+	waiters *Waiter // free places, see waiter
+	spare   int     // how many these are
+	sleeper *time.Timer
+	yielded bool // gave way to other goroutines since something was ready
+	// Quiescent was called since something was ready; in a Team: it has rested since then
+	quiet    bool
+	settled  bool // Settled was called since something was ready
+	unlooked int  // steps until stepCheck looks again
+}
+
+const (
+	// glance is the number of activations after which the loop looks at the timers though tasks are
+	// ready.
+	glance = 64
+	// neverIdle is the number of activations after which Hooks.Idle is called though tasks are
+	// ready.
+	neverIdle = glance << 10
+)
+
+// next is the loop of the scheduler: it gives the task to be called or resumed next; nil when the
+// scheduler stops. It runs on the stack of whoever gives up control, and sleeps there too, so that
+// a task that is woken by the one event it waits for goes on without any switch.
+//
+// Budget: 10 ns when a task is ready: two atomic loads, one store.
+func (s *Scheduler) next() *Task {
+	s.current = nil
+	if checking {
+		s.stepCheck()
+	}
+	for {
+		if s.door.pending.Load() {
+			s.takeIn()
+		}
+		if s.tick++; s.tick%glance == 0 {
+			s.expire()
+			if s.hooks.Idle != nil && s.tick%neverIdle == 0 {
+				s.idleHook()
+			}
+			if s.tick%neverIdle == 0 {
+				s.look()
+			}
+		}
+		if s.stopping {
+			return s.last()
+		}
+		if t := s.pop(); t != nil {
+			s.yielded, s.quiet, s.settled = false, false, false
+			s.current = t
+			s.watch.note(t.id, s.tick)
+			return t
+		}
+		s.idle()
+	}
+}
+
+func (s *Scheduler) pop() *Task {
+	if s.draw == nil {
+		return s.ready.pop()
+	}
+	if h := s.hooks.Order; h != nil && s.ready.n > 0 {
+		return s.ready.popAt(uint(s.orderHook()))
+	}
+	return s.ready.popAny(s.draw)
+}
+
+// idle is called when nothing is ready. It returns when it is worth looking again.
+func (s *Scheduler) idle() {
+	s.expire()
+	if s.ready.n > 0 || s.door.pending.Load() {
+		return
+	}
+	if s.hooks.Idle != nil {
+		if s.idleHook(); s.ready.n > 0 || s.stopping {
+			return
+		}
+	}
+	if !s.yielded {
+		// Others may be about to inject something: giving way once is far cheaper than to sleep and
+		// be woken. More than once, or spinning, costs more than it gains on a machine with few
+		// cores (measured).
+		s.yielded = true
+		runtime.Gosched()
+		return
+	}
+	s.ready.trim()
+	calm := s.tidy()
+	if s.ready.n > 0 || s.stopping { // stopping: a timer or a chore has panicked
+		return
+	}
+	if s.hooks.Settled != nil && s.outside == 0 && !s.settled {
+		s.settled = true
+		s.settledHook()
+		return
+	}
+	if s.team != nil && s.outside == 0 && (s.clock.virtual() || s.quiet && s.wheel.n == 0) {
+		s.rest(calm)
+		return
+	}
+	if s.clock.virtual() && s.wheel.n > 0 && s.outside == 0 {
+		at := s.origin + s.wheel.deadline()*tickNS
+		if h := s.hooks.Late; h != nil {
+			// a fault may not bring the end of time
+			at = max(at, min(addNS(at, int64(h())), forever))
+		}
+		s.jump(at)
+		s.expire()
+		return
+	}
+	if s.wheel.n == 0 && s.outside == 0 && !s.quiet && s.hooks.Quiescent != nil {
+		if s.clock.virtual() || !s.sleep(int64(time.Second)) {
+			if s.team != nil {
+				s.rest(calm)
+				return
+			}
+			s.quiet = true
+			s.quiescent()
+		}
+		return
+	}
+	d := s.untilTimer()
+	if d == 0 {
+		return
+	}
+	if calm > 0 && (d < 0 || calm < d) {
+		d = calm
+	}
+	s.sleep(d)
+}
+
+// untilTimer is how long it is to the next look at the timers, in ns; negative: there is none, or
+// the clock is virtual.
+func (s *Scheduler) untilTimer() int64 {
+	// not deadline, which looks through a list: waking for a cascade too is cheaper
+	at := s.wheel.next()
+	if at < 0 || s.clock.virtual() {
+		return -1
+	}
+	return max(0, s.origin+at*tickNS-s.clock.since())
+}
+
+// jump lets a virtual clock go on to ns after its origin.
+func (s *Scheduler) jump(ns int64) {
+	if d := ns - s.clock.since(); d > 0 && s.hooks.Jump != nil {
+		s.jumpHook(time.Duration(d))
+	}
+	s.clock.jump(ns)
+}
+
+// sleep blocks until something is injected, or for ns if that is not negative. It reports whether
+// something was injected.
+func (s *Scheduler) sleep(ns int64) (woken bool) {
+	s.watch.idle()
+	defer s.watch.busy()
+	d := &s.door
+	d.sleeping.Store(true)
+	if d.pending.Load() && d.sleeping.CompareAndSwap(true, false) {
+		return true
+	}
+	if ns < 0 {
+		<-d.wake
+		return true
+	}
+	if s.sleeper == nil {
+		s.sleeper = time.NewTimer(time.Duration(ns))
+	} else {
+		s.sleeper.Reset(time.Duration(ns))
+	}
+	select {
+	case <-d.wake:
+		s.sleeper.Stop()
+		return true
+	case <-s.sleeper.C:
+		if !d.sleeping.CompareAndSwap(true, false) {
+			<-d.wake
+			return true
+		}
+		return false
+	}
+}
+
+func (s *Scheduler) idleHook() {
+	defer s.caught()
+	s.hooks.Idle()
+}
+
+func (s *Scheduler) orderHook() (i int) {
+	defer s.caught()
+	return s.hooks.Order(int(s.ready.n))
+}
+
+func (s *Scheduler) settledHook() {
+	defer s.caught()
+	s.hooks.Settled()
+}
+
+func (s *Scheduler) jumpHook(d time.Duration) {
+	defer s.caught()
+	s.hooks.Jump(d)
+}
+
+func (s *Scheduler) quiescent() {
+	defer s.caught()
+	s.hooks.Quiescent()
+}
+
+// AwaitOutside adds n to the number of things outside of the scheduler that are awaited, without a
+// task being parked for them: while it is not 0, a virtual clock stands still. On the scheduler.
+func (s *Scheduler) AwaitOutside(n int) { s.outside += n }
+
+// Ready is the number of ready tasks, the running one not among them. From any goroutine; see
+// [Peek].
+func (s *Scheduler) Ready() int { return int(Peek(&s.ready.n)) }

@@ -1,0 +1,198 @@
+package core
+
+import (
+	"context"
+	"runtime/debug"
+	"runtime/pprof"
+)
+
+// crew are the coroutines of a scheduler. Owned by whoever has control.
+type crew struct {
+	running *coro   // the coroutine that has control
+	target  *coro   // the one that is to get control, see switchTo
+	driver  *coro   // the goroutine in Run
+	victim  *coro   // a worker that dies of Goexit, see goexit
+	handed  *Task   // the first task that a free worker calls
+	coros   []*coro // all that live
+	free    []*coro // those that serve no task
+}
+
+// maxFree is how many free coroutines are kept: each has a stack of 8 KiB or so, and making one
+// costs half a microsecond.
+const maxFree = 256
+
+// freeWorker gives a coroutine that serves no task.
+func (s *Scheduler) freeWorker() *coro {
+	if n := len(s.free); n > 0 {
+		c := s.free[n-1]
+		s.free[n-1] = nil
+		s.free = s.free[:n-1]
+		return c
+	}
+	return s.newCoro(s.work)
+}
+
+// work is the body of a coroutine: it calls ready tasks, one after the other on the same stack. A
+// task that parks keeps the coroutine and others go on elsewhere.
+func (s *Scheduler) work(me *coro) {
+	returned := false
+	defer func() {
+		if returned {
+			return
+		}
+		t := s.current
+		if v := recover(); v != nil {
+			s.crash(v)
+			if t != nil {
+				t.Finish()
+				s.lost(t)
+			}
+		} else if t != nil {
+			if s.handed == nil { // else it is to be called again at once: see loop
+				if _, ok := t.runner.(Catcher); ok {
+					t.again = true
+				}
+				s.afterCall(t)
+			}
+		} else {
+			// in what the loop called: injected work, a timer, a hook
+			s.crash("runtime.Goexit outside of a task")
+		}
+		// For a panic too: it may have come in a deferred call of a Goexit, which goes on although
+		// the panic was recovered.
+		s.goexit(me)
+	}()
+	s.cleanGoroutine() // it has inherited the labels of the task that had control
+	if s.hooks.Worker != nil {
+		s.hooks.Worker()
+	}
+	s.inherit(me)
+	for !s.loop(me) {
+		if s.handed == nil {
+			s.cleanGoroutine()
+			s.afterCall(s.current)
+		}
+	}
+	returned = true
+}
+
+// loop calls tasks until the coroutine is to end. False: it has caught a panic that a Run let out,
+// and is to be called again; if that Run is not over, its task is in handed. Panics are caught
+// here, once for all activations, because a deferred call in each costs a seventh of a message.
+//
+// It is not inlined, nor is call: Here looks for the frame of loop's call.
+//
+//go:noinline
+func (s *Scheduler) loop(me *coro) (over bool) {
+	defer func() {
+		if over {
+			return
+		}
+		// What is left of the end of a task may park, so it is not done here, on a stack that
+		// unwinds.
+		if c := s.catcher(); c != nil && !c.Caught(recover()) {
+			s.handed = s.current
+		}
+	}()
+	s.running = me
+	for !me.quit {
+		t := s.handed
+		if t == nil {
+			t = s.next()
+		}
+		s.handed = nil
+		if t != nil && t.co == nil {
+			s.call(t)
+			s.cleanGoroutine()
+			continue
+		}
+		heir := s.driver
+		if t != nil {
+			heir = t.co
+		}
+		if len(s.free) >= maxFree && t != nil {
+			s.end(me, heir)
+			return true
+		}
+		s.free = append(s.free, me)
+		s.switchTo(me, heir)
+	}
+	s.end(me, s.driver)
+	return true
+}
+
+// catcher returns the runner of the running task if that deals with what its Run lets out; nil: it
+// does not, or the scheduler itself has failed, between two tasks.
+func (s *Scheduler) catcher() Catcher {
+	if s.current == nil {
+		return nil
+	}
+	if c, ok := s.current.runner.(Catcher); ok && c.Catches() {
+		return c
+	}
+	return nil
+}
+
+// call activates a ready task that owns no stack.
+//
+//go:noinline
+func (s *Scheduler) call(t *Task) {
+	if t.state == Finished {
+		return // while it was in the run queue
+	}
+	if t.waitsOn != nil {
+		t.waitsOn = nil // see IdleOn
+	}
+	t.state = Running
+	if t.kill.Load() != 0 {
+		s.alarm.Store(true)
+	}
+	if n := s.number.Load(); n == 1 {
+		t.runner.Run(t)
+	} else {
+		t.spell(n)
+	}
+	t.MustBeUnlocked()
+	s.afterCall(t)
+}
+
+func (s *Scheduler) afterCall(t *Task) {
+	if t.state != Running {
+		return // finished
+	}
+	if t.kill.Load()&killRaised != 0 {
+		t.recovered() // or Run would not have returned
+	}
+	if t.again {
+		t.again = false
+		t.state = Ready
+		s.ready.push(t)
+		return
+	}
+	t.state = Idle
+	t.since = s.now
+}
+
+// cleanGoroutine takes off what a task may have left on the goroutine, so that the next one on it
+// begins as on a new goroutine. There is no more: what else belongs to a goroutine ends with the
+// call that made it so, and a locked thread ends the program (see docs/blocking.md).
+func (s *Scheduler) cleanGoroutine() {
+	pprof.SetGoroutineLabels(s.labels)
+	debug.SetPanicOnFault(false)
+}
+
+// labelsOf returns a context with the labels of ctx and nothing else, for they are looked up at
+// each activation.
+func labelsOf(ctx context.Context) context.Context {
+	var list []string
+	if ctx != nil {
+		pprof.ForLabels(ctx, func(key, value string) bool {
+			list = append(list, key, value)
+			return true
+		})
+	}
+	if list == nil {
+		return context.Background()
+	}
+	return pprof.WithLabels(context.Background(), pprof.Labels(list...))
+}

@@ -1,0 +1,158 @@
+package core
+
+// Bits of Task.kill.
+const (
+	killSoft   = 1 << iota // to be raised once
+	killHard               // to be raised at every blocking point
+	killRaised             // one was raised and its recovery not yet seen
+	killLost               // given up
+	killTold               // Hooks.Lost was called
+	killAway               // no kill: t waits for a function on another goroutine, see SetAway
+	killCount              // the bits from here on count the kills raised since the kill is hard
+)
+
+const (
+	// maxRaised is how many kills a task that is unwound after Stop may recover, or meet in its
+	// deferred calls. Then it is given up: it stays parked, and its goroutine is left behind.
+	maxRaised = 100
+	// maxHard is the same for a task that was killed hard before Stop. It is that large because
+	// many deferred calls are no fault; without it, a task that recovers every kill and blocks
+	// again would keep control for ever.
+	maxHard = 1000
+)
+
+// Kill asks t to end. A soft kill is raised once, as a panic, at the blocking point where t is
+// parked or at the next one that it reaches; a hard kill is raised at every blocking point from now
+// on. An idle task is called, and finds the kill with [Task.Killed]. Kill reports whether it
+// changed anything: further soft kills have no effect until the first was recovered and t has
+// parked again. It may be called from any goroutine.
+func (t *Task) Kill(hard bool) bool {
+	for {
+		was := t.kill.Load()
+		is := was
+		if hard {
+			is |= killHard
+		} else if was&(killSoft|killHard|killRaised|killLost) == 0 {
+			is |= killSoft
+		}
+		if is == was {
+			return false
+		}
+		if t.kill.CompareAndSwap(was, is) {
+			t.s.alarm.Store(true)
+			t.s.Inject((*killWork)(t))
+			return true
+		}
+	}
+}
+
+// Killed reports whether a kill is waiting to be raised (or to be found by a stackless task), and
+// whether it is hard.
+func (t *Task) Killed() (pending, hard bool) {
+	k := t.kill.Load()
+	return k&(killSoft|killHard) != 0, k&killHard != 0
+}
+
+type killWork Task
+
+func (k *killWork) Do() {
+	t := (*Task)(k)
+	if t.kill.Load()&(killSoft|killHard) == 0 {
+		return
+	}
+	if t.state == Parked {
+		if i := interrupter(t.waiter); i != nil {
+			i.Interrupt()
+			return
+		}
+	}
+	if t.state == Idle || t.state == Parked {
+		t.wake(killed)
+	}
+}
+
+// interrupter returns the Item of w if it is an Interrupter.
+func interrupter(w *Waiter) Interrupter {
+	if w == nil {
+		return nil
+	}
+	i, _ := w.Item.(Interrupter)
+	return i
+}
+
+// TakeKill is called for a task that ends. A soft kill counts as raised, and one that was raised as
+// handled, so that the remaining calls may block. It reports whether a kill was pending. It must be
+// called on t's scheduler.
+func (t *Task) TakeKill() (pending, hard bool) {
+	k := t.kill.Load()
+	if k&(killSoft|killRaised) != 0 {
+		k = t.kill.And(^uint32(killSoft | killRaised))
+	}
+	return k&(killSoft|killHard) != 0, k&killHard != 0
+}
+
+// Checkpoint raises a pending kill, and has no other effect. It must be called on the running task.
+func (t *Task) Checkpoint() {
+	if t.kill.Load() != 0 {
+		t.raisePending(nil)
+	}
+}
+
+// raisePending raises the kill that is pending at the entry of a blocking call, if there is one.
+// Before that it finds out whether an earlier kill was recovered.
+func (t *Task) raisePending(w *Waiter) {
+	k := t.kill.Load()
+	if k&killRaised != 0 && !t.unwinding() {
+		t.recovered()
+	}
+	if k&(killSoft|killHard) == 0 {
+		return
+	}
+	if i := interrupter(w); i != nil {
+		t.s.interrupt(i)
+		if !t.s.ending {
+			return
+		}
+	}
+	leave(w)
+	t.raise()
+}
+
+// recovered notes that t has recovered the kill that was raised, and continues.
+func (t *Task) recovered() {
+	t.kill.And(^uint32(killRaised))
+	if h := t.s.hooks.Recovered; h != nil {
+		h(t)
+	}
+}
+
+// raise panics with the kill. unwinding looks for its name on the stack.
+func (t *Task) raise() {
+	if t.s.ending || t.kill.Load()&killHard != 0 {
+		limit := uint32(maxHard)
+		if t.s.ending {
+			limit = maxRaised
+		}
+		if t.kill.Add(killCount)/killCount >= limit {
+			t.giveUp()
+		}
+	}
+	// In this order: between the two, a further kill must not find that there is none.
+	t.panics = stackOf().panics
+	t.kill.Or(killRaised)
+	t.kill.And(^uint32(killSoft))
+	if h := t.s.hooks.ExitValue; h != nil {
+		panic(h(t))
+	}
+	panic(&Exit{t})
+}
+
+// giveUp parks t forever, because it has recovered too many kills.
+func (t *Task) giveUp() {
+	t.kill.Or(killLost)
+	for {
+		t.suspend(Wait{})
+	}
+}
+
+func (t *Task) givenUp() bool { return t.kill.Load()&killLost != 0 }

@@ -1,0 +1,64 @@
+package core
+
+import "time"
+
+// A Timer is one entry of a scheduler's timing wheel. It is meant to live inside what it wakes, so
+// that waiting allocates nothing. The zero Timer is stopped. It must not be copied while it is
+// started.
+type Timer struct {
+	// Owned by the scheduler.
+
+	next, prev *Timer  // neighbours in its list; nil at the ends and while stopped
+	when       int64   // the tick at which it fires, 1 or later; 0 while stopped
+	target     Expirer // whom to call; set by the owner before the start
+}
+
+// Expirer is what a [Timer] calls when it fires. The scheduler calls Expire between two tasks, so
+// it must be short and may not park. It may start and stop timers, its own too, which is stopped by
+// then.
+type Expirer interface{ Expire() }
+
+// Active reports whether t is started and has not fired. Only the timer's scheduler may ask.
+func (t *Timer) Active() bool { return t.when != 0 }
+
+const (
+	// tickNS is the resolution of timers.
+	tickNS = int64(time.Millisecond)
+	// forever is the latest time of a timer, 146 years on: what is added to it does not overflow.
+	forever = int64(1) << 62
+)
+
+// expire fires the timers that are due.
+func (s *Scheduler) expire() {
+	s.now = s.clock.since()
+	if s.wheel.n > 0 {
+		defer s.caught()
+		s.wheel.advance((s.now - s.origin) / tickNS)
+	}
+}
+
+// startTimer starts t to fire at ns on the clock or at the next tick after it, never before.
+func (s *Scheduler) startTimer(t *Timer, ns int64) {
+	if s.wheel.n == 0 {
+		// Nothing was advanced while the wheel was empty: without this a near deadline would land
+		// on a far level.
+		s.wheel.advance((s.now - s.origin) / tickNS)
+	}
+	s.wheel.start(t, min(max(ns, 0)-s.origin-1, forever)/tickNS+1)
+}
+
+func (s *Scheduler) stopTimer(t *Timer) {
+	if t.Active() {
+		s.wheel.stop(t)
+	}
+}
+
+// StartTimer starts t to call target at ns on the scheduler's clock, or at the next tick after it.
+// On the scheduler.
+func (s *Scheduler) StartTimer(t *Timer, ns int64, target Expirer) {
+	t.target = target
+	s.startTimer(t, ns)
+}
+
+// StopTimer stops t and reports whether it was running. On the scheduler.
+func (s *Scheduler) StopTimer(t *Timer) bool { return s.wheel.stop(t) }
