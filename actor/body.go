@@ -50,7 +50,7 @@ func Supervise[M any](ref Ref[M], f Family, init func(*Tasklet) (func(*Tasklet, 
 	mustFunc("Supervise", init != nil)
 	l := ref.must("Supervise")
 	fam := &family{
-		kind: checkName("Supervise", f.Kind), bodies: slices.Clone(f.Bodies), lines: make(map[refLine]bool, len(f.Bodies)),
+		kind: checkName("Supervise", f.Kind), bodies: slices.Clone(f.Bodies), lineages: make(map[anyLineage]bool, len(f.Bodies)),
 		opts: append([]Option{OnFailure(End), Shutdown(Infinity)}, f.Options...),
 	}
 	if f.StopTogether != 0 {
@@ -60,8 +60,8 @@ func Supervise[M any](ref Ref[M], f Family, init func(*Tasklet) (func(*Tasklet, 
 		if b == nil {
 			misuse("Supervise with a nil Body")
 		}
-		if l := b.instance().line(); l != nil {
-			fam.lines[l] = true
+		if l := b.instance().lineage(); l != nil {
+			fam.lineages[l] = true
 		}
 	}
 	return &handlingInit[M]{l: l, f: init, family: fam}
@@ -69,10 +69,10 @@ func Supervise[M any](ref Ref[M], f Family, init func(*Tasklet) (func(*Tasklet, 
 
 // family is a Family at work. Read-only.
 type family struct {
-	kind   string
-	bodies []Body
-	lines  map[refLine]bool // of the refs that they read
-	opts   []Option
+	kind     string
+	bodies   []Body
+	lineages map[anyLineage]bool // of the refs that they read
+	opts     []Option
 }
 
 // familyOf gives the family of t; nil: t is no supervisor that has one.
@@ -83,9 +83,9 @@ func familyOf(t *Tasklet) *family {
 	return nil
 }
 
-// refsOf calls f for the line of b, and for those of its family.
-func refsOf(b Body, f func(refLine)) {
-	l := b.instance().line()
+// refsOf calls f for the lineage of b, and for those of its family.
+func refsOf(b Body, f func(anyLineage)) {
+	l := b.instance().lineage()
 	if h, ok := b.(interface{ familyOf() *family }); ok && h.familyOf() != nil {
 		for _, in := range h.familyOf().bodies {
 			refsOf(in, f)
@@ -106,8 +106,8 @@ type instance interface {
 	// step is called on each activation. It works until it has nothing to do, arranges to be woken,
 	// and returns. done says that the body has ended, with err as its result.
 	step(t *Tasklet) (done bool, err error)
-	// line returns the line of the ref that the body reads, or nil.
-	line() refLine
+	// lineage returns the lineage of the ref that the body reads, or nil.
+	lineage() anyLineage
 	// source returns the function from which the name of a tasklet is derived.
 	source() any
 	// kind returns the word for trees and logs.
@@ -133,7 +133,7 @@ type function func(*Tasklet) error
 func (f function) instance() instance            { return f }
 func (f function) allows() optionSet             { return anyBody }
 func (f function) step(t *Tasklet) (bool, error) { return true, f(t) }
-func (f function) line() refLine                 { return nil }
+func (f function) lineage() anyLineage           { return nil }
 func (f function) source() any                   { return (func(*Tasklet) error)(f) }
 func (f function) kind() string                  { return "task" }
 
@@ -144,7 +144,7 @@ func SpawnBody[M any](ref Ref[M], f func(*Tasklet, *mailbox.Mailbox[M]) error) B
 }
 
 type reading[M any] struct {
-	l *line[M]
+	l *lineage[M]
 	f func(*Tasklet, *mailbox.Mailbox[M]) error
 }
 
@@ -153,9 +153,9 @@ func (r *reading[M]) allows() optionSet  { return anyBody | refOptions }
 func (r *reading[M]) step(t *Tasklet) (bool, error) {
 	return true, r.f(t, (*mailbox.Mailbox[M])(&r.l.box))
 }
-func (r *reading[M]) line() refLine { return r.l }
-func (r *reading[M]) source() any   { return r.f }
-func (r *reading[M]) kind() string  { return "reader" }
+func (r *reading[M]) lineage() anyLineage { return r.l }
+func (r *reading[M]) source() any         { return r.f }
+func (r *reading[M]) kind() string        { return "reader" }
 
 // A Handler handles one message, inside the tasklet t that took it from its mailbox. [OnFailure]
 // says what an error or a panic means.
@@ -170,7 +170,7 @@ func ReceiverBody[M any](ref Ref[M], f func(*Tasklet, M) error) Body {
 }
 
 type handling[M any] struct {
-	l *line[M]
+	l *lineage[M]
 	f func(*Tasklet, M) error
 }
 
@@ -178,11 +178,11 @@ func (h *handling[M]) instance() instance { return h.typed() }
 func (h *handling[M]) allows() optionSet {
 	return anyBody | refOptions | repeatOptions | messageOptions
 }
-func (h *handling[M]) waitsFirst()   {}
-func (h *handling[M]) inHand() int   { return 1 }
-func (h *handling[M]) line() refLine { return h.l }
-func (h *handling[M]) source() any   { return h.f }
-func (h *handling[M]) kind() string  { return "receiver" }
+func (h *handling[M]) waitsFirst()         {}
+func (h *handling[M]) inHand() int         { return 1 }
+func (h *handling[M]) lineage() anyLineage { return h.l }
+func (h *handling[M]) source() any         { return h.f }
+func (h *handling[M]) kind() string        { return "receiver" }
 
 // step handles what is there.
 //
@@ -227,7 +227,7 @@ func ReceiverInitBody[M any](ref Ref[M], init func(*Tasklet) (Handler[M], error)
 }
 
 type handlingInit[M any] struct {
-	l      *line[M]
+	l      *lineage[M]
 	f      func(*Tasklet) (Handler[M], error)
 	family *family // of a supervisor; else nil
 }
@@ -305,7 +305,7 @@ func BatchReceiverBody[M any](ref Ref[M], max int, wait time.Duration, f func(*T
 }
 
 type batches[M any] struct {
-	l    *line[M]
+	l    *lineage[M]
 	f    func(*Tasklet, []M) error
 	max  int
 	wait time.Duration
@@ -320,11 +320,11 @@ type batching[M any] struct {
 	till int64 // ns on the clock: when the batch that is being collected is handed over; 0: none is
 }
 
-func (b *batching[M]) waitsFirst()   {}
-func (b *batching[M]) line() refLine { return b.l }
-func (b *batching[M]) source() any   { return b.f }
-func (b *batching[M]) kind() string  { return "batch receiver" }
-func (b *batching[M]) inHand() int   { return len(b.buf) }
+func (b *batching[M]) waitsFirst()         {}
+func (b *batching[M]) lineage() anyLineage { return b.l }
+func (b *batching[M]) source() any         { return b.f }
+func (b *batching[M]) kind() string        { return "batch receiver" }
+func (b *batching[M]) inHand() int         { return len(b.buf) }
 
 func (b *batching[M]) step(t *Tasklet) (bool, error) {
 	box := &b.l.box
@@ -386,12 +386,12 @@ type every struct {
 	immediate bool
 }
 
-func (e *every) allows() optionSet  { return anyBody | repeatOptions | optImmediate }
-func (e *every) instance() instance { c := *e; return &c }
-func (e *every) callImmediately()   { e.immediate = true }
-func (e *every) line() refLine      { return nil }
-func (e *every) source() any        { return e.f }
-func (e *every) kind() string       { return "interval" }
+func (e *every) allows() optionSet   { return anyBody | repeatOptions | optImmediate }
+func (e *every) instance() instance  { c := *e; return &c }
+func (e *every) callImmediately()    { e.immediate = true }
+func (e *every) lineage() anyLineage { return nil }
+func (e *every) source() any         { return e.f }
+func (e *every) kind() string        { return "interval" }
 func (e *every) step(t *Tasklet) (bool, error) {
 	s := t.task.Scheduler()
 	if e.at == 0 && !e.immediate {
@@ -434,12 +434,12 @@ type atRate struct {
 	immediate bool
 }
 
-func (r *atRate) allows() optionSet  { return anyBody | repeatOptions | optImmediate }
-func (r *atRate) instance() instance { c := *r; return &c }
-func (r *atRate) callImmediately()   { r.immediate = true }
-func (r *atRate) line() refLine      { return nil }
-func (r *atRate) source() any        { return r.f }
-func (r *atRate) kind() string       { return "rate" }
+func (r *atRate) allows() optionSet   { return anyBody | repeatOptions | optImmediate }
+func (r *atRate) instance() instance  { c := *r; return &c }
+func (r *atRate) callImmediately()    { r.immediate = true }
+func (r *atRate) lineage() anyLineage { return nil }
+func (r *atRate) source() any         { return r.f }
+func (r *atRate) kind() string        { return "rate" }
 
 // mostCalls is a number of calls that is never reached.
 const mostCalls = 1 << 62
@@ -513,11 +513,11 @@ type later struct {
 	at int64
 }
 
-func (l *later) allows() optionSet  { return anyBody }
-func (l *later) instance() instance { c := *l; return &c }
-func (l *later) line() refLine      { return nil }
-func (l *later) source() any        { return l.f }
-func (l *later) kind() string       { return "later" }
+func (l *later) allows() optionSet   { return anyBody }
+func (l *later) instance() instance  { c := *l; return &c }
+func (l *later) lineage() anyLineage { return nil }
+func (l *later) source() any         { return l.f }
+func (l *later) kind() string        { return "later" }
 func (l *later) step(t *Tasklet) (bool, error) {
 	s := t.task.Scheduler()
 	if l.at == 0 {
@@ -540,11 +540,11 @@ type loop struct {
 // loopPause is the time that a loop waits after a failure, so that it cannot spin.
 const loopPause = time.Second
 
-func (l *loop) allows() optionSet  { return anyBody | repeatOptions }
-func (l *loop) instance() instance { c := *l; return &c }
-func (l *loop) line() refLine      { return nil }
-func (l *loop) source() any        { return l.f }
-func (l *loop) kind() string       { return "loop" }
+func (l *loop) allows() optionSet   { return anyBody | repeatOptions }
+func (l *loop) instance() instance  { c := *l; return &c }
+func (l *loop) lineage() anyLineage { return nil }
+func (l *loop) source() any         { return l.f }
+func (l *loop) kind() string        { return "loop" }
 func (l *loop) step(t *Tasklet) (bool, error) {
 	s := t.task.Scheduler()
 	if l.failed {
@@ -572,7 +572,7 @@ func (l *loop) step(t *Tasklet) (bool, error) {
 type nothing string
 
 func (nothing) step(*Tasklet) (bool, error) { return false, nil }
-func (nothing) line() refLine               { return nil }
+func (nothing) lineage() anyLineage         { return nil }
 func (nothing) source() any                 { return nil }
 func (n nothing) kind() string              { return string(n) }
 

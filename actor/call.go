@@ -295,7 +295,7 @@ func pooledCell[R any](s *System) *cell[R] {
 func (c *callBase) leave(gen uint32) bool { return c.move(gen, callLeft) }
 
 // wait parks the caller until call number gen, the cell's current one, is over.
-func (c *cell[R]) wait(by *Tasklet, limit context.Context, gen uint32, l refLine) (v R, err error) {
+func (c *cell[R]) wait(by *Tasklet, limit context.Context, gen uint32, l anyLineage) (v R, err error) {
 	defer func() {
 		if c.parked { // a kill is being raised
 			c.parked = false
@@ -344,7 +344,7 @@ func (c *cell[R]) wait(by *Tasklet, limit context.Context, gen uint32, l refLine
 // It first gives way to other goroutines, once: the answer is often there then, and neither side
 // has to block or to wake the other. Only a caller that is about to block says so, in state, and is
 // told by done.
-func (c *cell[R]) waitOutside(ctx context.Context, gen uint32, l refLine) (v R, err error) {
+func (c *cell[R]) waitOutside(ctx context.Context, gen uint32, l anyLineage) (v R, err error) {
 	if c.state.Load()&callPhase != callOver {
 		runtime.Gosched()
 	}
@@ -396,13 +396,13 @@ func (c *cell[R]) takeOutside() (v R, err error) {
 }
 
 // isGone reports whether nobody needs to wait for the answer any more.
-func (c *callBase) isGone(l refLine) bool {
+func (c *callBase) isGone(l anyLineage) bool {
 	s := c.answerer(l)
 	return s != nil && s.Gone().Err() != nil
 }
 
 // leftBehind is what a call ends with whose answerer was left behind when its system ended.
-func (c *callBase) leftBehind(l refLine) error {
+func (c *callBase) leftBehind(l anyLineage) error {
 	if c.state.Load()&callDelegated != 0 {
 		return c.delegate.Load().leftBehind()
 	}
@@ -411,7 +411,7 @@ func (c *callBase) leftBehind(l refLine) error {
 
 // answerer is the scheduler of the tasklet that shall answer; nil as long as the ref of the callee
 // was never read.
-func (c *callBase) answerer(l refLine) *core.Scheduler {
+func (c *callBase) answerer(l anyLineage) *core.Scheduler {
 	if c.state.Load()&callDelegated != 0 {
 		return c.delegate.Load().task.Scheduler()
 	}

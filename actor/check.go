@@ -105,7 +105,7 @@ func (c *checker) children(t *Tasklet) (all []*Tasklet) {
 			return all
 		case s != nil && (s.parent != t || x.vacant() != (s.hole == x) || x.vacant() == (s.task == x) || s.state == slotRetired):
 			c.problems = append(c.problems, fmt.Errorf("actor: the slot %s and its place among the children disagree", s.word))
-		case x.vacant() && s.line != nil && (s.line.isDead() || s.line.current() != nil):
+		case x.vacant() && s.lineage != nil && (s.lineage.isDead() || s.lineage.current() != nil):
 			c.problems = append(c.problems, fmt.Errorf("actor: the ref of an empty slot of number %d is dead, or somebody reads it", t.num))
 		}
 		if !x.vacant() {
@@ -150,7 +150,7 @@ func (c *checker) tasklet(t, parent *Tasklet, children int) {
 			c.bad(t, "the links of what it owns are wrong")
 		}
 	}
-	if l, ok := t.inst.line().(interface{ check(*Tasklet) error }); ok {
+	if l, ok := t.inst.lineage().(interface{ check(*Tasklet) error }); ok {
 		if err := l.check(t); err != nil {
 			c.bad(t, "%w", err)
 		}
@@ -170,7 +170,7 @@ func (c *checker) joins(t, target *Tasklet) {
 }
 
 // check looks at the ref of t.
-func (l *line[M]) check(t *Tasklet) error {
+func (l *lineage[M]) check(t *Tasklet) error {
 	_, waits := as[interface{ waitsFirst() }](t.inst)
 	switch {
 	case t.phase < stopping && l.current() != t:

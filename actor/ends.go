@@ -157,12 +157,13 @@ func (t *Tasklet) reportLeak(where []byte) {
 // retireRefs ends the refs that nobody will read because t is left behind: its own, and those of
 // the children of a supervisor.
 func (t *Tasklet) retireRefs() {
-	t.lines(func(l refLine) { l.retire() })
+	t.lineages(func(l anyLineage) { l.retire() })
 }
 
-// lines calls f for the line of t, and for those of the bodies in its slots and of its family.
-func (t *Tasklet) lines(f func(refLine)) {
-	if l := t.inst.line(); l != nil {
+// lineages calls f for the lineage of t, and for those of the bodies in its slots and of its
+// family.
+func (t *Tasklet) lineages(f func(anyLineage)) {
+	if l := t.inst.lineage(); l != nil {
 		f(l)
 	}
 	for _, s := range t.slots() {
@@ -186,7 +187,7 @@ func (s *System) giveUpHeld(left []*Tasklet, stacks map[*Tasklet][]byte) {
 		if t.marks.Load()&markLeaked == 0 {
 			t.reportLeak(stacks[t])
 		}
-		t.lines(refLine.giveUp)
+		t.lineages(anyLineage.giveUp)
 		t.failDelegated()
 	}
 	for _, h := range s.hosts {

@@ -410,7 +410,7 @@ func TestEndBelowADetachedTasklet(t *testing.T) {
 		require.ErrorAs(t, err, &stop)
 		require.Len(t, stop.Leaked, 1)
 		require.Equal(t, int32(1), ran.Load())
-		require.True(t, below.HasFinished())
+		require.True(t, actor.Finished(below))
 		require.Equal(t, 1, b.reported)
 		require.Len(t, b.ends, 2, "the root, and the one that was detached")
 	}

@@ -70,7 +70,7 @@ func TestExploreNothingIsLostInSilence(t *testing.T) {
 				actortest.Calm(t)
 				reader.Close()
 				t.Sleep(time.Minute)
-				require.True(tb, reader.HasFinished())
+				require.True(tb, actor.Finished(reader))
 				require.Equal(tb, sent, handled+reported, "%d sent, %d handled, %d reported", sent, handled, reported)
 			}
 			actortest.Explore(t, 150, f,

@@ -12,6 +12,12 @@ func WaitDead[M any](r Ref[M], ctx context.Context) error {
 	return r.l.waitStopped(ctx, r.l.extra().stops)
 }
 
+// Finished reports whether r is dead and its last tasklet has finished.
+func Finished[M any](r Ref[M]) bool {
+	t := r.l.last()
+	return r.l.isDead() && (t == nil || t.HasFinished())
+}
+
 // Owned is how many timers, watches and pipes t has.
 func Owned(t *Tasklet) (n int) { return t.extra().owned.Len() }
 

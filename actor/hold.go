@@ -4,17 +4,17 @@ import "github.com/gotasklet/tasklet/internal/list"
 
 // This file lets other packages hang things onto refs: functions for their end, and labels.
 
-// OnEnd calls f when the line of r's tasklets has ended permanently: in the step in which an
+// OnEnd calls f when the lineage of r's tasklets has ended permanently: in the step in which an
 // unsupervised tasklet finishes, before it counts as finished, or when a supervisor retires the
-// ref. If the line has ended already, f is called at once, on the caller's goroutine; otherwise it
-// is called while the scheduler waits for it. f must not block. A panic of f, or a runtime.Goexit,
-// is reported as a failure and has no other effect. cancel removes f. OnEnd may be called from any
-// goroutine.
+// ref. If the lineage has ended already, f is called at once, on the caller's goroutine; otherwise
+// it is called while the scheduler waits for it. f must not block. A panic of f, or a
+// runtime.Goexit, is reported as a failure and has no other effect. cancel removes f. OnEnd may be
+// called from any goroutine.
 func (r Ref[M]) OnEnd(f func()) (cancel func()) {
 	mustFunc("OnEnd", f != nil)
 	x := r.must("OnEnd").extra()
 	x.mu.Lock()
-	if r.l.over.Load() != lineLives {
+	if r.l.over.Load() != lineageLives {
 		x.mu.Unlock()
 		f()
 		return func() {}

@@ -58,7 +58,7 @@ func (h *host) load() int { return h.tasklets + h.sched.Ready() }
 // place gives the host for a new tasklet under parent: the one that OnScheduler says; else the one
 // that its ref belongs to, as it was read there before; else the least loaded one with Spread, or
 // its parent's.
-func (s *System) place(op string, parent *Tasklet, l refLine, on placement) *host {
+func (s *System) place(op string, parent *Tasklet, l anyLineage, on placement) *host {
 	switch {
 	case int(on) > len(s.hosts):
 		misuse("%s with OnScheduler(%d): the system has %d, counted from 0", op, on-1, len(s.hosts))

@@ -53,7 +53,7 @@ type idling struct {
 // the handler waits for is not ended by the timer.
 func (i *idling) step(t *Tasklet) (bool, error) {
 	i.calling = false
-	l := i.line()
+	l := i.lineage()
 	t.task.WakeStop()
 	pending, _ := t.task.Killed()
 	switch {
@@ -94,6 +94,6 @@ func (i *idling) simulate(before func()) instance {
 }
 
 // waits reports whether the reader is to be woken when messages come. On home.
-func (l *line[M]) waits() bool { return l.box.Awaited() }
+func (l *lineage[M]) waits() bool { return l.box.Awaited() }
 
-func (l *line[M]) stopWait() { l.box.StopAwait() }
+func (l *lineage[M]) stopWait() { l.box.StopAwait() }

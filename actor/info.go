@@ -103,7 +103,7 @@ func (t *Tasklet) Glance() Glance {
 			i.KilledFor = max(1, time.Duration(now-at))
 		}
 	}
-	if l := t.inst.line(); l != nil {
+	if l := t.inst.lineage(); l != nil {
 		st := l.stats()
 		i.Mailbox = &st
 	}

@@ -445,7 +445,7 @@ func (s *soak) run(steps int, outside int) (digest uint64, err error) {
 				defer func() { _ = recover() }() // an escalation, or a kill drawn for main's child
 				switch s.draw.IntN(10) {
 				case 0:
-					if s.count() < 60 || s.pick().ref.HasFinished() && s.count() < 500 {
+					if s.count() < 60 || actor.Finished(s.pick().ref) && s.count() < 500 {
 						s.open(t0)
 					}
 				case 1:
@@ -554,7 +554,7 @@ func (s *soak) account() error {
 		}
 	}
 	for _, a := range s.all {
-		if !a.ref.HasFinished() || a.ref.Len() != 0 {
+		if !actor.Finished(a.ref) || a.ref.Len() != 0 {
 			fail("%s has not finished, or has %d messages", a.name, a.ref.Len())
 		}
 		in, out := a.accepted.Load(), a.begun+a.letters

@@ -167,7 +167,7 @@ func (t *Tasklet) JoinChildren(ctx context.Context) ([]Result[any], error) {
 // Join waits until the tasklet has finished and no restart is to come. It waits over restarts and
 // backoffs until the tasklet has ended by itself and its supervisor keeps it stopped, as it does
 // with a transient child after a normal end; or until the supervisor has ended in this way; or
-// until the line has ended permanently. A child that supervisor.StopChild has stopped is only
+// until the lineage has ended permanently. A child that supervisor.StopChild has stopped is only
 // interrupted: Join waits until it is started again and ends, or is deleted. The result is that of
 // the last tasklet; see [Tasklet.Join]. If no tasklet ever reads the ref, Join waits until ctx
 // ends.
@@ -203,9 +203,9 @@ func (r Ref[M]) Join(ctx context.Context) error {
 }
 
 // waitStopped waits until those in Ref.Join have to look again: begun is x.stops from before.
-func (l *line[M]) waitStopped(ctx context.Context, begun uint32) error {
+func (l *lineage[M]) waitStopped(ctx context.Context, begun uint32) error {
 	x := l.extra()
-	over := func() bool { return x.stops != begun || l.over.Load() == lineOver } // under mu
+	over := func() bool { return x.stops != begun || l.over.Load() == lineageOver } // under mu
 	if t, limit := core.From(ctx); t != nil {
 		t.MustRun("Join")
 		b := &bell{V: t.NewBell()}
@@ -223,7 +223,7 @@ func (l *line[M]) waitStopped(ctx context.Context, begun uint32) error {
 				return err
 			}
 		}
-		if home != nil && home.Gone().Err() != nil && l.over.Load() != lineOver {
+		if home != nil && home.Gone().Err() != nil && l.over.Load() != lineageOver {
 			return l.last().leftBehind()
 		}
 		return nil
@@ -233,7 +233,7 @@ func (l *line[M]) waitStopped(ctx context.Context, begun uint32) error {
 	case <-change:
 		return nil
 	case <-l.gone():
-		if l.over.Load() == lineOver {
+		if l.over.Load() == lineageOver {
 			return nil
 		}
 		return l.last().leftBehind()

@@ -137,7 +137,7 @@ func (t *Tasklet) bodyEnded(err error) {
 			t.closeDone()
 		}
 	} // else nobody can see t between this and its finish, which sets the mark too
-	if l := t.inst.line(); l != nil {
+	if l := t.inst.lineage(); l != nil {
 		l.bodyEnded(t, err)
 	}
 }
@@ -211,7 +211,7 @@ func (t *Tasklet) finish() {
 	if t.marks.Load()&markParent != 0 {
 		t.endSlots()
 	}
-	if l := t.inst.line(); l != nil && !t.supervised {
+	if l := t.inst.lineage(); l != nil && !t.supervised {
 		l.ended()
 	}
 	if t.marks.Load()&markAway != 0 {

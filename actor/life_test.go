@@ -663,7 +663,7 @@ func TestStartWhileEnding(t *testing.T) {
 		<-k.Done()
 		k.Kill()
 		r := actor.Receiver(s, func(*actor.Tasklet, int) error { called = true; return nil })
-		require.True(t, r.HasFinished())
+		require.True(t, actor.Finished(r))
 		require.ErrorIs(t, r.Send(context.Background(), 1), mailbox.ErrClosed)
 		require.ErrorIs(t, r.Join(context.Background()), actor.ErrStopped)
 		d := actor.Go(s, func(*actor.Tasklet) error { called = true; return nil }, actor.Daemon())

@@ -87,5 +87,5 @@ func wrongMark(marks uint32) *markRule {
 // vacant reports whether t is the placeholder of an empty slot.
 func (t *Tasklet) vacant() bool { return t.marks.Load()&markVacant != 0 }
 
-// left reports whether t, which is supervised, has left its line to the next.
+// left reports whether t, which is supervised, has left its lineage to the next.
 func (t *Tasklet) left() bool { return t.marks.Load()&markLeft != 0 }

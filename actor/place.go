@@ -47,7 +47,7 @@ type vacancy struct{ of *Slot }
 
 func (v vacancy) step(*Tasklet) (bool, error) { return false, nil }
 
-func (v vacancy) line() refLine { return nil }
+func (v vacancy) lineage() anyLineage { return nil }
 
 func (v vacancy) source() any { return nil }
 

@@ -17,10 +17,10 @@ import (
 // compared, copied and sent. It stays valid when the tasklet is restarted: the new tasklet reads
 // the same mailbox, in the same order. Methods may be called from any goroutine. The zero Ref is no
 // address; its methods panic, except IsZero and String.
-type Ref[M any] struct{ l *line[M] }
+type Ref[M any] struct{ l *lineage[M] }
 
-// line is what a ref points to: a mailbox, and the tasklets that read it one after the other.
-type line[M any] struct {
+// lineage is what a ref points to: a mailbox, and the tasklets that read it one after the other.
+type lineage[M any] struct {
 	box queue.Queue[M]
 
 	// cur is the tasklet that was started last. Atomic: written by the goroutine that starts it,
@@ -28,28 +28,28 @@ type line[M any] struct {
 	// tasklet ends: so its end costs nothing here, which matters for a million at once.
 	cur atomic.Pointer[Tasklet]
 	// more holds what most refs never need. It is allocated when it is needed first.
-	more atomic.Pointer[lineExtra]
+	more atomic.Pointer[lineageExtra]
 
 	// Atomic: dead and over are written by the scheduler, and read by any goroutine. They are
-	// separate words, so that a line without more need not allocate it at its end.
-	dead atomic.Bool   // no tasklet will read the line any more
+	// separate words, so that a lineage without more need not allocate it at its end.
+	dead atomic.Bool   // no tasklet will read the lineage any more
 	over atomic.Uint32 // the last tasklet has finished, too; see OnEnd
 }
 
-// Values of line.over.
+// Values of lineage.over.
 const (
-	lineLives = iota
-	lineEnds  // the functions of OnEnd are being called, and new ones are called at once
-	lineOver  // all were called
+	lineageLives = iota
+	lineageEnds  // the functions of OnEnd are being called, and new ones are called at once
+	lineageOver  // all were called
 )
 
-// lineExtra is the part of a line that most never need.
-type lineExtra struct {
+// lineageExtra is the part of a lineage that most never need.
+type lineageExtra struct {
 	name string                 // set in NewRef, then read-only
 	sys  atomic.Pointer[System] // the first whose tasklet used it before its start
 
 	mu      sync.Mutex    // protects the following, except the fields that the scheduler owns
-	change  chan struct{} // closed when goroutines that wait for the line must look again
+	change  chan struct{} // closed when goroutines that wait for the lineage must look again
 	bells   bells         // of tasklets in Ref.Join
 	onEnd   list.List[func()]
 	labels  []label  // of all its tasklets
@@ -72,16 +72,16 @@ type lineExtra struct {
 	dropped uint64 // messages dropped by then
 }
 
-func (l *line[M]) extra() *lineExtra {
+func (l *lineage[M]) extra() *lineageExtra {
 	if x := l.more.Load(); x != nil {
 		return x
 	}
-	l.more.CompareAndSwap(nil, new(lineExtra))
+	l.more.CompareAndSwap(nil, new(lineageExtra))
 	return l.more.Load()
 }
 
-// refLine is a line without its type.
-type refLine interface {
+// anyLineage is a lineage without its type.
+type anyLineage interface {
 	claim(t *Tasklet, h *host)
 	reserve(s *Slot) error
 	open(t *Tasklet)
@@ -124,12 +124,12 @@ func NewRef[M any](opts ...Option) Ref[M] {
 }
 
 func newRef[M any](op string, opts []Option) Ref[M] {
-	l := &line[M]{}
+	l := &lineage[M]{}
 	l.init(op, opts)
 	return Ref[M]{l}
 }
 
-func (l *line[M]) init(op string, opts []Option) {
+func (l *lineage[M]) init(op string, opts []Option) {
 	cfg := queue.Config{Losses: l}
 	if len(opts) > 0 {
 		cfg = boxConfig(op, opts)
@@ -145,14 +145,14 @@ func (l *line[M]) init(op string, opts []Option) {
 
 // use makes s the system of l if it has none yet, because a mailbox that was never opened has no
 // home.
-func (l *line[M]) use(s *System) {
+func (l *lineage[M]) use(s *System) {
 	if l.box.Home() == nil {
 		l.extra().sys.CompareAndSwap(nil, s)
 	}
 }
 
 // usedBy is use for the system of the tasklet that ctx belongs to, if there is one.
-func (l *line[M]) usedBy(ctx context.Context) {
+func (l *lineage[M]) usedBy(ctx context.Context) {
 	if l.box.Home() == nil && ctx != nil {
 		if t := Current(ctx); t != nil {
 			l.use(t.sys)
@@ -161,7 +161,7 @@ func (l *line[M]) usedBy(ctx context.Context) {
 }
 
 // system returns the first system that used l, or nil.
-func (l *line[M]) system() *System {
+func (l *lineage[M]) system() *System {
 	if home := l.box.Home(); home != nil {
 		return hostOf(home).sys
 	}
@@ -171,8 +171,8 @@ func (l *line[M]) system() *System {
 	return nil
 }
 
-// must returns the line of a ref that is not zero.
-func (r Ref[M]) must(op string) *line[M] {
+// must returns the lineage of a ref that is not zero.
+func (r Ref[M]) must(op string) *lineage[M] {
 	if r.l == nil {
 		misuse("%s with a zero Ref", op)
 	}
@@ -259,7 +259,7 @@ func (r Ref[M]) String() string {
 	return r.l.path()
 }
 
-func (l *line[M]) path() string {
+func (l *lineage[M]) path() string {
 	if t := l.last(); t != nil {
 		return t.Path()
 	}
@@ -282,26 +282,17 @@ func (r Ref[M]) Cap() int { return r.must("Cap").box.Cap() }
 // stopped, or it is dead. A ref that is closed but not dead may be opened again.
 func (r Ref[M]) IsClosed() bool { return r.must("IsClosed").box.Closed() }
 
-// IsDead reports whether the line of r's tasklets has ended permanently. Every send then returns
+// IsDead reports whether the lineage of r's tasklets has ended permanently. Every send then returns
 // mailbox.ErrClosed.
 func (r Ref[M]) IsDead() bool { return r.must("IsDead").isDead() }
 
-// HasFinished reports whether r is dead and its last tasklet has finished. Join may return earlier,
-// if a supervisor keeps the tasklet stopped after it has ended by itself.
-func (r Ref[M]) HasFinished() bool { return r.must("HasFinished").isDead() && r.currentFinished() }
-
-func (r Ref[M]) currentFinished() bool {
-	t := r.l.last()
-	return t == nil || t.HasFinished()
-}
-
 // lastForGood returns the tasklet after which none is to come by itself, nil if there never was
 // one; not known: one may come. Under x.mu.
-func (l *line[M]) lastForGood(x *lineExtra) (t *Tasklet, known bool) {
+func (l *lineage[M]) lastForGood(x *lineageExtra) (t *Tasklet, known bool) {
 	if t = l.last(); t != nil && !t.supervised { // stays set when it ends
 		return t, true
 	}
-	if l.over.Load() == lineOver {
+	if l.over.Load() == lineageOver {
 		return l.last(), true
 	}
 	return x.last, x.stopped
@@ -309,12 +300,12 @@ func (l *line[M]) lastForGood(x *lineExtra) (t *Tasklet, known bool) {
 
 // change is closed when those who wait for something of l have to look again: another tasklet reads
 // it, or it is over.
-func (l *line[M]) change() <-chan struct{} {
-	return l.changeUnless(func() bool { return l.over.Load() == lineOver })
+func (l *lineage[M]) change() <-chan struct{} {
+	return l.changeUnless(func() bool { return l.over.Load() == lineageOver })
 }
 
 // changeUnless is change, which is closed already if over, asked under lineExtra.mu, says so.
-func (l *line[M]) changeUnless(over func() bool) <-chan struct{} {
+func (l *lineage[M]) changeUnless(over func() bool) <-chan struct{} {
 	x := l.extra()
 	x.mu.Lock()
 	defer x.mu.Unlock()
@@ -329,7 +320,7 @@ func (l *line[M]) changeUnless(over func() bool) <-chan struct{} {
 
 // gone is closed when nobody needs to wait any more for what the scheduler of l would do; nil
 // before the first tasklet.
-func (l *line[M]) gone() <-chan struct{} {
+func (l *lineage[M]) gone() <-chan struct{} {
 	if s := l.scheduler(); s != nil {
 		return s.Gone().Done()
 	}
@@ -338,7 +329,7 @@ func (l *line[M]) gone() <-chan struct{} {
 
 // scheduler is where the mailbox is read, or will be when the first tasklet has arrived there; nil
 // before that was started.
-func (l *line[M]) scheduler() *core.Scheduler {
+func (l *lineage[M]) scheduler() *core.Scheduler {
 	if home := l.box.Home(); home != nil {
 		return home
 	}
@@ -348,25 +339,25 @@ func (l *line[M]) scheduler() *core.Scheduler {
 	return nil
 }
 
-func (l *line[M]) name() string {
+func (l *lineage[M]) name() string {
 	if x := l.more.Load(); x != nil {
 		return x.name
 	}
 	return ""
 }
 
-// last is the latest tasklet of the line, nil before the first. One that is not yet in the tree is
-// nobody's: only its start may touch it.
-func (l *line[M]) last() *Tasklet {
+// last is the latest tasklet of the lineage, nil before the first. One that is not yet in the tree
+// is nobody's: only its start may touch it.
+func (l *lineage[M]) last() *Tasklet {
 	if t := l.cur.Load(); t != nil && t.marks.Load()&markPlaced != 0 {
 		return t
 	}
 	return nil
 }
 
-// current is the tasklet that reads the line; nil before the first and between two. An unsupervised
-// one stays it.
-func (l *line[M]) current() *Tasklet {
+// current is the tasklet that reads the lineage; nil before the first and between two. An
+// unsupervised one stays it.
+func (l *lineage[M]) current() *Tasklet {
 	if t := l.last(); t != nil && !t.left() {
 		return t
 	}
@@ -374,7 +365,7 @@ func (l *line[M]) current() *Tasklet {
 }
 
 // home is where the mailbox is read; nil before the first tasklet.
-func (l *line[M]) home() *host {
+func (l *lineage[M]) home() *host {
 	if s := l.box.Home(); s != nil {
 		return hostOf(s)
 	}
@@ -382,32 +373,32 @@ func (l *line[M]) home() *host {
 }
 
 // ReaderResource is called by the mailbox: see mailbox.ReaderTeller.
-func (l *line[M]) ReaderResource() *core.Resource {
+func (l *lineage[M]) ReaderResource() *core.Resource {
 	if t := l.current(); t != nil {
 		return t.task.Resource()
 	}
 	return nil
 }
 
-func (l *line[M]) idle() bool { return l.box.Await(1) }
+func (l *lineage[M]) idle() bool { return l.box.Await(1) }
 
-func (l *line[M]) reader() *core.Resource { return l.box.Reader() }
+func (l *lineage[M]) reader() *core.Resource { return l.box.Reader() }
 
 // waitedOn is what by waits on that waits for the reader. A mailbox's own resource is for its
 // scheduler only.
-func (l *line[M]) waitedOn(by *Tasklet) *core.Resource {
+func (l *lineage[M]) waitedOn(by *Tasklet) *core.Resource {
 	if l.box.Home() == by.task.Scheduler() {
 		return l.reader()
 	}
 	return l.ReaderResource()
 }
 
-func (l *line[M]) settle(t *Tasklet, err error) { l.box.SettleBy(&t.task, err) }
+func (l *lineage[M]) settle(t *Tasklet, err error) { l.box.SettleBy(&t.task, err) }
 
-func (l *line[M]) revoke(ticket queue.Ticket) { l.box.Revoke(ticket) }
+func (l *lineage[M]) revoke(ticket queue.Ticket) { l.box.Revoke(ticket) }
 
 // tellJoiners lets those in Ref.Join look again.
-func (l *line[M]) tellJoiners() {
+func (l *lineage[M]) tellJoiners() {
 	x := l.more.Load()
 	if x == nil {
 		return
@@ -424,13 +415,13 @@ func (l *line[M]) tellJoiners() {
 	}
 }
 
-// far reports whether the scheduler of the line may be another one than the caller's.
-func (l *line[M]) far() bool {
+// far reports whether the scheduler of the lineage may be another one than the caller's.
+func (l *lineage[M]) far() bool {
 	home := l.home()
 	return home != nil && len(home.sys.hosts) > 1
 }
 
-func (l *line[M]) isDead() bool          { return l.dead.Load() }
-func (l *line[M]) message() reflect.Type { return reflect.TypeFor[M]() }
-func (l *line[M]) stats() mailbox.Stats  { return l.box.Stats() }
-func (l *line[M]) identity() any         { return l }
+func (l *lineage[M]) isDead() bool          { return l.dead.Load() }
+func (l *lineage[M]) message() reflect.Type { return reflect.TypeFor[M]() }
+func (l *lineage[M]) stats() mailbox.Stats  { return l.box.Stats() }
+func (l *lineage[M]) identity() any         { return l }

@@ -34,10 +34,10 @@ func TestUnsupervisedRefDies(t *testing.T) {
 		require.NoError(t, ref.Send(t0, 1))
 		require.NoError(t, ref.Send(t0, 2))
 		parked := actor.Go(t0, func(t *actor.Tasklet) error { return ref.Send(t, 3) })
-		require.False(t, ref.HasFinished())
+		require.False(t, actor.Finished(ref))
 		require.NoError(t, ref.Join(t0))
 		require.ErrorIs(t, inChild, mailbox.ErrClosed)
-		require.True(t, ref.HasFinished())
+		require.True(t, actor.Finished(ref))
 		require.NoError(t, parked.Join(t0), "there was room when the first was taken")
 		require.ErrorIs(t, ref.Send(t0, 1), mailbox.ErrClosed)
 		require.ErrorIs(t, ref.TrySend(t0, 1), mailbox.ErrClosed)
@@ -66,7 +66,7 @@ func TestRefIsAValue(t *testing.T) {
 	require.Equal(t, "(zero ref)", zero.String())
 	for _, f := range []func(){
 		func() { zero.Close() }, func() { zero.Kill() }, func() { zero.Len() }, func() { zero.Cap() }, func() { zero.Name() },
-		func() { zero.Tasklet() }, func() { zero.HasFinished() }, func() { _ = zero.Join(context.Background()) },
+		func() { zero.Tasklet() }, func() { zero.IsDead() }, func() { _ = zero.Join(context.Background()) },
 		func() { _ = zero.Send(context.Background(), 1) }, func() { _ = zero.TrySend(context.Background(), 1) },
 	} {
 		require.Contains(t, recovering(f), "zero Ref")
@@ -359,7 +359,7 @@ func TestRefFromGoroutines(t *testing.T) {
 					ref.Kill()
 				}
 				require.ErrorIs(t, ref.Join(context.Background()), actor.ErrKilled)
-				require.True(t, ref.HasFinished())
+				require.True(t, actor.Finished(ref))
 			})
 		}
 		actor.StartTasklet(s, actor.ReceiverBody(ref, func(*actor.Tasklet, int) error { return nil }))

@@ -27,7 +27,7 @@ func exitEvent(t *Tasklet, exit Exit) EventRecord {
 
 // reportFailure reports a message or round that failed, after which t continues.
 func (t *Tasklet) reportFailure(err error) {
-	if l := t.inst.line(); l != nil {
+	if l := t.inst.lineage(); l != nil {
 		l.settle(t, err)
 	}
 	e := EventRecord{Kind: event.Failure, Tasklet: t, Err: err, Message: typeInHand(t.inst)}
@@ -41,7 +41,7 @@ func (t *Tasklet) reportFailure(err error) {
 }
 
 // deadLetters reports messages of l that will not be read.
-func (s *System) deadLetters(l refLine, t *Tasklet, loss queue.Loss) {
+func (s *System) deadLetters(l anyLineage, t *Tasklet, loss queue.Loss) {
 	path := l.name()
 	if t != nil {
 		path = t.Path()
@@ -107,7 +107,7 @@ func typeInHand(i instance) reflect.Type {
 
 // messageType returns the type of the messages of an instance, or nil if it has none.
 func messageType(i instance) reflect.Type {
-	if l := i.line(); l != nil {
+	if l := i.lineage(); l != nil {
 		return l.message()
 	}
 	return nil

@@ -13,7 +13,7 @@ func (s *Slot) Retire() {
 		s.hole = nil
 	}
 	s.parent.sys.mu.Unlock()
-	refsOf(s.body, refLine.retire)
+	refsOf(s.body, anyLineage.retire)
 }
 
 // mustBeEmpty sets the state of the slot to next, unless it was retired. It panics if the slot is
@@ -39,13 +39,13 @@ func (s *Slot) mustBeEmpty(op string, next slotState) {
 func (s *Slot) Close() {
 	s.mustBeEmpty("Close", slotStopped)
 	over := false
-	if s.line != nil {
-		if t := s.line.last(); t != nil {
+	if s.lineage != nil {
+		if t := s.lineage.last(); t != nil {
 			exit, finished := t.Exit()
 			over = finished && !exit.Kind.Failure()
 		}
 	}
-	refsOf(s.body, func(l refLine) {
+	refsOf(s.body, func(l anyLineage) {
 		if !l.isDead() {
 			l.close(over)
 		}
@@ -56,7 +56,7 @@ func (s *Slot) Close() {
 // of a family with another life to come. It must be called on the scheduler of t.
 func (t *Tasklet) endSlots() {
 	f := familyOf(t)
-	forGood := f == nil || t.inst.line().isDead()
+	forGood := f == nil || t.inst.lineage().isDead()
 	if x := t.ex.Load(); x != nil {
 		for s := x.emptied; s != nil; s = s.next {
 			if forGood || s.family == nil {
@@ -66,7 +66,7 @@ func (t *Tasklet) endSlots() {
 	}
 	if forGood && f != nil {
 		for _, b := range f.bodies { // including those that were never started
-			refsOf(b, refLine.retire)
+			refsOf(b, anyLineage.retire)
 		}
 	}
 }

@@ -386,11 +386,11 @@ func TestHog(t *testing.T) {
 				err = s.Stop(done)
 				check(t, err, "/tasklet/hog")
 				require.ErrorIs(t, err, context.Canceled)
-				require.False(t, other.HasFinished())
+				require.False(t, actor.Finished(other))
 				restore()
 				h.release.Store(true)
 				require.NoError(t, s.Stop(context.Background()))
-				require.True(t, other.HasFinished())
+				require.True(t, actor.Finished(other))
 				settle(t, before)
 			})
 		}

@@ -86,7 +86,7 @@ func TestSpread(t *testing.T) {
 	})
 }
 
-// A line of incarnations stays on its scheduler: without OnScheduler it is found, with another it
+// A lineage stays on its scheduler: without OnScheduler it is found, with another it
 // is misuse.
 func TestRefNeverMoves(t *testing.T) {
 	across(t, 2, func(t *testing.T, t0 *actor.Tasklet) {

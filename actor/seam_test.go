@@ -47,7 +47,7 @@ func TestStatesOfARef(t *testing.T) {
 		require.Len(t, exits, 1)
 		require.Equal(t, actor.Exit{Tasklet: first, Path: "/tasklet/r", Kind: reason.Error, Err: errBoom}, exits[0])
 		require.Nil(t, ref.Tasklet())
-		require.False(t, ref.HasFinished())
+		require.False(t, actor.Finished(ref))
 		ref.Kill() // does nothing
 		for i := range 3 {
 			require.NoError(t, ref.Send(t0, 10+i))
@@ -86,7 +86,7 @@ func TestStatesOfARef(t *testing.T) {
 		require.ErrorIs(t, waits.Join(t0), mailbox.ErrClosed)
 		require.ErrorIs(t, ref.Send(t0, 9), mailbox.ErrClosed)
 		require.Zero(t, ref.Len())
-		require.False(t, ref.HasFinished())
+		require.False(t, actor.Finished(ref))
 		require.False(t, joiner.HasFinished())
 
 		// A start opens it.
@@ -99,14 +99,14 @@ func TestStatesOfARef(t *testing.T) {
 
 		// Dead.
 		slot.Retire()
-		require.True(t, ref.HasFinished())
+		require.True(t, actor.Finished(ref))
 		require.ErrorIs(t, ref.Send(t0, 9), mailbox.ErrClosed)
 		require.NoError(t, joiner.Join(t0), "the result of the last tasklet")
 		require.NoError(t, ref.Join(t0))
 		require.NotNil(t, recovering(func() { start() }))
 		slot.Retire()
 		slot.Close()
-		require.True(t, ref.HasFinished())
+		require.True(t, actor.Finished(ref))
 		require.Equal(t, []int{1, 10, 11, 12, 13, 14, 15, 16, 30}, got)
 		require.Len(t, exits, 3)
 		return nil
@@ -261,7 +261,7 @@ func TestStarted(t *testing.T) {
 						require.ErrorIs(t, err, c.is)
 						require.True(t, k.HasFinished(), "when all is undone")
 						require.True(t, cleaned)
-						require.False(t, ref.HasFinished())
+						require.False(t, actor.Finished(ref))
 						require.Nil(t, ref.Tasklet())
 						require.Equal(t, 1, ref.Len())
 						require.NoError(t, ref.Send(t0, 2))
@@ -277,7 +277,7 @@ func TestStarted(t *testing.T) {
 			ref := actor.NewRef[int](actor.Name("r"))
 			_, err := startChild(t0, t0, actor.ReceiverInitBody(ref, func(*actor.Tasklet) (func(*actor.Tasklet, int) error, error) { return nil, errBoom }))
 			require.Equal(t, errBoom, err)
-			require.True(t, ref.HasFinished())
+			require.True(t, actor.Finished(ref))
 			return nil
 		}))
 		require.Len(t, j.of(event.Exit, "/r"), 1)

@@ -65,13 +65,13 @@ func (m *Simulation) begin(t *Tasklet) {
 }
 
 // opened is called when t has begun to read l. On the scheduler.
-func (m *Simulation) opened(t *Tasklet, l refLine) {
+func (m *Simulation) opened(t *Tasklet, l anyLineage) {
 	if m.Full != nil {
 		l.pretendFull(func() bool { return m.Full(t) })
 	}
 }
 
-func (l *line[M]) pretendFull(full func() bool) { l.box.PretendFull(full) }
+func (l *lineage[M]) pretendFull(full func() bool) { l.box.PretendFull(full) }
 
 // simulated is an instance of a body that is called again and again: simulate gives one that calls
 // before first.

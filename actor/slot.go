@@ -35,14 +35,14 @@ import (
 // in onEnd, and Info, Glance and Tasklet from any goroutine.
 type Slot struct {
 	// Set in NewSlot, then read-only.
-	parent *Tasklet
-	body   Body
-	line   refLine // nil if the body reads no ref
-	opts   []Option
-	onEnd  func(Exit) // may be nil
-	name   string     // "" if each tasklet has a derived one
-	word   string     // the kind of the body
-	family *family    // the family that the ref stays with when the parent ends, or nil
+	parent  *Tasklet
+	body    Body
+	lineage anyLineage // nil if the body reads no ref
+	opts    []Option
+	onEnd   func(Exit) // may be nil
+	name    string     // "" if each tasklet has a derived one
+	word    string     // the kind of the body
+	family  *family    // the family that the ref stays with when the parent ends, or nil
 
 	// Owned by the scheduler of the parent: the tasklet whose end must be passed to onEnd, or nil.
 	cur *Tasklet
@@ -108,20 +108,20 @@ func NewSlot(t *Tasklet, b Body, onEnd func(Exit), opts ...Option) (*Slot, error
 	}
 	t.spawner("NewSlot")
 	in := b.instance()
-	s := &Slot{parent: t, body: b, line: in.line(), opts: optionsOf(b, opts), onEnd: onEnd, word: in.kind()}
+	s := &Slot{parent: t, body: b, lineage: in.lineage(), opts: optionsOf(b, opts), onEnd: onEnd, word: in.kind()}
 	if err := s.checkOptions(); err != nil {
 		return nil, err
 	}
 	s.hole = &Tasklet{sys: t.sys, parent: t, inst: vacancy{s}}
 	s.hole.marks.Store(markVacant | markLeft)
-	if s.line != nil {
+	if s.lineage != nil {
 		if s.name == "" {
-			s.name = s.line.name()
+			s.name = s.lineage.name()
 		}
-		if f := familyOf(t); f != nil && f.lines[s.line] {
+		if f := familyOf(t); f != nil && f.lineages[s.lineage] {
 			s.family = f
 		}
-		if err := s.line.reserve(s); err != nil {
+		if err := s.lineage.reserve(s); err != nil {
 			return nil, err
 		}
 	}
@@ -137,9 +137,9 @@ func NewSlot(t *Tasklet, b Body, onEnd func(Exit), opts ...Option) (*Slot, error
 // reads none: two bodies with the same ref cannot be in two slots. CheckSlot may be called from any
 // goroutine.
 func CheckSlot(b Body, opts ...Option) (ref any, err error) {
-	s := &Slot{body: b, line: b.instance().line(), opts: optionsOf(b, opts)}
+	s := &Slot{body: b, lineage: b.instance().lineage(), opts: optionsOf(b, opts)}
 	err = s.checkOptions()
-	if l := s.line; l != nil {
+	if l := s.lineage; l != nil {
 		ref = l.identity()
 		if err == nil {
 			switch t := l.current(); {
@@ -169,8 +169,8 @@ func (s *Slot) checkOptions() error {
 			if hosts := s.parent.sys.hosts; o.n >= int64(len(hosts)) {
 				return fmt.Errorf("the option OnScheduler(%d) can't be used here: the system has %d, counted from 0", o.n, len(hosts))
 			}
-			if s.line != nil {
-				if home := s.line.home(); home != nil && home.sys == s.parent.sys && int64(home.n) != o.n {
+			if s.lineage != nil {
+				if home := s.lineage.home(); home != nil && home.sys == s.parent.sys && int64(home.n) != o.n {
 					return fmt.Errorf("the option OnScheduler(%d) can't be used here: the ref of the body was read on scheduler %d before, and never moves", o.n, home.n)
 				}
 			}
@@ -331,9 +331,9 @@ func (s *Slot) Info() SlotInfo {
 	} else {
 		i.Path = s.path()
 	}
-	if s.line != nil {
-		st := s.line.stats()
-		i.Message, i.Mailbox = s.line.message(), &st
+	if s.lineage != nil {
+		st := s.lineage.stats()
+		i.Message, i.Mailbox = s.lineage.message(), &st
 	}
 	return i
 }
@@ -343,7 +343,7 @@ func (s *Slot) Info() SlotInfo {
 //
 // The owner of a ref is found through cur: a tasklet in the slot, the last one, or the placeholder
 // of a slot that was never started. So a ref needs no word for it.
-func (l *line[M]) reserve(s *Slot) error {
+func (l *lineage[M]) reserve(s *Slot) error {
 	if l.dead.Load() {
 		return ErrRefDead
 	}

@@ -236,7 +236,7 @@ func TestSlotOwnsItsRef(t *testing.T) {
 		require.NoError(t, s.Stop(t0))
 		require.NoError(t, t0.System().Check())
 		s.Retire()
-		require.True(t, ref.HasFinished())
+		require.True(t, actor.Finished(ref))
 		require.Contains(t, recovering(func() { actor.StartTasklet(t0, body) }), "ended for good")
 		_, err = actor.NewSlot(t0, body, nil)
 		require.ErrorIs(t, err, actor.ErrRefDead)
@@ -449,7 +449,7 @@ func TestSlotsEndWithTheirParent(t *testing.T) {
 					_ = p.Join(t0)
 					require.Equal(t, "false false false ", deferred, "deferred calls come before")
 					for _, ref := range refs {
-						require.True(t, ref.HasFinished())
+						require.True(t, actor.Finished(ref))
 						require.ErrorIs(t, ref.Send(t0, 1), mailbox.ErrClosed)
 					}
 					return nil
@@ -524,7 +524,7 @@ func TestFamily(t *testing.T) {
 		joiner := actor.Go(t0, func(t *actor.Tasklet) error { return n.static.Join(t) })
 		require.NoError(t, n.ref.Send(t0, "crash"))
 		require.ErrorIs(t, k.Join(t0), errBoom)
-		require.True(t, added.HasFinished(), "it was of that life only")
+		require.True(t, actor.Finished(added), "it was of that life only")
 		require.False(t, n.static.IsClosed())
 		require.False(t, n.never.IsClosed())
 		require.NoError(t, n.static.Send(t0, 1))
@@ -572,9 +572,9 @@ func TestFamily(t *testing.T) {
 		require.Equal(t, 5, n.lives)
 		require.NoError(t, n.outer.Stop(t0))
 		n.outer.Retire()
-		require.True(t, n.ref.HasFinished())
-		require.True(t, n.static.HasFinished())
-		require.True(t, n.never.HasFinished())
+		require.True(t, actor.Finished(n.ref))
+		require.True(t, actor.Finished(n.static))
+		require.True(t, actor.Finished(n.never))
 		return nil
 	}))
 	require.Empty(t, j.of(event.MessageLost, ""), "a request to a supervisor is no message that is lost")
@@ -588,8 +588,8 @@ func TestFamilyThatEnds(t *testing.T) {
 		n.outer.Close()
 		require.True(t, n.static.IsClosed())
 		n.outer.Retire()
-		require.True(t, n.static.HasFinished())
-		require.True(t, n.never.HasFinished())
+		require.True(t, actor.Finished(n.static))
+		require.True(t, actor.Finished(n.never))
 
 		static, never := actor.NewRef[int](), actor.NewRef[int]()
 		handle := func(*actor.Tasklet, int) error { return nil }
@@ -602,8 +602,8 @@ func TestFamilyThatEnds(t *testing.T) {
 		require.False(t, static.IsClosed())
 		k.Kill()
 		_ = k.Join(t0)
-		require.True(t, static.HasFinished())
-		require.True(t, never.HasFinished())
+		require.True(t, actor.Finished(static))
+		require.True(t, actor.Finished(never))
 		return nil
 	})
 }

@@ -54,7 +54,7 @@ func (t *Tasklet) start(p Spawner, op string, opts []Option, allowed optionSet) 
 	if s.sim != nil {
 		s.sim.begin(t)
 	}
-	l := t.inst.line()
+	l := t.inst.lineage()
 	h := s.place(op, parent, l, where)
 	t.phase = living
 	if _, ok := as[initer](t.inst); ok {
@@ -108,12 +108,12 @@ func (a *arrival) Do() {
 	}
 	t.marks.And(^uint32(markAway))
 	t.born()
-	t.arrive(t.inst.line())
+	t.arrive(t.inst.lineage())
 }
 
 // arrive makes t ready. A receiver with an empty mailbox stays idle, as there is nothing to run. It
 // must be called on the scheduler.
-func (t *Tasklet) arrive(l refLine) {
+func (t *Tasklet) arrive(l anyLineage) {
 	if t.phase == living {
 		t.announce(nil)
 	}
@@ -130,7 +130,7 @@ func (t *Tasklet) arrive(l refLine) {
 }
 
 // stillborn makes t a tasklet that has already finished, because its system has stopped.
-func (t *Tasklet) stillborn(l refLine) {
+func (t *Tasklet) stillborn(l anyLineage) {
 	t.extra().result = ErrStopped
 	t.phase = finished
 	t.marks.Or(markOver | markFinished | markStopped | markPlaced)
@@ -214,10 +214,10 @@ func (w *withResult[R]) step(t *Tasklet) (bool, error) {
 	w.v = v
 	return true, err
 }
-func (w *withResult[R]) line() refLine { return nil }
-func (w *withResult[R]) source() any   { return w.f }
-func (w *withResult[R]) kind() string  { return "task" }
-func (w *withResult[R]) value() any    { return w.v }
+func (w *withResult[R]) lineage() anyLineage { return nil }
+func (w *withResult[R]) source() any         { return w.f }
+func (w *withResult[R]) kind() string        { return "task" }
+func (w *withResult[R]) value() any          { return w.v }
 
 // Receiver starts a tasklet that calls f for each message sent to the returned ref, one after the
 // other. The tasklet ends when the ref is closed and all messages are handled, or when f returns
@@ -236,7 +236,7 @@ func Receiver[M any](p Spawner, f func(*Tasklet, M) error, opts ...Option) Ref[M
 // receiver is everything that an idle receiver needs, in one piece of memory: 384 bytes.
 type receiver[M any] struct {
 	t Tasklet
-	l line[M]
+	l lineage[M]
 	h handling[M]
 }
 

@@ -249,7 +249,7 @@ func (t *Tasklet) detach() {
 // answersNobody is called when t is given up: those who wait for an answer from it are told that
 // none will come, and its ref is left to the next tasklet, or dead.
 func (t *Tasklet) answersNobody() {
-	if l := t.inst.line(); l != nil {
+	if l := t.inst.lineage(); l != nil {
 		l.abandon(t)
 	}
 	t.failDelegated()

@@ -157,8 +157,8 @@ func Yield(ctx context.Context) {
 // answers for example. Self may be called from any goroutine. It panics if t reads no ref, or one
 // with messages of another type than M.
 func Self[M any](t *Tasklet) Ref[M] {
-	switch l := t.inst.line().(type) {
-	case *line[M]:
+	switch l := t.inst.lineage().(type) {
+	case *lineage[M]:
 		return Ref[M]{l}
 	case nil:
 		misuse("Self[%v] of %s, which has no mailbox", reflect.TypeFor[M](), t.Path())

@@ -31,7 +31,7 @@ func (l *ownedList) releaseAll() {
 // ended since: it is read, or a dead letter.
 type delivery[M any] struct {
 	t   *Tasklet
-	l   *line[M]
+	l   *lineage[M]
 	env queue.Envelope[M]
 
 	// Owned by t's scheduler.
@@ -41,7 +41,7 @@ type delivery[M any] struct {
 
 // init: release is called when the message is taken back before it was sent: by t's end, or by
 // withdraw.
-func (d *delivery[M]) init(t *Tasklet, l *line[M], release func()) {
+func (d *delivery[M]) init(t *Tasklet, l *lineage[M], release func()) {
 	d.t, d.l = t, l
 	l.use(t.sys)
 	d.own.V = func() {
@@ -95,7 +95,7 @@ func (d *delivery[M]) isWanted() bool {
 	if !d.own.In() {
 		return false // taken back, in this very step
 	}
-	if d.t.phase >= stopping && any(d.t.inst.line()) == any(d.l) {
+	if d.t.phase >= stopping && any(d.t.inst.lineage()) == any(d.l) {
 		// t is the one that would have read it: nothing is lost. The next incarnation has not asked
 		// for it
 		d.over()
@@ -116,8 +116,8 @@ func (d *delivery[M]) send(m M, mustWait bool) {
 	}
 }
 
-// Watchable is a target of [Watch]: a *[Tasklet], which is one incarnation, or a [Ref], which is a
-// line of them.
+// Watchable is a target of [Watch]: a *[Tasklet], which is one incarnation, or a [Ref], which is
+// the address of its lineage.
 type Watchable interface {
 	// mayWatch panics if t may not watch it.
 	mayWatch(t *Tasklet)
@@ -155,7 +155,7 @@ func Watch[M any](t *Tasklet, target Watchable, to Ref[M], msg func(Exit) M) (ca
 	target.mayWatch(t)
 	var d delivery[M]
 	w := &watch{t: t}
-	w.place.V, w.inLine.V = w, w
+	w.place.V, w.inLineage.V = w, w
 	w.tell = func(e Exit) { d.sendMade(func() M { return msg(e) }) }
 	d.init(t, l, func() { target.unwatch(w) })
 	if over, exit := target.watchedBy(w); over {
@@ -164,14 +164,14 @@ func Watch[M any](t *Tasklet, target Watchable, to Ref[M], msg func(Exit) M) (ca
 	return d.withdraw
 }
 
-// watch is one tasklet's wish to know of the end of another, or of a line of them.
+// watch is one tasklet's wish to know of the end of another, or of the tasklets of a ref.
 type watch struct {
 	t     *Tasklet           // who wishes it
 	tell  func(Exit)         // on the scheduler of t
 	place list.Entry[*watch] // among a tasklet's watchers; that one's extra.mu protects it
 
 	// Of the watch of a ref. The ref's lineExtra.mu protects them.
-	inLine list.Entry[*watch] // among the ref's watchers
+	inLineage list.Entry[*watch] // among the ref's watchers
 	// whose end is to be told instead: the ref's last; nil: it is not known yet
 	last *Tasklet
 }
@@ -224,7 +224,7 @@ func (t *Tasklet) unwatch(w *watch) {
 
 func (r Ref[M]) mayWatch(by *Tasklet) {
 	l := r.must("Watch")
-	if any(by.inst.line()) == any(l) {
+	if any(by.inst.lineage()) == any(l) {
 		misuse("Watch of %s by itself: the notice would come after its end", by.Path())
 	}
 	l.use(by.sys)
@@ -239,7 +239,7 @@ func (r Ref[M]) watchedBy(w *watch) (over bool, exit Exit) {
 	x.mu.Lock()
 	t, known := l.lastForGood(x)
 	if !known {
-		x.watchers.Add(&w.inLine)
+		x.watchers.Add(&w.inLineage)
 		x.mu.Unlock()
 		return false, Exit{}
 	}
@@ -251,7 +251,7 @@ func (r Ref[M]) watchedBy(w *watch) (over bool, exit Exit) {
 func (r Ref[M]) unwatch(w *watch) {
 	x := r.l.extra()
 	x.mu.Lock()
-	x.watchers.Remove(&w.inLine)
+	x.watchers.Remove(&w.inLineage)
 	t := w.last
 	x.mu.Unlock()
 	t.unwatch(w)
@@ -259,7 +259,7 @@ func (r Ref[M]) unwatch(w *watch) {
 
 // watchLast is watchedBy for the tasklet that is the last of l as far as l knows; nil: there was
 // none.
-func (l *line[M]) watchLast(t *Tasklet, w *watch) (over bool, exit Exit) {
+func (l *lineage[M]) watchLast(t *Tasklet, w *watch) (over bool, exit Exit) {
 	switch {
 	case t == nil:
 		return true, Exit{Path: l.name(), Kind: reason.Normal}

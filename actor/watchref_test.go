@@ -16,8 +16,8 @@ import (
 )
 
 // Rule 1: a watch of a ref lasts as long as its Join: over restarts, from before the first start or
-// between two incarnations on, until the line has ended, or its tasklet has ended without failure
-// and is kept stopped. There is one notice.
+// between two incarnations on, until the lineage has ended, or its tasklet has ended without
+// failure and is kept stopped. There is one notice.
 func TestRule1WatchOfRef(t *testing.T) {
 	run(t, func(t0 *actor.Tasklet) error {
 		ref := actor.NewRef[int](actor.Name("r"))
@@ -66,7 +66,7 @@ func TestRule1WatchOfRef(t *testing.T) {
 		told("before the start /tasklet/r normal <nil>", "running /tasklet/r normal <nil>", "between two /tasklet/r normal <nil>",
 			"stopped /tasklet/r normal <nil>")
 		require.True(t, joined.HasFinished())
-		require.False(t, ref.HasFinished(), "not for good")
+		require.False(t, actor.Finished(ref), "not for good")
 		watch("at rest")
 		told("at rest /tasklet/r normal <nil>")
 		require.NoError(t, ref.Join(t0))

@@ -250,14 +250,14 @@ func TestRefJoinOverRestarts(t *testing.T) {
 		j := actor.Go(t0, func(t *actor.Tasklet) error { joined = f.ref("a").Join(t); return nil })
 		f.send(t0, "a", errCrash)
 		f.send(t0, "a", errCrash)
-		require.False(t, j.HasFinished() || f.ref("a").HasFinished())
+		require.False(t, j.HasFinished() || f.ref("a").IsDead())
 		require.NoError(t, s.StopChild(t0, "a"))
 		settle(t0)
 		require.False(t, j.HasFinished(), "its spec is kept")
 		require.NoError(t, s.DeleteChild(t0, "a"))
 		require.NoError(t, j.Join(t0))
 		require.ErrorIs(t, joined, actor.ErrKilled, "the result of the last one")
-		require.True(t, f.ref("a").HasFinished())
+		require.True(t, f.ref("a").IsDead())
 	})
 }
 

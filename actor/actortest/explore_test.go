@@ -276,8 +276,8 @@ func TestFaultKillVictims(t *testing.T) {
 		tb := actortest.TB(t)
 		require.NoError(tb, p.Ref().Send(t, "there"))
 		p.Expect("there")
-		require.False(tb, idle.HasFinished(), "idle has gone")
-		require.False(tb, spared.HasFinished(), "spared has gone")
+		require.False(tb, idle.IsDead(), "idle has gone")
+		require.False(tb, spared.IsDead(), "spared has gone")
 	}
 	report := untilFault(t, tree, actortest.Kill)
 	require.Contains(t, report, ", idle (decision ")

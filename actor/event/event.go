@@ -1,5 +1,5 @@
 // Package event has the kinds of events that a system reports to its log and to Config.OnEvent. An
-// actor.Event has one of them in its field Kind.
+// actor.EventRecord has one of them in its field Kind.
 package event
 
 import (

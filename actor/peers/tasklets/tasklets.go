@@ -252,7 +252,7 @@ func teardown(m *work.Meter, p work.Params) (ended int) {
 		_ = top.Join(t) // reports the kill
 		m.Stop()
 		for _, r := range refs {
-			if r.HasFinished() {
+			if r.IsDead() {
 				ended++
 			}
 		}

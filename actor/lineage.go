@@ -10,7 +10,7 @@ import (
 )
 
 // uncounted takes off a loss what giveUp has reported already.
-func (l *line[M]) uncounted(n int) int {
+func (l *lineage[M]) uncounted(n int) int {
 	x := l.more.Load()
 	if x == nil {
 		return n
@@ -22,9 +22,9 @@ func (l *line[M]) uncounted(n int) int {
 	return n - k
 }
 
-// post has f done on the scheduler that owns the line's mailbox, before the next tasklet that reads
-// it has its first step: for those who may be on another one.
-func (l *line[M]) post(f func()) {
+// post has f done on the scheduler that owns the lineage's mailbox, before the next tasklet that
+// reads it has its first step: for those who may be on another one.
+func (l *lineage[M]) post(f func()) {
 	if !l.far() {
 		f()
 		return
@@ -39,7 +39,7 @@ func (l *line[M]) post(f func()) {
 }
 
 // catchUp does what was posted. On home.
-func (l *line[M]) catchUp() {
+func (l *lineage[M]) catchUp() {
 	x := l.more.Load()
 	if x == nil {
 		return
@@ -53,8 +53,8 @@ func (l *line[M]) catchUp() {
 	}
 }
 
-// claim makes t, which is to run on h, the tasklet of the line. On the goroutine of the starter.
-func (l *line[M]) claim(t *Tasklet, h *host) {
+// claim makes t, which is to run on h, the tasklet of the lineage. On the goroutine of the starter.
+func (l *lineage[M]) claim(t *Tasklet, h *host) {
 	if l.dead.Load() {
 		misuse("%s: the ref of its body has ended for good", t.describeStart())
 	}
@@ -88,7 +88,7 @@ func (l *line[M]) claim(t *Tasklet, h *host) {
 	}
 }
 
-func (l *line[M]) open(t *Tasklet) {
+func (l *lineage[M]) open(t *Tasklet) {
 	l.catchUp()
 	if x := l.more.Load(); x != nil && x.reopen {
 		x.reopen = false
@@ -98,8 +98,8 @@ func (l *line[M]) open(t *Tasklet) {
 	l.tellJoiners() // they wait for another tasklet now
 }
 
-// bodyEnded holds the line for a supervisor, or ends it.
-func (l *line[M]) bodyEnded(t *Tasklet, err error) {
+// bodyEnded holds the lineage for a supervisor, or ends it.
+func (l *lineage[M]) bodyEnded(t *Tasklet, err error) {
 	if l.cur.Load() != t || t.left() {
 		return // it was given up, and another may read now
 	}
@@ -121,9 +121,9 @@ func (l *line[M]) bodyEnded(t *Tasklet, err error) {
 	}
 }
 
-// abandon takes the line from t, which does not end: so that the next can have it, if t is
+// abandon takes the lineage from t, which does not end: so that the next can have it, if t is
 // supervised; else it is dead. On the scheduler of the parent.
-func (l *line[M]) abandon(t *Tasklet) {
+func (l *lineage[M]) abandon(t *Tasklet) {
 	if l.cur.Load() != t || t.marks.Or(markLeft)&markLeft != 0 {
 		return
 	}
@@ -136,15 +136,15 @@ func (l *line[M]) abandon(t *Tasklet) {
 	}
 }
 
-// die makes the line dead. On the scheduler, except for a line that was never opened.
-func (l *line[M]) die() {
+// die makes the lineage dead. On the scheduler, except for a lineage that was never opened.
+func (l *lineage[M]) die() {
 	l.dead.Store(true)
 	l.box.Discard()
 }
 
 // close is what a supervisor does with the ref of a child that it may start again. over: that has
 // ended by itself, and nobody has to wait for another.
-func (l *line[M]) close(over bool) {
+func (l *lineage[M]) close(over bool) {
 	if l.far() {
 		l.box.Close() // nothing more gets in from now on
 	}
@@ -158,7 +158,7 @@ func (l *line[M]) close(over bool) {
 	}
 }
 
-func (l *line[M]) retire() {
+func (l *lineage[M]) retire() {
 	if l.dead.Load() {
 		return
 	}
@@ -175,7 +175,7 @@ func (l *line[M]) retire() {
 
 // tellStopped tells those in Ref.Join, and those who watch the ref, that no tasklet is to come by
 // itself.
-func (l *line[M]) tellStopped() {
+func (l *lineage[M]) tellStopped() {
 	x := l.more.Load()
 	if x == nil {
 		return // who allocates it from now on sees over
@@ -199,8 +199,8 @@ func (l *line[M]) tellStopped() {
 
 // ended calls the hooks of OnEnd, once, and then tells those in Ref.Join and who watch: they find
 // the names free.
-func (l *line[M]) ended() {
-	if !l.over.CompareAndSwap(lineLives, lineEnds) {
+func (l *lineage[M]) ended() {
+	if !l.over.CompareAndSwap(lineageLives, lineageEnds) {
 		return
 	}
 	if x := l.more.Load(); x != nil { // who allocates it from now on sees over
@@ -213,13 +213,13 @@ func (l *line[M]) ended() {
 			}
 		}
 	}
-	l.over.Store(lineOver)
+	l.over.Store(lineageOver)
 	l.tellStopped()
 }
 
 // giveUp closes the ref of a tasklet whose scheduler is held, and reports what is queued: if the
 // scheduler goes on after all, that is not reported again. From any goroutine.
-func (l *line[M]) giveUp() {
+func (l *lineage[M]) giveUp() {
 	l.box.Close()
 	x := l.extra()
 	x.mu.Lock()
@@ -238,7 +238,7 @@ func (l *line[M]) giveUp() {
 }
 
 // MessagesLost is called by the mailbox.
-func (l *line[M]) MessagesLost(loss queue.Loss) {
+func (l *lineage[M]) MessagesLost(loss queue.Loss) {
 	if own.Is(l.message()) {
 		return
 	}
@@ -256,7 +256,7 @@ func (l *line[M]) MessagesLost(loss queue.Loss) {
 }
 
 // hookFailed reports a function of OnEnd that failed: nobody else is to be hurt by it.
-func (l *line[M]) hookFailed(fault *guard.Fault) {
+func (l *lineage[M]) hookFailed(fault *guard.Fault) {
 	t := l.last()
 	var sys *System
 	if t != nil {
@@ -274,6 +274,6 @@ func (l *line[M]) hookFailed(fault *guard.Fault) {
 	sys.emit(e)
 }
 
-type posted[M any] line[M]
+type posted[M any] lineage[M]
 
-func (p *posted[M]) Do() { (*line[M])(p).catchUp() }
+func (p *posted[M]) Do() { (*lineage[M])(p).catchUp() }
