@@ -7,14 +7,14 @@ import (
 	"github.com/gotasklet/tasklet/internal/list"
 )
 
-// bells wake tasklets of other schedulers that wait for one thing, in the order in which they came.
-// The mutex beside them protects them.
+// bells wake tasklets of other schedulers that wait for the same thing, in the order in which they
+// came. The mutex beside a bells field protects it.
 type bells struct{ list.List[*core.Bell] }
 
 // bell is one wait among bells.
 type bell = list.Entry[*core.Bell]
 
-// hang lets b be rung, unless it is too late: over says so.
+// hang adds b, and reports whether it did so. It does not if over, called under mu, returns true.
 func (bs *bells) hang(b *bell, mu *sync.Mutex, over func() bool) bool {
 	mu.Lock()
 	defer mu.Unlock()

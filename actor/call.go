@@ -23,32 +23,34 @@ type Reply[R any] struct {
 	gen uint32
 }
 
-// cell is where a call waits for its reply. A tasklet keeps one and uses it for one call after the
-// other; those of ordinary goroutines come from a pool. A reply that comes too late finds another
-// generation.
+// cell is where a call waits for its reply. A tasklet keeps one cell and uses it for one call after
+// the other. Ordinary goroutines get their cells from a pool. A reply that comes too late finds
+// another generation.
 //
-// A compare and swap on state decides who ends the call, by a reply, an error, or by giving up.
-// Only the winner writes v and err.
+// A compare-and-swap on state decides what ends the call: a reply, an error, or that the caller
+// gives up. Only the winner writes v and err.
 type cell[R any] struct {
 	callBase
 	v R // written by the winner before the caller is woken
 }
 
-// callBase is a cell without its type. It is the mailbox.Ticket of the request.
+// callBase is the part of a cell that does not depend on R. It is the mailbox.Ticket of the
+// request.
 type callBase struct {
-	// state is the generation, callGen times, with the flags and the phase below. One word, so that
-	// a call costs three locked instructions: the start, the decision, and the settling.
+	// state is the generation, multiplied by callGen, and the flags and the phase below. Because it
+	// is one word, a call costs three locked instructions: the start, the decision and the
+	// settling.
 	state atomic.Uint64
-	// delegate is the last one that the duty was handed to; it means something only with
+	// delegate is the tasklet that the call was delegated to last. It is meaningful only with
 	// callDelegated.
 	delegate atomic.Pointer[Tasklet]
 
 	// Set when it is made, then read-only.
 	caller *Tasklet   // nil for an ordinary goroutine
-	pool   *sync.Pool // for an ordinary goroutine: where the cell goes; may be nil
-	self   any        // what goes there: the cell with its type
+	pool   *sync.Pool // the pool of the cell of an ordinary goroutine, or nil
+	self   any        // the cell with its type, as it is put into pool
 
-	// done is made by an ordinary goroutine before it sets callBlocks, and holds one.
+	// done has room for one value. An ordinary goroutine makes it before it sets callBlocks.
 	done chan struct{}
 
 	err error // written by the winner before callOver
@@ -56,28 +58,28 @@ type callBase struct {
 	parked bool // the caller is parked in wait; owned by its scheduler
 }
 
-// Phases of a call, and flags beside them.
+// The phases of a call, and the flags.
 const (
-	callOpen  = iota // waits for its end
+	callOpen  = iota // the call waits for its end
 	callWon          // the winner is about to write the answer
 	callOver         // the answer is written
 	callLeft         // the caller has given up
 	callPhase = 3
-	// The callee has delegated, so that the end of its handler does not end the call.
+	// The callee has delegated, so the end of its handler does not end the call.
 	callDelegated = 4
 	callSettled   = 8 // the mailbox no longer uses the request, so the cell can be used again
-	// an ordinary goroutine has taken the answer. Whoever sets the second of this and callSettled
-	// gives the cell back
+	// An ordinary goroutine has taken the answer. The caller that sets the second of callTaken and
+	// callSettled puts the cell back.
 	callTaken = 16
-	// an ordinary goroutine is about to block on done, or does: set before callOver, it obliges the
-	// winner to send there
+	// An ordinary goroutine blocks on done or is about to. If this is set before callOver, the
+	// winner must send to done.
 	callBlocks = 32
 	callGen    = 64
 )
 
 func (c *callBase) gen() uint32 { return uint32(c.state.Load() / callGen) }
 
-// move takes call number gen from open to phase, and sets flags; it reports whether it was open.
+// move takes call number gen from open to a phase and sets flags, and reports whether it was open.
 func (c *callBase) move(gen uint32, phaseAndFlags uint64) bool {
 	for {
 		s := c.state.Load()
@@ -95,7 +97,7 @@ func (c *callBase) isOpen(gen uint32) bool {
 	return uint32(s/callGen) == gen && s&callPhase == callOpen
 }
 
-// answered is what wakes the caller, on its scheduler.
+// answered is injected work that wakes the caller on its scheduler.
 type answered callBase
 
 // Do wakes the caller if it is parked for this: it may not be so yet, when the answer comes from a
@@ -106,7 +108,7 @@ func (a *answered) Do() {
 	}
 }
 
-// written lets the caller see what was written after a move to callWon.
+// written makes the result visible to the caller, after a move to callWon.
 func (c *callBase) written() {
 	s := c.state.Add(callOver - callWon)
 	if c.caller != nil {
@@ -128,8 +130,8 @@ func (c *callBase) Settled(err error) {
 	c.giveBack(callSettled)
 }
 
-// giveBack sets flag, and puts the cell of an ordinary goroutine back into its pool if nobody can
-// use it any more.
+// giveBack sets flag, and puts the cell of an ordinary goroutine back into its pool if nobody else
+// uses it any more.
 func (c *callBase) giveBack(flag uint64) {
 	const both = callSettled | callTaken
 	if s := c.state.Or(flag) | flag; c.pool == nil || s&both != both {
@@ -162,13 +164,13 @@ func (c *callBase) fail(gen uint32, err error) {
 	}
 }
 
-// delegation is a call that a tasklet shall answer.
+// delegation is a call that a tasklet must answer.
 type delegation struct {
 	c   *callBase
 	gen uint32
 }
 
-// fail is called when t has finished with err, or was given up.
+// fail ends the call because t has finished with err, or was given up.
 func (d delegation) fail(t *Tasklet, err error) {
 	if d.c.delegate.Load() != t {
 		return // delegated to another tasklet
@@ -202,7 +204,7 @@ func Call[M, R any](ctx context.Context, to Ref[M], msg func(Reply[R]) M) (R, er
 		misuse("Call with a nil context")
 	}
 	by, limit := callerOf(ctx)
-	if limit != nil { // before the request is sent, as its reply would not be awaited
+	if limit != nil { // before the request is sent, because nobody would wait for its reply
 		if err := core.ContextError(limit); err != nil {
 			var zero R
 			return zero, err
@@ -251,8 +253,8 @@ func Call[M, R any](ctx context.Context, to Ref[M], msg func(Reply[R]) M) (R, er
 	return c.wait(by, limit, gen, l)
 }
 
-// freeCell gives the cell that t keeps, if it is of the right type and nobody can be about to use
-// it; else a new one.
+// freeCell returns the cell that t keeps, if it has the right type and the mailbox has settled it.
+// Otherwise it returns a new one.
 func freeCell[R any](t *Tasklet) *cell[R] {
 	x := t.extra()
 	if c, ok := x.cell.(*cell[R]); ok && c.state.Load()&callSettled != 0 {
@@ -264,15 +266,15 @@ func freeCell[R any](t *Tasklet) *cell[R] {
 	return c
 }
 
-// free gives c back for the next call. It can be used again when the mailbox has settled it too.
+// free keeps c for the next call of t, which can use it when the mailbox has settled it too.
 func (c *cell[R]) free(t *Tasklet) { t.extra().cell = c }
 
-// pooledCell returns a cell for a call to s, nil if it is not known, by an ordinary goroutine. It
-// goes back to the pool when the caller has taken the answer and the mailbox has settled the
-// request, and not at all if the caller has given up: then somebody may still answer.
+// pooledCell returns a cell for a call to s by an ordinary goroutine. s is nil if it is not known.
+// The cell goes back to the pool when the caller has taken the answer and the mailbox has settled
+// the request. If the caller has given up it never goes back, because an answer may still come.
 //
-// The pools belong to the system and not to the program: what was made in a bubble of
-// testing/synctest, as the channel of a cell, may not be used outside.
+// The pools belong to the system and not to the program, because the channel of a cell that was
+// made in a bubble of testing/synctest may not be used outside of the bubble.
 func pooledCell[R any](s *System) *cell[R] {
 	if s == nil {
 		return &cell[R]{}
@@ -291,7 +293,7 @@ func pooledCell[R any](s *System) *cell[R] {
 	return c
 }
 
-// leave gives the call up; false: somebody has ended it already.
+// leave gives the call up. It returns false if the call has ended already.
 func (c *callBase) leave(gen uint32) bool { return c.move(gen, callLeft) }
 
 // wait parks the caller until call number gen, the cell's current one, is over.
@@ -308,7 +310,7 @@ func (c *cell[R]) wait(by *Tasklet, limit context.Context, gen uint32, l anyLine
 			return v, c.leftBehind(l)
 		}
 		if c.state.Load()&(callPhase|callDelegated) != callOpen {
-			on = nil // the callee has delegated, or is done
+			on = nil // the callee has delegated, or has answered
 		}
 		c.parked = true
 		err := by.task.Park(core.Wait{Kind: core.InCall, On: on, Ctx: limit})
@@ -317,11 +319,12 @@ func (c *cell[R]) wait(by *Tasklet, limit context.Context, gen uint32, l anyLine
 			continue
 		}
 		if !c.leave(gen) {
-			limit = nil // the answer is being written, or is there
+			limit = nil // the answer is there or is being written
 			continue
 		}
 		if _, ring := err.(*DeadlockError); ring {
-			// otherwise it would be handled later for no caller, and might close the next cycle
+			// Otherwise the request would be handled later for no caller, and might close the next
+			// cycle.
 			l.revoke(&c.callBase)
 		}
 		if errors.Is(err, ErrTimeout) {
@@ -330,7 +333,7 @@ func (c *cell[R]) wait(by *Tasklet, limit context.Context, gen uint32, l anyLine
 				Fields: []zap.Field{zap.String("target", l.path())},
 			})
 		}
-		return v, err // the cell is not used again, as the request may still be in transit
+		return v, err // the cell is not used again, because the request may still be in transit
 	}
 	v, err = c.v, c.err
 	var zero R
@@ -341,9 +344,9 @@ func (c *cell[R]) wait(by *Tasklet, limit context.Context, gen uint32, l anyLine
 
 // waitOutside blocks an ordinary goroutine until call number gen, the cell's current one, is over.
 //
-// It first gives way to other goroutines, once: the answer is often there then, and neither side
-// has to block or to wake the other. Only a caller that is about to block says so, in state, and is
-// told by done.
+// It first yields once to other goroutines. Often the answer is there after that, and neither side
+// has to block or to wake the other. Only a caller that is about to block sets callBlocks, and is
+// woken through done.
 func (c *cell[R]) waitOutside(ctx context.Context, gen uint32, l anyLineage) (v R, err error) {
 	if c.state.Load()&callPhase != callOver {
 		runtime.Gosched()
@@ -363,7 +366,7 @@ func (c *cell[R]) waitOutside(ctx context.Context, gen uint32, l anyLineage) (v 
 		if home != nil {
 			gone = home.Gone().Done()
 		} else {
-			change = l.change() // closed by its first tasklet
+			change = l.change() // closed by the first tasklet of the line
 		}
 		select {
 		case <-c.done:
@@ -386,7 +389,7 @@ func (c *cell[R]) waitOutside(ctx context.Context, gen uint32, l anyLineage) (v 
 	}
 }
 
-// takeOutside takes the answer, after callOver.
+// takeOutside returns the answer to an ordinary goroutine. The phase must be callOver.
 func (c *cell[R]) takeOutside() (v R, err error) {
 	v, err = c.v, c.err
 	var zero R
@@ -395,13 +398,13 @@ func (c *cell[R]) takeOutside() (v R, err error) {
 	return v, fromOther(err)
 }
 
-// isGone reports whether nobody needs to wait for the answer any more.
+// isGone reports whether the system of the answerer has ended, so that no answer can come.
 func (c *callBase) isGone(l anyLineage) bool {
 	s := c.answerer(l)
 	return s != nil && s.Gone().Err() != nil
 }
 
-// leftBehind is what a call ends with whose answerer was left behind when its system ended.
+// leftBehind returns the error of a call whose answerer was left behind when its system ended.
 func (c *callBase) leftBehind(l anyLineage) error {
 	if c.state.Load()&callDelegated != 0 {
 		return c.delegate.Load().leftBehind()
@@ -409,7 +412,7 @@ func (c *callBase) leftBehind(l anyLineage) error {
 	return l.last().leftBehind()
 }
 
-// answerer is the scheduler of the tasklet that shall answer; nil as long as the ref of the callee
+// answerer returns the scheduler of the tasklet that must answer, or nil if the ref of the callee
 // was never read.
 func (c *callBase) answerer(l anyLineage) *core.Scheduler {
 	if c.state.Load()&callDelegated != 0 {
@@ -446,7 +449,7 @@ func (r Reply[R]) end(ctx context.Context, v R, err error) error {
 	by, _ := callerOf(ctx)
 	c := r.c.caller
 	if c != nil && by != nil && by.task.Scheduler() == c.task.Scheduler() && by.task.IsRunning() {
-		// No other goroutine looks before the caller has control.
+		// No other goroutine looks at the cell before the caller has control.
 		if r.c.move(r.gen, callOver) {
 			r.c.v, r.c.err = v, err
 			(*answered)(&r.c.callBase).Do()
@@ -496,7 +499,7 @@ func (r Reply[R]) Delegate(to *Tasklet) {
 	}
 	r.c.delegate.Store(to)
 	if !r.c.move(r.gen, callOpen|callDelegated) {
-		return // the call has ended since
+		return // the call has ended in the meantime
 	}
 	d := delegation{&r.c.callBase, r.gen}
 	if over, err := d.enter(to); over {
@@ -512,7 +515,8 @@ func (r Reply[R]) Delegate(to *Tasklet) {
 	}
 }
 
-// enter makes d a duty of to; over: that has finished, or was given up, with err as the result.
+// enter adds d to the duties of to. If to has finished or was given up, it returns true and the
+// result.
 func (d delegation) enter(to *Tasklet) (over bool, err error) {
 	x := to.extra()
 	x.mu.Lock()
@@ -525,8 +529,8 @@ func (d delegation) enter(to *Tasklet) (over bool, err error) {
 	}
 	f := x.followed()
 	if len(f.delegate) == cap(f.delegate) {
-		// Those that are over go when there is no room; then there is for as many again, so one
-		// costs the same however many there are.
+		// If there is no room, the calls that are over are removed first. Then there is room for as
+		// many calls again, so the cost of one does not depend on their number.
 		f.delegate = slices.DeleteFunc(f.delegate, func(d delegation) bool { return !d.c.isOpen(d.gen) })
 		f.delegate = slices.Grow(f.delegate, len(f.delegate)+1)
 	}
@@ -534,8 +538,8 @@ func (d delegation) enter(to *Tasklet) (over bool, err error) {
 	return false, nil
 }
 
-// redirect tells the caller, on its scheduler, that it waits for another tasklet now; on nil: not
-// for a certain one.
+// redirect is injected work that records, on the scheduler of the caller, that the caller waits for
+// on. If on is nil it waits for no particular tasklet.
 type redirect struct {
 	d  delegation
 	on *core.Resource
@@ -549,7 +553,7 @@ func (r *redirect) Do() {
 	c.caller.task.Redirect(r.on)
 }
 
-// failDelegated tells those who wait for an answer that t was to give. From any goroutine.
+// failDelegated ends the calls that were delegated to t. It may be called from any goroutine.
 func (t *Tasklet) failDelegated() {
 	if x := t.ex.Load(); x != nil {
 		x.mu.Lock()

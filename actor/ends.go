@@ -5,25 +5,26 @@ import (
 	"github.com/gotasklet/tasklet/internal/stack"
 )
 
-// This file is the end of a system. What must hold then, whatever happened before:
+// This file ends a system. When it is done, the following holds, whatever happened before:
 //
-//   - Every tasklet has finished, or was reported as left behind: by the event leak, or before by
-//     stop_timeout. Once.
-//   - Everybody who waits for one that has not finished is told: joiners, callers, senders,
-//     starters, delegated calls. Those on a scheduler that works are told by it, all others by the
-//     context of scheduler.Gone.
-//   - Every message that was sent was handled, or is reported.
-//   - Nothing but the *System itself remembers the system.
+//  - Every tasklet has finished, or was reported once as left behind, by the event leak or by an
+//    earlier stop_timeout.
+//  - Every wait for a tasklet that has not finished has ended: those of joiners, callers, senders,
+//    starters and delegated calls. A scheduler that works ends its waits itself; the context
+//    Scheduler.Gone ends all others.
+//  - Every message that was sent was handled or is reported.
+//  - Only the *System itself refers to the system.
 //
-// The schedulers end together (scheduler.Team). When nothing is left to do on any of them, endRound
-// looks at what is still in the tree and lets it go on, until nothing can. A scheduler that a
-// tasklet holds does not come that far: what is left then is told by giveUpHeld, on the goroutine
-// of Stop, and ends by itself if the tasklet gives up control after all.
+// The schedulers of a core.Team end together. When none of them has anything left to do, endRound
+// examines what is still in the tree and lets it proceed, until nothing can. A scheduler that is
+// held by a tasklet does not get that far. In that case giveUpHeld, on the goroutine of Stop,
+// notifies those who wait for what is left, which ends by itself if the tasklet gives up control
+// after all.
 
-// endRound is called by a scheduler when, after Stop, nothing is left to do on any, and nobody else
-// runs; see scheduler.Hooks.Left. Each call comes closer to the end: either tasklets are killed
-// hard that were not before, or some that will never end leave the tree, so that their parents go
-// on.
+// endRound is called by a scheduler after Stop, when no scheduler has anything left to do and
+// nothing else runs; see core.Hooks.Left. Each call makes progress: it kills hard tasklets that
+// were not killed hard before, or removes tasklets that will never end from the tree, so that their
+// parents proceed.
 func (s *System) endRound() {
 	if s.hardenLeft() {
 		return
@@ -35,7 +36,7 @@ func (s *System) endRound() {
 	}
 }
 
-// hardenLeft kills hard what is left, and reports whether there was anything that was not killed so
+// hardenLeft kills all remaining tasklets hard, and reports whether any of them was not killed hard
 // before.
 func (s *System) hardenLeft() (any bool) {
 	for t := range s.left() {
@@ -45,14 +46,15 @@ func (s *System) hardenLeft() (any bool) {
 			t.harden()
 		}
 		if t.parent != nil && t.parent.marks.Load()&(markLeaked|markReported) != 0 {
-			t.marks.Or(markReported) // with the one above it, which was reported as left behind
+			t.marks.Or(markReported) // it is part of a subtree that was reported as left behind
 		}
 	}
 	return any
 }
 
-// left calls yield for all that have neither finished nor been left behind: in the tree, and below
-// those that were taken out of it. Daemons and their node come when the root has ended.
+// left iterates over the tasklets that have neither finished nor been left behind, in the tree and
+// below those that were taken out of it. It includes the daemons and their node when the root has
+// ended.
 func (s *System) left() func(yield func(*Tasklet) bool) {
 	return func(yield func(*Tasklet) bool) {
 		for _, top := range s.tops() {
@@ -68,7 +70,7 @@ func (s *System) left() func(yield func(*Tasklet) bool) {
 	}
 }
 
-// tops are the root, those that were taken out of the tree, and the node of the daemons.
+// tops returns the root, the tasklets that were taken out of the tree, and the node of the daemons.
 func (s *System) tops() []*Tasklet {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -87,8 +89,8 @@ func (t *Tasklet) isChildless() bool {
 	return true
 }
 
-// leaving is work that leaves a tasklet behind: it will never be called again, though it has not
-// finished.
+// leaving is injected work that leaves a tasklet behind: the tasklet will never be called again,
+// though it has not finished.
 type leaving Tasklet
 
 // Do is done on the scheduler of the tasklet. After it the tasklet is out of the tree, and
@@ -100,7 +102,7 @@ func (l *leaving) Do() {
 	case before&markLost != 0:
 		return
 	case before&markFinished != 0:
-		t.tellFinished() // what went wrong may have kept it from that
+		t.tellFinished() // a failure may have prevented that
 		return
 	}
 	t.loseInHand()
@@ -119,7 +121,7 @@ func (l *leaving) Do() {
 	t.sys.finished(t)
 }
 
-// tellFinished is the last part of a finish, once more.
+// tellFinished repeats the last part of finish.
 func (t *Tasklet) tellFinished() {
 	t.sys.unlink(t)
 	t.joiners.ReleaseAll()
@@ -134,7 +136,7 @@ func (t *Tasklet) tellFinished() {
 	t.sys.finished(t)
 }
 
-// loseInHand reports the message that t, which is left behind, was handling.
+// loseInHand reports the message that t was handling when it was left behind.
 func (t *Tasklet) loseInHand() {
 	h, ok := as[interface{ inHand() int }](t.inst)
 	if !ok || t.isIdle() || t.phase != living || !t.task.OwnsStack() {
@@ -147,7 +149,7 @@ func (t *Tasklet) loseInHand() {
 	}
 }
 
-// reportLeak reports t as left behind, once. From any goroutine.
+// reportLeak reports t as left behind, once. It may be called from any goroutine.
 func (t *Tasklet) reportLeak(where []byte) {
 	if t.marks.Or(markReported)&markReported == 0 {
 		t.sys.emit(EventRecord{Kind: event.Leak, Tasklet: t, Stack: stack.Text(where)})
@@ -155,7 +157,7 @@ func (t *Tasklet) reportLeak(where []byte) {
 }
 
 // retireRefs ends the refs that nobody will read because t is left behind: its own, and those of
-// the children of a supervisor.
+// its children if it is a supervisor.
 func (t *Tasklet) retireRefs() {
 	t.lineages(func(l anyLineage) { l.retire() })
 }
@@ -176,9 +178,9 @@ func (t *Tasklet) lineages(f func(anyLineage)) {
 	}
 }
 
-// giveUpHeld is called when Stop or Run returns though a tasklet holds a scheduler: everybody who
-// waits for what is left is told. If the tasklet gives up control after all, the rest of the stop
-// goes on. From any goroutine.
+// giveUpHeld is called when Stop or Run returns although a tasklet holds a scheduler. It notifies
+// everything that waits for a tasklet that is left. If the tasklet gives up control after all, the
+// rest of the stop proceeds. It may be called from any goroutine.
 func (s *System) giveUpHeld(left []*Tasklet, stacks map[*Tasklet][]byte) {
 	for _, t := range left {
 		if t.HasFinished() {

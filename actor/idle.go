@@ -39,18 +39,18 @@ func (t *Tasklet) SetIdle(d time.Duration, f func(*Tasklet) error) {
 	i.d, i.f, i.at = d, f, 0
 }
 
-// idling is a receiver with a limit on its wait for a message. It is around the instance that
-// handles the messages, and apart so that others pay nothing for it. Owned by the scheduler.
+// idling is a receiver with a limit on its wait for a message. It wraps the instance that handles
+// the messages, so that other receivers pay nothing for it. Owned by the scheduler.
 type idling struct {
 	instance
 	d       time.Duration
-	f       func(*Tasklet) error // nil: nothing is to be called
-	at      int64                // ns on the clock: when f is to be called; 0: no wait has begun
+	f       func(*Tasklet) error // nil if nothing must be called
+	at      int64                // ns on the clock: when f is due; 0 if no wait has begun
 	calling bool                 // f is being called, or has failed
 }
 
-// step is that of the instance, with the timer stopped, and started if it waits afterwards: so what
-// the handler waits for is not ended by the timer.
+// step is the step of the wrapped instance. The timer is stopped before it, and started after it if
+// the instance waits for a message. So the timer never ends a wait inside the handler.
 func (i *idling) step(t *Tasklet) (bool, error) {
 	i.calling = false
 	l := i.lineage()
@@ -82,7 +82,7 @@ func (i *idling) step(t *Tasklet) (bool, error) {
 	return done, err
 }
 
-// simulate is part of a simulation, see simulated.
+// simulate implements simulated.
 func (i *idling) simulate(before func()) instance {
 	if in, ok := i.instance.(simulated); ok {
 		i.instance = in.simulate(before)
@@ -93,7 +93,7 @@ func (i *idling) simulate(before func()) instance {
 	return i
 }
 
-// waits reports whether the reader is to be woken when messages come. On home.
+// waits reports whether a message will wake the reader. It must be called on home.
 func (l *lineage[M]) waits() bool { return l.box.Awaited() }
 
 func (l *lineage[M]) stopWait() { l.box.StopAwait() }

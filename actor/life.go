@@ -7,30 +7,31 @@ import (
 	"github.com/gotasklet/tasklet/internal/guard"
 )
 
-// phase is where a tasklet is in its life. It only grows. This file and stop.go make all
-// transitions:
+// phase is a stage in the life of a tasklet. It only grows. All transitions are in this file and in
+// stop.go:
 //
 //	starting ── init done ──▶ living ── body ended ──▶ stopping ── no child left ──▶ deferring ──▶ finished
 //	    └────────── init failed ────────────────────────▲
 //
-// A tasklet is called by its scheduler whenever it is ready, and does what its phase says. A body
-// that waits half-way keeps the call open; in all other waits, for messages, for a time, for the
+// The scheduler calls a tasklet whenever it is ready, and the tasklet does the work of its phase. A
+// body that parks in the middle keeps the call open. In all other waits, for messages, for a time
+// or for the end of a child, the tasklet owns no stack.
 // end of a child, the tasklet owns no stack.
 type phase uint8
 
 const (
-	starting  phase = iota // OnStart functions and the body's init
-	living                 // the body
+	starting  phase = iota // the OnStart functions and the body's init run
+	living                 // the body runs
 	stopping               // the children are stopped, newest first
-	deferring              // the deferred calls
-	finished               // all over; never called again
+	deferring              // the deferred calls run
+	finished               // everything is done; it is never called again
 )
 
-// live is a step that begins the life of the body, or finds that it was killed.
+// live begins the life of the body with its first step, or takes a kill that is pending.
 func (t *Tasklet) live() {
 	done, err := true, error(nil)
 	if pending, _ := t.task.Killed(); pending {
-		// Found at the start of a step, so there is no stack to unwind.
+		// At the start of a step there is no stack to unwind.
 		t.takeKill()
 		err = ErrKilled
 	} else if err = t.begin(); err == nil {
@@ -48,8 +49,8 @@ func (t *Tasklet) live() {
 	}
 }
 
-// wakeIfKilled is called after a step. A kill may have come after the body, which had been waiting,
-// was woken: nobody else will call it.
+// wakeIfKilled is called after a step. A kill may have come after the waiting body was woken, and
+// then nothing else wakes t.
 func (t *Tasklet) wakeIfKilled() {
 	if pending, _ := t.task.Killed(); pending {
 		t.task.Wake()
@@ -67,7 +68,7 @@ func (r *runner) Caught(v any) (goesOn bool) {
 	return t.caught(v)
 }
 
-// begin runs what comes before the body.
+// begin runs the OnStart functions and the body's init.
 func (t *Tasklet) begin() error {
 	if r := t.rareOptions(); r != nil {
 		for _, f := range r.onStart {
@@ -82,13 +83,14 @@ func (t *Tasklet) begin() error {
 	return nil
 }
 
-// caught deals with a step that did not return: v is the panic's value, nil for runtime.Goexit. It
-// reports whether the activation is over; else it goes on with the end of t.
+// caught handles a step that did not return. v is the value of the panic, or nil after
+// runtime.Goexit. It reports whether the activation is over; otherwise the activation continues
+// with the end of t.
 func (t *Tasklet) caught(v any) (over bool) {
 	var err error
 	switch e := v.(type) {
 	case nil:
-		// The goroutine is lost when the deferred calls have run: what is left is done on another
+		// The goroutine ends after the deferred calls of its stack. The rest is done on another
 		// one.
 		t.lose(ErrGoexit)
 		t.bodyEnded(ErrGoexit)
@@ -127,7 +129,7 @@ func (t *Tasklet) bodyEnded(err error) {
 		t.extra().result = err
 	}
 	t.phase = stopping
-	t.task.TakeKill() // also one that the body did not meet: the deferred calls may block
+	t.task.TakeKill() // also if the body did not notice it, as the deferred calls may block
 	if parent := t.marks.Load()&markParent != 0; parent || t.ex.Load() != nil {
 		ended := uint32(markOver | markEnded)
 		if !parent {
@@ -136,13 +138,13 @@ func (t *Tasklet) bodyEnded(err error) {
 		if t.marks.Or(ended)&markOver == 0 {
 			t.closeDone()
 		}
-	} // else nobody can see t between this and its finish, which sets the mark too
+	} // otherwise nobody can see t before finish, which sets the mark too
 	if l := t.inst.lineage(); l != nil {
 		l.bodyEnded(t, err)
 	}
 }
 
-// runDeferred runs the deferred calls, last in first out, and finishes.
+// runDeferred runs the deferred calls, last in first out, and then finishes t.
 func (t *Tasklet) runDeferred() {
 	if x := t.ex.Load(); x != nil {
 		for n := len(x.deferred); n > 0; n = len(x.deferred) {
@@ -156,8 +158,9 @@ func (t *Tasklet) runDeferred() {
 	t.finish()
 }
 
-// callDeferred reports whether the goroutine goes on. If it ends by runtime.Goexit, also one in
-// whose deferred calls there was a panic, callDeferred does not return, and t is called again.
+// callDeferred calls f and reports whether the goroutine continues. If the goroutine ends by
+// runtime.Goexit, even with a panic in its deferred calls, callDeferred does not return, and the
+// scheduler calls t again.
 func (t *Tasklet) callDeferred(f func()) (goesOn bool) {
 	returned := false
 	defer func() {
@@ -167,7 +170,7 @@ func (t *Tasklet) callDeferred(f func()) (goesOn bool) {
 		v := recover()
 		t.task.Unlock()
 		switch v.(type) {
-		case nil: // runtime.Goexit: the other calls are run on another goroutine
+		case nil: // runtime.Goexit: the remaining calls run on another goroutine
 			t.deferredFailed(ErrGoexit, nil)
 		case *Killed:
 			goesOn = true
@@ -186,12 +189,12 @@ func (t *Tasklet) callDeferred(f func()) (goesOn bool) {
 func (t *Tasklet) deferredFailed(err error, stack *Stack) {
 	if t.result() == nil {
 		t.extra().result = err
-		stack = nil // it is in the event exit
+		stack = nil // the event exit has it
 	}
 	t.sys.emit(EventRecord{Kind: event.Failure, Tasklet: t, Err: err, Stack: stack})
 }
 
-// finish is the last step: nobody sees t half-way in it.
+// finish is the last step. No other goroutine sees t in the middle of it.
 func (t *Tasklet) finish() {
 	x := t.ex.Load()
 	err := t.result()
@@ -206,7 +209,7 @@ func (t *Tasklet) finish() {
 	near := t.parent == nil || t.near(t.parent)
 	supervised := x != nil && x.slot != nil && (!near || t.parent.phase < stopping)
 	if supervised || t.sys.wantsExit(t, exit.Kind) {
-		exit.Path = t.Path() // only then: it is long where the tree is deep
+		exit.Path = t.Path() // only if needed: it is long where the tree is deep
 	}
 	if t.marks.Load()&markParent != 0 {
 		t.endSlots()
@@ -215,14 +218,14 @@ func (t *Tasklet) finish() {
 		l.ended()
 	}
 	if t.marks.Load()&markAway != 0 {
-		t.born() // stopped before it arrived
+		t.born() // it was stopped before it arrived
 	}
-	told := failedStart && x.slot != nil || t == t.sys.daemons || // or nobody is to be told
+	told := failedStart && x.slot != nil || t == t.sys.daemons || // or nobody must be notified
 		t.marks.Load()&markReported != 0 // or it counts as left behind
 	if t.sys.leave(t, exit, !told)&markOver == 0 {
 		t.closeDone()
 	}
-	x = t.ex.Load() // a joiner elsewhere may just have made it
+	x = t.ex.Load() // a joiner on another goroutine may just have made it
 	t.joiners.ReleaseAll()
 	if x != nil {
 		t.tellEnd(x, exit, t.task.Scheduler())
@@ -245,9 +248,9 @@ func (t *Tasklet) finish() {
 	t.sys.finished(t)
 }
 
-// tellEnd tells those who wait for the end of t from elsewhere, watch it, or wait for an answer of
-// it. After markFinished was set. from is the scheduler that the caller runs on; nil: it may be
-// any.
+// tellEnd notifies those who wait for the end of t on other goroutines, watch it, or wait for an
+// answer from it. markFinished must be set. from is the scheduler that the caller runs on, or nil
+// if the caller may be on any goroutine.
 func (t *Tasklet) tellEnd(x *extra, exit Exit, from *core.Scheduler) {
 	x.mu.Lock()
 	if x.fin != nil {
@@ -282,9 +285,9 @@ func (t *Tasklet) tellEnd(x *extra, exit Exit, from *core.Scheduler) {
 	}
 }
 
-// tellSupervisor tells the end to the slot that t was in. On the scheduler of t's parent. A
-// supervisor that fails there knows its children no longer: that is a crash, as any panic between
-// two activations, and so is a runtime.Goexit.
+// tellSupervisor reports the end to the slot that t was in. It must be called on the scheduler of
+// t's parent. A supervisor that fails here has lost count of its children. That is a crash, like
+// any panic between two activations, and so is a runtime.Goexit.
 func (t *Tasklet) tellSupervisor(exit Exit) {
 	slot := t.ex.Load().slot
 	switch fault := guard.Call(func() { slot.ended(exit) }); {
@@ -296,7 +299,8 @@ func (t *Tasklet) tellSupervisor(exit Exit) {
 	}
 }
 
-// childEnd is what a tasklet in a slot tells its parent on another scheduler.
+// childEnd is injected work that reports the end of a tasklet in a slot to its parent on another
+// scheduler.
 type childEnd Exit
 
 func (e *childEnd) Do() {

@@ -10,59 +10,60 @@ import (
 )
 
 const (
-	// limitWindow is the time in which one entry of a kind about one path is written.
+	// limitWindow is the time in which one entry is written for each kind and path.
 	limitWindow = time.Second
-	// limitKeys is how many kinds and paths have windows of their own at a time.
+	// limitKeys is the number of kinds and paths that have windows of their own at a time.
 	limitKeys = 1024
 )
 
-// limits keep floods out of the log. They go by the kind and the path of events: the first is
-// written at once, those that follow within a second are counted, and when that second is over the
-// last of them is written, with the number of the others. So what is held back is written a second
-// later at most, and the events of each kind and path are its entries and what these say was
-// suppressed, together. If something was held back another second begins, else the window is
-// forgotten.
+// limits keep floods out of the log. They apply to each kind and path of events. The first event is
+// written at once, and a window of one second begins. Events that follow within the window are
+// counted. When it is over, the last of them is written, with the number of the others, and another
+// window begins. If nothing was held back, the window is forgotten instead. So an event that is
+// held back is written at most a second later, and entries and suppressed events of a kind and path
+// add up to all its events.
 //
-// Limited are events at level warn and above, and exits. Others are for information, and rare, or
-// for debugging.
+// Events at level warn and above, and exits, are limited. The others are for information, and rare,
+// or for debugging.
 //
-// Memory is bounded: while limitKeys windows are open, what would need another one goes into one
-// window for its kind, whatever its path; its entries say so by the field "several_paths".
+// Memory is bounded. While limitKeys windows are open, events that would need another one share one
+// window for their kind, whatever their paths. Its entries have the field "several_paths".
 //
-// With the real clock a timer sees to the end of the windows, and the teller writes: no scheduler
-// has to do anything for it. With a virtual clock it is done before time goes on, without a timer:
-// that would let time go on by itself, and keep a system from being quiescent.
+// With the real clock a timer ends the windows and the teller writes the entries, so no scheduler
+// is needed for that. With a virtual clock it is done before the clock jumps, without a timer: a
+// timer of the scheduler would make time advance, and an idle system would not be quiescent.
 //
-// All but due and timer is owned by the teller. Rejected: a limit for each kind, under which the
+// The teller owns everything except due and timer. Rejected: a limit for each kind, under which the
 // second target of a flood is never named.
 type limits struct {
 	open map[limitKey]*limit
-	// those of open in the order in which their windows end, which is that of their begin
+	// queue has the windows in open in the order in which they began, which is that in which they
+	// end.
 	queue []*limit
-	ended bool // the system has stopped: nothing is held back any more
+	ended bool // the system has stopped, and nothing is held back any more
 
-	// due is when the first window ends that holds something back, in ns since 1970; 0: none does.
-	// Atomic: written by the teller, read before a virtual clock jumps, to see whether there is
-	// something to be written.
+	// due is the end of the first window that holds something back, in ns since 1970, or 0 if none
+	// does. Atomic: written by the teller; read before a virtual clock jumps, to see whether an
+	// entry must be written.
 	due atomic.Int64
 
-	// of the real clock; nil: not made yet. Set by the teller; it runs as long as something is held
-	// back
+	// timer is a timer of the real clock, or nil until it is needed. Set by the teller. It runs as
+	// long as something is held back.
 	timer *time.Timer
 }
 
 type limitKey struct {
 	kind event.Kind
 	path string
-	rest bool // it is for all paths that have no window of their own
+	rest bool // for all paths that have no window of their own
 }
 
 // limit is one window.
 type limit struct {
 	key   limitKey
 	until time.Time
-	held  uint64 // events that were not written; one of them is last
-	count int    // of messages that they are about
+	held  uint64 // the number of events that were not written, including last
+	count int    // the number of messages that they concern
 	last  EventRecord
 }
 
@@ -109,7 +110,7 @@ func (l *limit) begin(ls *limits, at time.Time) {
 	ls.queue = append(ls.queue, l)
 }
 
-// endWindows ends the windows that are over at a time. On the teller.
+// endWindows ends the windows that are over at the time now. It must be called on the teller.
 func (v *events) endWindows(now time.Time) {
 	ls := &v.limits
 	n := 0
@@ -128,7 +129,7 @@ func (v *events) endWindows(now time.Time) {
 		}
 		at := l.until
 		if v.sys.real {
-			at = now // entries are in the order of their times, also if the timer was late
+			at = now // keeps entries in the order of their times if the timer was late
 		}
 		v.tellHeld(l, at)
 		l.begin(ls, now)
@@ -153,7 +154,8 @@ func (v *events) tellHeld(l *limit, at time.Time) {
 	v.entry(&e, e.level(), more)
 }
 
-// arm sees to the end of the first window that holds something back. On the teller.
+// arm sets due and the timer to the end of the first window that holds something back. It must be
+// called on the teller.
 func (v *events) arm() {
 	ls := &v.limits
 	due := int64(0)
@@ -178,25 +180,25 @@ func (v *events) arm() {
 	}
 }
 
-// windowsOver is called by the timer.
+// windowsOver is the function of the timer.
 func (v *events) windowsOver() {
 	v.later(func() {
-		v.limits.due.Store(0) // so that the timer is started anew
+		v.limits.due.Store(0) // makes arm start the timer again
 		v.endWindows(v.sys.Now())
 		v.arm()
 	})
 }
 
-// beforeJump is called when a virtual clock is about to go on to a time.
-// What it writes has the time at which its window ends.
+// beforeJump is called when a virtual clock is about to jump to a time. The entries that it writes
+// have the times at which their windows end.
 func (v *events) beforeJump(to time.Time) {
 	if due := v.limits.due.Load(); due != 0 && due <= to.UnixNano() {
 		v.put(&telling{job: func() { v.endWindows(to) }})
 	}
 }
 
-// endLimits writes all that is held back, and lets nothing be held back from then on. On the
-// teller, when the system has stopped.
+// endLimits writes everything that is held back, and lets nothing be held back from then on. It
+// must be called on the teller, when the system has stopped.
 func (v *events) endLimits() {
 	ls := &v.limits
 	now := v.sys.Now()

@@ -9,7 +9,7 @@ import (
 	"github.com/gotasklet/tasklet/mailbox"
 )
 
-// uncounted takes off a loss what giveUp has reported already.
+// uncounted returns n, the number of lost messages, without those that giveUp has reported already.
 func (l *lineage[M]) uncounted(n int) int {
 	x := l.more.Load()
 	if x == nil {
@@ -22,8 +22,8 @@ func (l *lineage[M]) uncounted(n int) int {
 	return n - k
 }
 
-// post has f done on the scheduler that owns the lineage's mailbox, before the next tasklet that
-// reads it has its first step: for those who may be on another one.
+// post calls f on the scheduler that owns the line's mailbox, before the first step of the next
+// tasklet that reads it. The caller may be on another scheduler.
 func (l *lineage[M]) post(f func()) {
 	if !l.far() {
 		f()
@@ -38,7 +38,7 @@ func (l *lineage[M]) post(f func()) {
 	}
 }
 
-// catchUp does what was posted. On home.
+// catchUp calls the posted functions. It must be called on home.
 func (l *lineage[M]) catchUp() {
 	x := l.more.Load()
 	if x == nil {
@@ -53,7 +53,8 @@ func (l *lineage[M]) catchUp() {
 	}
 }
 
-// claim makes t, which is to run on h, the tasklet of the lineage. On the goroutine of the starter.
+// claim makes t, which will run on h, the tasklet of the line. It must be called on the goroutine
+// of the starter.
 func (l *lineage[M]) claim(t *Tasklet, h *host) {
 	if l.dead.Load() {
 		misuse("%s: the ref of its body has ended for good", t.describeStart())
@@ -95,13 +96,13 @@ func (l *lineage[M]) open(t *Tasklet) {
 		l.box.Reopen()
 	}
 	l.box.Open(&t.task)
-	l.tellJoiners() // they wait for another tasklet now
+	l.tellJoiners() // they wait for t now
 }
 
 // bodyEnded holds the lineage for a supervisor, or ends it.
 func (l *lineage[M]) bodyEnded(t *Tasklet, err error) {
 	if l.cur.Load() != t || t.left() {
-		return // it was given up, and another may read now
+		return // it was given up, and another tasklet may read now
 	}
 	if l.box.InHand() {
 		if err == nil {
@@ -121,8 +122,8 @@ func (l *lineage[M]) bodyEnded(t *Tasklet, err error) {
 	}
 }
 
-// abandon takes the lineage from t, which does not end: so that the next can have it, if t is
-// supervised; else it is dead. On the scheduler of the parent.
+// abandon takes the line from t, which does not end. If t is supervised the next tasklet can have
+// the line, otherwise the line becomes dead. It must be called on the scheduler of the parent.
 func (l *lineage[M]) abandon(t *Tasklet) {
 	if l.cur.Load() != t || t.marks.Or(markLeft)&markLeft != 0 {
 		return
@@ -136,17 +137,17 @@ func (l *lineage[M]) abandon(t *Tasklet) {
 	}
 }
 
-// die makes the lineage dead. On the scheduler, except for a lineage that was never opened.
+// die makes the line dead. It must be called on the scheduler, unless the line was never opened.
 func (l *lineage[M]) die() {
 	l.dead.Store(true)
 	l.box.Discard()
 }
 
-// close is what a supervisor does with the ref of a child that it may start again. over: that has
-// ended by itself, and nobody has to wait for another.
+// close closes the ref of a child that its supervisor may start again. over says that the child has
+// ended by itself, so that nobody needs to wait for another tasklet.
 func (l *lineage[M]) close(over bool) {
 	if l.far() {
-		l.box.Close() // nothing more gets in from now on
+		l.box.Close() // from now on no message gets in
 	}
 	l.post(func() {
 		x := l.extra()
@@ -173,12 +174,12 @@ func (l *lineage[M]) retire() {
 	l.post(l.box.Discard)
 }
 
-// tellStopped tells those in Ref.Join, and those who watch the ref, that no tasklet is to come by
-// itself.
+// tellStopped notifies the tasklets in Ref.Join and the watchers of the ref that no further tasklet
+// starts by itself.
 func (l *lineage[M]) tellStopped() {
 	x := l.more.Load()
 	if x == nil {
-		return // who allocates it from now on sees over
+		return // a goroutine that allocates it from now on sees over
 	}
 	x.mu.Lock()
 	t := l.last()
@@ -197,13 +198,13 @@ func (l *lineage[M]) tellStopped() {
 	}
 }
 
-// ended calls the hooks of OnEnd, once, and then tells those in Ref.Join and who watch: they find
-// the names free.
+// ended calls the functions of OnEnd, once. Then it notifies the tasklets in Ref.Join and the
+// watchers of the ref, so that these find the names free.
 func (l *lineage[M]) ended() {
 	if !l.over.CompareAndSwap(lineageLives, lineageEnds) {
 		return
 	}
-	if x := l.more.Load(); x != nil { // who allocates it from now on sees over
+	if x := l.more.Load(); x != nil { // a goroutine that allocates it from now on sees over
 		x.mu.Lock()
 		hooks := x.onEnd.Take()
 		x.mu.Unlock()
@@ -217,8 +218,9 @@ func (l *lineage[M]) ended() {
 	l.tellStopped()
 }
 
-// giveUp closes the ref of a tasklet whose scheduler is held, and reports what is queued: if the
-// scheduler goes on after all, that is not reported again. From any goroutine.
+// giveUp closes the ref of a tasklet whose scheduler is held, and reports the queued messages. If
+// the scheduler continues after all, they are not reported again. It may be called from any
+// goroutine.
 func (l *lineage[M]) giveUp() {
 	l.box.Close()
 	x := l.extra()
@@ -233,7 +235,7 @@ func (l *lineage[M]) giveUp() {
 	if t := l.last(); n > 0 && t != nil {
 		t.sys.deadLetters(l, t, queue.Loss{Count: n, Type: l.message(), Reason: mailbox.ErrClosed})
 	}
-	// one that waits for a first tasklet, which has not arrived, sees now where it would have run
+	// A waiter for a first tasklet that has not arrived now sees where the tasklet would have run.
 	l.tellJoiners()
 }
 
@@ -252,10 +254,10 @@ func (l *lineage[M]) MessagesLost(loss queue.Loss) {
 		t.sys.deadLetters(l, t, loss)
 	} else if s := l.system(); s != nil {
 		s.deadLetters(l, nil, loss)
-	} // else only ordinary goroutines have used it yet
+	} // otherwise only ordinary goroutines have used it yet
 }
 
-// hookFailed reports a function of OnEnd that failed: nobody else is to be hurt by it.
+// hookFailed reports a function of OnEnd that failed. The failure affects nothing else.
 func (l *lineage[M]) hookFailed(fault *guard.Fault) {
 	t := l.last()
 	var sys *System
@@ -265,7 +267,7 @@ func (l *lineage[M]) hookFailed(fault *guard.Fault) {
 		sys = x.sys.Load()
 	}
 	if sys == nil {
-		return // no system has used the ref yet: there is no log either
+		return // no system has used the ref yet, so there is no log either
 	}
 	e := failureEvent(t, fault, l.message())
 	if t == nil {

@@ -2,28 +2,29 @@ package actor
 
 import "strings"
 
-// Bits of Tasklet.marks: what is known of a tasklet's kill and of its end. A bit that is set stays,
-// but for markAway. [markRules] says of each when it is set, by whom, and what holds then.
+// Bits of Tasklet.marks: what is known of the kill and the end of a tasklet. A bit that is set
+// stays set, except markAway. The table markRules says when each bit is set, by whom, and what
+// holds then.
 const (
 	markOver      = 1 << iota // the context is done
-	markFinished              // all is over
+	markFinished              // the tasklet has finished
 	markLeaked                // detached, because it did not stop
-	markKilled                // the result is ErrKilled, if extra has no other
+	markKilled                // the result is ErrKilled, unless extra has another one
 	markStopped               // stopped by its parent or its system, not by a Kill
 	markInHand                // it failed while it handled a message
-	markLeft                  // it reads its ref no longer
+	markLeft                  // it no longer reads its ref
 	markAway                  // not yet arrived on its scheduler
 	markStubborn              // it has recovered a hard kill
 	markPlaced                // it reads a ref, and is in the tree
-	markParent                // it has or had children
+	markParent                // it has children, or has had some
 	markEnded                 // its body has ended
 	markChildless             // its body and all its children have ended
-	markReported              // the event leak was emitted
+	markReported              // the event leak was emitted for it
 	markLost                  // it will never be called again
 	markHard                  // its kill is hard
 	markSystem                // the root was killed by the end of the system
 	markStarted               // its OnStart functions and its init are done
-	markVacant                // it is no tasklet, but an empty slot in its parent's list
+	markVacant                // it is not a tasklet, but the placeholder of an empty slot
 )
 
 // markRule is a row of the table of marks.
@@ -32,13 +33,13 @@ type markRule struct {
 	name  string
 	by    string // who sets it, and where
 	when  string
-	needs uint32 // one of these is set by then; 0: no such rule
-	never uint32 // none of these is set with it
+	needs uint32 // at least one of these is set by then; 0 means no such rule
+	never uint32 // none of these is set together with it
 }
 
-// markRules is the table of states of a kill and of an end, next to phase. "own" is the scheduler
-// of the tasklet, "parent" that of its parent. System.Check compares it with the tasklets in the
-// tree, and TestMarkRules with all ends that it can draw.
+// markRules is the table of the states of a kill and of an end, beside phase. "own" is the
+// scheduler of the tasklet, and "parent" that of its parent. System.Check compares the table with
+// the tasklets in the tree, and TestMarkRules with all ends that it can draw.
 var markRules = []markRule{
 	{markOver, "over", "own, and whoever hardens a kill", "the body ends, or the kill becomes hard", markEnded | markHard | markFinished, markVacant},
 	{markFinished, "finished", "own, in System.leave; the starter, for a stillborn", "with its leaving the tree, under System.mu", markOver, markVacant},
@@ -72,8 +73,7 @@ func markNames(marks uint32) string {
 	return strings.Join(names, ", ")
 }
 
-// wrongMark returns the first rule that marks, as they are between two activations, break; nil for
-// none.
+// wrongMark returns the first rule that marks break between two activations, or nil.
 func wrongMark(marks uint32) *markRule {
 	for i := range markRules {
 		r := &markRules[i]

@@ -35,16 +35,16 @@ func SlogCore(h slog.Handler) zapcore.Core {
 	return slogCore{h: h}
 }
 
-// slogCore keeps the namespaces that With has opened, instead of opening groups of the handler:
-// into those also the name of the logger and the stack trace would go, which zap's encoders write
-// outside.
+// slogCore keeps the namespaces that With has opened, and does not open groups of the handler. The
+// name of the logger and the stack trace would go into such a group too, but zap's encoders write
+// them outside.
 type slogCore struct {
 	h    slog.Handler
-	keys []string        // that h has attributes for, or that a namespace is open for
-	open []slogNamespace // from the outermost on
+	keys []string        // keys of the attributes of h and of open namespaces
+	open []slogNamespace // outermost first
 }
 
-// slogNamespace is a namespace that is open, with what it has so far.
+// slogNamespace is an open namespace with its attributes so far.
 type slogNamespace struct {
 	key   string
 	attrs []slog.Attr
@@ -55,12 +55,13 @@ func (c slogCore) Enabled(l zapcore.Level) bool {
 	return c.h.Enabled(context.Background(), slogLevel(l))
 }
 
-// slogLevel: zap counts by one, slog by four, and both have 0 for info.
+// slogLevel returns the level of slog for l. Zap's levels differ by one and those of slog by four,
+// and both have 0 for info.
 func slogLevel(l zapcore.Level) slog.Level { return 4 * slog.Level(l) }
 
 func (c slogCore) With(fields []zapcore.Field) zapcore.Core {
 	for i, f := range fields {
-		if f.Type == zapcore.NamespaceType { // everything from here on is inside it
+		if f.Type == zapcore.NamespaceType { // the fields after it are inside it
 			c = c.with(fields[:i])
 			c.open = append(slices.Clip(c.open), slogNamespace{key: f.Key})
 			return c.With(fields[i+1:])
@@ -69,7 +70,7 @@ func (c slogCore) With(fields []zapcore.Field) zapcore.Core {
 	return c.with(fields)
 }
 
-// with adds fields, none of which opens a namespace.
+// with returns c with more fields, none of which opens a namespace.
 func (c slogCore) with(fields []zapcore.Field) slogCore {
 	attrs := slogAttrs(fields, c.has())
 	if len(attrs) == 0 {
@@ -90,7 +91,7 @@ func (c slogCore) with(fields []zapcore.Field) slogCore {
 	return c
 }
 
-// has gives the keys that are in use where new fields go.
+// has returns the keys that are in use where new fields are added.
 func (c slogCore) has() []string {
 	if n := len(c.open); n > 0 {
 		return c.open[n-1].keys
@@ -121,9 +122,9 @@ func (c slogCore) Write(e zapcore.Entry, fields []zapcore.Field) error {
 	return c.h.Handle(context.Background(), r)
 }
 
-func (c slogCore) Sync() error { return nil } // a slog.Handler has nothing of the kind
+func (c slogCore) Sync() error { return nil } // a slog.Handler has nothing to flush
 
-// slogAttrs gives fields as attributes; has are the keys of those before them.
+// slogAttrs returns fields as attributes. has are the keys of the attributes before them.
 func slogAttrs(fields []zapcore.Field, has []string) (attrs []slog.Attr) {
 	for i, f := range fields {
 		switch f.Type {
@@ -134,13 +135,13 @@ func slogAttrs(fields []zapcore.Field, has []string) (attrs []slog.Attr) {
 		default:
 			m := slogEncoder{zapcore.NewMapObjectEncoder(), has}
 			f.AddTo(m)
-			attrs = append(attrs, slogObject(m.Fields)...) // one, but for inlined objects
+			attrs = append(attrs, slogObject(m.Fields)...) // one, except for inlined objects
 		}
 	}
 	return attrs
 }
 
-// slogEncoder takes the fields of one object.
+// slogEncoder collects the fields of one object.
 type slogEncoder struct {
 	*zapcore.MapObjectEncoder
 	has []string
@@ -162,7 +163,8 @@ func (e slogEncoder) AddArray(key string, a zapcore.ArrayMarshaler) error {
 	return err
 }
 
-// slogObject makes groups of objects.
+// slogObject returns the fields of an object as attributes, with a group for each object among
+// them.
 func slogObject(m map[string]any) (attrs []slog.Attr) {
 	for _, k := range slices.Sorted(maps.Keys(m)) {
 		switch v := m[k].(type) {
@@ -190,7 +192,8 @@ func isComposed(v any) bool {
 	return false
 }
 
-// slogGroup is a group. slog leaves out an empty one, so that is a value.
+// slogGroup returns a group. Because slog leaves out an empty group, it returns a value instead of
+// one.
 func slogGroup(key string, attrs []slog.Attr) slog.Attr {
 	if len(attrs) == 0 {
 		return slog.Any(key, slogText{struct{}{}, nil})
@@ -198,11 +201,11 @@ func slogGroup(key string, attrs []slog.Attr) slog.Attr {
 	return slog.Attr{Key: key, Value: slog.GroupValue(attrs...)}
 }
 
-// slogText is a value that is JSON to a handler that writes JSON, and to one that writes text the
-// text, or JSON again if there is none.
+// slogText is a value that a handler for JSON writes as JSON. A handler for text writes its text,
+// or JSON if it has none.
 type slogText struct {
 	value any
-	text  encoding.TextMarshaler // nil: none
+	text  encoding.TextMarshaler // or nil
 }
 
 // MarshalJSON is called by slog.JSONHandler.

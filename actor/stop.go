@@ -8,8 +8,8 @@ import (
 	"github.com/gotasklet/tasklet/internal/core"
 )
 
-// stopChildren stops the children one by one, the newest first, and waits for each without a stack:
-// the end of the child and a timer call it again.
+// stopChildren stops the children one by one, the newest first. It waits for each without a stack:
+// the end of the child, or a timer, makes the scheduler call it again.
 func (t *Tasklet) stopChildren() {
 	if t.marks.Load()&markParent == 0 {
 		t.phase = deferring
@@ -25,7 +25,7 @@ func (t *Tasklet) stopChildren() {
 			break
 		}
 		if n == stepMessages {
-			t.task.Wake() // others want to run too
+			t.task.Wake() // lets other tasks run
 			return
 		}
 		if c.endIdle(t.task.Scheduler()) {
@@ -45,12 +45,12 @@ func (t *Tasklet) stopChildren() {
 	t.childrenGone()
 }
 
-// awaitsChildren reports whether the body of t has ended, and its children have not. From any
-// goroutine.
+// awaitsChildren reports whether the body of t has ended and its children have not. It may be
+// called from any goroutine.
 func (t *Tasklet) awaitsChildren() bool { return t.marks.Load()&(markEnded|markChildless) == markEnded }
 
-// waited is how much of the time since since t, whose body has ended, has waited for its children.
-// From any goroutine.
+// waited returns for how much of the time from since to now t, whose body has ended, has waited for
+// its children. It may be called from any goroutine.
 func (t *Tasklet) waited(since, now int64) int64 {
 	x := t.ex.Load()
 	if x == nil {
@@ -66,8 +66,8 @@ func (t *Tasklet) waited(since, now int64) int64 {
 	return max(0, now-max(since, from))
 }
 
-// stopTogether is stopChildren for children that are all killed first and then awaited, under one
-// deadline.
+// stopTogether is like stopChildren, but kills all children first and then waits for them, with one
+// deadline for all.
 func (t *Tasklet) stopTogether(limit time.Duration) {
 	st := t.stopState()
 	if st.limit == 0 {
@@ -76,7 +76,7 @@ func (t *Tasklet) stopTogether(limit time.Duration) {
 	}
 	for n := 0; len(st.rest) > 0; n++ {
 		if n == stepMessages {
-			t.task.Wake() // others want to run too
+			t.task.Wake() // lets other tasks run
 			return
 		}
 		c := st.rest[len(st.rest)-1]
@@ -104,7 +104,7 @@ func (t *Tasklet) stopTogether(limit time.Duration) {
 		for _, c := range t.Children() {
 			_, hard := c.task.Killed()
 			switch {
-			case c.awaitsChildren(): // each child has its own time to stop
+			case c.awaitsChildren(): // its children have their own times to stop
 			case hard:
 				c.detach()
 			default:
@@ -121,7 +121,7 @@ func (t *Tasklet) stopTogether(limit time.Duration) {
 	t.awaitStop(c, now)
 }
 
-// awaitStop waits until the child c has finished or it is time to look again.
+// awaitStop makes t wait until the child c has finished or it is time to check again.
 func (t *Tasklet) awaitStop(c *Tasklet, now int64) {
 	x := t.ex.Load()
 	if x.waitFrom.Load() == 0 {
@@ -149,9 +149,9 @@ func (t *Tasklet) childrenGone() {
 	}
 }
 
-// endIdle ends a child at once, on the stack of its parent, which runs on on, if none of its code
-// has to be run for that: how a million idle receivers can be stopped in less than half a second.
-// False: it is not so simple.
+// endIdle ends the child t at once, on the stack of its parent, which runs on the scheduler on. It
+// does so only if none of the child's code must run, and returns false otherwise. This is why a
+// million idle receivers can be stopped in less than half a second.
 func (t *Tasklet) endIdle(on *core.Scheduler) bool {
 	if t.task.Scheduler() != on || t.task.State() != core.Idle || t.phase != living {
 		return false
@@ -169,18 +169,18 @@ func (t *Tasklet) endIdle(on *core.Scheduler) bool {
 	return true
 }
 
-// stopState is the stop of one child: a kill, after the child's time a hard kill, and a second
-// later it is given up.
+// stopState is the stop of one child: a kill, a hard kill when the child's time is over, and a
+// second later the detachment.
 type stopState struct {
 	child    *Tasklet
-	limit    time.Duration // for what comes next; Infinity: it has all the time
-	since    int64         // ns on the clock: when that time began
-	deadline int64         // ns on the clock: when to look again; 0: never
+	limit    time.Duration // the time until the next of these steps, or Infinity
+	since    int64         // ns on the clock: the start of that time
+	deadline int64         // ns on the clock: when to check again; 0 means never
 	hard     bool
-	rest     []*Tasklet // to be killed; see stopTogether
+	rest     []*Tasklet // the children still to be killed; see stopTogether
 }
 
-// stopState is that of t's children.
+// stopState returns the state of the stop of t's children.
 func (t *Tasklet) stopState() *stopState {
 	x := t.extra()
 	if x.stopping == nil {
@@ -189,7 +189,7 @@ func (t *Tasklet) stopState() *stopState {
 	return x.stopping
 }
 
-// hardTime is what a body has to end after its kill became hard.
+// hardTime is the time that a body has to end after its kill has become hard.
 const hardTime = time.Second
 
 func (s *stopState) begin(c *Tasklet, limit time.Duration) {
@@ -208,8 +208,8 @@ func (s *stopState) harden(now int64) {
 	s.limit, s.since = hardTime, now
 }
 
-// check reports whether the child is gone: finished, or given up. The time in which it waits for
-// its own children is not counted, as each of them has its own.
+// check reports whether the child has finished or was given up. The time in which the child waits
+// for its own children does not count, because each of them has its own.
 func (s *stopState) check(now int64) bool {
 	if s.child.marks.Load()&(markFinished|markLeaked) != 0 {
 		return true
@@ -219,7 +219,7 @@ func (s *stopState) check(now int64) bool {
 	}
 	left := int64(s.limit) - (now - s.since - s.child.waited(s.since, now))
 	if s.child.awaitsChildren() {
-		left = max(left, int64(hardTime)) // look again
+		left = max(left, int64(hardTime)) // check again then
 	} else if left <= 0 {
 		if s.hard {
 			s.child.detach()
@@ -234,20 +234,20 @@ func (s *stopState) check(now int64) bool {
 	return false
 }
 
-// detach gives t up: it is taken out of the tree with all that is below it, so that its parent can
-// go on. On the parent's scheduler.
+// detach gives t up. It takes t out of the tree with its subtree, so that its parent can proceed.
+// It must be called on the parent's scheduler.
 func (t *Tasklet) detach() {
 	path := t.Path()
 	if t.marks.Or(markLeaked)&markFinished != 0 {
-		return // at the last moment
+		return // it has finished at the last moment
 	}
 	t.sys.takeAway(t, path)
 	t.answersNobody()
 	t.sys.emit(EventRecord{Kind: event.StopTimeout, Tasklet: t, Path: path})
 }
 
-// answersNobody is called when t is given up: those who wait for an answer from it are told that
-// none will come, and its ref is left to the next tasklet, or dead.
+// answersNobody is called when t is given up. It tells those who wait for an answer from t that
+// none will come. The ref of t is left to the next tasklet, or becomes dead.
 func (t *Tasklet) answersNobody() {
 	if l := t.inst.lineage(); l != nil {
 		l.abandon(t)

@@ -18,96 +18,99 @@ import (
 	"github.com/gotasklet/tasklet/internal/stack"
 )
 
-// events is the one place through which all events of a system go. Each gets its number in the step
-// that emits it, and is told to the two sinks, the log and Config.OnEvent, by the teller: a
-// goroutine that lives as long as there is something to tell. So a sink that panics, ends its
-// goroutine or blocks hits no tasklet and no scheduler.
+// events is the one place through which all events of a system go. An event gets its number in the
+// step that emits it. The teller, a goroutine that exists as long as there are events to deliver,
+// delivers it to the two sinks: the log and Config.OnEvent. So a sink that panics, ends its
+// goroutine or blocks affects no tasklet and no scheduler.
 //
-// An emitter that finds no teller at work makes one, and waits until its event is told: the log has
-// it before the tasklet goes on, and with one scheduler a sink never runs at the same time as a
-// tasklet. An emitter that finds the teller at work leaves its event in the queue and goes on. Of
-// each scheduler, and of all goroutines outside together, at most queueShare events are in the
-// queue: the emitter of a further one waits. So a flood is held up at its source, and nobody waits
-// for more than its own share. What a sink itself emits is never held up, but dropped when maxOwn
-// of that are in the queue. When the system ends, what is not told within twice sinkPatience is
-// dropped. What was dropped is counted in the event "events_dropped".
+// An emitter that finds no teller at work starts one, and waits until its event is delivered. So
+// the log has the event before the tasklet continues, and with one scheduler a sink never runs at
+// the same time as a tasklet. An emitter that finds the teller at work leaves its event in the
+// queue and continues. The queue holds at most queueShare events of each scheduler, and as many of
+// all other goroutines together. The emitter of one more waits. So a flood is slowed down at its
+// source, and nobody waits for more than its own share. An event that a sink itself emits never
+// waits, but is dropped if maxOwn such events are in the queue. When the system ends, events that
+// are not delivered within twice sinkPatience are dropped. The event "events_dropped" counts all
+// that were dropped.
 //
-// A sink that panics or ends its goroutine is not called any more: one event, and for the log also
-// one line on standard error. One that does not return within sinkPatience is passed over until it
-// does: another goroutine becomes the teller, and tells the other sink. That is one event as well,
-// and those that the sink has missed are counted when it is back.
+// A sink that panics or ends its goroutine is not called again. That is reported by one event, and
+// for the log also by one line on standard error. A sink that does not return within sinkPatience
+// is skipped until it returns: another goroutine becomes the teller and calls the other sink. That
+// is reported by one event too, and the events that the sink has missed are counted when it
+// returns.
 //
-// Rejected: telling on the emitter's stack, as before: a Goexit of a sink ended the scheduler, and
-// the one that found nobody at work wrote for all others. A goroutine that is kept: it would have
-// to be ended with the system, and emitters after that need another one all the same.
+// Rejected: delivery on the stack of the emitter, because a Goexit of a sink would end the
+// scheduler, and an emitter that found nobody at work would write for all others. Rejected: a
+// permanent goroutine, because it would have to be ended with the system, and emitters after that
+// would need another one anyway.
 type events struct {
 	// Set in init, then read-only.
 	sys    *System
 	logger *zap.Logger // for the library's own entries
 	core   zapcore.Core
 	hook   func(EventRecord)
-	pure   bool // core.Enabled calls no code of the user's
+	pure   bool // core.Enabled calls no user code
 
-	// The sinks: atomics, written by the teller and by look, read by everybody who asks whether
-	// there is somebody to be told.
+	// The sinks. Atomic: written by the teller and by look, and read by every goroutine that asks
+	// whether an event is wanted.
 	log, on sink
 
-	// busy is teller != nil for those who do not hold mu: an emitter that is about to wait must not
-	// be the teller itself.
+	// busy is teller != nil, for goroutines that do not hold mu. An emitter must know before it
+	// waits that it is not the teller itself.
 	busy atomic.Bool
 
 	// mu protects the following.
 	mu     sync.Mutex
 	seq    uint64
-	teller *teller // owns limits; nil: there is nothing to tell
+	teller *teller // owns limits; nil if there is nothing to deliver
 	now    *telling
 	queue  []*telling
-	own    int // how many of now and queue were emitted by the sinks
-	lost   int // dropped, and not yet reported
-	// by the number of the emitter's scheduler, 0 for goroutines: a token for each in queue
+	own    int // the number of events in now and queue that the sinks emitted
+	lost   int // events that were dropped and are not reported yet
+	// shares holds a token for each event in queue, by the number of the emitter's scheduler, or 0.
 	shares map[uint32]chan struct{}
-	waiter *telling    // its emitter made the teller, and waits
-	since  time.Time   // for so long
-	watch  *time.Timer // calls look; nil: not made yet
-	looks  bool        // it runs
+	waiter *telling    // the event whose emitter started the teller and waits
+	since  time.Time   // the start of that wait
+	watch  *time.Timer // calls look; nil until it is needed
+	looks  bool        // watch is running
 
 	limits limits
 }
 
-// teller is a goroutine that tells events. It is the one until events.teller is another.
+// teller is a goroutine that delivers events. It is replaced when events.teller is another one.
 type teller struct {
 	// Protected by events.mu.
-	at    *sink     // that it has called, or is about to; nil: none
-	since time.Time // when
+	at    *sink     // the sink that it calls or is about to call, or nil
+	since time.Time // the start of that call
 }
 
-// telling is an event on its way, or a job for the teller.
+// telling is an event to be delivered, or a job for the teller.
 type telling struct {
 	EventRecord
-	job   func()        // instead of an event; it may write to the log
-	stage int           // owned by the teller: how many sinks have been called
-	share chan struct{} // holds a token for it; nil: it is of nobody's share
+	job   func()        // done instead of an event; it may write to the log
+	stage int           // the number of sinks called so far; owned by the teller
+	share chan struct{} // holds a token for this event, or nil if it counts in no share
 	own   bool          // emitted by a sink
-	told  bool          // events.mu protects it
-	over  chan struct{} // closed when its emitter may go on; nil: that does not wait
+	told  bool          // delivered; events.mu protects it
+	over  chan struct{} // closed when its emitter may continue; nil if the emitter does not wait
 }
 
 // sink is the log or OnEvent.
 type sink struct {
-	broken atomic.Bool  // it is not called any more
-	away   atomic.Bool  // it was called, and has not returned in time
-	missed atomic.Int64 // events
+	broken atomic.Bool  // it is not called again
+	away   atomic.Bool  // it was called and has not returned in time
+	missed atomic.Int64 // the number of events that it missed
 }
 
 const (
-	// queueShare is how many events of one scheduler wait to be told before it is held up.
+	// queueShare is the number of events of one scheduler that may wait for delivery.
 	queueShare = 64
-	// maxOwn is how many events that the sinks themselves emit wait to be told.
+	// maxOwn is the number of events emitted by the sinks themselves that may wait for delivery.
 	maxOwn = 1024
 )
 
-// sinkPatience is how long a sink may take for one event before it is passed over, simPatience the
-// same in a simulation, where the load of the machine should not decide what happens.
+// sinkPatience is the time that a sink may take for one event before it is skipped. simPatience is
+// the same in a simulation, whose course must not depend on the load of the machine.
 const (
 	sinkPatience = time.Second
 	simPatience  = 20 * time.Second
@@ -128,7 +131,7 @@ func (v *events) init(s *System, cfg Config) {
 	v.shares = make(map[uint32]chan struct{})
 }
 
-// wants reports whether anybody wants to know of events of kind k. Budget: a few nanoseconds.
+// wants reports whether a sink wants events of kind k. Budget: a few nanoseconds.
 func (s *System) wants(k event.Kind) bool { return s.events.wants(k.Level()) }
 
 func (v *events) wants(level zapcore.Level) bool { return v.hooked() || v.logs(level) }
@@ -143,7 +146,8 @@ func (v *events) logs(level zapcore.Level) bool {
 	return v.asks(level)
 }
 
-// asks is logs for a core whose Enabled is code of the user's. Apart because it allocates.
+// asks is logs for a core whose Enabled is user code. It is a separate function because it
+// allocates.
 func (v *events) asks(level zapcore.Level) (yes bool) {
 	if v.log.broken.Load() {
 		return false
@@ -155,8 +159,7 @@ func (v *events) asks(level zapcore.Level) (yes bool) {
 	return yes
 }
 
-// pureLevel reports whether Enabled of the core calls nothing but code of zap and of the standard
-// library.
+// pureLevel reports whether the core's Enabled calls only code of zap and the standard library.
 func pureLevel(core reflect.Value) bool {
 	for core.Kind() == reflect.Interface {
 		core = core.Elem()
@@ -206,7 +209,7 @@ func (s *System) emit(e EventRecord) {
 func (s *System) emitLater(e EventRecord) {
 	if v := &s.events; v.wants(e.level()) {
 		e.fillPath()
-		own := v.busy.Load() && tellers.On() // a sink emits it: see called
+		own := v.busy.Load() && tellers.On() // a sink emits it; see called
 		v.mu.Lock()
 		defer v.mu.Unlock()
 		if own && v.own >= maxOwn {
@@ -238,13 +241,13 @@ func (e *EventRecord) fillPath() {
 	}
 }
 
-// place gives e its number. Under mu.
+// place numbers e. mu must be held.
 func (v *events) place(e *EventRecord) {
 	v.seq++
 	e.Seq, e.Time = v.seq, v.sys.Now()
 }
 
-// put has it told, and holds up the caller as the comment on events says.
+// put queues it for delivery, and makes the caller wait as the comment on events says.
 func (v *events) put(it *telling) {
 	it.fillPath()
 	if v.busy.Load() {
@@ -278,7 +281,8 @@ func (v *events) put(it *telling) {
 	<-it.over
 }
 
-// token waits until the caller's scheduler, or the outside, has less than its share in the queue.
+// token returns when fewer than queueShare events of the caller's scheduler, or of the outside, are
+// in the queue. It puts a token for one more into the share that it returns.
 func (v *events) token() (share chan struct{}) {
 	from := guard.Scheduler()
 	v.mu.Lock()
@@ -291,7 +295,7 @@ func (v *events) token() (share chan struct{}) {
 	return share
 }
 
-// begin makes a teller, in the place of the one that there may be. Under mu.
+// begin starts a teller, which replaces the current one, if any. mu must be held.
 func (v *events) begin() {
 	v.teller = new(teller)
 	v.busy.Store(true)
@@ -307,7 +311,7 @@ func (v *events) begin() {
 	}
 }
 
-// tell is the teller's goroutine.
+// tell is the function of the teller's goroutine.
 func (v *events) tell(me *teller) {
 	returned := false
 	defer func() {
@@ -320,10 +324,11 @@ func (v *events) tell(me *teller) {
 	returned = true
 }
 
-// tellers are known by the only call of turn.
+// tellers detects whether the caller runs inside turn, that is, on a teller.
 var tellers guard.Frame
 
-// turn calls one sink, or does a job. False: there is nothing more to do, at least for this teller.
+// turn calls one sink, or does a job. It returns false if there is nothing more to do for this
+// teller.
 //
 //go:noinline
 func (v *events) turn(me *teller) bool {
@@ -349,8 +354,8 @@ func (v *events) turn(me *teller) bool {
 	return v.called(me, it)
 }
 
-// take gives the event that is being told, or else the next; nil if there is none, which is the end
-// of me, or if me was replaced.
+// take returns the event that is being delivered, or else the next one. It returns nil if there is
+// none, in which case the teller ends, or if me was replaced.
 func (v *events) take(me *teller) *telling {
 	v.mu.Lock()
 	defer v.mu.Unlock()
@@ -358,7 +363,7 @@ func (v *events) take(me *teller) *telling {
 	case v.teller != me:
 		return nil
 	case v.now != nil:
-	case len(v.queue) == 0: // cut has emptied it
+	case len(v.queue) == 0: // cut has emptied the queue
 		v.rest()
 		return nil
 	default:
@@ -372,7 +377,8 @@ func (v *events) take(me *teller) *telling {
 	return v.now
 }
 
-// calls notes that me is about to call k, which wants it; false: k is not to be called.
+// calls records that me is about to call k. It returns false if k must not be called. wants says
+// that k wants the event, which then counts as missed.
 func (v *events) calls(me *teller, k *sink, wants bool) bool {
 	v.mu.Lock()
 	defer v.mu.Unlock()
@@ -389,13 +395,13 @@ func (v *events) calls(me *teller, k *sink, wants bool) bool {
 	return true
 }
 
-// called is the end of a turn for it.
+// called ends a turn. It reports whether me has more to do.
 func (v *events) called(me *teller, it *telling) bool {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	k := me.at
 	me.at = nil
-	if v.teller != me { // k took so long that there is another one
+	if v.teller != me { // k took so long that me was replaced
 		if k != nil && k.away.Swap(false) {
 			if n := k.missed.Swap(0); n > 0 {
 				v.dropped(int(n), v.nameOf(k)+" did not return")
@@ -419,27 +425,27 @@ func (v *events) called(me *teller, it *telling) bool {
 		close(it.over)
 	}
 	if len(v.queue) == 0 {
-		// before its emitter goes on, which would find the teller at work, and not wait for its
-		// next event
+		// This comes before the emitter continues. Otherwise the emitter would find the teller at
+		// work and not wait for its next event.
 		v.rest()
 		return false
 	}
-	// With one scheduler the waiter goes on only when what the sinks have emitted is told as well:
-	// they run while it waits.
+	// With one scheduler the waiter continues only when the events that the sinks emitted are
+	// delivered too, because sinks run only while it waits.
 	if w := v.waiter; w != nil && w.told && (v.own == 0 || len(v.sys.hosts) > 1) {
 		v.release()
 	}
 	return true
 }
 
-// rest is the end of the teller: there is nothing to tell. Under mu.
+// rest ends the teller, because there is nothing to deliver. mu must be held.
 func (v *events) rest() {
 	v.queue, v.teller = nil, nil
 	v.busy.Store(false)
 	v.release()
 }
 
-// release lets the one go on whose event made the teller. Under mu.
+// release lets the emitter that started the teller continue. mu must be held.
 func (v *events) release() {
 	if v.waiter != nil {
 		close(v.waiter.over)
@@ -454,7 +460,7 @@ func (v *events) callHook(e EventRecord) {
 	defer func() {
 		switch r := recover().(type) {
 		case nil:
-		case guard.Refusal: // it wanted to park a tasklet, and has not
+		case guard.Refusal: // OnEvent tried to park a tasklet, and was refused
 			v.problem(EventRecord{Kind: event.HookPanic, Err: core.NewPanicError(r)})
 		default:
 			panic(r)
@@ -463,8 +469,8 @@ func (v *events) callHook(e EventRecord) {
 	guard.RunAsOnEvent(func() { v.hook(e) })
 }
 
-// died is called when a teller's goroutine ends because of what a sink did: by a panic with value
-// r, or by runtime.Goexit.
+// died is called when a teller's goroutine ends because of a sink: by a panic with value r, or by
+// runtime.Goexit if r is nil.
 func (v *events) died(me *teller, r any) {
 	fault := &guard.Fault{Value: r, Goexit: r == nil}
 	if r != nil {
@@ -480,11 +486,11 @@ func (v *events) died(me *teller, r any) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	if v.teller == me {
-		v.begin() // it goes on with what was being told
+		v.begin() // it continues with the event that was being delivered
 	}
 }
 
-// breaks: k is not called any more.
+// breaks makes k a sink that is not called again, and reports that.
 func (v *events) breaks(k *sink, fault *guard.Fault) {
 	k.away.Store(false)
 	if k.broken.Swap(true) {
@@ -507,29 +513,30 @@ func (v *events) nameOf(k *sink) string {
 	return "Config.OnEvent"
 }
 
-// stderr is where a logger that does not work is reported.
+// stderr is where a logger that fails is reported.
 var stderr io.Writer = os.Stderr
 
-// problem reports e, a sink's fault, to the other sink; that of the log to standard error too.
+// problem reports e, a sink's fault, to the other sink, and a fault of the log to standard error
+// too.
 func (v *events) problem(e EventRecord) {
 	if e.Kind == event.LogPanic || e.Kind == event.LogStall {
 		text := "tasklet: system " + v.sys.name + ": " + message(&e)
 		if e.Err != nil {
 			text += ": " + guard.Text(e.Err)
 		}
-		go fmt.Fprintln(stderr, text) // it may be what blocks
+		go fmt.Fprintln(stderr, text) // standard error may be what blocks
 	}
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	v.add(e)
 }
 
-// dropped reports n events that were not told. Under mu.
+// dropped reports n events that were not delivered. mu must be held.
 func (v *events) dropped(n int, why string) {
 	v.add(EventRecord{Kind: event.EventsDropped, Count: n, Fields: []zap.Field{zap.String("reason", why)}})
 }
 
-// add emits e, which is about the sinks, without waiting for anything. Under mu.
+// add emits e, which is about the sinks, without waiting. mu must be held.
 func (v *events) add(e EventRecord) {
 	e.Tasklet, e.Path = v.sys.root, "/"+v.sys.name
 	v.place(&e)
@@ -540,7 +547,7 @@ func (v *events) add(e EventRecord) {
 	}
 }
 
-// look looks after the teller from time to time, as long as there is one.
+// look checks at intervals, as long as there is a teller, whether a sink has not returned in time.
 func (v *events) look() {
 	v.mu.Lock()
 	t := v.teller
@@ -570,9 +577,9 @@ func (v *events) look() {
 	}
 }
 
-// do has job done by the teller, after all that is in the queue, and waits. If that takes twice as
-// long as a sink may take for one event, the queue is dropped. The job is not done while the log
-// does not work.
+// do makes the teller do job, after everything that is in the queue, and waits for it. If that
+// takes twice as long as a sink may take for one event, the queue is dropped. The job is not done
+// while the log is broken or has not returned.
 func (v *events) do(job func()) {
 	it := &telling{job: job, over: make(chan struct{})}
 	v.mu.Lock()
@@ -581,7 +588,7 @@ func (v *events) do(job func()) {
 		v.begin()
 	}
 	v.mu.Unlock()
-	limit := time.NewTimer(2 * v.patience()) // longer than it takes to see that a sink blocks
+	limit := time.NewTimer(2 * v.patience()) // longer than it takes to detect that a sink blocks
 	defer limit.Stop()
 	select {
 	case <-it.over:
@@ -591,8 +598,8 @@ func (v *events) do(job func()) {
 	}
 }
 
-// later has job done by the teller, after all that is in the queue, and does not wait. The job is
-// not done while the log does not work. From any goroutine.
+// later makes the teller do job, after everything that is in the queue, and does not wait. The job
+// is not done while the log is broken or has not returned. It may be called from any goroutine.
 func (v *events) later(job func()) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
@@ -628,11 +635,11 @@ func (v *events) cut() {
 	}
 }
 
-// flush writes what the limits held back, when the system has stopped, after all that is being
-// told.
+// flush writes what the limits hold back, after everything that is being delivered. It is called
+// when the system has stopped.
 func (v *events) flush() {
 	v.do(v.endLimits)
-	// A sink that failed amid these is reported behind them.
+	// This also delivers the report of a sink that fails during the flush.
 	for range 4 {
 		v.mu.Lock()
 		left := v.teller != nil
