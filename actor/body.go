@@ -67,15 +67,15 @@ func Supervise[M any](ref Ref[M], f Family, init func(*Tasklet) (func(*Tasklet, 
 	return &handlingInit[M]{l: l, f: init, family: fam}
 }
 
-// family is a Family at work. Read-only.
+// family is a Family whose supervisors can be started. Read-only.
 type family struct {
 	kind     string
 	bodies   []Body
-	lineages map[anyLineage]bool // of the refs that they read
+	lineages map[anyLineage]bool // the lineages of their refs
 	opts     []Option
 }
 
-// familyOf gives the family of t; nil: t is no supervisor that has one.
+// familyOf returns the family of t, or nil if t is not a supervisor that has one.
 func familyOf(t *Tasklet) *family {
 	if i, ok := as[interface{ familyOf() *family }](t.inst); ok {
 		return i.familyOf()
@@ -90,7 +90,7 @@ func refsOf(b Body, f func(anyLineage)) {
 		for _, in := range h.familyOf().bodies {
 			refsOf(in, f)
 		}
-		if t := l.last(); t != nil && !t.HasFinished() { // it was given up
+		if t := l.last(); t != nil && !t.HasFinished() { // the supervisor was given up
 			for _, s := range t.slots() {
 				refsOf(s.body, f)
 			}
@@ -101,7 +101,7 @@ func refsOf(b Body, f func(anyLineage)) {
 	}
 }
 
-// instance is a body in one tasklet.
+// instance is the body of one tasklet, with its state.
 type instance interface {
 	// step is called on each activation. It works until it has nothing to do, arranges to be woken,
 	// and returns. done says that the body has ended, with err as its result.
@@ -110,15 +110,15 @@ type instance interface {
 	lineage() anyLineage
 	// source returns the function from which the name of a tasklet is derived.
 	source() any
-	// kind returns the word for trees and logs.
+	// kind returns the word for the body in trees and logs.
 	kind() string
 }
 
-// initer is an instance that must do something before it counts as started.
+// initer is an instance with work that must be done before it counts as started.
 type initer interface{ init(t *Tasklet) error }
 
-// stepMessages is the number of messages that are handled, or children stopped, before other tasks
-// run.
+// stepMessages is the number of messages that are handled, or of children that are stopped, before
+// other tasks run.
 const stepMessages = 64
 
 // GoBody returns a body that calls f once. The error that f returns is the result.
@@ -127,7 +127,7 @@ func GoBody(f func(*Tasklet) error) Body {
 	return function(f)
 }
 
-// function is a body and its own instance, because it has no state.
+// function is a body. It has no state, so it is its own instance.
 type function func(*Tasklet) error
 
 func (f function) instance() instance            { return f }
@@ -184,9 +184,9 @@ func (h *handling[M]) lineage() anyLineage { return h.l }
 func (h *handling[M]) source() any         { return h.f }
 func (h *handling[M]) kind() string        { return "receiver" }
 
-// step handles what is there.
+// step handles the messages that are there.
 //
-// Budget: a send and its handling, one way, 15 ns, without an allocation.
+// Budget: a send and its handling, one way, cost 15 ns and no allocation.
 func (h *handling[M]) step(t *Tasklet) (bool, error) {
 	box := &h.l.box
 	for range stepMessages {
@@ -229,7 +229,7 @@ func ReceiverInitBody[M any](ref Ref[M], init func(*Tasklet) (Handler[M], error)
 type handlingInit[M any] struct {
 	l      *lineage[M]
 	f      func(*Tasklet) (Handler[M], error)
-	family *family // of a supervisor; else nil
+	family *family // of a supervisor; otherwise nil
 }
 
 func (h *handlingInit[M]) familyOf() *family { return h.family }
@@ -248,9 +248,10 @@ type initialized[M any] struct {
 	handling[M]
 	init0 func(*Tasklet) (Handler[M], error)
 	hand  reflect.Type // as in typedHandling
-	// of a supervisor: its kind. That it ended amid a request is no lost message
+	// what is the kind of a supervisor, or "". A supervisor that ends during a request loses no
+	// message.
 	what   string
-	family *family // of a supervisor that has one; else nil
+	family *family // of a supervisor that has one; otherwise nil
 }
 
 func (i *initialized[M]) familyOf() *family { return i.family }
@@ -317,7 +318,7 @@ func (b *batches[M]) instance() instance { return &batching[M]{batches: *b} }
 type batching[M any] struct {
 	batches[M]
 	buf  []M
-	till int64 // ns on the clock: when the batch that is being collected is handed over; 0: none is
+	till int64 // ns on the clock: when the batch that is being collected is due; 0 if there is none
 }
 
 func (b *batching[M]) waitsFirst()         {}
@@ -382,7 +383,7 @@ func IntervalBody(d time.Duration, f func(*Tasklet) error) Body {
 type every struct {
 	d         time.Duration
 	f         func(*Tasklet) error
-	at        int64 // when to call f; 0: not yet known
+	at        int64 // ns on the clock: when the next call is due; 0 if not yet known
 	immediate bool
 }
 
@@ -401,7 +402,7 @@ func (e *every) step(t *Tasklet) (bool, error) {
 		t.task.WakeAt(e.at)
 		return false, nil
 	}
-	e.at, e.immediate = 0, false // also if f panics
+	e.at, e.immediate = 0, false // before the call, because f may panic
 	if err := e.f(t); err != nil {
 		if done, result := t.failed(err); done {
 			return true, result
@@ -429,8 +430,8 @@ type atRate struct {
 	hz        float64
 	f         func(*Tasklet, time.Time) error
 	start     int64 // ns on the clock
-	k         int64 // number of the next call
-	at        int64 // when to make it, in ns on the clock; 0: not started
+	k         int64 // the number of the next call
+	at        int64 // ns on the clock: when that call is due; 0 if not started
 	immediate bool
 }
 
@@ -453,7 +454,7 @@ func (r *atRate) due() int64 {
 	return until(r.start, int64(after))
 }
 
-// calls returns the number of calls that were due until now, without that at the start.
+// calls returns the number of calls that were due by now, without the one at the start.
 func (r *atRate) calls(now int64) int64 {
 	return int64(min(float64(now-r.start)*r.hz/1e9, mostCalls))
 }
@@ -477,8 +478,8 @@ func (r *atRate) step(t *Tasklet) (bool, error) {
 		r.k = last
 	}
 	r.k++
-	// Of more calls than there are nanoseconds, one each is enough: or a virtual clock could not go
-	// on.
+	// A rate may ask for several calls in a nanosecond. One is enough, because otherwise a virtual
+	// clock could not advance.
 	r.at = max(r.due(), now+1)
 	if err := r.f(t, s.Now()); err != nil {
 		if done, result := t.failed(err); done {
@@ -506,7 +507,7 @@ func LoopBody(f func(*Tasklet) error) Body {
 	return &loop{f: f}
 }
 
-// later is the body of Later, and its own instance until it is started.
+// later is the body of Later. It is its own instance until it is started.
 type later struct {
 	d  time.Duration
 	f  func(*Tasklet) error
@@ -534,10 +535,10 @@ func (l *later) step(t *Tasklet) (bool, error) {
 type loop struct {
 	f      func(*Tasklet) error
 	failed bool
-	at     int64 // when to go on after a failure
+	at     int64 // when to continue after a failure
 }
 
-// loopPause is the time that a loop waits after a failure, so that it cannot spin.
+// loopPause is the time that a loop waits after a failure, so that it does not spin.
 const loopPause = time.Second
 
 func (l *loop) allows() optionSet   { return anyBody | repeatOptions }
@@ -555,7 +556,7 @@ func (l *loop) step(t *Tasklet) (bool, error) {
 		t.task.WakeAt(l.at)
 		return false, nil
 	}
-	l.failed = true // until f has returned: it may panic
+	l.failed = true // reset when f has returned, because it may panic
 	err := l.f(t)
 	if err != nil {
 		if done, result := t.failed(err); done {
@@ -568,7 +569,7 @@ func (l *loop) step(t *Tasklet) (bool, error) {
 	return false, nil
 }
 
-// nothing is the body of a root without one, and of the node of the daemons.
+// nothing is the body of a root without a function, and of the node of the daemons.
 type nothing string
 
 func (nothing) step(*Tasklet) (bool, error) { return false, nil }
@@ -576,8 +577,8 @@ func (nothing) lineage() anyLineage         { return nil }
 func (nothing) source() any                 { return nil }
 func (n nothing) kind() string              { return string(n) }
 
-// until is the time d after now, all in ns; math.MaxInt64, which stands for never, if it is later
-// than time lasts.
+// until returns the time d after now, all in ns. It returns math.MaxInt64, which stands for never,
+// if the sum would overflow.
 func until(now, d int64) int64 {
 	if d > math.MaxInt64-now {
 		return math.MaxInt64

@@ -34,7 +34,7 @@ type cell[R any] struct {
 	v R // written by the winner before the caller is woken
 }
 
-// callBase is the part of a cell that does not depend on R. It is the mailbox.Ticket of the
+// callBase is the part of a cell that does not depend on R. It is the queue.Ticket of the
 // request.
 type callBase struct {
 	// state is the generation, multiplied by callGen, and the flags and the phase below. Because it
@@ -100,8 +100,8 @@ func (c *callBase) isOpen(gen uint32) bool {
 // answered is injected work that wakes the caller on its scheduler.
 type answered callBase
 
-// Do wakes the caller if it is parked for this: it may not be so yet, when the answer comes from a
-// goroutine.
+// Do wakes the caller if it is parked for this call. If the answer comes from another goroutine,
+// the caller may not be parked yet.
 func (a *answered) Do() {
 	if a.parked {
 		a.caller.task.Wake()
@@ -142,7 +142,7 @@ func (c *callBase) giveBack(flag uint64) {
 	c.pool.Put(c.self)
 }
 
-// ReadBy is called by the mailbox, which has the request queued, for a new reader.
+// ReadBy is called by the mailbox, which has the request queued, when it gets a new reader.
 func (c *callBase) ReadBy(t *core.Task) {
 	s := c.state.Load()
 	if c.caller == nil || s&callPhase != callOpen {
@@ -366,7 +366,7 @@ func (c *cell[R]) waitOutside(ctx context.Context, gen uint32, l anyLineage) (v 
 		if home != nil {
 			gone = home.Gone().Done()
 		} else {
-			change = l.change() // closed by the first tasklet of the line
+			change = l.change() // closed by the first tasklet of the lineage
 		}
 		select {
 		case <-c.done:
@@ -398,7 +398,8 @@ func (c *cell[R]) takeOutside() (v R, err error) {
 	return v, fromOther(err)
 }
 
-// isGone reports whether the system of the answerer has ended, so that no answer can come.
+// isGone reports whether the answerer's system has ended or was given up, so that no answer can
+// come.
 func (c *callBase) isGone(l anyLineage) bool {
 	s := c.answerer(l)
 	return s != nil && s.Gone().Err() != nil
@@ -421,7 +422,7 @@ func (c *callBase) answerer(l anyLineage) *core.Scheduler {
 	return l.scheduler()
 }
 
-// Send answers with v. It returns ErrNotAwaited if there was an answer already, or the caller no
+// Send answers with v. It returns ErrNotAwaited if there was an answer already, or if the caller no
 // longer waits. It never parks. ctx identifies the caller of Send: a tasklet passes itself.
 func (r Reply[R]) Send(ctx context.Context, v R) error {
 	return r.end(ctx, v, nil)
@@ -473,7 +474,7 @@ func (r Reply[R]) end(ctx context.Context, v R, err error) error {
 	return ErrNotAwaited
 }
 
-// Awaited reports whether the caller still waits for the reply: it was not answered, and the caller
+// Awaited reports whether the caller still waits for the reply: there was no answer, and the caller
 // has not given up.
 func (r Reply[R]) Awaited() bool {
 	if r.c == nil {

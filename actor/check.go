@@ -32,7 +32,7 @@ func (s *System) Check() error {
 	return err
 }
 
-// extraChecks are those of Extension.Check. Written by init functions, then read-only.
+// extraChecks are the functions of Extension.Check. Written by init functions, then read-only.
 var extraChecks []func(*System) error
 
 // check is Check for one scheduler, and also returns the number of tasklets examined. It must be
@@ -60,11 +60,11 @@ func (h *host) check() (size int, err error) {
 	return len(c.all), errors.Join(c.problems...)
 }
 
-// checker is one check at work.
+// checker is the state of one check.
 type checker struct {
 	s        *System
 	h        *host
-	all      []*Tasklet // those that were looked at, and have arrived
+	all      []*Tasklet // the tasklets that were examined and have arrived
 	problems []error
 }
 
@@ -75,14 +75,14 @@ func (c *checker) problem(err error) {
 }
 
 func (c *checker) bad(t *Tasklet, what string, args ...any) {
-	if len(c.problems) < 10 { // one fault breaks much
+	if len(c.problems) < 10 { // one fault has many consequences
 		c.problems = append(c.problems, fmt.Errorf("actor: %s: "+what, append([]any{t.Path()}, args...)...))
 	}
 }
 
 func (c *checker) family(t, parent *Tasklet) {
 	children := c.children(t)
-	// else it is not here yet, or another scheduler's
+	// Otherwise t has not arrived yet, or belongs to another scheduler.
 	if t.marks.Load()&markAway == 0 && t.host() == c.h {
 		c.all = append(c.all, t)
 		c.tasklet(t, parent, len(children))
@@ -92,7 +92,7 @@ func (c *checker) family(t, parent *Tasklet) {
 	}
 }
 
-// children gives those of t, and checks the links among them.
+// children returns the children of t, and checks the links among them.
 func (c *checker) children(t *Tasklet) (all []*Tasklet) {
 	c.s.mu.Lock()
 	defer c.s.mu.Unlock()
@@ -131,7 +131,8 @@ func (c *checker) tasklet(t, parent *Tasklet, children int) {
 	case t.phase >= stopping && marks&markOver == 0:
 		c.bad(t, "its body has ended and its context has not")
 	case t.phase < stopping && marks&markOver != 0 && marks&markHard == 0:
-		// Not Killed: another scheduler may be hardening the kill at this moment.
+		// Marks, and not Killed, because another scheduler may be hardening the kill at this
+		// moment.
 		c.bad(t, "its context has ended in phase %d without a hard kill", t.phase)
 	case t.phase >= deferring && children > 0:
 		c.bad(t, "has children in phase %d", t.phase)
@@ -157,9 +158,9 @@ func (c *checker) tasklet(t, parent *Tasklet, children int) {
 	}
 }
 
-// joins checks that t does not wait for the end of target, which has been.
+// joins checks that t does not wait for the end of target if target has finished.
 func (c *checker) joins(t, target *Tasklet) {
-	if !target.HasFinished() || !t.near(target) { // the news may be at the door
+	if !target.HasFinished() || !t.near(target) { // the report of the end may be at the door
 		return
 	}
 	for w := target.joiners.First(); w != nil; w = w.Next() {
@@ -169,7 +170,7 @@ func (c *checker) joins(t, target *Tasklet) {
 	}
 }
 
-// check looks at the ref of t.
+// check examines the ref of t.
 func (l *lineage[M]) check(t *Tasklet) error {
 	_, waits := as[interface{ waitsFirst() }](t.inst)
 	switch {

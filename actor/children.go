@@ -6,14 +6,14 @@ import (
 )
 
 // walkChunk is the number of children that are visited while System.mu is held. Each is a cache
-// miss: a family of a million at once would take 150 ms, in which no tasklet of the system could
-// start or end.
+// miss. A visit of a million children at once would take 150 ms, during which no tasklet of the
+// system could start or end.
 const walkChunk = 128
 
-// eachChild calls visit for each place among the children of t, in order; see Places. visit is
-// called without System.mu. A family of up to walkChunk children is seen at one moment. In a larger
-// one, a child is seen that is there from the beginning to the end; one that comes or goes in
-// between may be seen.
+// eachChild calls visit for each place among the children of t, in order; see Places. It calls
+// visit without System.mu. Up to walkChunk children are seen at one moment. With more, a child that
+// is there from the beginning to the end is seen, and one that comes or goes in between may be
+// seen.
 func (t *Tasklet) eachChild(visit func(s *Slot, c *Tasklet)) {
 	if t.marks.Load()&markParent == 0 {
 		return
@@ -23,7 +23,7 @@ func (t *Tasklet) eachChild(visit func(s *Slot, c *Tasklet)) {
 		child *Tasklet
 	}
 	s := t.sys
-	var w *walk // nil in the first part, which most families end with
+	var w *walk // nil in the first chunk, which is the only one of most families
 	for more := true; more; {
 		s.mu.Lock()
 		next := t.first

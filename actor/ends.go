@@ -93,8 +93,8 @@ func (t *Tasklet) isChildless() bool {
 // though it has not finished.
 type leaving Tasklet
 
-// Do is done on the scheduler of the tasklet. After it the tasklet is out of the tree, and
-// everybody is told.
+// Do leaves the tasklet behind, on its scheduler. After that the tasklet is out of the tree, and
+// every wait for it has ended.
 func (l *leaving) Do() {
 	t := (*Tasklet)(l)
 	before := t.marks.Or(markLost)

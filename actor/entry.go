@@ -11,22 +11,22 @@ import (
 	"github.com/gotasklet/tasklet/internal/text"
 )
 
-// entry writes the entry of e, with more in front of its own fields. What a user's input may have
-// put into e is made fit to be written here, and nowhere else.
+// entry writes the entry of e. more are fields in front of those of e. This is the only place where
+// values that may come from a user's input are escaped for the log.
 func (v *events) entry(e *EventRecord, level zapcore.Level, more []zap.Field) {
 	ce := v.logger.Check(level, message(e))
 	if ce == nil {
 		return
 	}
 	if !e.Time.IsZero() {
-		ce.Time = e.Time // not that at which it is written
+		ce.Time = e.Time // not the time at which the entry is written
 	}
 	fs := append(more, zap.String("event", e.Kind.String()))
 	if t := e.Tasklet; t != nil {
 		fs = append(fs, zap.Stringer("tasklet", t.ID()), zap.String("path", fields.Name(e.Path)), zap.String("kind", t.kindName()))
 	}
 	if e.Tasklet == nil && e.Path != "" {
-		// the name of a ref that nobody reads yet
+		// e has the name of a ref that nobody reads yet.
 		fs = append(fs, zap.String("path", fields.Name(e.Path)))
 	}
 	if e.Message != nil {
@@ -36,7 +36,7 @@ func (v *events) entry(e *EventRecord, level zapcore.Level, more []zap.Field) {
 		fs = append(fs, zap.Int("count", e.Count))
 	}
 	if e.stopped {
-		fs = append(fs, zap.String("reason", "stopped")) // which is no error
+		fs = append(fs, zap.String("reason", "stopped")) // a stop is not an error
 	} else if e.Err != nil {
 		fs = append(fs, zap.NamedError("error", fields.Error(e.Err)))
 	}
@@ -49,7 +49,7 @@ func (v *events) entry(e *EventRecord, level zapcore.Level, more []zap.Field) {
 	ce.Write(fs...)
 }
 
-// message is the text of an entry: a sentence that needs no field to be understood.
+// message returns the text of an entry: a sentence that can be understood without the fields.
 func message(e *EventRecord) string {
 	who := ""
 	if e.Path != "" {
@@ -63,7 +63,7 @@ func message(e *EventRecord) string {
 		case reason.Shutdown:
 			return who + " shut down"
 		}
-		// What it returned may tell of the kill or panic of another, as the error of a Join does.
+		// The error may report the kill or panic of another tasklet, as the error of a Join does.
 		if e.stopped {
 			return who + " was stopped"
 		} else if e.Err == ErrKilled {
@@ -129,7 +129,7 @@ func message(e *EventRecord) string {
 	return who + ": " + e.Kind.String()
 }
 
-// sinkMessage is message for what a sink did.
+// sinkMessage is like message, for events about the sinks.
 func sinkMessage(e *EventRecord) string {
 	who := "Config.OnEvent"
 	if e.Kind == event.LogPanic || e.Kind == event.LogStall {

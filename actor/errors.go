@@ -123,7 +123,7 @@ func (e *StopError) Error() string {
 	return "actor: did not stop: " + strings.Join(names, ", ")
 }
 
-// joinErrors is errors.Join, but returns a single error as it is.
+// joinErrors is like errors.Join, but returns a single error unchanged.
 func joinErrors(a, b error) error {
 	switch {
 	case a == nil:

@@ -2,7 +2,7 @@ package actor
 
 import "github.com/gotasklet/tasklet/actor/event"
 
-// An Extension is for packages that add something to systems, such as a registry of names: it keeps
+// An Extension is for packages that add something to systems, such as a registry of names. It keeps
 // one value of type S for each system, has kinds of events, and takes part in [System.Check]. Make
 // it with [NewExtension], as a variable of the package.
 type Extension[S any] struct {
@@ -29,13 +29,13 @@ func (x *Extension[S]) Check(f func(*System, S) error) {
 }
 
 // Wants reports whether the log or OnEvent of s takes events of kind k. If not, a program can avoid
-// the cost of making one. It may be called from any goroutine.
+// the cost of making one. Wants may be called from any goroutine.
 func (x *Extension[S]) Wants(s *System, k event.Kind) bool { return s.wants(k) }
 
 // Emit gives e its place in the order of events, like System.Emit, but never waits, so that the
 // caller may hold a lock that OnEvent needs. The caller must call tell after it has released the
-// lock: it delivers the event, and waits for that as System.Emit does. Emit may be called from any
-// goroutine.
+// lock. tell delivers the event, and waits for that as System.Emit does. Emit may be called from
+// any goroutine.
 func (x *Extension[S]) Emit(s *System, e EventRecord) (tell func()) {
 	s.emitLater(e)
 	return s.emitNow

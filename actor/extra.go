@@ -10,7 +10,7 @@ import (
 	"github.com/gotasklet/tasklet/internal/list"
 )
 
-// extra is the part of a tasklet that most never need.
+// extra is the part of a tasklet that most tasklets never need.
 type extra struct {
 	// Set at the start, then read-only.
 	name     string
@@ -18,14 +18,16 @@ type extra struct {
 	slot     *Slot         // the slot that it is in, or nil
 	rare     *rareOptions  // nil if there are none
 
-	// its slots that are no longer among its children, see lastChild; System.mu protects
+	// emptied is a list of its slots that are no longer among its children; see lastChild.
+	// System.mu protects it.
 	emptied *Slot
 
 	// killedAt is the time of the last kill in ns on the clock, or 0. Atomic: written by the
 	// goroutine that kills, and read by those that show it.
 	killedAt atomic.Int64
 
-	// Written by the scheduler; read by the parent, which may be on another, while it stops t.
+	// Atomic: written by the scheduler, and read by the parent, which may be on another one, while
+	// it stops t.
 	waitFrom atomic.Int64 // ns on the clock: when t began to wait for its children; 0 if it did not
 	waitTill atomic.Int64 // the end of that wait; written before markChildless
 
@@ -34,20 +36,21 @@ type extra struct {
 	done      chan struct{} // closed with markOver
 	over      map[*func()]struct{}
 	fin       chan struct{} // closed with markFinished, for joiners on other goroutines
-	followers *followers    // nil until there is one; then it stays
+	followers *followers    // nil until there is one, and kept then
 	locals    map[any]any
 	labels    []label
-	cause     error // the cause of its kill, if there is one
+	cause     error // the cause of its kill, or nil
 	logger    *zap.Logger
 
 	// Owned by the scheduler.
 	result   error
-	startErr error // of the init that failed, also if it is none as a result, as ErrStop
+	startErr error // the error of a failed init, even if it is no failure as a result, as ErrStop
 	deferred []func()
 	owned    ownedList // timers, watches, pipes
 	cell     any       // a free *cell[R]
 	start    *startWait
-	// of its children, one after the other; nil until the stop has to wait for one
+	// stopping is the stop of its children, one after the other, or nil until the stop has to wait
+	// for one.
 	stopping *stopState
 }
 
@@ -63,7 +66,8 @@ func (t *Tasklet) extra() *extra {
 type rareOptions struct {
 	onStart  []func(*Tasklet) error
 	together time.Duration // see Family.StopTogether; 0 means one after the other
-	// source is the function that the name is derived from, if it is not the body's; see Simulation
+	// source is the function that the name is derived from, if it is not the body's; see
+	// Simulation.
 	source any
 }
 
@@ -75,13 +79,13 @@ func (x *extra) set() *rareOptions {
 	return x.rare
 }
 
-// followers are those that must be notified of a tasklet's end. extra.mu protects them.
+// followers are the waits that the end of a tasklet must end. extra.mu protects them.
 type followers struct {
 	bells    bells             // of joiners on other schedulers
 	starters bells             // of callers of Started
-	began    chan struct{}     // closed when goroutines in Started must check again
-	watchers list.List[*watch] // of those that get a notice
-	delegate []delegation      // calls that the tasklet was delegated to answer
+	began    chan struct{}     // closed when the goroutines in Started must check again
+	watchers list.List[*watch] // the watches that get a notice
+	delegate []delegation      // the calls that the tasklet must answer by delegation
 }
 
 // follow returns the followers, to add one.
@@ -91,7 +95,7 @@ func (x *extra) follow() *followers {
 	return x.followed()
 }
 
-// followed is follow. mu must be held.
+// followed is like follow, but mu must be held.
 func (x *extra) followed() *followers {
 	if x.followers == nil {
 		x.followers = new(followers)
@@ -99,7 +103,7 @@ func (x *extra) followed() *followers {
 	return x.followers
 }
 
-// as is a type assertion of an instance that may have a limit on its waits.
+// as returns i as a T. It looks through the wrapper that limits the waits of an instance.
 func as[T any](i instance) (v T, ok bool) {
 	if w, limited := i.(*idling); limited {
 		i = w.instance

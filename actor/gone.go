@@ -6,11 +6,12 @@ import (
 	"github.com/gotasklet/tasklet/internal/core"
 )
 
-// leftBehind is what those get who wait for t, which has not finished and whose system has ended.
+// leftBehind returns the error for waits for t, which has not finished although its system has
+// ended.
 func (t *Tasklet) leftBehind() error { return &JoinError{t, ErrStopped} }
 
-// whenGone rings bell when nobody needs to wait for s any more, for a task of another system: those
-// of its own are ended with it.
+// whenGone rings bell when the context s.Gone is done. It is for tasks of another system, because
+// the tasks of the same system end with it.
 func whenGone(by *core.Task, s *core.Scheduler, bell core.Work) (stop func() bool) {
 	if s == nil || by.Scheduler().Kin(s) {
 		return func() bool { return false }
@@ -18,5 +19,6 @@ func whenGone(by *core.Task, s *core.Scheduler, bell core.Work) (stop func() boo
 	return context.AfterFunc(s.Gone(), func() { by.Scheduler().Inject(bell) })
 }
 
-// gone is closed when nobody needs to wait for t any more: what can be told by then was.
+// gone returns a channel that is closed when waiting for t makes no sense any more, because its
+// system has ended or was given up. Everything that can be reported of t is reported before.
 func (t *Tasklet) gone() <-chan struct{} { return t.task.Scheduler().Gone().Done() }

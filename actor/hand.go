@@ -2,14 +2,15 @@ package actor
 
 import "reflect"
 
-// This file finds the type of the message in hand for reports. Where messages are of an interface
-// type, "any" for one, it is that of the value; the type of the mailbox says nothing.
+// This file determines the type of the message in hand, for reports. If messages are of an
+// interface type, such as any, it is the type of the value, because that of the mailbox says
+// nothing.
 
 // isInterface reports whether M is an interface type.
 func isInterface[M any]() bool { return reflect.TypeFor[M]().Kind() == reflect.Interface }
 
-// typed gives an instance that does what h does and, where M is an interface, keeps the type of the
-// message in hand.
+// typed returns an instance that does the same as h. If M is an interface, it also records the type
+// of the message in hand.
 func (h *handling[M]) typed() instance {
 	if !isInterface[M]() {
 		return h
@@ -17,16 +18,17 @@ func (h *handling[M]) typed() instance {
 	return &typedHandling[M]{handling: handling[M]{h.l, h.f}}
 }
 
-// typedHandling is handling of messages each of which has a type of its own. It is apart so that
-// others pay nothing for it.
+// typedHandling is handling for messages of an interface type. It is a type of its own so that
+// other receivers pay nothing for it.
 type typedHandling[M any] struct {
 	handling[M]
-	// of the last message of a step that is over or has failed; else nil. Owned by the scheduler
+	// hand is the type of the last message of a step that is over or has failed, or nil. Owned by
+	// the scheduler.
 	hand reflect.Type
 }
 
-// step is handling.step. It finds the type when the step is over, however that is, and not for each
-// message: that would cost a tenth of a send and its handling.
+// step is like handling.step. It determines the type when the step is over, in whatever way, and
+// not for each message, because that would cost a tenth of a send and its handling.
 func (k *typedHandling[M]) step(t *Tasklet) (bool, error) {
 	box := &k.l.box
 	var m M
@@ -68,7 +70,7 @@ func (k *typedHandling[M]) simulate(before func()) instance {
 
 func (i *initialized[M]) typeInHand() reflect.Type { return i.hand }
 
-// typeInHand is the type of the messages, if it is the same for all.
+// typeInHand returns the type of the messages if all have the same, and nil otherwise.
 func (b *batching[M]) typeInHand() reflect.Type {
 	if !isInterface[M]() || len(b.buf) == 0 {
 		return nil

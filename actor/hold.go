@@ -2,7 +2,8 @@ package actor
 
 import "github.com/gotasklet/tasklet/internal/list"
 
-// This file lets other packages hang things onto refs: functions for their end, and labels.
+// This file lets other packages attach things to refs: functions that are called at their end, and
+// labels.
 
 // OnEnd calls f when the lineage of r's tasklets has ended permanently: in the step in which an
 // unsupervised tasklet finishes, before it counts as finished, or when a supervisor retires the
@@ -30,7 +31,7 @@ func (r Ref[M]) OnEnd(f func()) (cancel func()) {
 }
 
 // SetLabel puts a label on the tasklets of r, the current one and those to come; see
-// Tasklet.SetLabel. An empty value takes it off. From any goroutine.
+// Tasklet.SetLabel. An empty value removes the label. SetLabel may be called from any goroutine.
 func (r Ref[M]) SetLabel(key, value string) {
 	l := r.must("SetLabel")
 	x := l.extra()

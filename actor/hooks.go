@@ -11,7 +11,7 @@ import (
 	"github.com/gotasklet/tasklet/internal/stack"
 )
 
-// hooks are what the scheduler of h tells the system.
+// hooks returns the functions that the scheduler of h calls to notify the system.
 func (s *System) hooks(h *host) core.Hooks {
 	hooks := core.Hooks{
 		Name:      func(t *core.Task) string { return taskletOf(t).Path() },
@@ -46,7 +46,7 @@ func (h *host) stalled(st core.Stall) {
 	kind := event.StallOver
 	if !st.Over {
 		kind = event.Stall
-		h.hog = h.sys.findID(st.ID) // kept: when it is over, it may have finished
+		h.hog = h.sys.findID(st.ID) // kept, because it may have finished when the stall is over
 	}
 	if h.hog == nil {
 		return
@@ -54,11 +54,11 @@ func (h *host) stalled(st core.Stall) {
 	h.sys.emit(EventRecord{Kind: kind, Tasklet: h.hog, Stack: stack.Text(st.Stack), Fields: []zap.Field{zap.Duration("for", st.For)}})
 }
 
-// quiescent is called when nothing can happen any more unless somebody outside does something. If a
-// tasklet waits all the same, that is a deadlock, at least within the system.
+// quiescent is called when nothing can happen any more unless something outside acts. If a tasklet
+// waits nevertheless, that is a deadlock, at least within the system.
 func (s *System) quiescent() {
 	e := DeadlockError{Quiescent: true}
-	waiting := s.root.marks.Load()&markOver != 0 // for something else than messages
+	waiting := s.root.marks.Load()&markOver != 0 // waiting for anything else than messages
 	for _, top := range []*Tasklet{s.root, s.daemons} {
 		for t := range top.Tree() {
 			if kind, on, _ := t.task.Waits(); kind != core.NotParked {
@@ -72,7 +72,7 @@ func (s *System) quiescent() {
 		}
 	}
 	if !waiting {
-		return // receivers without messages are no deadlock
+		return // receivers without messages are not a deadlock
 	}
 	_, isMain := s.root.inst.(function)
 	fatal := isMain && !s.real
@@ -85,7 +85,7 @@ func (s *System) quiescent() {
 	case s.root.marks.Load()&markOver == 0:
 		s.root.kill(&e)
 	case s.addFatal(&e):
-		s.harden() // main has ended, and waits for somebody who has all the time
+		s.harden() // main has ended and waits for a child that has no limit for its stop
 	default:
 		s.stopHosts()
 	}

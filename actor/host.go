@@ -6,30 +6,31 @@ import (
 	"github.com/gotasklet/tasklet/internal/core"
 )
 
-// host is one scheduler of a system, with what the system keeps for it. It is the scheduler's
-// owner. Tasklets of one host share memory; from one host to another there are messages, and what
-// goes through the door: see elsewhere.go.
+// host is one scheduler of a system, with the data that the system keeps for it. It is the
+// scheduler's owner. Tasklets of one host share memory. Tasklets of different hosts exchange
+// messages, and work that goes through the door.
 type host struct {
 	// Set in newSystem, then read-only.
 	sys   *System
-	n     int // as OnScheduler counts
+	n     int // the number, as for OnScheduler
 	sched *core.Scheduler
 	done  chan struct{} // closed when the scheduler's goroutine has ended
 
-	tasklets int      // that are in the tree and run here; System.mu protects
-	hog      *Tasklet // of the last stall; owned by the watchdog's goroutine
-	// with a seed: those under way, in order of their start; owned by the scheduler
+	tasklets int      // the number of tasklets in the tree that run here; System.mu protects
+	hog      *Tasklet // the tasklet of the last stall; owned by the watchdog's goroutine
+	// awaits has, if there is a seed, the Awaits that have not ended, in order of their start.
+	// Owned by the scheduler.
 	awaits []*await
 }
 
-// hostOf gives the host whose scheduler is s.
+// hostOf returns the host whose scheduler is s.
 func hostOf(s *core.Scheduler) *host { return s.Owner().(*host) }
 
-// host is where t runs.
+// host returns the host on which t runs.
 func (t *Tasklet) host() *host { return hostOf(t.task.Scheduler()) }
 
-// run is the host's goroutine: a tasklet that holds the scheduler for ever can't hold the caller of
-// Run.
+// run is the function of the host's goroutine. The host has its own, so that a tasklet that never
+// gives up its scheduler cannot block the caller of Run.
 func (h *host) run() {
 	defer close(h.done)
 	if err := h.sched.Run(); err != nil {
@@ -38,10 +39,10 @@ func (h *host) run() {
 }
 
 // over reports whether nothing is left to do on h: it has ended, or waits for the other schedulers
-// to come to their end too.
+// to get that far.
 func (h *host) over() bool { return h.sched.Unwound() || h.ended() }
 
-// ended reports whether the scheduler's goroutine has.
+// ended reports whether the scheduler's goroutine has ended.
 func (h *host) ended() bool {
 	select {
 	case <-h.done:
@@ -51,13 +52,13 @@ func (h *host) ended() bool {
 	}
 }
 
-// load is what Spread goes by: the tasklets of the host, and once more those that are ready. Under
-// System.mu.
+// load returns what Spread compares: the number of tasklets of the host, with the ready ones
+// counted twice. System.mu must be held.
 func (h *host) load() int { return h.tasklets + h.sched.Ready() }
 
-// place gives the host for a new tasklet under parent: the one that OnScheduler says; else the one
-// that its ref belongs to, as it was read there before; else the least loaded one with Spread, or
-// its parent's.
+// place returns the host for a new tasklet under parent. It is the one that OnScheduler names,
+// otherwise the one on which the tasklet's ref was read before, otherwise the least loaded one if
+// Spread was given, and otherwise the host of the parent.
 func (s *System) place(op string, parent *Tasklet, l anyLineage, on placement) *host {
 	switch {
 	case int(on) > len(s.hosts):
@@ -78,7 +79,7 @@ func (s *System) place(op string, parent *Tasklet, l anyLineage, on placement) *
 	return parent.host()
 }
 
-// placement is what a start says about the host: its number and 1; 0: nothing.
+// placement is what a start says about the host: the number of the host plus 1, or 0 for nothing.
 type placement int
 
 const spread placement = -1
@@ -95,14 +96,14 @@ func (s *System) leastLoaded() *host {
 	return least
 }
 
-// stuck is how long the host has been held by one tasklet, as far as looks from time to time can
-// tell.
+// stuck measures for how long one tasklet has held a host, as far as checks at intervals can show
+// that.
 type stuck struct {
 	word  uint64
 	since time.Time
 }
 
-// look looks again, and reports whether it was the same tasklet for at least d.
+// look checks again, and reports whether the same tasklet has held h for at least d.
 func (k *stuck) look(h *host, now time.Time, d time.Duration) bool {
 	_, word := h.sched.Busy()
 	if word == 0 || word != k.word {

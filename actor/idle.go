@@ -3,11 +3,11 @@ package actor
 import "time"
 
 // IdleAfter calls f when the tasklet has waited for a message for d on the system's clock, and
-// again after each further d without a message. It applies to the bodies Handle and
+// again after each further d without a message. It applies to the bodies ReceiverBody and
 // ReceiverInitBody, and to Receiver. It corresponds to "after" in a receive of Erlang, and to the
 // timeout of a gen_server. A message that is there when the time is over is handled first. The time
-// starts anew when f, or the handler of the last message, has returned, and first when the tasklet
-// has started.
+// begins when the tasklet has started, and begins anew when f, or the handler of the last message,
+// has returned.
 //
 // The result of f is treated like that of a handler: ErrStop ends the tasklet, and [OnFailure]
 // applies to another error and to a panic. f may block, as a handler may, while messages wait. It
@@ -24,9 +24,9 @@ func IdleAfter(d time.Duration, f func(*Tasklet) error) Option {
 }
 
 // SetIdle replaces the time and the function of [IdleAfter], with which t must have been started.
-// The init of a ReceiverInitBody calls it to give a function that uses the state. It takes effect
-// when t waits for a message the next time. A nil f ends the calls until SetIdle is called again. d
-// must be positive. Only from inside.
+// The init of a ReceiverInitBody can call it to set a function that uses the state. It takes effect
+// when t next waits for a message. If f is nil, nothing is called until SetIdle is called again. d
+// must be positive. SetIdle must be called inside t.
 func (t *Tasklet) SetIdle(d time.Duration, f func(*Tasklet) error) {
 	t.mustRun("SetIdle")
 	if d <= 0 {

@@ -82,7 +82,7 @@ func (t *Tasklet) Glance() Glance {
 		i.Wait = g.Kind.String()
 	}
 	if g.On != nil {
-		// under which g.On was made: from another goroutine nothing else lets its fields be seen
+		// g.On was made under mu. From another goroutine nothing else makes its fields visible.
 		t.sys.mu.Lock()
 		i.On = taskletOf(g.On)
 		t.sys.mu.Unlock()
@@ -121,7 +121,7 @@ func (t *Tasklet) Log() *zap.Logger {
 	return x.logger
 }
 
-// fields are those of t.Log.
+// fields returns the fields of t.Log.
 func (t *Tasklet) fields() []zap.Field {
 	return []zap.Field{zap.Stringer("tasklet", t.ID()), zap.String("path", fields.Name(t.Path()))}
 }

@@ -38,7 +38,7 @@ func (t *Tasklet) Join(ctx context.Context) error {
 	fin := x.fin
 	switch {
 	case fin != nil:
-	case t.HasFinished(): // since the first check; a new channel would not be closed
+	case t.HasFinished(): // it has ended since the first check; a new channel would not be closed
 		fin = closed
 	default:
 		fin = make(chan struct{})
@@ -58,7 +58,7 @@ func (t *Tasklet) Join(ctx context.Context) error {
 	}
 }
 
-// parkUntilEnd parks by until t has finished, or w ends.
+// parkUntilEnd parks by until t has finished or w ends.
 func (t *Tasklet) parkUntilEnd(by *core.Task, w core.Wait) error {
 	if by.Scheduler() == t.task.Scheduler() {
 		return by.ParkIn(&t.joiners, w)
@@ -74,10 +74,10 @@ func (t *Tasklet) parkUntilEnd(by *core.Task, w core.Wait) error {
 }
 
 // mayJoin refuses a join of an ancestor, which cannot finish before its children do. While the
-// ancestor runs there is no cycle of parked tasklets that the search could find.
+// ancestor runs there is no cycle of parked tasklets that the search for deadlocks could find.
 func (t *Tasklet) mayJoin(by *core.Task, limit context.Context) error {
 	if limit != nil || by == &t.task {
-		return nil // the search for cycles finds it, or the wait has a limit
+		return nil // the search finds the cycle, or the wait has a limit
 	}
 	me := taskletOf(by)
 	if t.parent == me {
@@ -176,7 +176,7 @@ func (r Ref[M]) Join(ctx context.Context) error {
 	if ctx == nil {
 		misuse("Join with a nil context")
 	}
-	if t := l.last(); t != nil && !t.supervised { // the usual case, without x
+	if t := l.last(); t != nil && !t.supervised { // the usual case, which does not need x
 		return t.Join(ctx)
 	}
 	x := l.extra()
@@ -186,7 +186,7 @@ func (r Ref[M]) Join(ctx context.Context) error {
 	for {
 		x.mu.Lock()
 		t, known := l.lastForGood(x)
-		if !known && x.stops != begun { // it was stopped and started again since
+		if !known && x.stops != begun { // it was stopped and has been started again
 			t, known = x.last, true
 		}
 		x.mu.Unlock()
@@ -202,10 +202,12 @@ func (r Ref[M]) Join(ctx context.Context) error {
 	}
 }
 
-// waitStopped waits until those in Ref.Join have to look again: begun is x.stops from before.
+// waitStopped waits until the callers of Ref.Join must check again. begun is the value of x.stops
+// that they have seen.
 func (l *lineage[M]) waitStopped(ctx context.Context, begun uint32) error {
 	x := l.extra()
-	over := func() bool { return x.stops != begun || l.over.Load() == lineageOver } // under mu
+	// called under mu
+	over := func() bool { return x.stops != begun || l.over.Load() == lineageOver }
 	if t, limit := core.From(ctx); t != nil {
 		t.MustRun("Join")
 		b := &bell{V: t.NewBell()}

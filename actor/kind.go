@@ -7,10 +7,10 @@ import (
 
 // KindOf returns the exit kind of a tasklet whose result is err. A wrapped error counts as the
 // error that it wraps. Of several errors, as errors.Join makes them, the worst counts, so that
-// ErrStop hides no failure. An error that reports the end of another tasklet is an reason.Error,
+// ErrStop hides no failure. An error that reports the end of another tasklet is a reason.Error,
 // whatever its cause: a *[JoinError], a *[ChildError], and the errors of Call and of a start that
 // come from the other tasklet. Tasklet.Exit returns how that tasklet ended. An error with a method
-// that panics is an reason.Error.
+// that panics is a reason.Error.
 func KindOf(err error) reason.Kind {
 	switch err {
 	case nil:
@@ -21,7 +21,7 @@ func KindOf(err error) reason.Kind {
 	return kindOf(err)
 }
 
-// kindOf is a function of its own because it allocates.
+// kindOf is a separate function because it allocates.
 func kindOf(err error) reason.Kind {
 	switch err {
 	case ErrStop:
@@ -30,16 +30,16 @@ func kindOf(err error) reason.Kind {
 		return reason.Shutdown
 	}
 	switch err.(type) {
-	case *PanicError: // also one that is nil
+	case *PanicError: // also a nil pointer
 		return reason.Panic
 	case interface{ Unwrap() error }, interface{ Unwrap() []error }, interface{ Is(error) bool }, interface{ As(any) bool }:
 		return guarded(err)
 	}
-	return reason.Error // it wraps nothing: the usual case, and errors.As is slow
+	return reason.Error // it wraps nothing, which is the usual case, and errors.As is slow
 }
 
-// guarded calls classify guarded. The methods of err may be user code, and KindOf runs on
-// schedulers: a panic or a Goexit there would end the work of all tasklets.
+// guarded calls classify under a guard. The methods of err may be user code, and KindOf runs on
+// schedulers, where a panic or a Goexit would end the work of all tasklets.
 func guarded(err error) (k reason.Kind) {
 	if guard.Look(err, func() { k = classify(err) }) != nil {
 		return reason.Error
@@ -66,19 +66,20 @@ func (e Exit) Failure() error {
 	return &JoinError{e.Tasklet, e.Err}
 }
 
-// otherError marks an error that came from another tasklet as it was, as an answer or out of an
-// init, and would be taken for the end of whoever returns it.
+// otherError marks an error that came from another tasklet unchanged, as an answer or from an init,
+// and that would be taken for the end of the tasklet that returns it.
 type otherError struct{ err error }
 
-// What a tasklet returns says how it ended: ErrStop, ErrShutdown, ErrKilled and a *PanicError do so
-// by themselves or wrapped. The same values tell of another tasklet's end in what Join, Call and
-// a start return. There they are news for the caller, and no more than an error when the caller
-// returns them: KindOf stops at whatever has the method below.
+// The error that a tasklet returns says how it ended. ErrStop, ErrShutdown, ErrKilled and a
+// *PanicError do so by themselves or wrapped. In the errors of Join, Call and a start, the same
+// values report the end of another tasklet. There they are information for the caller, and merely
+// an error if the caller returns them: KindOf looks no deeper into an error that has the method
+// below.
 
-// otherEnd is an error that tells of another tasklet than the one that returns it.
+// otherEnd is an error that reports the end of another tasklet than the one that returns it.
 type otherEnd interface {
 	error
-	// ofAnother has no effect: it marks the type. A user's type that embeds one is marked, too.
+	// ofAnother has no effect. It marks the type, and a user's type that embeds one.
 	ofAnother()
 }
 
@@ -90,11 +91,11 @@ func (*otherError) ofAnother() {}
 
 func (e *otherError) Error() string { return guard.Text(e.err) }
 
-// Unwrap returns the error as it was.
+// Unwrap returns the error without its mark.
 func (e *otherError) Unwrap() error { return e.err }
 
-// fromOther returns err, which came from another tasklet: unchanged, unless it would be taken for
-// the caller's own end.
+// fromOther returns err, which came from another tasklet. It returns it unchanged unless err would
+// be taken for the caller's own end.
 func fromOther(err error) error {
 	if err == nil || KindOf(err) == reason.Error {
 		return err
@@ -102,8 +103,7 @@ func fromOther(err error) error {
 	return &otherError{err}
 }
 
-// As finds a *Killed in the error of a tasklet that was killed, for errors.As: with a cause,
-// too.
+// As makes errors.As find a *Killed in the error of a tasklet that was killed, also with a cause.
 func (e *JoinError) As(target any) bool {
 	exit, ok := target.(**Killed)
 	if !ok || e.Tasklet == nil || e.Tasklet.marks.Load()&markKilled == 0 && KindOf(e.Cause) != reason.Killed {
@@ -113,7 +113,7 @@ func (e *JoinError) As(target any) bool {
 	return true
 }
 
-// kindWalk is one look at an error and what it wraps.
+// kindWalk is the examination of an error and of the errors that it wraps.
 type kindWalk struct{ left int }
 
 func (w *kindWalk) kind(err error) reason.Kind {
@@ -132,7 +132,7 @@ func (w *kindWalk) kind(err error) reason.Kind {
 	case otherEnd:
 		return reason.Error
 	case *PanicError:
-		// also with a value that would be an end without failure if it were returned
+		// The value of the panic does not matter, even if returning it would be no failure.
 		return reason.Panic
 	}
 	if e, ok := err.(interface{ As(any) bool }); ok {
@@ -156,8 +156,8 @@ func (w *kindWalk) kind(err error) reason.Kind {
 			return w.kind(in)
 		}
 	case interface{ Unwrap() []error }:
-		// The worst of them counts, in the order of the kinds: joined with a failure, ErrStop is
-		// none the less a failure.
+		// The worst of them counts, in the order of the kinds. ErrStop joined with a failure is
+		// still a failure.
 		worst, some := reason.Normal, false
 		for _, in := range e.Unwrap() {
 			if in != nil {
@@ -171,12 +171,12 @@ func (w *kindWalk) kind(err error) reason.Kind {
 	return reason.Error
 }
 
-// maxErrors is how many errors KindOf looks at in one that wraps others. One that wraps itself has
-// no end.
+// maxErrors is the number of errors that KindOf examines in one error that wraps others. An error
+// may wrap itself.
 const maxErrors = 10_000
 
-// classify returns the kind of an error that is not nil. It calls methods of the user's: through
-// guarded only.
+// classify returns the kind of an error that is not nil. It calls methods that may be user code, so
+// it must be called through guarded.
 func classify(err error) reason.Kind { return (&kindWalk{maxErrors}).kind(err) }
 
 func init() { guard.Trust[*otherError]() }

@@ -57,11 +57,12 @@ func (t *Tasklet) wakeIfKilled() {
 	}
 }
 
-// Catches reports whether what Run lets out comes from the body, or what precedes it. From then on,
-// it can only be a fault of the library: code of the user's is called with a guard of its own.
+// Catches reports whether a panic that leaves Run comes from the body or from what precedes it. In
+// later phases it can only be a fault of the library, because user code is called with a guard of
+// its own.
 func (r *runner) Catches() bool { return r.phase <= living }
 
-// Caught begins the end of a tasklet whose step did not return, or lets it resume.
+// Caught begins the end of a tasklet whose step did not return, or makes it resume.
 func (r *runner) Caught(v any) (goesOn bool) {
 	t := (*Tasklet)(r)
 	t.task.Unlock()

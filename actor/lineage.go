@@ -22,7 +22,7 @@ func (l *lineage[M]) uncounted(n int) int {
 	return n - k
 }
 
-// post calls f on the scheduler that owns the line's mailbox, before the first step of the next
+// post calls f on the scheduler that owns the lineage's mailbox, before the first step of the next
 // tasklet that reads it. The caller may be on another scheduler.
 func (l *lineage[M]) post(f func()) {
 	if !l.far() {
@@ -53,8 +53,8 @@ func (l *lineage[M]) catchUp() {
 	}
 }
 
-// claim makes t, which will run on h, the tasklet of the line. It must be called on the goroutine
-// of the starter.
+// claim makes t, which will run on h, the tasklet of the lineage. It must be called on the
+// goroutine of the starter.
 func (l *lineage[M]) claim(t *Tasklet, h *host) {
 	if l.dead.Load() {
 		misuse("%s: the ref of its body has ended for good", t.describeStart())
@@ -122,8 +122,9 @@ func (l *lineage[M]) bodyEnded(t *Tasklet, err error) {
 	}
 }
 
-// abandon takes the line from t, which does not end. If t is supervised the next tasklet can have
-// the line, otherwise the line becomes dead. It must be called on the scheduler of the parent.
+// abandon takes the lineage from t, which does not end. If t is supervised the next tasklet can
+// have the lineage, otherwise the lineage becomes dead. It must be called on the scheduler of the
+// parent.
 func (l *lineage[M]) abandon(t *Tasklet) {
 	if l.cur.Load() != t || t.marks.Or(markLeft)&markLeft != 0 {
 		return
@@ -137,7 +138,8 @@ func (l *lineage[M]) abandon(t *Tasklet) {
 	}
 }
 
-// die makes the line dead. It must be called on the scheduler, unless the line was never opened.
+// die makes the lineage dead. It must be called on the scheduler, unless the lineage was never
+// opened.
 func (l *lineage[M]) die() {
 	l.dead.Store(true)
 	l.box.Discard()
@@ -239,7 +241,7 @@ func (l *lineage[M]) giveUp() {
 	l.tellJoiners()
 }
 
-// MessagesLost is called by the mailbox.
+// MessagesLost implements queue.LossReporter.
 func (l *lineage[M]) MessagesLost(loss queue.Loss) {
 	if own.Is(l.message()) {
 		return

@@ -6,8 +6,8 @@ import "context"
 // of its parent. Use [NewLocal] to make one, usually as a package-level variable.
 type Local[T any] struct{ def func() T }
 
-// NewLocal returns a Local. def returns the value if no tasklet up the tree has set one, and
-// outside of tasklets. If def is nil, that is the zero value.
+// NewLocal returns a Local. def returns the value outside of tasklets, and for a tasklet if neither
+// it nor any tasklet above it has set one. If def is nil, that is the zero value.
 func NewLocal[T any](def func() T) *Local[T] { return &Local[T]{def} }
 
 // Get returns the value of the tasklet that ctx belongs to. It must be called inside that tasklet,
@@ -19,7 +19,7 @@ func (l *Local[T]) Get(ctx context.Context) T {
 			v, ok := x.locals[l]
 			x.mu.Unlock()
 			if ok {
-				value, _ := v.(T) // the zero value too, where it is a nil interface
+				value, _ := v.(T) // the zero value too, if it is a nil interface
 				return value
 			}
 		}

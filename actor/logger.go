@@ -10,10 +10,10 @@ import (
 	"github.com/gotasklet/tasklet/internal/fields"
 )
 
-// loggers gives what the tasklets of s log with, and what the library logs events with: given, or
-// standard error if that is nil, with the field system and the time of the system's clock. The
-// library's own has no callers and no stack traces, which would be the library's: the stack of a
-// panic is in the event, once.
+// loggers returns the logger of the tasklets of s, and the one for the library's events. Both write
+// to given, or to standard error if that is nil, with the field system and the time of the system's
+// clock. The library's logger adds no callers and no stack traces, because they would be the
+// library's own. The stack of a panic is in the event, once.
 func (s *System) loggers(given *zap.Logger) (tasklets, library *zap.Logger) {
 	if given == nil {
 		enc := zap.NewDevelopmentEncoderConfig()
@@ -29,20 +29,20 @@ func (s *System) loggers(given *zap.Logger) (tasklets, library *zap.Logger) {
 	return tasklets, tasklets.WithOptions(zap.WithCaller(false), zap.AddStacktrace(none))
 }
 
-// logClock gives log entries the time of the system.
+// logClock makes log entries use the time of the system.
 type logClock struct{ s *System }
 
 func (c logClock) Now() time.Time                         { return c.s.Now() }
 func (c logClock) NewTicker(d time.Duration) *time.Ticker { return time.NewTicker(d) }
 
-// clockCore gives entries the time of a virtual clock that do not come from the system's own
-// loggers, which have it: those of a logger of slog that writes to the core of t.Log.
+// clockCore sets the time of a virtual clock in entries that do not come from the system's own
+// loggers, such as those of a slog logger that writes to the core of t.Log.
 type clockCore struct {
 	zapcore.Core
 	now func() time.Time
 }
 
-// Level is for zapcore.LevelOf, which asks the core itself.
+// Level lets zapcore.LevelOf ask the wrapped core.
 func (c clockCore) Level() zapcore.Level { return zapcore.LevelOf(c.Core) }
 
 func (c clockCore) With(fields []zapcore.Field) zapcore.Core {

@@ -31,7 +31,7 @@ func (t *Tasklet) source() any {
 
 // Path returns the names from the root down, such as "/shop/orders/worker-3".
 func (t *Tasklet) Path() string {
-	var buf [128]byte // most paths fit, and are then one allocation
+	var buf [128]byte // most paths fit, and then cost one allocation
 	return string(t.appendPath(buf[:0]))
 }
 
@@ -50,8 +50,8 @@ func (t *Tasklet) appendPath(path []byte) []byte {
 	return strconv.AppendUint(path, uint64(t.num), 10)
 }
 
-// functionName returns the name of a function for people, without its package and the marks of the
-// compiler. For "example.com/shop/orders.(*Book).handle-fm" it is "Book.handle".
+// functionName returns the name of a function without its package and the compiler's additions. For
+// "example.com/shop/orders.(*Book).handle-fm" it returns "Book.handle".
 func functionName(f any) string {
 	if name, ok := f.(string); ok {
 		return name
@@ -127,7 +127,8 @@ func (t *Tasklet) rareOptions() *rareOptions {
 
 type label struct{ key, value string }
 
-// kindName is the kind of t for trees and logs: a label if there is one, else that of its body.
+// kindName returns the kind of t for trees and logs: its label "kind" if it has one, and otherwise
+// the kind of its body.
 func (t *Tasklet) kindName() string {
 	if v, ok := t.label("kind"); ok {
 		return fields.Name(v)
@@ -140,12 +141,12 @@ func (t *Tasklet) kindName() string {
 	return t.inst.kind()
 }
 
-// describeStart names a tasklet that is not in the tree yet.
+// describeStart describes a tasklet that is not in the tree yet.
 func (t *Tasklet) describeStart() string {
-	return "start of " + strings.TrimSuffix(t.Path(), "#0") // the number comes with its place
+	return "start of " + strings.TrimSuffix(t.Path(), "#0") // it gets its number with its place
 }
 
-// setLabel returns labels with one changed. An empty value removes it.
+// setLabel returns labels with one of them set. An empty value removes it.
 func setLabel(labels []label, key, value string) []label {
 	i := slices.IndexFunc(labels, func(l label) bool { return l.key == key })
 	switch {

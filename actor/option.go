@@ -41,7 +41,7 @@ const (
 		optStopTogether | optSpread
 	repeatOptions = optResume
 	boxOptions    = optMailboxLen | optOverflow
-	refOptions    = optionSet(0) // for a body whose ref exists already
+	refOptions    = optionSet(0) // for a body whose ref already exists
 	// for a body that handles one message after the other
 	messageOptions = optRetry | optIdle
 )
@@ -83,10 +83,10 @@ func Overflow(p mailbox.Policy) Option {
 	return Option{set: optOverflow, n: int64(p)}
 }
 
-// OnScheduler sets the scheduler of the system on which the tasklet runs, and those that it starts:
-// from 0 to Config.Schedulers-1. Without OnScheduler and Spread, a tasklet runs on the scheduler of
-// its parent, or where its ref was read before, because a ref never moves. OnScheduler panics if n
-// is negative.
+// OnScheduler sets the scheduler of the system on which the tasklet, and those that it starts, run.
+// n is from 0 to Config.Schedulers-1. Without OnScheduler and Spread, a tasklet runs on the
+// scheduler of its parent, or where its ref was read before, because a ref never moves. OnScheduler
+// panics if n is negative.
 func OnScheduler(n int) Option {
 	if n < 0 {
 		misuse("OnScheduler(%d): schedulers are counted from 0", n)
@@ -99,7 +99,7 @@ func OnScheduler(n int) Option {
 // runs where that was, because a ref never moves.
 func Spread() Option { return Option{set: optSpread} }
 
-// Immediate makes Every and RateBody call their function at the start, too.
+// Immediate makes Interval and Rate, and their bodies, call their function at the start too.
 func Immediate() Option { return Option{set: optImmediate} }
 
 // Values for [Shutdown] besides times.
@@ -165,10 +165,10 @@ func stopTogether(d time.Duration) Option {
 	return Option{set: optStopTogether, n: int64(d)}
 }
 
-// Retry sets how often a message in hand at a failure is handled again, for the bodies Handle and
-// ReceiverInitBody in a [Slot]: the next tasklet in the slot gets the message first. After n times
-// the message is lost, which is reported. A Call keeps waiting for the reply during the retries.
-// Elsewhere Retry has no effect. It panics if n is negative.
+// Retry sets how often a message in hand at a failure is handled again. It applies to the bodies
+// ReceiverBody and ReceiverInitBody in a [Slot]: the next tasklet in the slot gets the message
+// first. After n times the message is lost, which is reported. A Call keeps waiting for the reply
+// during the retries. Otherwise Retry has no effect. It panics if n is negative.
 func Retry(n int) Option {
 	if n < 0 {
 		misuse("Retry(%d): negative", n)
@@ -176,7 +176,7 @@ func Retry(n int) Option {
 	return Option{set: optRetry, n: int64(n)}
 }
 
-// apply configures t by the options. allowed are those that the call named op can use.
+// apply configures t by the options. allowed is the set of options that the call named op can use.
 func (t *Tasklet) apply(op string, opts []Option, allowed optionSet) (daemon bool, where placement) {
 	if allowed&optResume == 0 {
 		t.onFailure = End
@@ -235,7 +235,7 @@ func (t *Tasklet) apply(op string, opts []Option, allowed optionSet) (daemon boo
 	return daemon, where
 }
 
-// shutdown returns the time that t has to end.
+// shutdown returns the time that t has for its stop.
 func (t *Tasklet) shutdown() time.Duration {
 	if x := t.ex.Load(); x != nil && x.shutdown != 0 {
 		return x.shutdown
@@ -260,7 +260,7 @@ func boxConfig(op string, opts []Option) (cfg queue.Config) {
 	return cfg
 }
 
-// optionsOf gives the options that b brings, followed by opts.
+// optionsOf returns the options of the body b, followed by opts.
 func optionsOf(b Body, opts []Option) []Option {
 	if h, ok := b.(interface{ familyOf() *family }); ok {
 		if f := h.familyOf(); f != nil {

@@ -38,8 +38,8 @@ func Await[R any](ctx context.Context, f func(context.Context) (R, error)) (R, e
 	return v, err
 }
 
-// lend runs f on another goroutine and waits for it. Meanwhile the tasklet is away: what f does in
-// its name is refused.
+// lend runs f on another goroutine and waits for it. During that time the tasklet is away, and
+// calls that f makes in its name are refused.
 func lend[R any](a *await, f func(context.Context) (R, error)) (v R, err error) {
 	task := &a.t.task
 	task.SetAway(true)
@@ -55,24 +55,25 @@ func lend[R any](a *await, f func(context.Context) (R, error)) (v R, err error) 
 	return v, err
 }
 
-// await is a function that runs on another goroutine for a tasklet.
+// await is a function that runs on another goroutine on behalf of a tasklet.
 type await struct {
 	t      *Tasklet
 	ctx    context.Context
 	cancel context.CancelCauseFunc
 	place  core.Waiter
 	wake   core.WakeUp
-	// of a simulation: nobody is told but by Interrupt; closed when f has returned. Else nil
+	// lost is used if a simulation loses the result: then only Interrupt ends the wait. It is
+	// closed when f has returned. Otherwise it is nil.
 	lost chan struct{}
 
 	// Owned by the scheduler.
-	returned bool // f has
-	done     bool // t may go on
+	returned bool // f has returned
+	done     bool // t may continue
 	then     func()
 }
 
-// newAwait returns an await for t. values, if not nil, is where the function's context has its
-// values from; else it has those of t.
+// newAwait returns an await for t. The values of the function's context are those of values, or
+// those of t if values is nil.
 func newAwait(t *Tasklet, values context.Context) *await {
 	a := &await{t: t}
 	ctx, cancel := context.WithCancelCause(t.sys.plain)
@@ -89,8 +90,8 @@ func newAwait(t *Tasklet, values context.Context) *await {
 	return a
 }
 
-// lentContext is a context with the values of another one, but for the tasklet that this belongs
-// to.
+// lentContext is a context with the values of another one, except the tasklet that the other
+// belongs to.
 type lentContext struct {
 	context.Context
 	values  context.Context
@@ -108,13 +109,13 @@ func (c *lentContext) Value(key any) any {
 	if key == (taskletKey{}) {
 		return nil
 	}
-	if v := c.Context.Value(key); v != nil { // first, as package context finds its own there
+	if v := c.Context.Value(key); v != nil { // first, because package context finds its own there
 		return v
 	}
 	return c.values.Value(key)
 }
 
-// Interrupt is called when t is killed.
+// Interrupt is called when t is killed. It ends the context of the function.
 func (a *await) Interrupt() {
 	a.cancel(ErrKilled)
 	if a.lost != nil {
@@ -125,7 +126,7 @@ func (a *await) Interrupt() {
 	}
 }
 
-// over is called on the other goroutine, last.
+// over is called last on the other goroutine.
 func (a *await) over() {
 	if a.lost != nil {
 		close(a.lost)
@@ -134,7 +135,8 @@ func (a *await) over() {
 	a.t.task.Scheduler().Inject(a)
 }
 
-// Do is the end of the wait, on the scheduler. With a seed it is only noted: see takeAwaits.
+// Do ends the wait, on the scheduler. With a seed it only records that the function has returned;
+// see takeAwaits.
 func (a *await) Do() {
 	a.returned = true
 	if a.t.sys.rand == nil || a.lost != nil {
@@ -142,9 +144,9 @@ func (a *await) Do() {
 	}
 }
 
-// takeAwaits ends the first of the Awaits under way, in order of their start, if it has returned;
-// and the next, if that has made nobody ready. It is called when nothing is ready: with a seed,
-// neither the order nor the moment may depend on the other goroutines.
+// takeAwaits ends the Awaits that have returned, in order of their start. It stops at the first
+// that has not returned, or when a task has become ready. It is called when nothing is ready. With
+// a seed, neither the order nor the moment may depend on the other goroutines.
 func (h *host) takeAwaits() {
 	for len(h.awaits) > 0 && h.awaits[0].returned {
 		first := h.awaits[0]
@@ -164,7 +166,7 @@ func (a *await) finish() {
 	a.wake.Do()
 }
 
-// protect calls f, and makes an error of its panic. The results go through pointers: a
+// protect calls f, and turns its panic into an error. The results go through pointers, because a
 // runtime.Goexit of f leaves no other way.
 func protect[R any](ctx context.Context, f func(context.Context) (R, error), v *R, err *error) {
 	*err = ErrGoexit

@@ -1,8 +1,7 @@
 package actor
 
-// An empty slot stands among the children of its parent as a placeholder: a Tasklet that is none.
-// It has no task and is never handed out; it has markVacant. So an ordinary tasklet needs no word
-// for slots.
+// An empty slot stands among the children of its parent as a placeholder: a Tasklet with markVacant
+// that has no task and is never returned to users. So an ordinary tasklet needs no word for slots.
 
 // occupy puts t into the slot, in place of its placeholder. System.mu must be held.
 func (s *Slot) occupy(t *Tasklet) {
@@ -42,7 +41,7 @@ func (s *Slot) vacate(t *Tasklet) {
 	s.hole = hole
 }
 
-// vacancy is the instance of a placeholder. It leads to the slot.
+// vacancy is the instance of a placeholder. It refers to the slot.
 type vacancy struct{ of *Slot }
 
 func (v vacancy) step(*Tasklet) (bool, error) { return false, nil }
@@ -115,8 +114,8 @@ func (s *Slot) path() string {
 	return s.parent.Path() + "/" + name
 }
 
-// ownerOf returns the slot that the ref belongs to, whose last tasklet or placeholder cur is, or
-// nil.
+// ownerOf returns the slot that a ref belongs to, or nil. cur is the ref's last tasklet or
+// placeholder.
 func ownerOf(cur *Tasklet) *Slot {
 	if cur == nil {
 		return nil
@@ -133,13 +132,13 @@ func ownerOf(cur *Tasklet) *Slot {
 	return s
 }
 
-// insert links t behind its parent's children.
+// insert appends t to its parent's children.
 func insert(t *Tasklet) {
 	t.linked, t.prev = true, t.parent.last
 	relink(t)
 }
 
-// relink makes the siblings that t is linked to link back to t.
+// relink makes the neighbours of t among its siblings link back to t.
 func relink(t *Tasklet) {
 	if t.prev == nil {
 		t.parent.first = t
@@ -172,7 +171,7 @@ func unlink(t *Tasklet) {
 // walk is an iteration over the children of a tasklet that releases System.mu after every walkChunk
 // children. System.mu protects it.
 type walk struct {
-	next  *Tasklet // the child, or the placeholder of an empty slot, that comes next
+	next  *Tasklet // the next child, or the next placeholder of an empty slot
 	other *walk    // the next in System.walks
 }
 

@@ -16,34 +16,35 @@ import (
 // A Ref is the address of a tasklet that takes messages of type M. It is a small value that can be
 // compared, copied and sent. It stays valid when the tasklet is restarted: the new tasklet reads
 // the same mailbox, in the same order. Methods may be called from any goroutine. The zero Ref is no
-// address; its methods panic, except IsZero and String.
+// address. Its methods panic, except IsZero and String.
 type Ref[M any] struct{ l *lineage[M] }
 
-// lineage is what a ref points to: a mailbox, and the tasklets that read it one after the other.
+// lineage is what a ref points to: a mailbox and the tasklets that read it, one after the other.
 type lineage[M any] struct {
 	box queue.Queue[M]
 
 	// cur is the tasklet that was started last. Atomic: written by the goroutine that starts it,
-	// and read by any, through current if one that has ended does not count. It is kept when the
-	// tasklet ends: so its end costs nothing here, which matters for a million at once.
+	// and read by any, through current if a tasklet that has ended does not count. It is kept when
+	// the tasklet ends. So the end costs nothing here, which matters if a million tasklets end at
+	// once.
 	cur atomic.Pointer[Tasklet]
-	// more holds what most refs never need. It is allocated when it is needed first.
+	// more has the data that most refs never need. It is allocated on first use.
 	more atomic.Pointer[lineageExtra]
 
-	// Atomic: dead and over are written by the scheduler, and read by any goroutine. They are
-	// separate words, so that a lineage without more need not allocate it at its end.
+	// Atomic: dead and over are written by the scheduler, and read by any goroutine. They are not
+	// in more, so that a lineage without more need not allocate it at its end.
 	dead atomic.Bool   // no tasklet will read the lineage any more
-	over atomic.Uint32 // the last tasklet has finished, too; see OnEnd
+	over atomic.Uint32 // the last tasklet has finished too; see OnEnd
 }
 
 // Values of lineage.over.
 const (
 	lineageLives = iota
 	lineageEnds  // the functions of OnEnd are being called, and new ones are called at once
-	lineageOver  // all were called
+	lineageOver  // all of them were called
 )
 
-// lineageExtra is the part of a lineage that most never need.
+// lineageExtra is the part of a lineage that most lineages never need.
 type lineageExtra struct {
 	name string                 // set in NewRef, then read-only
 	sys  atomic.Pointer[System] // the first whose tasklet used it before its start
@@ -53,23 +54,23 @@ type lineageExtra struct {
 	bells   bells         // of tasklets in Ref.Join
 	onEnd   list.List[func()]
 	labels  []label  // of all its tasklets
-	posted  []func() // to be called by the scheduler, see post
+	posted  []func() // to be called on the scheduler; see post
 	gaveUp  bool     // see giveUp
 	counted int      // messages that giveUp has reported and that are still queued
 
-	// stopped says that no restart is to come, until the next start. Set by Slot.Close
-	// after an end by itself.
+	// stopped says that no restart is to come until the next start. Set by Slot.Close after the
+	// tasklet ended by itself.
 	stopped  bool
-	stops    uint32            // how often stopped was set, including the permanent end
+	stops    uint32            // how often stopped was set, plus 1 for the permanent end
 	last     *Tasklet          // the last tasklet at that time, or nil
 	watchers list.List[*watch] // watches of the ref, notified at that time
 
 	// Owned by the scheduler.
 	reopen bool // the next start opens the mailbox again
 
-	// Owned by the scheduler, for Retry.
+	// For Retry. Owned by the scheduler.
 	tries   int    // how often the message at the head was put back
-	dropped uint64 // messages dropped by then
+	dropped uint64 // the number of messages dropped by then
 }
 
 func (l *lineage[M]) extra() *lineageExtra {
@@ -80,7 +81,7 @@ func (l *lineage[M]) extra() *lineageExtra {
 	return l.more.Load()
 }
 
-// anyLineage is a lineage without its type.
+// anyLineage is a lineage without its type parameter.
 type anyLineage interface {
 	claim(t *Tasklet, h *host)
 	reserve(s *Slot) error
@@ -151,7 +152,7 @@ func (l *lineage[M]) use(s *System) {
 	}
 }
 
-// usedBy is use for the system of the tasklet that ctx belongs to, if there is one.
+// usedBy calls use with the system of the tasklet that ctx belongs to, if there is one.
 func (l *lineage[M]) usedBy(ctx context.Context) {
 	if l.box.Home() == nil && ctx != nil {
 		if t := Current(ctx); t != nil {
@@ -171,7 +172,7 @@ func (l *lineage[M]) system() *System {
 	return nil
 }
 
-// must returns the lineage of a ref that is not zero.
+// must returns the lineage of r, and panics if r is the zero Ref.
 func (r Ref[M]) must(op string) *lineage[M] {
 	if r.l == nil {
 		misuse("%s with a zero Ref", op)
@@ -286,10 +287,10 @@ func (r Ref[M]) IsClosed() bool { return r.must("IsClosed").box.Closed() }
 // mailbox.ErrClosed.
 func (r Ref[M]) IsDead() bool { return r.must("IsDead").isDead() }
 
-// lastForGood returns the tasklet after which none is to come by itself, nil if there never was
-// one; not known: one may come. Under x.mu.
+// lastForGood returns the tasklet after which none starts by itself, or nil if there never was one.
+// It returns false if one may still start. x.mu must be held.
 func (l *lineage[M]) lastForGood(x *lineageExtra) (t *Tasklet, known bool) {
-	if t = l.last(); t != nil && !t.supervised { // stays set when it ends
+	if t = l.last(); t != nil && !t.supervised { // cur is kept when it ends
 		return t, true
 	}
 	if l.over.Load() == lineageOver {
@@ -298,13 +299,14 @@ func (l *lineage[M]) lastForGood(x *lineageExtra) (t *Tasklet, known bool) {
 	return x.last, x.stopped
 }
 
-// change is closed when those who wait for something of l have to look again: another tasklet reads
-// it, or it is over.
+// change returns a channel that is closed when goroutines that wait for l must check again, because
+// another tasklet reads it or it is over.
 func (l *lineage[M]) change() <-chan struct{} {
 	return l.changeUnless(func() bool { return l.over.Load() == lineageOver })
 }
 
-// changeUnless is change, which is closed already if over, asked under lineExtra.mu, says so.
+// changeUnless is like change, but its channel is already closed if over, called under
+// lineageExtra.mu, returns true.
 func (l *lineage[M]) changeUnless(over func() bool) <-chan struct{} {
 	x := l.extra()
 	x.mu.Lock()
@@ -318,8 +320,8 @@ func (l *lineage[M]) changeUnless(over func() bool) <-chan struct{} {
 	return x.change
 }
 
-// gone is closed when nobody needs to wait any more for what the scheduler of l would do; nil
-// before the first tasklet.
+// gone returns a channel that is closed when the scheduler of l has ended or was given up. It
+// returns nil before the first tasklet.
 func (l *lineage[M]) gone() <-chan struct{} {
 	if s := l.scheduler(); s != nil {
 		return s.Gone().Done()
@@ -327,8 +329,8 @@ func (l *lineage[M]) gone() <-chan struct{} {
 	return nil
 }
 
-// scheduler is where the mailbox is read, or will be when the first tasklet has arrived there; nil
-// before that was started.
+// scheduler returns the scheduler on which the mailbox is read, or will be read when the first
+// tasklet has arrived there. It returns nil before the start of the first tasklet.
 func (l *lineage[M]) scheduler() *core.Scheduler {
 	if home := l.box.Home(); home != nil {
 		return home
@@ -346,8 +348,8 @@ func (l *lineage[M]) name() string {
 	return ""
 }
 
-// last is the latest tasklet of the lineage, nil before the first. One that is not yet in the tree
-// is nobody's: only its start may touch it.
+// last returns the latest tasklet of the lineage, or nil before the first. A tasklet that is not
+// yet in the tree does not count, because only its start may touch it.
 func (l *lineage[M]) last() *Tasklet {
 	if t := l.cur.Load(); t != nil && t.marks.Load()&markPlaced != 0 {
 		return t
@@ -355,8 +357,8 @@ func (l *lineage[M]) last() *Tasklet {
 	return nil
 }
 
-// current is the tasklet that reads the lineage; nil before the first and between two. An
-// unsupervised one stays it.
+// current returns the tasklet that reads the lineage, or nil before the first and between two. An
+// unsupervised tasklet remains current after its end.
 func (l *lineage[M]) current() *Tasklet {
 	if t := l.last(); t != nil && !t.left() {
 		return t
@@ -364,7 +366,7 @@ func (l *lineage[M]) current() *Tasklet {
 	return nil
 }
 
-// home is where the mailbox is read; nil before the first tasklet.
+// home returns the host on which the mailbox is read, or nil before the first tasklet.
 func (l *lineage[M]) home() *host {
 	if s := l.box.Home(); s != nil {
 		return hostOf(s)
@@ -372,7 +374,7 @@ func (l *lineage[M]) home() *host {
 	return nil
 }
 
-// ReaderResource is called by the mailbox: see mailbox.ReaderTeller.
+// ReaderResource implements queue.ReaderTeller.
 func (l *lineage[M]) ReaderResource() *core.Resource {
 	if t := l.current(); t != nil {
 		return t.task.Resource()
@@ -384,8 +386,8 @@ func (l *lineage[M]) idle() bool { return l.box.Await(1) }
 
 func (l *lineage[M]) reader() *core.Resource { return l.box.Reader() }
 
-// waitedOn is what by waits on that waits for the reader. A mailbox's own resource is for its
-// scheduler only.
+// waitedOn returns the resource that by waits on if it waits for the reader. The mailbox's own
+// resource may be used only on its scheduler.
 func (l *lineage[M]) waitedOn(by *Tasklet) *core.Resource {
 	if l.box.Home() == by.task.Scheduler() {
 		return l.reader()
@@ -397,7 +399,7 @@ func (l *lineage[M]) settle(t *Tasklet, err error) { l.box.SettleBy(&t.task, err
 
 func (l *lineage[M]) revoke(ticket queue.Ticket) { l.box.Revoke(ticket) }
 
-// tellJoiners lets those in Ref.Join look again.
+// tellJoiners makes the callers of Ref.Join check again.
 func (l *lineage[M]) tellJoiners() {
 	x := l.more.Load()
 	if x == nil {

@@ -17,7 +17,7 @@ func exitEvent(t *Tasklet, exit Exit) EventRecord {
 	if h := t.InHand(); h != nil {
 		e.Message = h
 	} else if e.Message == anyType {
-		e.Message = nil // it says nothing
+		e.Message = nil // the type of an interface says nothing
 	}
 	if p, ok := exit.Err.(*PanicError); ok {
 		e.Stack = p.Stack
@@ -65,7 +65,7 @@ func (t *Tasklet) wasStopped(err error) bool {
 	return err == ErrKilled && t.marks.Load()&(markStopped|markSystem) != 0
 }
 
-// failureEvent is the event for code of the user's that failed on behalf of t, but not inside t.
+// failureEvent returns the event for user code that failed on behalf of t, but not inside t.
 func failureEvent(t *Tasklet, fault *guard.Fault, message reflect.Type) EventRecord {
 	e := EventRecord{Kind: event.Failure, Tasklet: t, Err: ErrGoexit, Message: message}
 	if !fault.Goexit {
@@ -74,7 +74,7 @@ func failureEvent(t *Tasklet, fault *guard.Fault, message reflect.Type) EventRec
 	return e
 }
 
-// born reports that t has begun. It must be called on the scheduler.
+// born reports that t has begun to exist. It must be called on the scheduler.
 func (t *Tasklet) born() {
 	if t.sys.wants(event.Spawn) {
 		t.sys.emit(EventRecord{Kind: event.Spawn, Tasklet: t})
@@ -91,8 +91,8 @@ func (t *Tasklet) InHand() reflect.Type {
 	return typeInHand(t.inst)
 }
 
-// typeInHand is the type of the message that i handles, or has handled last. Only of an instance
-// that has one in hand.
+// typeInHand returns the type of the message that i handles or has handled last. i must be an
+// instance that has a message in hand.
 func typeInHand(i instance) reflect.Type {
 	if w, ok := i.(*idling); ok && w.calling {
 		return nil
@@ -115,7 +115,7 @@ func messageType(i instance) reflect.Type {
 
 func (s *System) wantsExit(t *Tasklet, k reason.Kind) bool { return s.events.wants(exitLevel(t, k)) }
 
-// deadlock tells that t is about to wait in a ring.
+// deadlock reports that t is about to close a cycle of waits.
 func (s *System) deadlock(t *core.Task, e *DeadlockError, soft bool) {
 	s.emit(EventRecord{
 		Kind: event.Deadlock, Tasklet: taskletOf(t), Err: e, Soft: soft,

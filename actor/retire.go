@@ -75,7 +75,7 @@ func (t *Tasklet) endSlots() {
 // parent.
 func (s *Slot) ended(exit Exit) {
 	if s.cur != exit.Tasklet {
-		return // Stop was called for it, or Start returned its end
+		return // Stop was called for it, or Start has returned its end
 	}
 	s.cur = nil
 	sys := s.parent.sys

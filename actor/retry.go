@@ -7,12 +7,13 @@ import (
 	"github.com/gotasklet/tasklet/mailbox"
 )
 
-// retrier is an instance whose message in hand can be handled once more.
+// retrier is an instance whose message in hand can be handled again.
 type retrier interface {
 	instance
-	// withRetry gives one in its place that does so, at most n times for the same message.
+	// withRetry returns an instance that does so, at most n times for the same message.
 	withRetry(n int) instance
-	// putBack makes the message in hand the first of the next incarnation; false: it had its tries.
+	// putBack makes the message in hand the first of the next incarnation. It returns false if the
+	// message has had all its tries.
 	putBack() bool
 }
 
@@ -23,22 +24,22 @@ func (h *handling[M]) putBack() bool { return false }
 
 func (i *initialized[M]) withRetry(n int) instance {
 	if i.family != nil {
-		return i // requests to a supervisor are no messages of its user
+		return i // the requests of a supervisor are not messages of its user
 	}
 	return &retryingInit[M]{retrying: retrying[M]{handling: i.handling, max: n, first: true, typed: isInterface[M]()}, i: i}
 }
 
-// retrying is handling that keeps the message in hand, so that it can be put back. It is apart
-// because a copy of each message costs.
+// retrying is handling that keeps the message in hand, so that it can be put back. It is a type of
+// its own because a copy of each message costs time.
 type retrying[M any] struct {
 	handling[M]
 	max   int
-	m     M            // in hand
-	holds bool         // there is one
+	m     M            // the message in hand
+	holds bool         // there is a message in hand
 	tries int          // how often it was put back
-	first bool         // nothing was taken yet
+	first bool         // no message was taken yet
 	typed bool         // M is an interface
-	hand  reflect.Type // of m, also when it was put back; nil if not typed
+	hand  reflect.Type // the type of m, also when m was put back; nil if not typed
 }
 
 func (r *retrying[M]) withRetry(n int) instance { r.max = n; return r }
@@ -52,7 +53,7 @@ func (r *retrying[M]) inHand() int {
 
 func (r *retrying[M]) typeInHand() reflect.Type { return r.hand }
 
-// retryingInit is retrying for a body that has an init.
+// retryingInit is retrying for a body that has an init function.
 type retryingInit[M any] struct {
 	retrying[M]
 	i *initialized[M]
@@ -97,7 +98,7 @@ func (r *retrying[M]) step(t *Tasklet) (bool, error) {
 }
 
 func (r *retrying[M]) take(box *queue.Queue[M]) (ok bool) {
-	r.drop() // the one before may have been left by a panic that was resumed
+	r.drop() // the last message may have been left by a panic after which the tasklet resumed
 	if r.m, ok = box.Take(); !ok {
 		return false
 	}
@@ -106,7 +107,7 @@ func (r *retrying[M]) take(box *queue.Queue[M]) (ok bool) {
 		r.hand = reflect.TypeOf(r.m)
 	}
 	if x := r.l.extra(); r.first && x.tries > 0 {
-		if x.dropped == r.dropped() { // else it was dropped to make room
+		if x.dropped == r.dropped() { // otherwise the message was dropped to make room
 			r.tries = x.tries
 		}
 		x.tries = 0
@@ -115,7 +116,7 @@ func (r *retrying[M]) take(box *queue.Queue[M]) (ok bool) {
 	return true
 }
 
-// dropped counts what the mailbox has dropped from its head.
+// dropped returns the number of messages that the mailbox has dropped from its head.
 func (r *retrying[M]) dropped() uint64 {
 	if r.l.box.Overflow() != mailbox.DropOldest {
 		return 0

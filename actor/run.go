@@ -10,11 +10,11 @@ import (
 	"github.com/gotasklet/tasklet/internal/core"
 )
 
-// runner makes a Tasklet a scheduler.Runner without giving it an exported method.
+// runner makes a Tasklet a core.Runner without giving it an exported method.
 type runner Tasklet
 
-// Run is called by the scheduler on each activation. The usual case, a step of a tasklet that goes
-// on living, is written out, to save a call.
+// Run is called by the scheduler on each activation. The usual case, a step of a living tasklet, is
+// written out to save a call.
 func (r *runner) Run(*core.Task) {
 	t := (*Tasklet)(r)
 	if t.phase == living {
@@ -61,7 +61,7 @@ func Run(ctx context.Context, cfg Config, main func(t *Tasklet) error) error {
 		return err
 	}
 	if ctx.Err() != nil {
-		s.stopRoot() // before it can begin
+		s.stopRoot() // before the root can begin
 	}
 	s.loop()
 	s.hosts[0].sched.InjectFunc(func() { s.root.arrive(nil) })
@@ -86,7 +86,7 @@ func Start(cfg Config) (*System, error) {
 	return s, nil
 }
 
-// loop starts the schedulers.
+// loop runs the schedulers.
 func (s *System) loop() {
 	s.emit(EventRecord{Kind: event.SystemStart, Tasklet: s.root})
 	for _, h := range s.hosts[1:] {
@@ -123,7 +123,7 @@ func newSystem(ctx context.Context, cfg Config, main instance) (*System, error) 
 		id := uuid.New()
 		copy(s.id[:8], id[:])
 	}
-	s.id[6] = s.id[6]&0x0f | 0x80 // version 8: made in a way of its own
+	s.id[6] = s.id[6]&0x0f | 0x80 // version 8: made in a way of our own
 	s.makeHosts(cfg)
 	s.real = !s.hosts[0].sched.Virtual()
 	s.start = s.Now()
@@ -134,8 +134,8 @@ func newSystem(ctx context.Context, cfg Config, main instance) (*System, error) 
 	s.daemons = &Tasklet{sys: s, inst: nothing("daemons"), phase: living}
 	s.daemons.onFailure = End
 	s.daemons.extra().name = "(daemons)"
-	// Any goroutine may start children of these two, so the mark could be missed at the end. It is
-	// always set.
+	// Any goroutine may start children of these two, so the mark could be missed at their end. It
+	// is always set.
 	s.root.marks.Store(markParent)
 	s.daemons.marks.Store(markParent)
 	s.link(s.root, nil, s.hosts[0], false)

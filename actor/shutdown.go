@@ -8,8 +8,8 @@ import (
 	"github.com/gotasklet/tasklet/internal/core"
 )
 
-// This file ends a system from outside: Stop, and what a Run or Stop does when somebody does not
-// end.
+// This file ends a system from outside. It has Stop, and what Run and Stop do when a tasklet does
+// not end.
 
 // Stop stops the whole tree, child by child in reverse order, and then the daemons. It returns when
 // all tasklets have finished. If ctx ends before that, the tasklets that are left are killed hard,
@@ -37,7 +37,7 @@ func (s *System) stopRoot() {
 	s.root.kill(nil)
 }
 
-// Times of the wall clock. Variables for tests.
+// Times of the wall clock. They are variables for tests.
 var (
 	// hogPatience is how long a stop waits for a tasklet that holds the scheduler: the time that it
 	// has to end, and the time after its kill became hard.
@@ -139,7 +139,7 @@ func (s *System) giveUp(ctx context.Context) error {
 		return s.stopError()
 	case <-time.After(lastWait):
 	}
-	// Whoever is parked is left to the schedulers, which kill a few times more; a hog is left
+	// Parked tasklets are left to the schedulers, which kill them a few more times. A hog is left
 	// alone.
 	left, stacks := s.unfinished()
 	err := s.stopErrorFor(left, stacks)
@@ -154,7 +154,7 @@ func (s *System) giveUp(ctx context.Context) error {
 func (s *System) harden() {
 	for _, top := range []*Tasklet{s.root, s.daemons} {
 		for t := range top.Tree() {
-			if t != s.daemons { // which ends after the root
+			if t != s.daemons { // the node ends after the root
 				t.harden()
 			}
 		}
@@ -199,13 +199,14 @@ func (s *System) stopErrorFor(left []*Tasklet, stacks map[*Tasklet][]byte) error
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for i, t := range left {
-		// A tasklet is marked as leaked before it is among the others: in between it is named here.
+		// A tasklet is marked as leaked before it is among the others, and until then it is named
+		// here.
 		among := func(l Leak) bool { return l.Path == paths[i] }
 		if t.marks.Load()&markLeaked == 0 || !slices.ContainsFunc(s.leaked, among) {
 			leaked = append(leaked, Leak{Path: paths[i], Stack: stacks[t]})
 		}
 	}
-	slices.SortStableFunc(leaked, func(a, b Leak) int { // who holds the scheduler comes first
+	slices.SortStableFunc(leaked, func(a, b Leak) int { // hogs come first
 		return boolInt(a.Stack == nil) - boolInt(b.Stack == nil)
 	})
 	return &StopError{append(leaked, s.leaked...)}

@@ -14,7 +14,7 @@ import (
 // A system without a Simulation pays nothing: the functions are installed when the system, a
 // tasklet or a mailbox begins.
 type Simulation struct {
-	// Order and Settled are those of scheduler.Hooks.
+	// Order and Settled are those of core.Hooks.
 	Order   func(n int) int
 	Settled func()
 	// Late returns the delay of the timers that are due next, on a virtual clock, or 0.
@@ -28,14 +28,14 @@ type Simulation struct {
 	// Lost is called at each Await and Pipe of t, and reports whether the result of its function
 	// must be lost, so that the wait ends only by a kill.
 	Lost func(t *Tasklet) bool
-	// CheckThreads is that of scheduler.Config.
+	// CheckThreads is that of core.Config.
 	CheckThreads bool
 	// Goroutine is called first on each goroutine of the system on which user code runs: those that
 	// tasklets share, and those of Await and Pipe.
 	Goroutine func()
 }
 
-// hooks adds what concerns the scheduler.
+// hooks adds the functions for the scheduler.
 func (m *Simulation) hooks(h *core.Hooks) {
 	if m != nil {
 		h.Order, h.Settled, h.Late, h.Worker = m.Order, m.Settled, m.Late, m.Goroutine
@@ -55,7 +55,7 @@ func (m *Simulation) begin(t *Tasklet) {
 		return
 	}
 	if i, ok := t.inst.(simulated); ok {
-		t.extra().set().source = t.inst.source() // the name is to be that of the function itself
+		t.extra().set().source = t.inst.source() // so that the name is that of the function itself
 		t.inst = i.simulate(func() {
 			if v := m.Panic(t); v != nil {
 				panic(v)
@@ -64,7 +64,7 @@ func (m *Simulation) begin(t *Tasklet) {
 	}
 }
 
-// opened is called when t has begun to read l. On the scheduler.
+// opened is called when t has begun to read l. It must be called on the scheduler.
 func (m *Simulation) opened(t *Tasklet, l anyLineage) {
 	if m.Full != nil {
 		l.pretendFull(func() bool { return m.Full(t) })
@@ -73,11 +73,11 @@ func (m *Simulation) opened(t *Tasklet, l anyLineage) {
 
 func (l *lineage[M]) pretendFull(full func() bool) { l.box.PretendFull(full) }
 
-// simulated is an instance of a body that is called again and again: simulate gives one that calls
-// before first.
+// simulated is an instance of a body that is called repeatedly. simulate returns an instance that
+// calls before first.
 type simulated interface{ simulate(before func()) instance }
 
-// before1 and before2 give f with before called first.
+// before1 and before2 return a function that calls before and then f.
 func before1(before func(), f func(*Tasklet) error) func(*Tasklet) error {
 	return func(t *Tasklet) error { before(); return f(t) }
 }

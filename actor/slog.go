@@ -147,14 +147,14 @@ type slogEncoder struct {
 	has []string
 }
 
-// HasKey reports whether the entry has an attribute with this key already: for those who add a
-// field only where there is none.
+// HasKey reports whether the entry has an attribute with this key already, for callers that add a
+// field only if there is none.
 func (e slogEncoder) HasKey(key string) bool {
 	_, here := e.Fields[key]
 	return here || slices.Contains(e.has, key)
 }
 
-// AddArray keeps the text of an array that has one.
+// AddArray adds an array, with its text if it has one.
 func (e slogEncoder) AddArray(key string, a zapcore.ArrayMarshaler) error {
 	err := e.MapObjectEncoder.AddArray(key, a)
 	if text, ok := a.(encoding.TextMarshaler); ok && err == nil {

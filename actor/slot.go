@@ -42,7 +42,7 @@ type Slot struct {
 	onEnd   func(Exit) // may be nil
 	name    string     // "" if each tasklet has a derived one
 	word    string     // the kind of the body
-	family  *family    // the family that the ref stays with when the parent ends, or nil
+	family  *family    // the family that keeps the ref when the parent ends, or nil
 
 	// Owned by the scheduler of the parent: the tasklet whose end must be passed to onEnd, or nil.
 	cur *Tasklet
@@ -51,12 +51,12 @@ type Slot struct {
 	task *Tasklet // the tasklet in the slot, or nil
 	// hole stands for the slot among the children while it is empty; nil if it is not among them.
 	hole *Tasklet
-	// spare is the placeholder while the slot is occupied, if it was needed after an end: a restart
-	// does not make another one.
+	// spare is the placeholder while the slot is occupied, if one was needed after an end. So a
+	// restart does not make another one.
 	spare *Tasklet
 	used  bool  // a tasklet has left the slot
 	next  *Slot // the next in extra.emptied
-	// heir is the slot of the ref, if that has passed on to a later life of the parent; see
+	// heir is the slot of the ref, if the ref has passed on to a later life of the parent; see
 	// reserve.
 	heir     *Slot
 	state    slotState
@@ -76,7 +76,7 @@ const (
 	slotStopping                    // occupied, and Stop was called
 	slotEnded                       // empty, and the supervisor has not decided yet
 	slotRestarting                  // empty, and waits for a restart: see Restarting
-	slotRetired                     // out of use
+	slotRetired                     // no longer in use
 )
 
 var slotStates = [...]string{"stopped", "starting", "running", "stopping", "ended", "restarting", "retired"}
@@ -222,7 +222,7 @@ func (s *Slot) startOver(t *Tasklet) {
 	sys.mu.Lock()
 	defer sys.mu.Unlock()
 	switch {
-	case failed && exit.Kind != reason.Normal: // else it is not wanted
+	case failed && exit.Kind != reason.Normal: // otherwise the tasklet is not wanted
 		s.last, s.lastAt = exit, sys.Now()
 	case s.state == slotStarting:
 		s.state = slotRunning

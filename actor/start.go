@@ -34,7 +34,7 @@ func (s *System) spawner(op string) (*System, *Tasklet, bool) {
 	return s, s.root, true
 }
 
-// start puts t, whose inst is set, into the tree and into the run queue. The caller continues: the
+// start puts t, whose inst is set, into the tree and into the run queue. The caller continues. The
 // first step of t comes after those of the tasks that are ready now.
 func (t *Tasklet) start(p Spawner, op string, opts []Option, allowed optionSet) {
 	if p == nil {
@@ -63,7 +63,7 @@ func (t *Tasklet) start(p Spawner, op string, opts []Option, allowed optionSet) 
 		t.phase = starting
 	}
 	if l != nil {
-		t.parent = parent // for the messages
+		t.parent = parent // for the messages of misuse
 		l.claim(t, h)
 	}
 	if !outside && !daemon && h.sched == parent.task.Scheduler() {
@@ -85,14 +85,14 @@ func (t *Tasklet) start(p Spawner, op string, opts []Option, allowed optionSet) 
 		t.stillborn(l)
 		return
 	}
-	// From here on the scheduler may meet t, and end it.
+	// From here on the scheduler may see t and end it.
 	if l != nil {
 		t.marks.Or(markPlaced)
 	}
 	if !h.sched.Inject((*arrival)(t)) && !t.HasFinished() {
 		s.unlink(t)
 		t.stillborn(l)
-		// It may have been found in the tree since.
+		// It may have been found in the tree already.
 		t.tellEnd(t.extra(), Exit{Tasklet: t, Kind: KindOf(ErrStopped), Err: ErrStopped}, nil)
 		parent.task.Scheduler().Inject((*wakeStopping)(parent))
 	}
@@ -104,7 +104,7 @@ type arrival Tasklet
 func (a *arrival) Do() {
 	t := (*Tasklet)(a)
 	if t.phase == finished {
-		return // stopped with its parent since
+		return // it was stopped with its parent
 	}
 	t.marks.And(^uint32(markAway))
 	t.born()
@@ -153,7 +153,7 @@ func Go(p Spawner, f func(*Tasklet) error, opts ...Option) *Tasklet {
 	return t
 }
 
-// StartTasklet starts a tasklet that does b. To wait for its init, use [Tasklet.Started].
+// StartTasklet starts a tasklet with the body b. To wait for its init, use [Tasklet.Started].
 func StartTasklet(p Spawner, b Body, opts ...Option) *Tasklet {
 	if b == nil {
 		misuse("StartTasklet with a nil Body")
@@ -233,7 +233,7 @@ func Receiver[M any](p Spawner, f func(*Tasklet, M) error, opts ...Option) Ref[M
 	return Ref[M]{&r.l}
 }
 
-// receiver is everything that an idle receiver needs, in one piece of memory: 384 bytes.
+// receiver is everything that an idle receiver needs, in one piece of memory of 384 bytes.
 type receiver[M any] struct {
 	t Tasklet
 	l lineage[M]

@@ -8,20 +8,22 @@ import (
 	"github.com/gotasklet/tasklet/internal/core"
 )
 
-// announce tells the one that waits for the start of t how it went.
+// announce tells the tasklet that waits for the start of t how the start went.
 func (t *Tasklet) announce(err error) {
 	if x := t.ex.Load(); x != nil && x.start != nil && x.start.settle(err) {
 		x.start.tell(t.task.Scheduler())
 	}
 }
 
-// Started waits until t has started: its OnStart functions and its init are done. If one of them
-// fails, Started returns its error when t has finished: the same to errors.Is and errors.As, also
-// ErrStop of an init that is not wanted; but an error of another tasklet to KindOf, so that a
-// caller that returns it has failed. A body without an init, and without OnStart, has started when
-// it exists. If ctx ends first, the error is that of ctx, and the start goes on. From any
-// goroutine; from inside a tasklet, ctx must be its own, and the wait is one for the end of t: see
-// Join.
+// Started waits until t has started, that is, until its OnStart functions and its init are done. A
+// body without an init and without OnStart has started when it exists. If an OnStart function or
+// the init fails, Started returns its error when t has finished. That includes ErrStop of an init
+// whose tasklet is not wanted. errors.Is and errors.As examine the error, but it counts as that of
+// another tasklet, so that a caller that returns it has failed; see [KindOf].
+//
+// If ctx ends first, Started returns ErrTimeout or the cause of ctx, and the start continues.
+// Started may be called from any goroutine. Inside a tasklet, ctx must belong to it, and the wait
+// counts as one for the end of t; see [Tasklet.Join].
 func (t *Tasklet) Started(ctx context.Context) error {
 	if ctx == nil {
 		misuse("Started with a nil context")
@@ -57,8 +59,8 @@ func (t *Tasklet) startsSlowly() bool {
 	return r != nil && r.onStart != nil
 }
 
-// awaitStarted waits until over, which is asked under extra.mu, or until limit ends. by is nil on
-// an ordinary goroutine.
+// awaitStarted waits until over, which is called under extra.mu, returns true, or until limit ends.
+// by is nil on an ordinary goroutine.
 func (t *Tasklet) awaitStarted(by *core.Task, limit context.Context, over func() bool) error {
 	x := t.extra()
 	f := x.follow()
@@ -73,7 +75,7 @@ func (t *Tasklet) awaitStarted(by *core.Task, limit context.Context, over func()
 			return err
 		}
 		if !over() {
-			return t.leftBehind() // its system has gone
+			return t.leftBehind() // its system has ended
 		}
 		return nil
 	}
@@ -103,7 +105,7 @@ func (t *Tasklet) awaitStarted(by *core.Task, limit context.Context, over func()
 	}
 }
 
-// takeStarters gives those in Started, to be rung. Under extra.mu.
+// takeStarters returns the bells of the tasklets in Started, to be rung. extra.mu must be held.
 func (f *followers) takeStarters() iter.Seq[*core.Bell] {
 	if f.began != nil {
 		close(f.began)
@@ -129,7 +131,7 @@ func (t *Tasklet) hasStarted() {
 	t.announce(nil)
 }
 
-// startFailed keeps the error of an OnStart function or of the init.
+// startFailed records the error of an OnStart function or of the init.
 func (t *Tasklet) startFailed(err error) {
 	x := t.extra()
 	x.startErr = err
@@ -138,10 +140,10 @@ func (t *Tasklet) startFailed(err error) {
 	}
 }
 
-// startWait is where Slot.Start waits.
+// startWait is the place where Slot.Start waits.
 type startWait struct {
-	// state is written by the scheduler, or the starter, whoever is first: what the start came to,
-	// or that nobody waits for it.
+	// state says how the start went, or that nobody waits for it. It is written once, by the
+	// scheduler or the starter.
 	state atomic.Uint32
 	err   error // written before state
 	bell  core.Bell
@@ -149,14 +151,15 @@ type startWait struct {
 
 const (
 	startWaits   = iota
-	startSettled // it is known; if the start failed, what is left is being undone
+	startSettled // the outcome is known; after a failure, the end of the tasklet is still to come
 	startTold
 	startLeft // nobody waits any more
 )
 
 func (w *startWait) decide(state uint32) bool { return w.state.CompareAndSwap(startWaits, state) }
 
-// settle is the first half of the announcement; false: nobody waits, or it was made.
+// settle is the first half of the announcement. It returns false if nobody waits, or if it was made
+// already.
 func (w *startWait) settle(err error) bool {
 	if w.state.Load() != startWaits {
 		return false
@@ -167,7 +170,7 @@ func (w *startWait) settle(err error) bool {
 	return w.decide(startSettled)
 }
 
-// tell is the second half. on is the scheduler of the tasklet that was started.
+// tell is the second half of the announcement. on is the scheduler of the tasklet that was started.
 func (w *startWait) tell(on *core.Scheduler) {
 	w.state.Store(startTold)
 	w.bell.Ring(on)
@@ -176,16 +179,16 @@ func (w *startWait) tell(on *core.Scheduler) {
 // failed reports whether the waiter was told that the start has failed.
 func (w *startWait) failed() bool { return w.state.Load() == startTold && w.err != nil }
 
-// waitStart parks by until the start of t has come to its end, or limit has.
+// waitStart parks by until the outcome of the start of t is announced, or limit ends.
 func (t *Tasklet) waitStart(by *core.Task, limit context.Context, w *startWait) error {
-	defer w.decide(startLeft) // a kill may end the wait too
+	defer w.decide(startLeft) // a kill may also end the wait
 	wait := core.Wait{Kind: core.InJoin, On: t.task.Resource(), Ctx: limit}
 	for w.state.Load() != startTold {
 		if err := w.bell.Park(wait); err != nil {
 			if w.decide(startLeft) {
 				return err
 			}
-			wait.On, wait.Ctx = nil, nil // too late: it is told in a moment
+			wait.On, wait.Ctx = nil, nil // too late: the outcome is about to be announced
 		}
 	}
 	return fromOther(w.err)

@@ -60,11 +60,11 @@ type Config struct {
 // beside the rest of a program, and [Run] makes one that is the whole program. Its methods may be
 // called from any goroutine unless they say otherwise.
 type System struct {
-	// Set when it is made, then read-only.
+	// Set when the system is made, then read-only.
 	name    string
-	id      uuid.UUID // the first half is the system's; the second is filled in for each tasklet
+	id      uuid.UUID // the first half is the system's; each tasklet fills in the second
 	ctx     context.Context
-	plain   context.Context // ctx that is never done, for Await
+	plain   context.Context // a context like ctx that is never done, for Await
 	hosts   []*host         // the schedulers; the root and the node of the daemons run on the first
 	root    *Tasklet
 	daemons *Tasklet // the hidden node over the daemons
@@ -75,8 +75,8 @@ type System struct {
 	done    chan struct{} // closed when the goroutines of all schedulers have ended
 	rand    *rand.Rand    // nil without a seed
 
-	// stopping is closed when the stop of the root begins: its body has ended, or it was killed,
-	// which has no effect as long as a tasklet holds the scheduler.
+	// stopping is closed when the stop of the root begins: its body has ended, or it was killed.
+	// The kill has no effect as long as a tasklet holds the scheduler.
 	stopping     chan struct{}
 	stoppingOnce sync.Once
 
@@ -84,19 +84,19 @@ type System struct {
 
 	cells sync.Map // of reflect.Type to *sync.Pool: see pooledCell
 
-	// mu protects the tree's links in all tasklets, and the following. It is held for a few
-	// instructions, at start and end only.
+	// mu protects the links of the tree in all tasklets, and the following. It is held for a few
+	// instructions, and only at starts and ends.
 	mu     sync.Mutex
 	lastID uint64
-	walks  *walk // those over children that have given up mu and go on
+	walks  *walk // the walks over children that have released mu and will continue
 	leaked []Leak
-	// tasklets that were taken out of the tree and have not finished, in order
+	// detached has the tasklets that were taken out of the tree and have not finished, in order.
 	detached []*Tasklet
 	attached map[any]any
 	fatal    error // part of what Run returns
 }
 
-// maxSchedulers is more than any machine has processors.
+// maxSchedulers is more than the number of processors of any machine.
 const maxSchedulers = 1024
 
 // source returns the source of System.Rand.
@@ -129,11 +129,11 @@ func (s *System) Name() string { return s.name }
 // Now returns the time of the system's clock.
 func (s *System) Now() time.Time { return s.hosts[0].sched.Now() }
 
-// Schedulers returns the number of schedulers. OnScheduler takes 0 to one less.
+// Schedulers returns the number of schedulers. OnScheduler takes the numbers from 0 to one less.
 func (s *System) Schedulers() int { return len(s.hosts) }
 
-// Rand returns a random generator that is seeded with Config.Seed, for a run that is to be
-// repeated, or nil without a seed. It must be used only inside the system's tasklets.
+// Rand returns a random generator that is seeded with Config.Seed, so that the run can be repeated,
+// or nil without a seed. It must be used only inside the system's tasklets.
 func (s *System) Rand() *rand.Rand { return s.rand }
 
 // beginStop makes wait look for a tasklet that holds the scheduler.
@@ -154,6 +154,6 @@ func (s *System) stopHosts() {
 	}
 }
 
-// Virtual reports whether s goes by a virtual clock. What waits by Go's own timers in such a system
-// waits in another time.
+// Virtual reports whether s has a virtual clock. In such a system, Go's own timers measure another
+// time.
 func (s *System) Virtual() bool { return s.hosts[0].sched.Virtual() }

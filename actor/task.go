@@ -5,7 +5,7 @@ package actor
 type Task[R any] struct {
 	t Tasklet
 	f func(*Tasklet) (R, error)
-	v R // owned by the scheduler, read by others when t has finished
+	v R // owned by the scheduler; other goroutines read it when t has finished
 }
 
 // Tasklet returns the tasklet of k.

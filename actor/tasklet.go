@@ -20,10 +20,10 @@ import (
 // context. The context identifies the blocking calls of the tasklet, so it may be used only inside
 // it.
 //
-// Methods may be called from any goroutine unless they say otherwise. Those that must be called
-// inside the tasklet panic elsewhere.
+// Methods may be called from any goroutine unless they say otherwise. Methods that must be called
+// inside the tasklet panic if they are called anywhere else.
 type Tasklet struct {
-	// The order of the fields leaves no gaps: see TestSizeOfReceiver.
+	// The order of the fields leaves no gaps; see TestSizeOfReceiver.
 
 	task core.Task
 
@@ -38,8 +38,8 @@ type Tasklet struct {
 	phase phase // owned by the scheduler
 
 	// System.mu protects the following, and the links below.
-	linked  bool   // among its parent's children
-	started uint32 // children so far
+	linked  bool   // it is among its parent's children
+	started uint32 // the number of children started so far
 
 	// Atomic: written by the tasklet's scheduler, and read by goroutines that join it or use its
 	// context on another scheduler.
@@ -49,7 +49,7 @@ type Tasklet struct {
 
 	joiners core.Line // owned by the scheduler: the tasks parked in Join
 
-	// ex holds what most tasklets never need. It is allocated when it is needed first.
+	// ex has the data that most tasklets never need. It is allocated on first use.
 	ex atomic.Pointer[extra]
 }
 
@@ -89,7 +89,7 @@ func (t *Tasklet) HasFinished() bool { return t.marks.Load()&markFinished != 0 }
 // [Shutdown] describes what happens to a tasklet that does not end.
 func (t *Tasklet) Kill() { t.kill(nil) }
 
-// kill is Kill with a cause, which becomes the result.
+// kill is like Kill, with a cause that becomes the result.
 func (t *Tasklet) kill(cause error) {
 	if t.marks.Load()&(markOver|markFinished) != 0 {
 		return
@@ -223,7 +223,7 @@ func (t *Tasklet) Done() <-chan struct{} {
 	defer x.mu.Unlock()
 	if x.done == nil {
 		if t.marks.Load()&markOver != 0 {
-			return closed // not stored, because closeDone may still come and would close it again
+			return closed // not stored, because a later closeDone would close it again
 		}
 		x.done = make(chan struct{})
 	}
@@ -249,7 +249,7 @@ func (t *Tasklet) Value(key any) any {
 	if v := t.task.Value(key); v != nil {
 		return v
 	}
-	return t.sys.plain.Value(key) // not of ctx: context.Cause would take its cause for that of t
+	return t.sys.plain.Value(key) // not of ctx, whose cause context.Cause would take for that of t
 }
 
 // AfterFunc calls f in its own goroutine when Done is closed. Package context uses it to end
@@ -276,7 +276,7 @@ func (t *Tasklet) AfterFunc(f func()) (stop func() bool) {
 	}
 }
 
-// closeDone ends the context for those that wait for it. markOver must be set.
+// closeDone ends the context for the goroutines that wait for it. markOver must be set.
 func (t *Tasklet) closeDone() {
 	if t == t.sys.root {
 		t.sys.beginStop()
@@ -309,10 +309,10 @@ func WithDeadline(ctx context.Context, at time.Time) (context.Context, context.C
 	return core.WithDeadline(ctx, at)
 }
 
-// taskletOf gives the tasklet whose part a task is.
+// taskletOf returns the tasklet that a task is part of.
 func taskletOf(t *core.Task) *Tasklet { return (*Tasklet)(t.Runner().(*runner)) }
 
-// callerOf is scheduler.From for tasklets.
+// callerOf is like core.From, for tasklets.
 func callerOf(ctx context.Context) (*Tasklet, context.Context) {
 	if t, ok := ctx.(*Tasklet); ok {
 		return t, nil
@@ -324,7 +324,7 @@ func callerOf(ctx context.Context) (*Tasklet, context.Context) {
 	return taskletOf(task), limit
 }
 
-// result is what t ended with; nil as long as it has not.
+// result returns the result of t, or nil as long as t has not ended.
 func (t *Tasklet) result() error {
 	if x := t.ex.Load(); x != nil && x.result != nil {
 		return x.result
@@ -335,7 +335,7 @@ func (t *Tasklet) result() error {
 	return nil
 }
 
-// exit is Exit for a tasklet that has finished.
+// exit returns the Exit of a tasklet that has finished.
 func (t *Tasklet) exit() Exit {
 	err := t.result()
 	return Exit{Tasklet: t, Path: t.Path(), Kind: KindOf(err), Err: err}

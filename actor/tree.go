@@ -60,7 +60,7 @@ func (s *System) leave(t *Tasklet, exit Exit, tell bool) (before uint32) {
 	s.mu.Lock()
 	s.takeOut(t)
 	before = t.marks.Or(markFinished | markOver)
-	if before&markLeaked != 0 { // it was left behind, and has ended after all
+	if before&markLeaked != 0 { // it was left behind and has ended after all
 		s.detached = slices.DeleteFunc(s.detached, func(d *Tasklet) bool { return d == t })
 	}
 	if tell = tell && s.wantsExit(t, exit.Kind); tell {
@@ -97,11 +97,11 @@ func (s *System) findID(id uint64) *Tasklet {
 	return nil
 }
 
-// near reports whether t and other run on the same scheduler. What tasklets of different schedulers
-// have to do with each other goes through the door of the one that owns what is touched.
+// near reports whether t and other run on the same scheduler. If they do not, what one has to do
+// with the other goes through the door of the scheduler that owns the data.
 func (t *Tasklet) near(other *Tasklet) bool { return t.task.Scheduler() == other.task.Scheduler() }
 
-// childChanged tells t's parent, if it is stopping its children, that it is worth looking again.
+// childChanged tells t's parent, if it is stopping its children, to check again.
 func (t *Tasklet) childChanged() {
 	p := t.parent
 	switch {
@@ -110,15 +110,15 @@ func (t *Tasklet) childChanged() {
 		if p.phase == stopping {
 			p.task.Wake()
 		}
-	case p.marks.Load()&markEnded != 0: // set before it looks at its children the first time
+	case p.marks.Load()&markEnded != 0: // set before it examines its children for the first time
 		p.task.Scheduler().Inject((*wakeStopping)(p))
 	}
 }
 
-// Children returns the children that have not finished, in order of start. It may be called from
-// any goroutine. It visits a large family in parts, so that no start and no end waits for long: of
-// more than a hundred children, those that start or end during the call may or may not be in the
-// result.
+// Children returns the children that have not finished, in order of start. It visits a large family
+// in parts, so that no start and no end waits for long. Of more than a hundred children, those that
+// start or end during the call may or may not be in the result. Children may be called from any
+// goroutine.
 func (t *Tasklet) Children() []*Tasklet {
 	var cs []*Tasklet
 	t.eachChild(func(_ *Slot, c *Tasklet) {
@@ -159,7 +159,7 @@ func (s *System) finished(t *Tasklet) {
 	}
 }
 
-// wakeStopping is childChanged for a parent on another scheduler.
+// wakeStopping is injected work that does childChanged for a parent on another scheduler.
 type wakeStopping Tasklet
 
 func (w *wakeStopping) Do() {

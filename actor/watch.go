@@ -11,12 +11,12 @@ import (
 	"github.com/gotasklet/tasklet/internal/queue"
 )
 
-// owned is something that belongs to a tasklet and goes with it: a timer, a watch, a pipe. Its
-// value releases it.
+// owned is something that belongs to a tasklet and ends with it: a timer, a watch, a pipe. Its
+// value is the function that releases it.
 type owned = list.Entry[func()]
 
-// ownedList holds what a tasklet owns, in order, so that it goes in the same order in every run.
-// Owned by the scheduler.
+// ownedList has what a tasklet owns, in order, so that it is released in the same order in every
+// run. Owned by the scheduler.
 type ownedList struct{ list.List[func()] }
 
 func (l *ownedList) releaseAll() {
@@ -26,9 +26,9 @@ func (l *ownedList) releaseAll() {
 	}
 }
 
-// delivery is a message that nobody waits for, on its way to l. Until it is sent it belongs to t,
-// and is gone with it; one that was sent and waits for room is as any message of a sender that has
-// ended since: it is read, or a dead letter.
+// delivery is a message to l that no sender waits for. Until it is sent it belongs to t, and is
+// discarded when t ends. Once it is sent and waits for room, it is like a message of a sender that
+// has ended: it is read, or becomes a dead letter.
 type delivery[M any] struct {
 	t   *Tasklet
 	l   *lineage[M]
@@ -36,11 +36,11 @@ type delivery[M any] struct {
 
 	// Owned by t's scheduler.
 	own  owned
-	sent bool // it stands in the line of senders, or its fate is decided
+	sent bool // it is in the line of senders, or its fate is decided
 }
 
-// init: release is called when the message is taken back before it was sent: by t's end, or by
-// withdraw.
+// init prepares d and adds it to what t owns. release is called if the message is taken back before
+// it was sent, by the end of t or by withdraw.
 func (d *delivery[M]) init(t *Tasklet, l *lineage[M], release func()) {
 	d.t, d.l = t, l
 	l.use(t.sys)
@@ -53,10 +53,10 @@ func (d *delivery[M]) init(t *Tasklet, l *lineage[M], release func()) {
 	t.extra().owned.Add(&d.own)
 }
 
-// over is called when there is nothing to be taken back any more. On t's scheduler.
+// over is called when nothing can be taken back any more. It must be called on t's scheduler.
 func (d *delivery[M]) over() { d.t.extra().owned.Remove(&d.own) }
 
-// decided is called by the mailbox when the message is no longer in its line.
+// decided is called by the mailbox when the message has left the line of senders.
 func (d *delivery[M]) decided(on *core.Scheduler) {
 	if s := d.t.task.Scheduler(); s == on {
 		d.over()
@@ -65,7 +65,8 @@ func (d *delivery[M]) decided(on *core.Scheduler) {
 	}
 }
 
-// withdraw takes the message back, and reports whether that was in time. On the scheduler.
+// withdraw takes the message back, and reports whether it was in time. It must be called on the
+// scheduler.
 func (d *delivery[M]) withdraw() bool {
 	if !d.own.In() {
 		return false
@@ -75,8 +76,8 @@ func (d *delivery[M]) withdraw() bool {
 	return !d.sent || d.l.box.Withdraw(d.t.task.Scheduler(), &d.env)
 }
 
-// sendMade sends what msg makes, which is code of the user's and does not run on t's stack. If it
-// fails, that is the failure of a message of t.
+// sendMade sends the message that msg returns. msg is user code and does not run on t's stack. If
+// it fails, that is reported as the failure of a message of t.
 func (d *delivery[M]) sendMade(msg func() M) {
 	if !d.isWanted() {
 		return
@@ -93,24 +94,23 @@ func (d *delivery[M]) sendMade(msg func() M) {
 // isWanted reports whether the message is still to be sent.
 func (d *delivery[M]) isWanted() bool {
 	if !d.own.In() {
-		return false // taken back, in this very step
+		return false // it was taken back in this very step
 	}
 	if d.t.phase >= stopping && any(d.t.inst.lineage()) == any(d.l) {
-		// t is the one that would have read it: nothing is lost. The next incarnation has not asked
-		// for it
+		// t would have read it, so nothing is lost. The next incarnation has not asked for it.
 		d.over()
 		return false
 	}
 	return true
 }
 
-// send sends m.
+// send sends m, unless it is no longer wanted.
 func (d *delivery[M]) send(m M, mustWait bool) {
 	if !d.isWanted() {
 		return
 	}
 	d.sent = true
-	// a loss is reported by the mailbox
+	// The mailbox reports a loss.
 	if !d.l.box.Deliver(d.t.task.Scheduler(), &d.env, m, mustWait) {
 		d.over()
 	}
@@ -119,11 +119,12 @@ func (d *delivery[M]) send(m M, mustWait bool) {
 // Watchable is a target of [Watch]: a *[Tasklet], which is one incarnation, or a [Ref], which is
 // the address of its lineage.
 type Watchable interface {
-	// mayWatch panics if t may not watch it.
+	// mayWatch panics if t may not watch the target.
 	mayWatch(t *Tasklet)
-	// watchedBy lets w be told of the end; false: that was before, and was so.
+	// watchedBy makes w be notified of the end. If the end has been already, it returns true and
+	// that end.
 	watchedBy(w *watch) (over bool, exit Exit)
-	// unwatch takes w back, if it was not told yet.
+	// unwatch removes w, if it was not notified yet.
 	unwatch(w *watch)
 }
 
@@ -164,19 +165,21 @@ func Watch[M any](t *Tasklet, target Watchable, to Ref[M], msg func(Exit) M) (ca
 	return d.withdraw
 }
 
-// watch is one tasklet's wish to know of the end of another, or of the tasklets of a ref.
+// watch is the request of a tasklet to be notified of the end of another, or of a lineage.
 type watch struct {
-	t     *Tasklet           // who wishes it
-	tell  func(Exit)         // on the scheduler of t
-	place list.Entry[*watch] // among a tasklet's watchers; that one's extra.mu protects it
+	t     *Tasklet           // the tasklet that watches
+	tell  func(Exit)         // called on the scheduler of t
+	place list.Entry[*watch] // among the watchers of a tasklet, whose extra.mu protects it
 
-	// Of the watch of a ref. The ref's lineExtra.mu protects them.
+	// For the watch of a ref. The ref's lineExtra.mu protects them.
 	inLineage list.Entry[*watch] // among the ref's watchers
-	// whose end is to be told instead: the ref's last; nil: it is not known yet
+	// last is the last tasklet of the ref, whose end must be reported instead, or nil if it is not
+	// known yet.
 	last *Tasklet
 }
 
-// end tells, from the scheduler of the one that has ended; nil: the caller may be anywhere.
+// end notifies t. from is the scheduler of the tasklet that has ended, or nil if the caller may be
+// on any goroutine.
 func (w *watch) end(e Exit, from *core.Scheduler) {
 	if s := w.t.task.Scheduler(); s == from {
 		w.tell(e)
@@ -257,14 +260,13 @@ func (r Ref[M]) unwatch(w *watch) {
 	t.unwatch(w)
 }
 
-// watchLast is watchedBy for the tasklet that is the last of l as far as l knows; nil: there was
-// none.
+// watchLast is watchedBy for the last tasklet of l so far, or nil if there was none.
 func (l *lineage[M]) watchLast(t *Tasklet, w *watch) (over bool, exit Exit) {
 	switch {
 	case t == nil:
 		return true, Exit{Path: l.name(), Kind: reason.Normal}
 	case t.marks.Load()&(markFinished|markLeaked) == markLeaked:
-		// it was given up
+		// It was given up.
 		return true, Exit{Tasklet: t, Path: t.Path(), Kind: reason.Killed, Err: ErrKilled}
 	}
 	return t.watchedBy(w)
@@ -280,10 +282,10 @@ type Timer struct {
 
 type timerExpiry Timer
 
-// Expire is called by the scheduler.
+// Expire is called by the scheduler when the timer is due.
 func (tm *timerExpiry) Expire() { tm.fire() }
 
-// Alive is for scheduler.Check: the tasklet that the timer belongs to still has it.
+// Alive is for core's Check. It reports whether the tasklet that the timer belongs to still has it.
 func (tm *timerExpiry) Alive() bool { return tm.own.In() }
 
 // SendAfter sends m to to after d, rounded up to the next tick of 1 ms, or at once if d <= 0.
