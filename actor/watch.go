@@ -171,7 +171,7 @@ type watch struct {
 	tell  func(Exit)         // called on the scheduler of t
 	place list.Entry[*watch] // among the watchers of a tasklet, whose extra.mu protects it
 
-	// For the watch of a ref. The ref's lineExtra.mu protects them.
+	// For the watch of a ref. The ref's lineageExtra.mu protects them.
 	inLineage list.Entry[*watch] // among the ref's watchers
 	// last is the last tasklet of the ref, whose end must be reported instead, or nil if it is not
 	// known yet.
