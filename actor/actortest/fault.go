@@ -16,8 +16,8 @@ const (
 	// Kill kills a tasklet where it is parked, or where it is idle and waits for messages or a
 	// time.
 	Kill Fault = iota
-	// HandlerPanic makes a handler, or a round of an interval, a rate or a loop, panic with [Injected]
-	// instead of being called.
+	// HandlerPanic makes a handler, or a round of an interval, a rate or a loop, panic with
+	// [Injected] instead of being called.
 	HandlerPanic
 	// FullMailbox makes a send find the mailbox full. According to the policy, the send parks for a
 	// moment, fails with mailbox.ErrFull, or drops a message. A send that could never proceed if
