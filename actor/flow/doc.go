@@ -1,6 +1,8 @@
 // Package flow has tools for calls to something that may fail or be overloaded: another service, a
 // database, a disk. [Try] repeats a call with growing pauses. A [Breaker] refuses calls to
 // something that keeps failing. A [Bulkhead] limits how many calls are in flight.
+// How often something is done is limited by a Limiter of package actor/flow/limiter, a module of
+// its own.
 //
 // The tools go by the clock of the system, so that a test can wait for an hour in no time, and draw
 // from its seed, so that a run can be repeated. None of them is a tasklet: there is nothing that
