@@ -466,6 +466,24 @@ func TestLateEndOfAContextEndsNoOtherWait(t *testing.T) {
 	})
 }
 
+// What ended a context first stays its reason, also when nobody looked before the cancel: its
+// deadline, or its parent.
+func TestCancelAfterTheEnd(t *testing.T) {
+	inVirtual(t, func(t *Task) {
+		late, cancelLate := WithTimeout(t, time.Second)
+		parent, cancelParent := context.WithCancelCause(t)
+		orphan, cancelOrphan := WithTimeout(parent, time.Hour)
+		t.Sleep(time.Second)
+		cancelParent(errors.New("the parent"))
+		cancelLate()
+		cancelOrphan()
+		if got := fmt.Sprint(late.Err(), ", ", context.Cause(late), ", ", orphan.Err(), ", ", context.Cause(orphan)); got !=
+			"context deadline exceeded, context deadline exceeded, context canceled, the parent" {
+			fail(t.s, "%s", got)
+		}
+	})
+}
+
 // Rule 14: with the virtual clock Deadline reports what the wall clock decides and nothing of ours,
 // so that context.WithTimeout over ours keeps its own; with the real clock it is always the same
 // time.

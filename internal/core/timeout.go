@@ -104,9 +104,12 @@ func withDeadline(parent, limit context.Context, t *Task, at int64) *timeoutCtx 
 	return c
 }
 
-// release is the CancelFunc.
+// release is the CancelFunc. Err is asked first, since nothing may have run for an end that came
+// before: it stays the reason, as in package context.
 func (c *timeoutCtx) release() {
-	c.cancel(context.Canceled, context.Canceled)
+	if c.Err() == nil {
+		c.cancel(context.Canceled, context.Canceled)
+	}
 	c.mu.Lock()
 	unhook := c.unhook
 	c.unhook = nil
