@@ -6,8 +6,8 @@ import (
 	"github.com/gotasklet/tasklet/internal/backoff"
 )
 
-// delay returns how long the restart of a child waits whose restart was delayed n times in a row
-// before. r is between 0 and 1. The delay is never longer than Max.
+// delay returns the pause before the restart of a child whose last n restarts were delayed. r is
+// between 0 and 1. The pause is never longer than Max.
 func (b Backoff) delay(n int, r float64) time.Duration {
 	return backoff.Delay(b.Min, b.Max, b.Factor, b.Jitter, n, r)
 }

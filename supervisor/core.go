@@ -14,7 +14,7 @@ import (
 // child is a child specification with the supervisor's knowledge of the child. Owned by the
 // supervisor's tasklet.
 type child struct {
-	// Written under Supervisor.mu, and read under it by others.
+	// Written under Supervisor.mu, and read under it by other goroutines.
 	spec     Child              // read-only
 	place    list.Entry[*child] // among core.children
 	state    State
@@ -26,7 +26,8 @@ type child struct {
 
 	slot *actor.Slot
 	run  *run // the incarnation that is being started or runs, or nil
-	// held: stopped for a restart of the group and not yet started, so that senders to its ref wait
+	// held says that the child was stopped for a restart of the group and is not started yet, so
+	// that senders to its ref wait.
 	held   bool
 	again  *again // continues the restart; nil unless state is Restarting
 	timer  *actor.Timer
@@ -47,14 +48,14 @@ type core struct {
 	// Used by pools only, which do not use byID.
 	byTask map[*actor.Tasklet]*child
 
-	// Written under Supervisor.mu, and read under it by others.
+	// Written under Supervisor.mu, and read under it by other goroutines.
 	children list.List[*child] // in order of start
 	window   window
 	n        int // the number of children
 	restarts int // since the supervisor's start
 
-	significant int // significant children that are not Stopped
-	held        int // children that are held
+	significant int // the number of significant children that are not Stopped
+	held        int // the number of children that are held
 }
 
 // add adds a stopped child at the end of the children. It returns an error if the child's body or

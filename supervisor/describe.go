@@ -5,8 +5,8 @@ import (
 	"github.com/gotasklet/tasklet/supervisor/tree"
 )
 
-// describer describes a supervisor, or a pool, to the tree. Its children are in slots, which the
-// tree sees by itself.
+// describer describes a supervisor or a pool to the tree. Its children are in slots, which the tree
+// finds by itself.
 type describer struct {
 	own.Mark // Describe neither fails nor blocks
 	c        *core

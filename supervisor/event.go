@@ -20,14 +20,14 @@ var (
 	eventAutoShutdown  = event.New("auto_shutdown", zap.InfoLevel)
 )
 
-// A report is an entry about a child, or about the consequence of its end for the supervisor: which
-// child, why, where, on which message, how often, and what the supervisor does next.
+// A report is an entry about a child, or about the consequence of its end for the supervisor. It
+// says which child, why, where, on which message and how often, and what the supervisor does next.
 type report struct {
 	kind   event.Kind
 	sup    *actor.Tasklet // the supervisor
-	id     string         // of the child
+	id     string         // the ID of the child
 	own    bool           // the report is about the supervisor
-	path   string         // of the child
+	path   string         // the path of the child
 	last   actor.Exit     // the reported end
 	err    error          // the error of the event
 	fields []zap.Field

@@ -11,7 +11,7 @@ import (
 	"github.com/gotasklet/tasklet/supervisor/tree"
 )
 
-// A request is a message to a supervisor. Its mailbox is the only way in: only the supervisor's
+// A request is a message to a supervisor. The mailbox is the only way in, so only the supervisor's
 // tasklet uses its core.
 type request interface {
 	own.Message
@@ -164,8 +164,8 @@ func (ch *child) ended(e actor.Exit) {
 
 func (r *run) do(c *core) error {
 	if r.c != c || r.ch.run != r {
-		// It is a child of an earlier incarnation of the supervisor, or was stopped or restarted in
-		// another way since.
+		// Its child belongs to an earlier incarnation of the supervisor, or was stopped or
+		// restarted in another way.
 		return nil
 	}
 	c.wasUp(r.ch)
@@ -175,27 +175,28 @@ func (r *run) do(c *core) error {
 
 func (r *again) do(c *core) error {
 	if r.c != c {
-		return nil // of an earlier incarnation of the supervisor
+		return nil // it belongs to an earlier incarnation of the supervisor
 	}
 	if r.counted {
-		if r.ch.again == r { // otherwise it was stopped or restarted in another way since
+		if r.ch.again == r { // otherwise the child was stopped or restarted in another way
 			c.perform(r.ch)
 		}
 		return nil
 	}
-	// As in OTP, it is for the child with this ID, if that waits for another try: also for one
-	// whose start has failed again since r was sent, and which has sent a request of its own.
+	// As in OTP, the request is for the child with this ID, if the child waits for another try.
+	// That may be a child whose start has failed again since r was sent, and which has sent a
+	// request of its own.
 	ch := r.ch
 	if c.s.pool == nil {
 		ch = c.byID[ch.spec.ID]
 	}
 	if ch == nil || ch.again == nil || ch.again.counted {
-		return nil // it was stopped or restarted in another way since, or waits for its backoff
+		return nil // it was stopped or restarted in another way, or waits for its backoff
 	}
 	return c.restart(ch, c.now())
 }
 
-// answer answers a request. A caller that no longer waits is no reason to fail.
+// answer answers a request. It is no failure if the caller no longer waits.
 func answer[R any](c *core, to actor.Reply[R], v R, err error) error {
 	if err != nil {
 		_ = to.Fail(c.t, err)

@@ -30,7 +30,7 @@ type Supervisor struct {
 	view view
 }
 
-// view is the part of a supervisor that any goroutine may see.
+// view is the part of a supervisor that any goroutine may read.
 type view struct {
 	// core is nil before the start and after the end. Other goroutines may read only its fields
 	// that mu protects, as their comments say.
@@ -58,7 +58,7 @@ type ChildInfo struct {
 }
 
 // handles maps the tasklets of a system's supervisors to their handles: *actor.Tasklet to
-// *Supervisor. It is attached to the system, so that it goes with it, whatever happens to the
+// *Supervisor. It is attached to the system, so that it disappears with it, whatever happens to the
 // tasklets.
 type handles struct{ sync.Map }
 
@@ -76,7 +76,7 @@ func Of(t *actor.Tasklet) *Supervisor {
 	return nil
 }
 
-// handleOf is Of for supervisors and pools.
+// handleOf is like Of, for supervisors and pools.
 func handleOf(t *actor.Tasklet) *Supervisor {
 	if t == nil {
 		return nil
@@ -124,9 +124,9 @@ func Body(spec Spec) actor.Body {
 }
 
 func newSupervisor(spec Spec) *Supervisor {
-	// Unbounded, because the end of a child can't wait for room. Each child has one end, and each
-	// caller waits for its answer, so what is queued is bounded by the number of children and
-	// callers.
+	// The mailbox is unbounded because the end of a child cannot wait for room. Each child has one
+	// end, and each caller waits for its answer, so the queue is bounded by the number of children
+	// and callers.
 	opts := []actor.Option{actor.Overflow(mailbox.Unbounded)}
 	if spec.Name != "" {
 		opts = append(opts, actor.Name(spec.Name))
@@ -134,8 +134,8 @@ func newSupervisor(spec Spec) *Supervisor {
 	return &Supervisor{spec: spec, ref: actor.NewRef[request](opts...)}
 }
 
-// body returns the body of the tasklet: init starts the children, and then requests are handled one
-// after the other.
+// body returns the body of the tasklet. Its init starts the children, and then it handles one
+// request after the other.
 func (s *Supervisor) body() actor.Body {
 	bodies := make([]actor.Body, len(s.spec.Children))
 	for i, c := range s.spec.Children {
@@ -166,7 +166,8 @@ func (s *Supervisor) init(t *actor.Tasklet) (func(*actor.Tasklet, request) error
 		ch, err := c.add(spec)
 		switch {
 		case errors.Is(err, actor.ErrRefDead):
-			// Deleted, or temporary and ended, under an earlier incarnation of the supervisor.
+			// It was deleted, or is temporary and has ended, in an earlier incarnation of the
+			// supervisor.
 			continue
 		case err != nil:
 			return nil, &StartError{spec.ID, err}

@@ -11,25 +11,31 @@ import (
 
 // A BreakerConfig configures a Breaker. The zero value is ready to use.
 type BreakerConfig struct {
-	// Window is the time over which results are counted, by the moments at which the calls ended;
-	// 0: 10 s. It is cut into tenths: a result is forgotten after 9 to 10 tenths.
+	// Window is the time over which results are counted. A result counts from the end of its call.
+	// The window is cut into tenths, so a result is forgotten after nine to ten tenths. 0 means 10
+	// s.
 	Window time.Duration
-	// Calls is how many results there must be within Window before the breaker can open; 0: 10.
+	// Calls is the number of results within Window below which the breaker does not open. 0 means
+	// 10.
 	Calls int
-	// Share is the share of failures among them at which it opens, above 0 and up to 1; 0: 0.5.
+	// Share is the share of failures among them at which the breaker opens, above 0 and at most 1.
+	// 0 means 0.5.
 	Share float64
-	// Open is how long it refuses all calls; 0: 5 s. Then it lets probes through.
+	// Open is the time for which the breaker refuses all calls before it allows probes. 0 means 5
+	// s.
 	Open time.Duration
-	// Probes is how many calls in a row must succeed before it closes, one at a time; 0: 1.
+	// Probes is the number of probes in a row, one at a time, that must succeed before the breaker
+	// closes. 0 means 1.
 	Probes int
-	// Lease is how long a probe keeps others waiting; 0: 30 s. After that the probe counts as
-	// failed, whatever becomes of it.
+	// Lease is the longest time for which a probe makes the breaker refuse other calls. After that
+	// the probe counts as failed, whatever its result. 0 means 30 s.
 	Lease time.Duration
-	// Failed reports whether a call that returned err counts as a failure. nil: every error does
-	// but the end of the caller's own context. It may be called on several goroutines at a time.
+	// Failed reports whether a call that returned err counts as a failure. If it is nil, every
+	// error counts, except the end of the caller's own context. It may be called on several
+	// goroutines at a time.
 	Failed func(err error) bool
-	// Changed, if it is not nil, is sent each change of the state, without waiting: what finds no
-	// room is lost, and is counted by the policy of the mailbox.
+	// Changed, if it is not nil, gets each change of the state. The breaker does not wait: a change
+	// that finds no room is lost, and is counted by the policy of the mailbox.
 	Changed actor.Sender[BreakerChange]
 }
 
@@ -53,22 +59,22 @@ func (s BreakerState) String() string {
 // A BreakerChange is a change of a breaker's state.
 type BreakerChange struct {
 	From, To BreakerState
-	At       time.Time // on the clock of the system
+	At       time.Time // the time of the change, on the clock of the system
 }
 
-// An OpenError is returned by Breaker.Do for a call that it refused.
+// OpenError is the error of Breaker.Do for a call that was refused.
 type OpenError struct {
-	Until time.Time // when it is worth another try: the end of Open, or of the probe's lease
+	Until time.Time // when to try again: the end of Open, or of the probe's lease
 }
 
-// Error says until when calls are refused.
+// Error returns a text with the time until which calls are refused.
 func (e *OpenError) Error() string {
 	return "flow: the breaker is open until " + e.Until.Format(time.RFC3339Nano)
 }
 
-// A Breaker refuses calls to something that keeps failing, so that neither the callers nor what
-// they call spend time on calls that fail. It opens when the share of failures among the calls that
-// ended lately is too high, refuses all calls for a time, and closes when a probe succeeds:
+// A Breaker refuses calls to a service that keeps failing, so that neither the callers nor the
+// service spend time on them. It opens when the share of failures among the latest calls is too
+// high, refuses all calls for a time, and closes when enough probes succeed:
 //
 //	        too many failures          Open is over             Probes succeed
 //	Closed ───────────────────▶ Open ───────────────▶ Probing ─────────────────▶ Closed
@@ -83,15 +89,15 @@ type Breaker struct {
 
 	mu     sync.Mutex // protects the following
 	state  BreakerState
-	era    uint64 // changes of the state: the result of a call from another era is not counted
+	era    uint64 // the number of changes of the state; results from another era do not count
 	window window
-	until  time.Time // Open: when it ends. Probing: when the lease of the probe ends
-	probe  bool      // one is under way
-	passed int       // probes that succeeded in a row
+	until  time.Time // if open, the end of Open; if probing, the end of the probe's lease
+	probe  bool      // a probe is running
+	passed int       // the number of probes in a row that succeeded
 }
 
-// NewBreaker returns a closed breaker that goes by the clock of sys. It returns an error that names
-// the field if cfg is wrong.
+// NewBreaker returns a closed breaker that uses the clock of sys. If a field of cfg is invalid, it
+// returns an error that names the field.
 func NewBreaker(sys *actor.System, cfg BreakerConfig) (*Breaker, error) {
 	if sys == nil {
 		panic("flow: NewBreaker with a nil *System")
@@ -126,7 +132,7 @@ func setDefault[T comparable](v *T, def T) {
 	}
 }
 
-// State returns what the breaker would do with a call now.
+// State returns the state in which a call would find the breaker now.
 func (b *Breaker) State() BreakerState {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -136,11 +142,11 @@ func (b *Breaker) State() BreakerState {
 	return b.state
 }
 
-// Do calls f and returns its error, or returns an *[OpenError] without calling it. ctx is handed to
-// f; Do itself does not wait.
+// Do calls f and returns its error. If the breaker refuses the call, Do returns an *[OpenError] and
+// does not call f. ctx is passed to f; Do itself does not wait.
 //
-// A call that does not return counts as a failure if it panics or calls runtime.Goexit. If it does
-// not return because its tasklet is killed, it counts as neither.
+// A call that panics or calls runtime.Goexit counts as a failure. A call that does not return
+// because its tasklet was killed counts neither as a success nor as a failure.
 func (b *Breaker) Do(ctx context.Context, f func(ctx context.Context) error) error {
 	era, probe, change, err := b.enter()
 	b.tell(ctx, change)
@@ -163,13 +169,13 @@ func (b *Breaker) Do(ctx context.Context, f func(ctx context.Context) error) err
 	return err
 }
 
-// result is what a call says of what was called.
+// result is what the end of a call says about its target.
 type result uint8
 
 const (
 	success result = iota
 	failure
-	unknown // it says nothing
+	unknown // it says nothing about the target
 )
 
 func (b *Breaker) resultOf(ctx context.Context, err error) result {
@@ -187,7 +193,7 @@ func (b *Breaker) resultOf(ctx context.Context, err error) result {
 	return failure
 }
 
-// enter lets a call in, or says why not.
+// enter admits a call or returns the reason for which it is refused.
 func (b *Breaker) enter() (era uint64, probe bool, change *BreakerChange, err error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -199,7 +205,7 @@ func (b *Breaker) enter() (era uint64, probe bool, change *BreakerChange, err er
 		change = b.change(Probing, now)
 		b.passed = 0
 	case b.state == Probing && b.probe && !now.Before(b.until):
-		change = b.open(now) // the probe has not come back
+		change = b.open(now) // the probe has not returned in time
 	}
 	if b.state == Probing && !b.probe {
 		b.probe, b.until = true, now.Add(b.cfg.Lease)
@@ -213,7 +219,7 @@ func (b *Breaker) leave(era uint64, probe bool, r result) (change *BreakerChange
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if era != b.era {
-		return nil // it says how things were before the state changed
+		return nil // the result is about the time before the state changed
 	}
 	now := b.sys.Now()
 	if probe {
@@ -244,7 +250,7 @@ func (b *Breaker) open(now time.Time) *BreakerChange {
 	return b.change(Open, now)
 }
 
-// change begins an era. Under mu.
+// change changes the state, and so begins an era. mu must be held.
 func (b *Breaker) change(to BreakerState, now time.Time) *BreakerChange {
 	c := &BreakerChange{b.state, to, now}
 	b.state, b.probe = to, false
@@ -252,17 +258,17 @@ func (b *Breaker) change(to BreakerState, now time.Time) *BreakerChange {
 	return c
 }
 
-// tell sends a change to the one who wants to know. Not under mu: it runs code of the user's.
+// tell sends a change to Changed. mu must not be held, because Changed is user code.
 func (b *Breaker) tell(ctx context.Context, c *BreakerChange) {
 	if c != nil && b.cfg.Changed != nil {
 		_ = b.cfg.Changed.TrySend(ctx, *c)
 	}
 }
 
-// tenths is how many parts a window has.
+// tenths is the number of parts of a window.
 const tenths = 10
 
-// window counts results of the last time.
+// window has the counts of the results within the last Window.
 type window struct {
 	begin time.Time
 	tenth time.Duration
@@ -270,7 +276,7 @@ type window struct {
 	parts [tenths]struct{ n, failed int }
 }
 
-// move makes the part of now the newest.
+// move makes the part to which now belongs the newest.
 func (w *window) move(now time.Time) {
 	at := int64(now.Sub(w.begin) / w.tenth)
 	for n := min(at-w.at, tenths); n > 0; n-- {

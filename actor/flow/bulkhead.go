@@ -7,26 +7,26 @@ import (
 	"github.com/gotasklet/tasklet/scheduler"
 )
 
-// A FullError is returned by Bulkhead.Do for a call that found too many others waiting.
+// FullError is the error of Bulkhead.Do for a call that found too many others waiting.
 type FullError struct{ Waiting int }
 
-// Error says how many calls were waiting.
+// Error returns a text with the number of calls that were waiting.
 func (e *FullError) Error() string {
 	return fmt.Sprintf("flow: the bulkhead is full: %d calls wait", e.Waiting)
 }
 
-// A Bulkhead limits how many calls are in flight, and how many wait for their turn, so that one
-// slow service can't hold all tasklets of a program. It belongs to the scheduler whose tasklets use
-// it, as the tools of package scheduler do.
+// A Bulkhead limits the number of calls that are in flight, and the number of calls that wait for
+// their turn, so that one slow service cannot hold all tasklets of a program. It belongs to the
+// scheduler whose tasklets use it, as a scheduler.Semaphore does.
 type Bulkhead struct {
 	slots   *scheduler.Semaphore
 	calls   int
-	limit   int // of waiting
+	limit   int // the number of calls that may wait
 	waiting int
 }
 
-// NewBulkhead returns a bulkhead for at most calls calls at a time, and at most waiting that wait.
-// It returns an error if calls is not positive, or waiting is negative.
+// NewBulkhead returns a bulkhead that lets at most calls calls be in flight, and at most waiting
+// calls wait. It returns an error if calls is not positive, or if waiting is negative.
 func NewBulkhead(calls, waiting int) (*Bulkhead, error) {
 	switch {
 	case calls <= 0:
@@ -37,10 +37,10 @@ func NewBulkhead(calls, waiting int) (*Bulkhead, error) {
 	return &Bulkhead{slots: scheduler.NewSemaphore(int64(calls)), calls: calls, limit: waiting}, nil
 }
 
-// Do calls f when it is its turn, first come first served, and returns the error of f. It parks the
-// calling tasklet until then. Do returns a *[FullError] at once if too many calls wait, and
-// scheduler.ErrTimeout or the cause of ctx if ctx ends before the call's turn; f is not called
-// then. ctx must be that of the running tasklet or derived from it, and is handed to f.
+// Do parks the calling tasklet until it is the call's turn, first come first served. Then it calls
+// f and returns its error. If too many calls wait, Do returns a *[FullError] at once. If ctx ends
+// before the call's turn, Do returns scheduler.ErrTimeout or the cause of ctx. In both cases f is
+// not called. ctx must be the running tasklet or derived from it, and is passed to f.
 func (b *Bulkhead) Do(ctx context.Context, f func(ctx context.Context) error) error {
 	if !b.slots.TryAcquire(1) {
 		if b.waiting >= b.limit {
@@ -54,7 +54,7 @@ func (b *Bulkhead) Do(ctx context.Context, f func(ctx context.Context) error) er
 	return f(ctx)
 }
 
-// wait waits for the turn of a call; a kill may be raised in it.
+// wait waits for the turn of a call. A kill may be raised in it.
 func (b *Bulkhead) wait(ctx context.Context) error {
 	b.waiting++
 	defer func() { b.waiting-- }()

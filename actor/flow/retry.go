@@ -10,32 +10,35 @@ import (
 	"github.com/gotasklet/tasklet/internal/backoff"
 )
 
-// A Retry says how often a call is repeated, and how long the pauses are. The zero value makes
-// three attempts, with pauses of 100 ms and 200 ms.
+// A Retry determines how often a call is repeated, and how long the pauses are. The zero value
+// makes three attempts, with pauses of 100 ms and 200 ms.
 type Retry struct {
-	// Attempts is how many calls are made at most; 0: 3. There is no value for "without end": a
-	// supervisor restarts what has to go on for ever.
+	// Attempts is the largest number of calls. 0 means 3. There is no value for an unlimited
+	// number: work that must go on forever belongs under a supervisor, which restarts it.
 	Attempts int
-	// Min is the first pause; 0: 100 ms. Each pause is Factor times as long as the one before, and
-	// at most Max; Factor 0: 2, Max 0: 30 s or Min, whichever is longer. Factor is at least 1.
+	// Min is the first pause. Each further pause is Factor times as long as the one before, and at
+	// most Max. Factor must be at least 1. 0 means 100 ms for Min, 2 for Factor, and for Max 30 s
+	// or Min, whichever is longer.
 	Min, Max time.Duration
 	Factor   float64
-	// Jitter is the share of each pause that is drawn by chance, from 0 to 1: with 0.2 a pause of
-	// 1 s lasts 0.8 s to 1 s. It keeps callers that failed together from coming back together.
+	// Jitter is the share of each pause that is random, from 0 to 1. With 0.2 a pause of 1 s lasts
+	// 0.8 s to 1 s. Jitter prevents callers that failed at the same time from trying again at the
+	// same time.
 	Jitter float64
-	// If reports whether a call that returned err is worth another attempt. nil: every call is,
-	// unless the context has ended.
+	// If reports whether a call that returned err is worth another attempt. If it is nil, every
+	// call is, unless the context has ended.
 	If func(err error) bool
 }
 
-// A RetryError is what Try returns when it gives up after more than one attempt.
+// A RetryError is the error of Try when it gives up after more than one attempt, or when the
+// context ends a pause.
 type RetryError struct {
-	Attempts int   // that were made
-	Last     error // what the last of them returned
-	Cause    error // why no other was made: the end of the context; nil if all were made, or by If
+	Attempts int   // the number of attempts
+	Last     error // the error of the last attempt
+	Cause    error // the error of the context, if it ended a pause; otherwise nil
 }
 
-// Error says how many attempts were made, and what the last one returned.
+// Error returns a text with the number of attempts and the last error.
 func (e *RetryError) Error() string {
 	text := fmt.Sprintf("flow: %d attempts failed, the last with: %v", e.Attempts, e.Last)
 	if e.Cause != nil {
@@ -53,12 +56,13 @@ func (e *RetryError) Unwrap() []error {
 }
 
 // Try calls f until it returns no error, at most r.Attempts times, and parks the calling tasklet
-// between two calls. It returns what the last call returned: its value, and nil, or its error
-// itself after a single attempt and a *[RetryError] after more.
+// between two calls. It returns the value of the last call. If the last call failed too, Try
+// returns its error unchanged after a single attempt, and a *[RetryError] after several.
 //
-// ctx must be that of the running tasklet or derived from it. When it ends, the pause ends too, and
-// no other attempt is made. A panic, a runtime.Goexit and a kill pass through Try. Try returns an
-// error that names the field if r is wrong, and does not call f then.
+// ctx must be the running tasklet or derived from it. When it ends, no other attempt is made. If it
+// ends a pause, the error is a *[RetryError] with its cause. A panic, a runtime.Goexit and a kill
+// pass through Try. If a field of r is invalid, Try returns an error that names the field, and does
+// not call f.
 func Try[R any](ctx context.Context, r Retry, f func(ctx context.Context) (R, error)) (v R, err error) {
 	if err := r.fill(); err != nil {
 		return v, err
@@ -86,7 +90,7 @@ func Try[R any](ctx context.Context, r Retry, f func(ctx context.Context) (R, er
 	return v, &RetryError{n, err, cause}
 }
 
-// fill sets the defaults, and returns what is wrong with r.
+// fill sets the defaults, and returns an error if a field of r is invalid.
 func (r *Retry) fill() error {
 	if r.Attempts == 0 {
 		r.Attempts = 3

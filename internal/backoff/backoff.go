@@ -8,18 +8,18 @@ import (
 	"time"
 )
 
-// Delay returns the pause after n pauses before it. r, from 0 to 1, is what was drawn: the pause is
-// shorter by the share jitter of r. It is never longer than longest.
+// Delay returns the pause after n earlier pauses. r is a number from 0 to 1 that was drawn: the
+// pause is shorter by the share jitter*r. It is never longer than longest.
 func Delay(shortest, longest time.Duration, factor, jitter float64, n int, r float64) time.Duration {
 	d := min(float64(shortest)*math.Pow(factor, float64(n)), float64(longest)) * (1 - jitter*r)
-	if d >= float64(longest) { // which may have been rounded up to what is no time.Duration
+	if d >= float64(longest) { // d may have been rounded up to a value that is no time.Duration
 		return longest
 	}
 	return time.Duration(d)
 }
 
-// Draw returns a number from 0 to 1: from r, the generator of a system with a seed, unless it is
-// nil.
+// Draw returns a number from 0 to 1. It draws the number from r, the generator of a system with a
+// seed, unless r is nil.
 func Draw(r *rand.Rand) float64 {
 	if r != nil {
 		return r.Float64()

@@ -72,7 +72,7 @@ func cut(s string, n int) string { return text.Cut(text.Line(text.Cut(s, n)), n)
 // and which make the trace readable. The text is written when an encoder asks for it.
 func Stack(key string, s *stack.Stack) zap.Field { return zap.Stringer(key, trace{s}) }
 
-// trace is a stack whose text is fit for a log.
+// trace is a stack whose text can be written to a log.
 type trace struct{ s *stack.Stack }
 
 func (t trace) String() string { return stackText(strings.TrimRight(t.s.String(), "\n")) }
@@ -101,9 +101,9 @@ func Error(err error) error {
 		return &cleaned{fine, err}
 	}
 	switch e := err.(type) {
-	case interface{ Errors() []error }: // zap would add the text of each
+	case interface{ Errors() []error }: // zap would add the text of each error
 		return &cleaned{said, err}
-	case fmt.Formatter: // zap would add what %+v makes of it
+	case fmt.Formatter: // zap would add the result of %+v
 		verbose := ""
 		if fault := guard.Call(func() { verbose = fmt.Sprintf("%+v", e) }); fault != nil ||
 			stackText(verbose) != verbose || len(verbose) > text.MaxError {

@@ -55,8 +55,8 @@ var (
 	OnEvents = Frame{Name: "Config.OnEvent"}
 )
 
-// guests is the number of such functions that run now. Atomic: written by those that call them,
-// read by every task that is about to park. While it is 0, no stack needs to be examined.
+// guests is the number of such functions that run now. Atomic: written by the goroutines that call
+// them, and read by every task that is about to park. While it is 0, no stack needs to be examined.
 var guests atomic.Int32
 
 // Begin must be called before user code runs on such a goroutine.

@@ -19,8 +19,8 @@ import (
 
 // Fault describes how a call failed.
 type Fault struct {
-	Value  any          // what was passed to panic; nil for runtime.Goexit
-	Stack  *stack.Stack // of the panic; nil for runtime.Goexit
+	Value  any          // the value of the panic; nil for runtime.Goexit
+	Stack  *stack.Stack // the stack of the panic; nil for runtime.Goexit
 	Goexit bool         // the function ended its goroutine
 }
 
@@ -28,8 +28,8 @@ type Fault struct {
 // use data of the caller, because the two never run at the same time. Call costs 0.9 us.
 func Call(f func()) *Fault { return <-Go(f) }
 
-// Go is Call for a caller that may go on before f has returned: what went wrong is received from
-// the channel, which has room for it.
+// Go is like Call, for a caller that continues before f has returned. The fault is sent to the
+// returned channel, which has room for it.
 func Go(f func()) <-chan *Fault {
 	over := make(chan *Fault, 1)
 	go call(f, over)
@@ -84,7 +84,8 @@ func Sprint(v any) string {
 	}
 	var text string
 	if fault := Call(func() { text = fmt.Sprint(v) }); fault != nil {
-		// a Goexit, or a panic with a value that panics too: fmt reports the others
+		// This is a Goexit, or a panic whose value panics too. Sprint of fmt handles other panics
+		// itself.
 		return fmt.Sprintf("a %T", v)
 	}
 	return text

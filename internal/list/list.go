@@ -1,24 +1,24 @@
-// Package list is a doubly linked list whose entries live inside of what is listed, so that adding
-// and removing one allocates nothing and costs the same however many there are.
+// Package list is a doubly linked list whose entries are parts of the listed values. So adding and
+// removing an entry allocates nothing, and costs the same however many entries there are.
 //
-// An entry that stands in a list must not be copied, and nothing here has a lock: whoever owns a
-// list owns its entries.
+// An entry must not be copied while it is in a list. There are no locks: the owner of a list owns
+// its entries.
 package list
 
 import "iter"
 
-// List is a list in the order in which entries were added, except for those that were inserted. The
+// List is a list of entries in the order in which they were added, except for inserted ones. The
 // zero List is empty.
 type List[T any] struct{ first, last *Entry[T] }
 
-// Entry is a value with its place in a list. The zero Entry is in none.
+// Entry is a value with its place in a list. The zero Entry is in no list.
 type Entry[T any] struct {
 	next *Entry[T]
-	// prev of the first entry is that entry, so that it is nil outside of a list only: to know
-	// whether it is in a list costs an entry no word of its own.
+	// prev of the first entry is that entry, so that prev is nil only outside of a list. So an
+	// entry needs no word of its own to know whether it is in a list.
 	prev *Entry[T]
 
-	V T // the owner's; the list doesn't touch it
+	V T // the owner's; the list does not touch it
 }
 
 // First returns the first entry, or nil if l is empty.
@@ -44,7 +44,7 @@ func (e *Entry[T]) Prev() *Entry[T] {
 // In reports whether e is in a list.
 func (e *Entry[T]) In() bool { return e.prev != nil }
 
-// Add puts e, which is in no list, at the end of l.
+// Add puts e at the end of l. e must be in no list.
 func (l *List[T]) Add(e *Entry[T]) {
 	e.next = nil
 	if l.last == nil {
@@ -55,7 +55,7 @@ func (l *List[T]) Add(e *Entry[T]) {
 	l.last = e
 }
 
-// InsertBefore puts e, which is in no list, before mark, which is in l.
+// InsertBefore puts e before mark, which must be in l. e must be in no list.
 func (l *List[T]) InsertBefore(e, mark *Entry[T]) {
 	e.next = mark
 	if mark.prev == mark {
@@ -66,7 +66,7 @@ func (l *List[T]) InsertBefore(e, mark *Entry[T]) {
 	mark.prev = e
 }
 
-// Remove removes e from l, and reports whether it was in. e is in no other list.
+// Remove removes e from l, and reports whether e was in l. e must be in no other list.
 func (l *List[T]) Remove(e *Entry[T]) bool {
 	if e.prev == nil {
 		return false
@@ -88,7 +88,7 @@ func (l *List[T]) Remove(e *Entry[T]) bool {
 	return true
 }
 
-// All returns the values in order. The entry that the caller is at may be removed.
+// All returns an iterator over the values in order. The caller may remove the current entry.
 func (l *List[T]) All() iter.Seq[T] {
 	return func(yield func(T) bool) {
 		for e := l.first; e != nil; {
@@ -101,9 +101,9 @@ func (l *List[T]) All() iter.Seq[T] {
 	}
 }
 
-// Take empties l and returns the values that were in it, in order. Their entries are in no list
-// when Take returns, so a Remove while the caller goes through the values does nothing. An entry
-// may be added again when the caller has come to its value.
+// Take empties l, and returns an iterator over its values in order. The entries are in no list when
+// Take returns, so a Remove during the iteration does nothing. An entry may be added again when the
+// iteration has come to its value.
 func (l *List[T]) Take() iter.Seq[T] {
 	first := l.first
 	for e := first; e != nil; e = e.next {
@@ -122,7 +122,7 @@ func (l *List[T]) Take() iter.Seq[T] {
 	}
 }
 
-// Len counts the entries, which takes time in proportion.
+// Len returns the number of entries. It takes time in proportion to that.
 func (l *List[T]) Len() (n int) {
 	for e := l.first; e != nil; e = e.next {
 		n++
@@ -130,7 +130,8 @@ func (l *List[T]) Len() (n int) {
 	return n
 }
 
-// Sound reports whether the links of l fit together, for checks. It takes time in proportion.
+// Sound reports whether the links of l are consistent. It is for checks, and takes time in
+// proportion to the number of entries.
 func (l *List[T]) Sound() bool {
 	var prev *Entry[T]
 	for e := l.first; e != nil; prev, e = e, e.next {

@@ -1,5 +1,6 @@
-// Package stack keeps the stacks of panics. To find out where a goroutine is takes a microsecond;
-// to write that down takes ten, and most stacks are never read: a log may filter them out.
+// Package stack keeps the stacks of panics as program counters. Obtaining them takes a microsecond,
+// and writing them as text takes ten. Most stacks are never read, because a log may filter them
+// out.
 package stack
 
 import (
@@ -9,12 +10,12 @@ import (
 	"strings"
 )
 
-// A Stack is the stack of a goroutine at some moment, as a panic. It is kept as program counters,
-// and String writes it. A nil *Stack is one that is not known. Its methods may be called from any
-// goroutine.
+// A Stack is the stack of a goroutine at one moment, for example at a panic. It is kept as program
+// counters, and String writes it as text. A nil *Stack means that the stack is not known. Its
+// methods may be called from any goroutine.
 type Stack struct {
 	pcs  []uintptr
-	text string // if it was made of a text
+	text string // not empty if it was made from a text
 }
 
 // Here returns the stack of the caller's caller.
@@ -29,7 +30,7 @@ func Here() *Stack {
 	return &Stack{pcs: append([]uintptr(nil), pcs[:n]...)}
 }
 
-// Text returns a Stack with a text that was made already; nil for none.
+// Text returns a Stack for a text that already exists, or nil if the text is empty.
 func Text(text []byte) *Stack {
 	if len(text) == 0 {
 		return nil
@@ -38,7 +39,7 @@ func Text(text []byte) *Stack {
 }
 
 // String returns the stack as debug.Stack prints it, innermost call first, with two lines for each
-// call: but for the number of the goroutine, and the arguments, for which it has "...". It returns
+// call. It leaves out the number of the goroutine, and writes "..." for the arguments. It returns
 // "" for nil.
 func (s *Stack) String() string {
 	switch {
@@ -55,7 +56,7 @@ func (s *Stack) String() string {
 		f, more = frames.Next()
 		name := f.Function
 		if name == "runtime.gopanic" {
-			name = "panic" // as debug.Stack has it
+			name = "panic" // the name that debug.Stack prints
 		}
 		fmt.Fprintf(&b, "%s(...)\n\t%s:%d +0x%x\n", name, f.File, f.Line, f.PC-f.Entry)
 	}

@@ -35,7 +35,7 @@ func Line(s string) string {
 		}
 	}
 	if i == len(s) {
-		return s // the usual case
+		return s // the usual case, without a copy
 	}
 	return escape(s, i, nil)
 }
@@ -56,7 +56,7 @@ func Key(s string) string {
 	return escape(s, 0, func(_, r rune) bool { return strings.ContainsRune(" =\"\\", r) || isBox(r) })
 }
 
-// isBox reports whether r is one of the characters with which branches of trees are drawn.
+// isBox reports whether r is a box-drawing character, with which trees are drawn.
 func isBox(r rune) bool { return r >= 0x2500 && r <= 0x257f }
 
 // Cell returns s as a cell of a table whose columns are separated by two spaces, and whose rows may
@@ -72,10 +72,10 @@ func Cell(s string) string {
 	return s
 }
 
-// escape is Line from the i-th byte on. It also escapes the characters for which also returns true;
-// also gets the previous character, 0 if there is none.
+// escape is like Line, but begins at the i-th byte, and also escapes the characters for which also
+// returns true. The first argument of also is the previous character, or 0 if there is none.
 func escape(s string, i int, also func(before, r rune) bool) string {
-	var b []byte // nil as long as nothing was escaped
+	var b []byte // nil as long as no character was escaped
 	before := rune(0)
 	for size := 0; i < len(s); i += size {
 		var r rune
@@ -94,7 +94,7 @@ func escape(s string, i int, also func(before, r rune) bool) string {
 		switch {
 		case r == '\\':
 			b = append(b, `\\`...)
-		case bad || r < utf8.RuneSelf && unicode.IsPrint(r): // a byte
+		case bad || r < utf8.RuneSelf && unicode.IsPrint(r): // escape the byte
 			b = fmt.Appendf(b, `\x%02x`, s[i])
 		case r < utf8.RuneSelf || !unicode.IsPrint(r):
 			q := strconv.AppendQuoteRuneToASCII(nil, r)

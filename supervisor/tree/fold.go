@@ -17,7 +17,7 @@ type shown struct {
 	folds []fold
 }
 
-// fold counts the rows that are not shown below a place that is.
+// fold counts the rows below a shown place that are not shown.
 type fold struct {
 	under  int // the index of the place
 	count  int
@@ -27,9 +27,9 @@ type fold struct {
 }
 
 // fold cuts w to at most limit lines. Each place is shown, or counted by the fold of the lowest
-// place above it that is shown, which is a line too. Rows that make noise are shown first, the
-// loudest before the others; then the quiet: what is higher in the tree, and of a long family its
-// beginning, before what is deeper. A place is shown only with all places above it.
+// shown place above it. A fold is a line too. The places with noise are shown first, in order of
+// their noise. Then the quiet places are shown: those high in the tree and at the beginning of a
+// long family before the others. A place is shown only with all places above it.
 func (w *survey) fold(limit int) shown {
 	var s shown
 	if len(w.nodes) == 0 {
@@ -42,10 +42,10 @@ func (w *survey) fold(limit int) shown {
 		return s
 	}
 	in := make([]bool, len(w.nodes))
-	hidden := make([]int32, len(w.nodes)) // children that are not shown, of those that are
+	hidden := make([]int32, len(w.nodes)) // of each shown place, its children that are not
 	lines := 0
 	var chain []int
-	// try shows i with all above it, if there is room.
+	// try shows i and all places above it, if there is room.
 	try := func(i int) {
 		chain = chain[:0]
 		for j := i; j >= 0 && !in[j]; j = int(w.nodes[j].parent) {
@@ -54,8 +54,8 @@ func (w *survey) fold(limit int) shown {
 		if len(chain) == 0 {
 			return
 		}
-		// Each is a line, and one more for the fold of its other children; of the one above, the
-		// fold may go.
+		// Each place needs a line, and another one if its other children need a fold. The fold of
+		// the place above the first may become unnecessary.
 		more := 0
 		for k, j := range chain {
 			more++
@@ -72,7 +72,7 @@ func (w *survey) fold(limit int) shown {
 		if p >= 0 && hidden[p] == 1 {
 			more--
 		}
-		if lines+more > limit && p >= 0 { // the tops are shown in any case
+		if lines+more > limit && p >= 0 { // a place at the top is always shown
 			return
 		}
 		lines += more
@@ -104,14 +104,16 @@ func (w *survey) fold(limit int) shown {
 	return s
 }
 
-// byNoise gives the places in the order in which they are to be shown, as far as limit of them go.
+// byNoise returns the places in the order in which they should be shown, with at most limit quiet
+// places of each kind.
 func (w *survey) byNoise(limit int) []int {
 	order := make([]int, 0, limit)
-	quiet := make(map[int32]int) // of each cost and state, how many of the quiet were met
+	quiet := make(map[int32]int) // how many quiet places of each cost and state were met
 	for i := range w.nodes {
 		n := &w.nodes[i]
 		if n.noise == 0 {
-			// There is room for limit of them at most. That saves to sort all of a large tree.
+			// At most limit of them can be shown. So it is not necessary to sort all places of a
+			// large tree.
 			k := n.cost()<<8 | int32(n.state)
 			if quiet[k]++; quiet[k] > limit {
 				continue
@@ -130,8 +132,8 @@ func (w *survey) byNoise(limit int) []int {
 	return order
 }
 
-// cost is how far away a quiet place is: its depth, and for the later children of a long family a
-// level more each time the family has doubled: 33, 65, 129.
+// cost returns the distance of a quiet place: its depth, and for the later children of a long
+// family one more for each doubling of the family, from child 33, 65, 129 and so on.
 func (n *node) cost() int32 {
 	if n.noise > 0 {
 		return 0
@@ -139,11 +141,11 @@ func (n *node) cost() int32 {
 	return n.depth + int32(bits.Len32(uint32(n.rank)/32))
 }
 
-// folds counts those that are not in.
+// folds returns the folds of the places that are not in.
 func (w *survey) folds(in []bool) []fold {
 	var fs []fold
-	at := make(map[int]int) // place -> index in fs
-	var under []int         // of each level, the lowest place above that is shown
+	at := make(map[int]int) // of each place, the index of its fold in fs
+	var under []int         // of each level, the lowest shown place above the current one
 	for i := range w.nodes {
 		n := &w.nodes[i]
 		under = under[:n.depth]
@@ -179,7 +181,7 @@ func (f *fold) add(n *node) {
 	}
 }
 
-// parts calls f for each number that is not 0, the loudest first.
+// parts calls each for every number that is not 0, the loudest first.
 func (f *fold) parts(each func(word string, n int)) {
 	for _, p := range []struct {
 		word string

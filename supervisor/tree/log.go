@@ -32,13 +32,13 @@ func Log(logger *zap.Logger, t *actor.Tasklet) {
 	}
 	f := &treeField{survey: look(t)}
 	f.shown = f.survey.fold(defaultRows)
-	// With hands each encoder behind the logger to f, which finds out what it is.
+	// With passes each encoder behind the logger to f, which determines what kind it is.
 	logger = logger.With(zap.String("event", "tree"), zap.Inline(f))
 	f.decided = true
 	l := layout{rows: defaultRows}
 	if f.text {
 		l.write(f.survey, f.shown)
-		l.lines = append(l.lines, "") // the fields, if there are any, on a line of their own
+		l.lines = append(l.lines, "") // puts the fields, if there are any, on a line of their own
 	} else {
 		l.fill(f.survey.header(), "", " ")
 	}
@@ -50,8 +50,8 @@ type treeField struct {
 	survey *survey
 	shown  shown
 
-	text    bool // an encoder was met that writes text as it is
-	decided bool // what the message is; encoders met later get the array
+	text    bool // an encoder that writes text as it is was met
+	decided bool // the message is decided, and encoders that are met later get the array
 }
 
 // MarshalLogObject is called by each encoder.
@@ -108,8 +108,8 @@ func (f *treeField) array(enc zapcore.ObjectEncoder) error {
 	}))
 }
 
-// treeRows are the rows that are shown: an array of objects for an encoder that has arrays, and the
-// text of Write for one that has text only, as slog.TextHandler.
+// treeRows are the rows that are shown. An encoder that has arrays gets an array of objects. An
+// encoder that has only text, such as slog.TextHandler, gets the text of Write.
 type treeRows struct{ f *treeField }
 
 // MarshalLogArray is called by encoders of zap.
@@ -130,8 +130,9 @@ func (t treeRows) MarshalText() ([]byte, error) {
 	return []byte(strings.Join(l.lines, "\n")), nil
 }
 
-// probe finds out by a try whether an encoder writes a message as it is or escapes its line breaks,
-// and which keys its context has already. What can't be tried counts as one that escapes.
+// probe determines by a trial whether an encoder writes a message as it is or escapes its line
+// breaks, and which keys its context already has. An encoder that cannot be tried counts as one
+// that escapes.
 func probe(enc zapcore.ObjectEncoder) (text bool, has func(key string) bool) {
 	switch e := enc.(type) {
 	case zapcore.Encoder:
@@ -145,7 +146,7 @@ func probe(enc zapcore.ObjectEncoder) (text bool, has func(key string) bool) {
 		return bytes.Contains(out, []byte(message)), func(key string) bool {
 			return bytes.Contains(out, fmt.Appendf(nil, "%q:", key))
 		}
-	case interface{ HasKey(string) bool }: // that of actor.SlogCore
+	case interface{ HasKey(string) bool }: // the encoder of actor.SlogCore
 		return false, e.HasKey
 	case *zapcore.MapObjectEncoder:
 		return false, func(key string) bool { _, ok := e.Fields[key]; return ok }

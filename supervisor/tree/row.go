@@ -12,7 +12,7 @@ import (
 // A Row describes a tasklet, or a child of a supervisor without a tasklet, because it is stopped or
 // waits for its restart.
 type Row struct {
-	Depth   int // below the tasklet that was asked for, which is at 0
+	Depth   int // below the tasklet on top, whose depth is 0
 	Name    string
 	Path    string
 	Kind    string            // such as supervisor, pool, receiver or interval
@@ -25,23 +25,23 @@ type Row struct {
 	Message reflect.Type      // the type of its messages; nil if it takes none
 	Mailbox *mailbox.Stats    // nil if it has none
 	Killed  time.Duration     // the time since it was killed; 0 if it was not
-	Labels  map[string]string // except kind and strategy
+	Labels  map[string]string // the labels except kind and strategy
 
 	Scheduler  int  // the number of its scheduler, as for actor.OnScheduler
-	Schedulers int  // of the system
-	elsewhere  bool // on another one than its parent
+	Schedulers int  // the number of schedulers of the system
+	elsewhere  bool // it runs on another scheduler than its parent
 
-	// Of a child of a supervisor.
+	// For a child of a supervisor.
 	Restarts int           // since the supervisor's start
-	Last     error         // of the last end by itself, nil if that was no failure
-	LastAgo  time.Duration // the time since that; 0 if it has not ended by itself
+	Last     error         // the error of the last end by itself; nil if that was no failure
+	LastAgo  time.Duration // the time since that end; 0 if it has not ended by itself
 
 	Supervision *Supervision // of a supervisor or a pool, or nil
 	// Fault describes the failure of the Describe method of a [Supervisor]: "panicked: boom", "has
 	// not returned in 100ms". It is "" if there was none.
 	Fault string
 
-	window time.Duration // of its supervisor
+	window time.Duration // the period of its supervisor
 }
 
 // State is the state of a row in one word.
@@ -55,7 +55,7 @@ const (
 	Starting                // its supervisor waits until it has started
 	Running                 // has control
 	Ready                   // waits for its turn
-	Parked                  // waits in a call, see Wait
+	Parked                  // waits in a call; see Wait
 	Sleeping                // waits for a time
 	Idle                    // waits for messages, or has nothing to do
 	Stopped                 // a child that does not run; its specification is kept
@@ -89,7 +89,7 @@ func Snapshot(t *actor.Tasklet) []Row {
 	return rows
 }
 
-// row makes the row of the i-th place.
+// row returns the row of the i-th place.
 func (w *survey) row(i int) Row {
 	n := &w.nodes[i]
 	r := Row{Depth: int(n.depth), State: n.state, Tasklet: n.task, Fault: w.faults[i]}
@@ -102,7 +102,7 @@ func (w *survey) row(i int) Row {
 	if n.task != nil {
 		info := n.task.Info()
 		g = info.Glance
-		n.state = stateOf(n, g) // what it is now
+		n.state = stateOf(n, g) // its state may have changed since the walk
 		r.State = n.state
 		r.Name, r.Path, r.Kind, r.On, r.Labels = info.Name, info.Path, info.Kind, info.On, info.Labels
 		delete(r.Labels, "kind")
@@ -157,12 +157,12 @@ func (w *survey) row(i int) Row {
 		}
 	}
 	if o := n.over; o != nil {
-		r.Mailbox, r.Message = nil, nil // the supervisor's own business
+		r.Mailbox, r.Message = nil, nil // requests to the supervisor, which are not shown
 		s := o.Supervision
 		r.Supervision = &s
 	}
 	return r
 }
 
-// path of the i-th place, which has a tasklet.
+// path returns the path of the i-th place, which must have a tasklet.
 func (w *survey) path(i int) string { return w.nodes[i].task.Path() }

@@ -29,7 +29,7 @@ func OnSignal(s *actor.System, logger *zap.Logger, sig ...os.Signal) (stop func(
 		sig = demands
 	}
 	if len(sig) == 0 {
-		return func() {} // signal.Notify without signals would take all
+		return func() {} // signal.Notify without signals would catch all of them
 	}
 	got := make(chan os.Signal, 1)
 	quit, gone := make(chan struct{}), make(chan struct{})

@@ -87,19 +87,20 @@ func registryOf(s *actor.System) *registry { return extension.Of(s) }
 type registered struct {
 	s     Supervisor
 	since time.Time
-	// ours: its methods are the library's own, which neither fail nor block. They are called
-	// without a goroutine and without a limit, so that no real time decides what a tree on a
+	// ours says that the methods of s are the library's own, which neither fail nor block. They are
+	// called without a goroutine and without a limit, so that no real time decides what a tree on a
 	// virtual clock shows.
 	ours bool
-	// stuck counts calls that were given up and have not returned. Written by their goroutines, and
-	// read before each call: goroutines would pile up at a supervisor that blocks.
+	// stuck is the number of calls that were given up and have not returned. Atomic: written by the
+	// goroutines of the calls, and read before each call, because goroutines would pile up at a
+	// supervisor that blocks.
 	stuck atomic.Int32
 }
 
 // Limits for calls of Describe, in real time.
 const (
-	lookLimit = time.Second      // of all calls of one look that did not return in time
-	lastLimit = time.Millisecond // of a call after that
+	lookLimit = time.Second      // for all calls of one look that do not return in time, together
+	lastLimit = time.Millisecond // for a call after that
 )
 
 // callLimit is the limit of one call. Tests on a busy machine change it.
@@ -114,14 +115,14 @@ type answer struct {
 	t     *actor.Tasklet
 	limit int
 
-	// mu protects the following: Describe may keep add, and call it from anywhere.
+	// mu protects the following, because Describe may keep add and call it from any goroutine.
 	mu       sync.Mutex
 	over     bool
 	children []kid
 	fault    string
 }
 
-// add is given to Describe.
+// add is the function that Describe calls for each child.
 func (a *answer) add(c Child) {
 	fault := ""
 	if c.Tasklet != nil && c.Tasklet.Parent() != a.t {
@@ -147,7 +148,8 @@ func (a *answer) add(c Child) {
 	}
 }
 
-// finish ends the answer: nothing is added to it any more.
+// finish ends the answer, and returns the children and the fault. Later calls of add have no
+// effect.
 func (a *answer) finish() (children []kid, fault string) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -155,15 +157,16 @@ func (a *answer) finish() (children []kid, fault string) {
 	return a.children, a.fault
 }
 
-// overview is what is known of a supervisor.
+// overview is what the tree knows of a supervisor.
 type overview struct {
 	Supervision
 	children []kid
 	fault    string
 }
 
-// ask returns the overview of the supervisor that t is, which has n children in the tree; nil if it
-// is none, or if it has failed to describe its children: fault says how.
+// ask returns the overview of the supervisor t, which has n children in the tree. It returns nil if
+// t is not a registered supervisor. If t has failed to describe its children, it returns nil and
+// the fault.
 func (w *survey) ask(t *actor.Tasklet, n int) (o *overview, fault string) {
 	v, _ := registryOf(t.System()).Load(t)
 	if v == nil {
@@ -183,7 +186,7 @@ func (w *survey) ask(t *actor.Tasklet, n int) (o *overview, fault string) {
 	return o, ""
 }
 
-// call lets r describe its children on a goroutine of its own.
+// call calls Describe of r on a goroutine of its own.
 func (w *survey) call(r *registered, a *answer, s *Supervision) (fault string) {
 	if r.stuck.Load() > 0 {
 		return "has not returned from an earlier call"
@@ -213,14 +216,14 @@ func (w *survey) call(r *registered, a *answer, s *Supervision) (fault string) {
 	return "has not returned in " + limit.String()
 }
 
-// correct makes sense of numbers and texts, whatever they are.
+// correct replaces numbers and texts that make no sense.
 func (o *overview) correct(now, since time.Time) {
 	o.Up = max(0, now.Sub(since))
 	o.Strategy = text.Line(text.Cut(o.Strategy, text.MaxName))
 	o.Restarts, o.Max, o.Total, o.Period = max(0, o.Restarts), max(0, o.Max), max(0, o.Total), max(0, o.Period)
 	for i := range o.children {
 		c := &o.children[i]
-		c.ID = strings.ReplaceAll(text.Line(c.ID), "/", `\x2f`) // no name in a path has one
+		c.ID = strings.ReplaceAll(text.Line(c.ID), "/", `\x2f`) // no name in a path has a slash
 		c.Restarts = max(0, c.Restarts)
 		if c.Tasklet != nil {
 			c.Restarting = false
@@ -228,5 +231,5 @@ func (o *overview) correct(now, since time.Time) {
 	}
 }
 
-// unlimited is Supervision.Max of a supervisor that allows any number of restarts.
+// unlimited is the Max of a Supervision that allows any number of restarts.
 const unlimited = math.MaxInt

@@ -15,38 +15,39 @@ type survey struct {
 	now     time.Time
 	nodes   []node // in pre-order
 	stalled int
-	live    int // tasklets
-	total   int // restarts since the start of each supervisor
+	live    int // the number of tasklets
+	total   int // the restarts since the start of each supervisor
 	dropped uint64
-	// faults are the indexes of supervisors that have failed to describe their children, and how.
+	// faults maps the indexes of supervisors that have failed to describe their children to the
+	// failures.
 	faults map[int]string
-	waited time.Duration // for supervisors that did not answer at once
+	waited time.Duration // the time spent on supervisors that did not answer in time
 }
 
 // node is a place in the tree.
 type node struct {
 	task      *actor.Tasklet // nil for a child without one
-	child     *kid           // what is known of it besides its tasklet; nil: nothing
-	over      *overview      // of a supervisor
+	child     *kid           // what is known besides the tasklet, or nil
+	over      *overview      // not nil for a supervisor
 	window    time.Duration  // the period of its supervisor
-	parent    int32          // its index; -1 at the top
+	parent    int32          // the index of its parent; -1 at the top
 	depth     int32
-	rank      int32 // among its siblings
+	rank      int32 // the number among its siblings
 	children  int32
 	state     State
 	flags     flags
-	noise     uint8 // 0: quiet
-	collected bool  // "(daemons)": no tasklet, only a line
+	noise     uint8 // how much attention the place needs; 0 means quiet
+	collected bool  // the line "(daemons)", which is not a tasklet
 }
 
-// flags are what is remarkable besides the state.
+// flags are noteworthy facts besides the state.
 type flags uint8
 
 const (
 	flagFull flags = 1 << iota
 	flagDropping
 	flagRestarted
-	flagQueued // not empty
+	flagQueued // the mailbox is not empty
 	flagKilled
 	flagFault
 )
@@ -54,10 +55,11 @@ const (
 // restartedFor is the minimal time for which a child is shown as restarted.
 const restartedFor = time.Minute
 
-// longWait is the duration from which on a wait needs attention.
+// longWait is the duration after which a wait needs attention.
 const longWait = time.Second
 
-// look walks over t and all below it; for the root of a system over the daemons too.
+// look walks over t and all tasklets below it. If t is the root of a system it includes the
+// daemons.
 func look(t *actor.Tasklet) *survey {
 	w := &survey{}
 	if t == nil {
@@ -78,7 +80,7 @@ func look(t *actor.Tasklet) *survey {
 	return w
 }
 
-// add adds t, which child describes if a supervisor knows it, and what is below.
+// add adds t and what is below it. child describes t if a supervisor knows it.
 func (w *survey) add(t *actor.Tasklet, child *kid, in *overview, parent, depth, rank int) {
 	n := node{task: t, child: child, parent: int32(parent), depth: int32(depth), rank: int32(rank)}
 	me := len(w.nodes)
@@ -113,26 +115,26 @@ func (w *survey) add(t *actor.Tasklet, child *kid, in *overview, parent, depth, 
 	}
 }
 
-// place is a child of a tasklet: a slot, a child that its supervisor has described, or just a
+// place is a child of a tasklet: a slot, a child that its supervisor has described, or only a
 // tasklet.
 type place struct {
 	task  *actor.Tasklet // nil for a child without one
-	child *kid           // nil: nothing is known of it
+	child *kid           // nil if nothing is known of it
 }
 
 // kid is what is known of a child besides its tasklet.
 type kid struct {
 	Child
-	slot     *actor.Slot // nil: it is in none
+	slot     *actor.Slot // nil if it is in no slot
 	starting bool        // its supervisor waits until it has started
-	ended    bool        // its supervisor has not yet decided what comes of its end
+	ended    bool        // its supervisor has not yet decided what follows its end
 }
 
-// places returns the children of t, in order of start, as the system knows them: the slots, also
-// empty ones, and the tasklets that are in none.
+// places returns the children of t, in order of start, as the system knows them: the slots,
+// including empty ones, and the tasklets that are in no slot.
 func places(t *actor.Tasklet) []place {
 	var ps []place
-	var slots []*actor.Slot // of each place; nil if there is none at all
+	var slots []*actor.Slot // of each place; nil if t has no slots
 	n := 0
 	for slot, task := range t.Places() {
 		if slot != nil && n == 0 {
@@ -164,9 +166,10 @@ func places(t *actor.Tasklet) []place {
 	return ps
 }
 
-// join adds what a supervisor has said of its children to the places that they have. Its own order
-// counts as long as none is in a slot. A slot needs no description. A child without a tasklet gets
-// the one of its name that is in no slot and no other child's: it is being started.
+// join adds the supervisor's descriptions of its children to the places of ps. The supervisor's
+// order counts if none of the children is in a slot. A slot needs no description. A child without a
+// tasklet gets the tasklet of its name that is in no slot and belongs to no other child, because
+// that one is being started.
 func (o *overview) join(ps []place) []place {
 	if len(o.children) == 0 {
 		return ps
@@ -191,14 +194,14 @@ func (o *overview) join(ps []place) []place {
 	at := make(map[*actor.Tasklet]*kid, with)
 	for i := range o.children {
 		k := &o.children[i]
-		if k.Tasklet != nil && at[k.Tasklet] != nil { // it is the first one's
+		if k.Tasklet != nil && at[k.Tasklet] != nil { // it belongs to the first child that has it
 			k.Tasklet, o.fault = nil, "gave a tasklet twice"
 		}
 		if k.Tasklet != nil {
 			at[k.Tasklet] = k
 		}
 	}
-	// Those that are nobody's are just being started or stopped.
+	// The tasklets that belong to no child are being started or stopped.
 	var others []*actor.Tasklet
 	slots := make(map[string]bool)
 	for _, p := range ps {
@@ -232,13 +235,13 @@ func (o *overview) join(ps []place) []place {
 	return joined
 }
 
-// judge finds the state of n, and how much noise it makes.
+// judge sets the state of n, its flags, and its noise.
 func (w *survey) judge(n *node) {
 	var g actor.Glance
 	if n.task != nil {
 		g = n.task.Glance()
 	} else {
-		g.Mailbox = n.child.mailbox() // held for the next one
+		g.Mailbox = n.child.mailbox() // the mailbox that is held for the next tasklet
 	}
 	n.state = stateOf(n, g)
 	c := n.child
@@ -273,7 +276,7 @@ func (w *survey) judge(n *node) {
 	n.noise = noiseOf(n, g, recently)
 }
 
-// stateOf gives the state in one word.
+// stateOf returns the state of n.
 func stateOf(n *node, g actor.Glance) State {
 	c := n.child
 	if n.task == nil {
@@ -321,8 +324,7 @@ func stateOf(n *node, g actor.Glance) State {
 	return Idle
 }
 
-// noiseOf says how much a reader wants to see n: the higher the more; 0 for what is as it should
-// be.
+// noiseOf returns how much attention n needs: the more the higher, and 0 if n is as it should be.
 func noiseOf(n *node, g actor.Glance, recently bool) uint8 {
 	switch {
 	case n.state == Stalled:
@@ -349,13 +351,13 @@ func noiseOf(n *node, g actor.Glance, recently bool) uint8 {
 		case "send to", "call to", "mutex held by", "stop of":
 			return 40
 		}
-		return 20 // may be as it should be: a main that joins its children
+		return 20 // may be as it should be, as for a main that joins its children
 	}
 	return 0
 }
 
-// mailbox returns the numbers of the mailbox of a child without a tasklet; nil if it has none, or
-// none is known.
+// mailbox returns the numbers of the mailbox of a child without a tasklet, or nil if it has no
+// mailbox or none is known.
 func (k *kid) mailbox() *mailbox.Stats {
 	switch {
 	case k.slot != nil:

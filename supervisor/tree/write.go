@@ -52,42 +52,44 @@ func Write(w io.Writer, t *actor.Tasklet, opts ...Option) error {
 	return b.Flush()
 }
 
-// layout is a text being made.
+// layout is a text in the making.
 type layout struct {
 	width, rows int
 	lines       []string
 	cols        [4]int // widths: name, mark, kind, state
 }
 
-// A line of the text before it is laid out.
+// textRow is a row of the text before it is laid out.
 type textRow struct {
-	// the lines of the tree: in front of the name, and of what is continued below it
+	// stem is the part of the tree's lines in front of the name, and under the part in front of
+	// continuation lines.
 	stem, under string
 	name        string
 	mark        string
 	kind        string
-	state       piece   // or strategy
-	pieces      []piece // the rest
+	state       piece   // or the strategy
+	pieces      []piece // the rest of the row
 }
 
-// piece is a part of a line that is not broken: words, and between them perhaps a name that may be
+// piece is a part of a row that is not broken: words, and between them possibly a name that can be
 // cut.
 type piece struct {
 	pre, name, post string
-	rank            int8 // 0: must be shown; else the higher the sooner it is left out
-	end             bool // cut the name at its end; else at its beginning
+	rank            int8 // 0 must be shown; of the others, the highest rank is left out first
+	end             bool // cut the name at its end, and not at its beginning
 }
 
 func (p piece) String() string { return p.pre + p.name + p.post }
 func (p piece) width() int     { return textWidth(p.String()) }
 
-// Columns are not wider than this; what is longer pushes the rest of its line to the right.
+// maxCols has the largest widths of the columns. A longer text pushes the rest of its row to the
+// right.
 var maxCols = [4]int{44, 10, 14, 18}
 
-// tableWidth is from when on the lines are a table.
+// tableWidth is the smallest width at which the rows form a table.
 const tableWidth = 80
 
-// write makes the text of what is shown of w.
+// write lays out what is shown of w.
 func (l *layout) write(w *survey, s shown) {
 	if len(s.nodes) == 0 {
 		return
@@ -115,7 +117,7 @@ func (l *layout) write(w *survey, s shown) {
 	}
 }
 
-// header sums up.
+// header returns the summary of w.
 func (w *survey) header() []piece {
 	ps := []piece{{pre: "supervision tree "}}
 	add := func(word string, n uint64, always bool) {
@@ -135,7 +137,7 @@ func (w *survey) header() []piece {
 	return ps
 }
 
-// numbers counts all places.
+// numbers returns the counts of all places.
 func (w *survey) numbers() (f fold) {
 	for i := range w.nodes {
 		f.add(&w.nodes[i])
@@ -143,12 +145,12 @@ func (w *survey) numbers() (f fold) {
 	return f
 }
 
-// foldText is the line of a fold.
+// foldText returns the line of a fold.
 func (w *survey) foldText(f *fold) string {
 	return fmt.Sprintf("(+%d more under %s, %s)", f.count, w.place(f.under), f)
 }
 
-// place names the i-th place by the way from the top, without the top itself.
+// place returns the path of the i-th place relative to the top.
 func (w *survey) place(i int) string {
 	n := &w.nodes[i]
 	if n.collected {
@@ -165,21 +167,21 @@ func (w *survey) place(i int) string {
 	return strings.TrimPrefix(path, "/")
 }
 
-// textRows makes the rows, with the lines of the tree in front.
+// textRows returns the rows, with the lines of the tree in front of them.
 func (l *layout) textRows(w *survey, s shown, table bool) []textRow {
 	fork, last, bar, gap := "├─ ", "└─ ", "│  ", "   "
 	if !table {
 		fork, last, bar, gap = "├ ", "└ ", "│ ", "  "
 	}
 	rows := make([]textRow, len(s.nodes))
-	ends := make([]bool, len(s.nodes)) // it is the last of its siblings that are shown
+	ends := make([]bool, len(s.nodes)) // the place is the last shown one of its siblings
 	open := map[int32]bool{}
 	for k := len(s.nodes) - 1; k >= 0; k-- {
 		p := w.nodes[s.nodes[k]].parent
 		ends[k] = !open[p]
 		open[p] = true
 	}
-	var stems []string // of each level: what goes on below
+	var stems []string // of each level, the lines that continue below
 	for k, i := range s.nodes {
 		r := &rows[k]
 		depth := int(w.nodes[i].depth)
@@ -204,7 +206,7 @@ func (l *layout) textRows(w *survey, s shown, table bool) []textRow {
 			r.under += gap
 		}
 		if room := l.width / 3; l.width > 0 && textWidth(r.stem) > room {
-			// Too deep for this terminal: the level instead of its lines.
+			// Too deep for this width: the level replaces the lines of the tree.
 			r.stem = strconv.Itoa(depth) + last
 			r.under = gap
 		}
@@ -212,10 +214,10 @@ func (l *layout) textRows(w *survey, s shown, table bool) []textRow {
 	return rows
 }
 
-// describe puts r into words.
+// describe fills t with the words for r.
 func (l *layout) describe(t *textRow, r Row) {
 	t.name = cell(r.Name, 200)
-	// as only the line over the daemons and those of folds begin
+	// Only the line of the daemons and those of folds begin with a parenthesis.
 	if r.Tasklet != nil && strings.HasPrefix(t.name, "(") {
 		t.name = `\x28` + t.name[1:]
 	}
@@ -319,7 +321,7 @@ func labelKeys(labels map[string]string) []string {
 	return keys
 }
 
-// stateText is the state in words.
+// stateText returns the state in words.
 func (r *Row) stateText() piece {
 	switch r.State {
 	case Stalled:
@@ -367,7 +369,7 @@ func (l *layout) row(r *textRow) {
 			return
 		}
 	}
-	// Shorter names, but not beyond recognition.
+	// The next attempt is with shorter names that can still be recognized.
 	cut := *r
 	cut.name = cutMiddle(r.name, max(8, l.width*2/5-textWidth(r.stem)))
 	least := 2
@@ -386,10 +388,11 @@ func (l *layout) row(r *textRow) {
 	l.broken(&cut)
 }
 
-// line is r as one line, with the pieces up to rank, and names cut to what long says.
+// line returns r as one line, with the pieces up to rank. Names are cut to the lengths that long
+// returns.
 func (l *layout) line(r *textRow, rank int8, long func(piece) int) string {
 	var b strings.Builder
-	width := 0 // so far
+	width := 0 // the width of the line so far
 	want := 0  // where the next column begins
 	put := func(s string, col int) {
 		if s != "" {
@@ -429,21 +432,21 @@ func (p piece) cut(long func(piece) int) string {
 	return p.pre + cutStart(p.name, long(p)) + p.post
 }
 
-// broken writes r on several lines, without what is not important.
+// broken writes r on several lines, without the less important pieces.
 func (l *layout) broken(r *textRow) {
 	first := piece{pre: r.stem + cutMiddle(r.name, max(8, l.width-textWidth(r.stem)-len(sep)-textWidth(r.mark)))}
 	ps := []piece{first, {pre: r.mark}, {pre: r.kind, rank: 1}, r.state}
 	l.fill(append(ps, r.pieces...), r.under, sep)
 }
 
-// fill puts the pieces of rank 0 one after the other, with sep between them, and begins a new line,
-// after indent, where one does not fit.
+// fill writes the pieces of rank 0 one after the other, with sep between them. It begins a new
+// line, after indent, when a piece does not fit.
 func (l *layout) fill(ps []piece, indent, sep string) {
 	line, width := "", 0
 	room := func(p piece) int {
 		n := l.width - textWidth(indent) - textWidth(p.pre) - textWidth(p.post)
 		if n < 6 {
-			n = max(6, l.width-textWidth(indent)) // on a line of its own
+			n = max(6, l.width-textWidth(indent)) // the piece gets a line of its own
 		}
 		return n
 	}
@@ -471,8 +474,8 @@ func (l *layout) fill(ps []piece, indent, sep string) {
 	l.lines = append(l.lines, line)
 }
 
-// breakWords writes all but the last line of a piece that is too long by itself, broken between
-// words.
+// breakWords breaks a piece that is longer than a line between words. It writes all of its lines
+// but the last, which it returns.
 func (l *layout) breakWords(s, indent string) string {
 	for textWidth(s) > l.width {
 		at := -1
@@ -493,7 +496,7 @@ func (l *layout) breakWords(s, indent string) string {
 	return s
 }
 
-// span is how long a wait is: 820ms, 12.4s, 3m7s.
+// span returns the length of a wait as text: 820ms, 12.4s, 3m7s.
 func span(d time.Duration) string {
 	switch {
 	case d < time.Second:
@@ -504,7 +507,7 @@ func span(d time.Duration) string {
 	return ago(d)
 }
 
-// ago is how long something has gone on: 41s, 2h14m.
+// ago returns the time since something as text: 41s, 2h14m.
 func ago(d time.Duration) string {
 	s := int64(d / time.Second)
 	switch {
@@ -520,7 +523,7 @@ func ago(d time.Duration) string {
 	return fmt.Sprintf("%dd%dh", s/86400, s/3600%24)
 }
 
-// period is the length of a window: 60s, 10m.
+// period returns the length of a window as text: 60s, 10m.
 func period(d time.Duration) string {
 	if d%time.Second == 0 && d <= 2*time.Minute {
 		return strconv.FormatInt(int64(d/time.Second), 10) + "s"
@@ -535,8 +538,8 @@ func period(d time.Duration) string {
 	return s
 }
 
-// cell returns s as a part of a row, after limit columns cut. A tasklet can't look like a row of
-// its own, nor like two columns.
+// cell returns s as a part of a row, cut to limit columns. Its characters cannot look like another
+// row, or like two columns.
 func cell(s string, limit int) string { return cutEnd(text.Cell(text.Cut(s, text.MaxError)), limit) }
 
 // cutEnd cuts s to n columns, and keeps its beginning.
@@ -555,7 +558,8 @@ func cutStart(s string, n int) string {
 	return "…" + takeEnd(s, n-1)
 }
 
-// cutMiddle cuts s to n columns, and keeps both ends: the beginning says what it is, the end which.
+// cutMiddle cuts s to n columns, and keeps both ends: the kind of a name is at its beginning, and
+// what distinguishes it is at its end.
 func cutMiddle(s string, n int) string {
 	if textWidth(s) <= n {
 		return s
@@ -584,7 +588,7 @@ func takeEnd(s string, n int) string {
 	return s
 }
 
-// textWidth is the number of columns that s takes on a terminal.
+// textWidth returns the number of columns that s takes on a terminal.
 func textWidth(s string) int {
 	n := 0
 	for _, r := range s {
