@@ -9,17 +9,17 @@ import (
 	"github.com/gotasklet/tasklet/internal/core"
 )
 
-// Check looks whether all that must hold of m between two steps does, and says what does not; nil:
-// all is well. It is for tests: nothing calls it unless the build has the tag tasklet_check. It
-// changes nothing. On home, or before the first Open.
+// Check returns an error that lists the invariants of m that do not hold between two steps, or nil.
+// It is for tests; nothing calls it unless the build has the tag tasklet_check. It changes nothing.
+// It must be called on home, or before the first Open.
 //
-// What holds, besides what elsewhere.go says of credits and lines:
+// The invariants are those of credits and lines in elsewhere.go, and the following:
 //
-//   - Never more messages than the capacity, but for one that was put back.
-//   - A reader that waits for so many messages has been woken when so many are queued.
-//   - What stands in the line of senders is an envelope with its message undecided; a task that is
-//     parked with one waits for room here.
-//   - Tickets lie beside the messages, place for place; a free place holds neither a message nor a
+//   - There are never more messages than the capacity, except for one that was put back.
+//   - A reader that waits for a number of messages has been woken if that many are queued.
+//   - In the line of senders there are envelopes whose messages are undecided. A task that is
+//     parked with one waits for room in m.
+//   - Tickets are at the same indexes as their messages. A free place has neither a message nor a
 //     ticket.
 func (m *Queue[M]) Check() error {
 	var c check
@@ -75,7 +75,7 @@ func (m *Queue[M]) Check() error {
 	return c.err()
 }
 
-// limit is the most that may be queued.
+// limit returns the largest number of messages that may be queued.
 func (m *Queue[M]) limit() uint32 {
 	if x := m.ext.Load(); x != nil && x.putBack && m.cap < math.MaxUint32 {
 		return m.cap + 1
@@ -83,7 +83,7 @@ func (m *Queue[M]) limit() uint32 {
 	return m.cap
 }
 
-// check collects what Check finds.
+// check collects the problems that Check finds.
 type check struct{ problems []error }
 
 func (c *check) bad(format string, args ...any) {
@@ -103,7 +103,7 @@ func (c *check) err() error {
 	return errors.Join(c.problems...)
 }
 
-// checkEnvelopes looks at those in the line of senders.
+// checkEnvelopes examines the envelopes in the line of senders.
 func checkEnvelopes[M any](c *check, m *Queue[M], x *ext[M]) {
 	for w := x.line.First(); w != nil; w = w.Next() {
 		e, ok := w.Item.(*Envelope[M])
@@ -121,7 +121,7 @@ func checkEnvelopes[M any](c *check, m *Queue[M], x *ext[M]) {
 	}
 }
 
-// zeroLimit is the length of a buffer up to which ringProblem looks at each free place.
+// zeroLimit is the length of a buffer up to which ringProblem examines each free place.
 const zeroLimit = 256
 
 func ringProblem[M any](r *ring[M]) string {

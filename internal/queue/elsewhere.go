@@ -8,60 +8,67 @@ import (
 	"github.com/gotasklet/tasklet/internal/core"
 )
 
-// Senders from elsewhere, that is from ordinary goroutines and from tasks of other schedulers, may
-// not touch the queue. They leave their messages with ext, under a lock, and the scheduler at home
-// moves them over. So that the capacity holds without counting together, room is promised in
-// advance, as credits: the promised room is taken off what local senders may use (granted), and a
-// sender from elsewhere spends a credit for each message. In every moment
+// ext is the part of a Queue that is needed by foreign senders and by senders that wait.
+//
+// Foreign senders, which are ordinary goroutines and tasks of other schedulers, may not touch the
+// queue. They leave their messages in ext, under a lock, and the scheduler at home moves them over.
+// To keep to the capacity without a common count, home promises room in advance, as credits. Local
+// senders may not use the promised room (granted), and a foreign sender spends a credit for each
+// message. At every moment
 //
 //	queue.n + granted <= cap   and   granted = credits + in.n - over
 //
-// where in holds the messages on their way. A message put back is the one exception: it may be
-// above the capacity.
+// where in has the messages in transit. A message that was put back is the only exception: it may
+// be above the capacity.
 //
-// Whoever finds no credit and is to wait puts an envelope in ext.queue and knocks; home moves it
-// into the one line of senders, behind those that came before, and room goes to the line first. As
-// long as anybody stands there, no credits are out, so nobody overtakes. Otherwise, when home has
-// done its part and there is room, some of it is promised:
+// A foreign sender that finds no credit and has to wait puts an envelope into ext.queue and knocks.
+// Home moves the envelope into the one line of senders, behind those that came before. Room goes to
+// the line first. As long as the line is not empty there are no credits, so nobody overtakes.
+// Otherwise, if there is room when home has done its work, home promises a part of it:
 //
 //	line not empty  =>  credits = 0 and queue.n + granted >= cap
 //	room and nobody in ext.queue  =>  granted > 0
 //
-// By the second, no credit means full, or that a message is on its way and home will look.
+// Because of the second rule, a missing credit means that m is full, or that a message is in
+// transit and home will check.
 //
-// Tried and rejected: a common atomic count (every local send pays for it, and a sender that takes
-// its count back makes another see "full" and park with nobody to wake it); giving the count back
-// in batches (a local sender that is parked meanwhile is not woken); a second queue that the reader
-// looks into (m2, sent because of m1, overtakes m1); credits only after somebody from elsewhere has
-// asked (TrySend finds an empty mailbox full).
+// Tried and rejected:
+//
+//   - A common atomic count. Every local send pays for it, and a sender that takes its count back
+//     makes another one see "full" and park, with nobody to wake it.
+//   - Giving the count back in batches. A local sender that has parked in the meantime is not
+//     woken.
+//   - A second queue that the reader checks. Message m2, sent because of m1, overtakes m1.
+//   - Credits only after a foreign sender has asked. TrySend finds an empty mailbox full.
 type ext[M any] struct {
 	// Owned by home.
-	line  core.Line // of senders that wait for room; an Item is an *Envelope[M]
+	line  core.Line // the senders that wait for room; an Item is an *Envelope[M]
 	free  *Envelope[M]
-	low   uint32  // when the reader has left fewer, letIn has something to do
-	spare ring[M] // what in becomes next
-	// messages that home dropped: nothing is dropped before ext was needed to find out that there
-	// is no room
+	low   uint32  // letIn must be called when fewer messages are queued
+	spare ring[M] // the next value of in
+	// evicted is the number of messages that home dropped. It can be in ext, because ext is needed
+	// to find out that there is no room.
 	evicted uint64
 	pretend pretence // see PretendFull
-	revoked uint64   // messages that were taken out of the middle: see Revoke
-	putBack bool     // a message was put back: there may be one above the capacity
+	revoked uint64   // the number of messages that were taken out of the middle; see Revoke
+	putBack bool     // a message was put back, so one may be above the capacity
 
-	// waiting counts those in line and in queue; atomic: written by who owns those, read by Load.
+	// waiting is the number of senders in line and in queue. Atomic: written by the owners of
+	// these, and read by Load.
 	waiting atomic.Int32
 
-	// mu protects the following. Before the first Open, all of the mailbox.
+	// mu protects the following. Before the first Open it protects the whole mailbox.
 	mu      sync.Mutex
-	in      ring[M]   // messages on their way
-	queue   core.Line // of senders from elsewhere that wait for room and are not in line yet
-	credits uint32    // room promised and not yet spent
-	over    uint32    // how many messages of in were sent without a credit, under DropOldest
-	early   bool      // not opened yet, and all of the capacity was promised
-	knocked bool      // home was told that there is something to be done
-	dropped uint64    // messages lost to the overflow policy here
+	in      ring[M]   // the messages in transit
+	queue   core.Line // the foreign senders that wait for room and are not in line yet
+	credits uint32    // room that is promised and not spent
+	over    uint32    // messages of in that were sent without a credit, under DropOldest
+	early   bool      // m was not opened yet, and all of its capacity was promised
+	knocked bool      // home was notified that it has something to do
+	dropped uint64    // the number of messages that foreign sends lost to the overflow policy
 }
 
-// extra gives ext, and makes it if need be.
+// extra returns ext, and makes it if necessary.
 func (m *Queue[M]) extra() *ext[M] {
 	if x := m.ext.Load(); x != nil {
 		return x
@@ -70,8 +77,8 @@ func (m *Queue[M]) extra() *ext[M] {
 	return m.ext.Load()
 }
 
-// sendFromElsewhere is Send and TrySend for a goroutine (t is nil) or a task of another scheduler,
-// or before the first Open.
+// sendFromElsewhere is Send and TrySend for a foreign sender, or before the first Open. t is the
+// sending task, or nil for a goroutine.
 func (m *Queue[M]) sendFromElsewhere(t *core.Task, ctx context.Context, v M, ticket Ticket, try bool) error {
 	if m.enterQuickly(v, ticket) {
 		return nil
@@ -98,14 +105,14 @@ func (m *Queue[M]) sendFromElsewhere(t *core.Task, ctx context.Context, v M, tic
 	if err == nil && home != nil && home.Gone().Err() != nil {
 		return ErrClosed
 	}
-	if err == nil { // woken by somebody else
+	if err == nil { // another event has woken t
 		return m.sendFromElsewhere(t, ctx, v, ticket, try)
 	}
 	return err
 }
 
-// waitOutside blocks a goroutine until e is decided, or the wait ends otherwise. home is nil before
-// the first Open.
+// waitOutside blocks a goroutine until e is decided or the wait ends in another way. home is nil
+// before the first Open.
 func (m *Queue[M]) waitOutside(ctx context.Context, e *Envelope[M], home *core.Scheduler) error {
 	for {
 		var err error
@@ -114,7 +121,7 @@ func (m *Queue[M]) waitOutside(ctx context.Context, e *Envelope[M], home *core.S
 			if e.away.phase.Load() == phaseDecided {
 				return e.err
 			}
-			home = m.home.Load() // there is one now
+			home = m.home.Load() // m has a home now
 			continue
 		case <-ctx.Done():
 			err = core.ContextError(ctx)
@@ -128,7 +135,7 @@ func (m *Queue[M]) waitOutside(ctx context.Context, e *Envelope[M], home *core.S
 	}
 }
 
-// gone is closed when nobody needs to wait for home any more, which may be nil.
+// gone returns a channel that is closed when home has ended or was given up, or nil if home is nil.
 func gone(home *core.Scheduler) <-chan struct{} {
 	if home == nil {
 		return nil
@@ -136,10 +143,10 @@ func gone(home *core.Scheduler) <-chan struct{} {
 	return home.Gone().Done()
 }
 
-// enterQuickly is enter in the middle of a stream, when there is a credit and home has been told
-// already; false: nothing was done.
+// enterQuickly is enter in the middle of a stream, when there is a credit and home is already
+// notified. It returns false if it has done nothing.
 //
-// Budget: 15 ns, most of it the lock.
+// Budget: 15 ns, most of it for the lock.
 func (m *Queue[M]) enterQuickly(v M, ticket Ticket) bool {
 	x := m.ext.Load()
 	if x == nil {
@@ -162,8 +169,8 @@ func (m *Queue[M]) enterQuickly(v M, ticket Ticket) bool {
 	return true
 }
 
-// enter puts v on its way. If there is no credit, onFull says what is to be done; for Block,
-// nothing was done, and mu of the ext that it gives is held.
+// enter puts v in transit. If there is no credit, onFull determines what it does. For Block it does
+// nothing, and returns the ext with its mu locked.
 func (m *Queue[M]) enter(v M, ticket Ticket, onFull Policy) (wait *ext[M], err error) {
 	x := m.extra()
 	x.mu.Lock()
@@ -173,7 +180,7 @@ func (m *Queue[M]) enter(v M, ticket Ticket, onFull Policy) (wait *ext[M], err e
 		x.mu.Unlock()
 		return nil, ErrClosed
 	case home == nil && !x.early && m.policy != Unbounded:
-		// Nobody else has a claim on the room yet, and whoever opens m takes this lock.
+		// No other sender has a claim to the room yet, and an Open has to take this lock.
 		x.early = true
 		x.credits, m.granted = m.cap, m.cap
 	}
@@ -202,8 +209,8 @@ func (m *Queue[M]) enter(v M, ticket Ticket, onFull Policy) (wait *ext[M], err e
 	case x.in.n < m.cap:
 		x.over++
 	default:
-		// As many as m can hold are on their way, so the oldest of them, and what is older, give
-		// way.
+		// As many messages as m can hold are in transit, so the oldest of them, and everything
+		// older, must go.
 		x.dropped++
 		old, oldTicket := x.in.popTicket()
 		x.in.push(v, ticket)
@@ -216,7 +223,8 @@ func (m *Queue[M]) enter(v M, ticket Ticket, onFull Policy) (wait *ext[M], err e
 	return nil, nil
 }
 
-// enqueue lets e wait for room; mu is held on entry. It gives home, or why e can't wait.
+// enqueue makes e wait for room. mu must be held, and is unlocked. It returns home, or the reason
+// why e cannot wait.
 func (m *Queue[M]) enqueue(x *ext[M], e *Envelope[M]) (*core.Scheduler, error) {
 	defer x.mu.Unlock()
 	home := m.home.Load()
@@ -229,8 +237,8 @@ func (m *Queue[M]) enqueue(x *ext[M], e *Envelope[M]) (*core.Scheduler, error) {
 	return home, nil
 }
 
-// knock sees to it that home will look; false: home's scheduler has stopped, so m is closed. Before
-// the first Open there is nobody to be told: Open looks. mu held.
+// knock ensures that home will check. It returns false if home's scheduler has stopped, and so m is
+// closed. Before the first Open nobody needs to be notified, because Open checks. mu must be held.
 func (m *Queue[M]) knock(x *ext[M], home *core.Scheduler) bool {
 	if home == nil || x.knocked {
 		return true
@@ -242,8 +250,8 @@ func (m *Queue[M]) knock(x *ext[M], home *core.Scheduler) bool {
 	return x.knocked
 }
 
-// parkElsewhere parks a task that is not at home. A virtual clock stands still while home, a
-// scheduler with another, works.
+// parkElsewhere parks a task that is not at home. If home is a scheduler of another system, a
+// virtual clock of the task stands still during the wait.
 func (m *Queue[M]) parkElsewhere(e *Envelope[M], limit context.Context, home *core.Scheduler) error {
 	t := e.away.task
 	w := core.Wait{Kind: core.InSend, Ctx: limit}
@@ -258,10 +266,10 @@ func (m *Queue[M]) parkElsewhere(e *Envelope[M], limit context.Context, home *co
 	defer func() {
 		if e.away.parked {
 			e.away.parked = false
-			m.leave(e) // a kill is being raised: it was there from the begin, or the scheduler ends
+			m.leave(e) // a kill is raised: it was there from the start, or the scheduler ends
 		}
 	}()
-	t.Checkpoint() // a kill from before: nobody would interrupt the wait for it
+	t.Checkpoint() // takes an earlier kill, which would not interrupt the wait
 	e.away.place.Item = &killed[M]{m, e}
 	w.In = &e.away.place
 	err := t.Park(w)
@@ -272,8 +280,8 @@ func (m *Queue[M]) parkElsewhere(e *Envelope[M], limit context.Context, home *co
 	return err
 }
 
-// killed is asked by a kill of a sender elsewhere: if home has moved the message in, that came
-// first, and the wait is over any moment; else the message is taken back.
+// killed is called by the kill of a foreign sender. If home has moved the message in, that came
+// first, and the wait ends soon. Otherwise killed takes the message back.
 type killed[M any] struct {
 	m *Queue[M]
 	e *Envelope[M]
@@ -286,13 +294,13 @@ func (k *killed[M]) Interrupt() {
 	}
 }
 
-// leave takes e back; false: too late, it was decided already.
+// leave takes e back. It returns false if e was decided already.
 func (m *Queue[M]) leave(e *Envelope[M]) bool {
 	if !e.away.phase.CompareAndSwap(phaseWaiting, phaseLeft) {
 		return false
 	}
-	// Home takes the envelope out of its line, or there would be no bound on those that time out
-	// one after the other.
+	// Home takes the envelope out of its line. Otherwise senders that time out one after the other
+	// would make the line grow without limit.
 	x := m.ext.Load()
 	x.mu.Lock()
 	home := m.home.Load()
@@ -307,7 +315,7 @@ func (m *Queue[M]) leave(e *Envelope[M]) bool {
 	return true
 }
 
-// departure is the part of leaving that home does.
+// departure is the part of leave that home does.
 type departure[M any] struct {
 	m *Queue[M]
 	e *Envelope[M]
@@ -315,20 +323,20 @@ type departure[M any] struct {
 
 func (d *departure[M]) Do() {
 	x := d.m.ext.Load()
-	x.mu.Lock() // it may still be in ext.queue
+	x.mu.Lock() // e may still be in ext.queue
 	d.e.place.Leave()
 	d.e.uncount()
 	x.mu.Unlock()
 	d.e.clear()
 }
 
-// arrival is what home does when somebody has knocked.
+// arrival is the work that home does after a knock.
 type arrival[M any] Queue[M]
 
 func (a *arrival[M]) Do() { (*Queue[M])(a).takeIn() }
 
-// takeIn moves what came from elsewhere into the queue and into the line, and gives out new
-// credits. On home.
+// takeIn moves everything foreign into the queue and the line, and gives out new credits. It must
+// be called on home.
 func (m *Queue[M]) takeIn() {
 	x := m.ext.Load()
 	x.mu.Lock()
@@ -355,7 +363,7 @@ func (m *Queue[M]) takeIn() {
 	}
 	for in.n > 0 {
 		if over > 0 && m.full() {
-			m.dropOldest() // there is one: nothing is promised now
+			m.dropOldest() // there is one, because no room is promised now
 		}
 		v, ticket := in.popTicket()
 		m.put(v, ticket)
@@ -365,8 +373,8 @@ func (m *Queue[M]) takeIn() {
 	m.letIn(x)
 }
 
-// letIn gives free room to those in the line and, if nobody stands there, to the outside as
-// credits; or sends everybody away if m is closed. On home.
+// letIn gives free room to the line and, if the line is empty, to foreign senders as credits. If m
+// is closed it refuses all senders in the line. It must be called on home.
 func (m *Queue[M]) letIn(x *ext[M]) {
 	x.low = never
 	if m.Closed() {
@@ -392,8 +400,8 @@ func (m *Queue[M]) letIn(x *ext[M]) {
 	m.lower(x)
 }
 
-// promise gives credits to the outside, so that half of the room is promised: neither side has to
-// ask each time. On home.
+// promise gives credits to foreign senders, so that half of the room is promised and neither side
+// has to ask each time. It must be called on home.
 func (m *Queue[M]) promise(x *ext[M]) {
 	share := max(1, (m.cap-m.queue.n)/2)
 	if share <= m.granted {
@@ -408,8 +416,8 @@ func (m *Queue[M]) promise(x *ext[M]) {
 	x.mu.Unlock()
 }
 
-// lower sets low for an empty line: letIn is to be called when less than an eighth of the room is
-// promised. On home.
+// lower sets low when the line is empty: letIn must be called when less than an eighth of the room
+// is promised. It must be called on home.
 func (m *Queue[M]) lower(x *ext[M]) {
 	x.low = 0
 	if m.granted <= m.cap/8 {
@@ -417,15 +425,15 @@ func (m *Queue[M]) lower(x *ext[M]) {
 	}
 }
 
-// reclaim is called when m is full, and takes room back that was promised to the outside and not
-// yet used. It reports whether there is room now. On home.
+// reclaim is called when m is full. It takes back room that is promised and not used, and reports
+// whether there is room now. It must be called on home.
 func (m *Queue[M]) reclaim() bool {
 	if m.granted == 0 {
 		return false
 	}
 	x := m.extra()
 	x.mu.Lock()
-	// Not all, or the outside would find m full when it isn't.
+	// It does not take all credits, because foreign senders would find m full when it is not.
 	k := min(x.credits, max(m.queue.n+m.granted-m.cap+1, (x.credits+1)/2))
 	x.credits -= k
 	m.granted -= k
@@ -436,16 +444,17 @@ func (m *Queue[M]) reclaim() bool {
 	return !m.full()
 }
 
-// away is the part of an envelope that its sender, elsewhere, and home share.
+// away is the part of an envelope that home shares with a foreign sender.
 type away struct {
-	// phase goes from waiting to one of the others, once, by compare and swap: home decides, or the
-	// sender leaves.
+	// phase changes once, from waiting to one of the others, by compare-and-swap: home decides, or
+	// the sender leaves.
 	phase atomic.Uint32
-	done  chan struct{} // for a goroutine: holds one, which says that it is worth a look; see ring
-	task  *core.Task    // the sender, if it is a task; with neither, nobody waits: see Deliver
+	done  chan struct{} // for a goroutine: a value in it makes the goroutine check; see ring
+	task  *core.Task    // the sender if it is a task; if done is nil too, nobody waits, see Deliver
 
 	// Owned by task's scheduler.
-	// it is parked for this; else the wake-up comes late and would end another wait
+	// parked says that the task is parked for e. Otherwise the wake-up is late and would end
+	// another wait.
 	parked bool
 	place  core.Waiter // in no line; for a kill, see killed
 }
@@ -456,7 +465,7 @@ const (
 	phaseLeft
 )
 
-// decide ends the wait of a sender elsewhere; false: it has left.
+// decide ends the wait of a foreign sender. It returns false if the sender has left.
 func (a *away) decide() bool {
 	if !a.phase.CompareAndSwap(phaseWaiting, phaseDecided) {
 		return false
@@ -470,15 +479,15 @@ func (a *away) decide() bool {
 	return true
 }
 
-// ring lets a goroutine look again: its wait is decided, or the mailbox has a home now.
+// ring makes a goroutine check again: its wait is decided, or the mailbox has a home now.
 func (a *away) ring() {
 	select {
 	case a.done <- struct{}{}:
-	default: // it is about to look anyway
+	default: // it is about to check anyway
 	}
 }
 
-// Do wakes the sender. On its scheduler.
+// Do wakes the sender, on its scheduler.
 func (a *away) Do() {
 	if a.parked {
 		a.task.Wake()

@@ -9,21 +9,21 @@ import (
 )
 
 // Envelope is a message that waits for room: a place in the line of senders. It belongs to a parked
-// sender or, with Deliver, to something that nobody waits for (a timer, a watch), which keeps it.
-// The zero Envelope is ready for use.
+// sender. With Deliver it belongs to its owner, such as a timer or a watch, and nobody waits for
+// it. The zero Envelope is ready to use.
 type Envelope[M any] struct {
-	place  core.Waiter // in ext.line or ext.queue; its Item is the envelope. Owned by who owns that
+	place  core.Waiter // in ext.line or ext.queue, whose owner owns it; its Item is the envelope
 	msg    M
 	ticket Ticket
-	err    error         // what became of it: nil, the message is in the queue
-	away   *away         // of a sender from elsewhere; else nil
+	err    error         // the outcome; nil if the message is in the queue
+	away   *away         // not nil for a foreign sender
 	next   *Envelope[M]  // in the free list
-	count  *atomic.Int32 // that counts it as one that waits; nil: none. Owned by who owns place
+	count  *atomic.Int32 // the counter in which e is counted as waiting, or nil; owned as place is
 
-	// Decided is called when a message given to Deliver that had to wait is moved in, or refused,
-	// unless it was withdrawn before. It may not use m. It is called on home, which it is given;
-	// but if m is closed before the first Open, on the goroutine that closes, and is given nil. May
-	// be nil.
+	// Decided, if it is not nil, is called when a message that was given to Deliver and had to wait
+	// is moved in or refused. It is not called if the message was withdrawn. It must not use m. It
+	// is called on home, which is its argument. If m is closed before the first Open, it is called
+	// on the goroutine that closes m, with nil.
 	Decided func(on *core.Scheduler)
 }
 
@@ -41,7 +41,7 @@ func (x *ext[M]) envelope() *Envelope[M] {
 	return e
 }
 
-// count counts e among those that wait, until uncount.
+// count counts e as waiting until uncount.
 func (x *ext[M]) count(e *Envelope[M]) {
 	e.count = &x.waiting
 	x.waiting.Add(1)
@@ -54,7 +54,7 @@ func (e *Envelope[M]) uncount() {
 	}
 }
 
-// wait parks t in the line of senders until its message has been moved in for it.
+// wait parks t in the line of senders until its message has been moved in.
 func (m *Queue[M]) wait(t *core.Task, limit context.Context, v M, ticket Ticket) error {
 	x := m.extra()
 	e := x.envelope()
@@ -66,8 +66,8 @@ func (m *Queue[M]) wait(t *core.Task, limit context.Context, v M, ticket Ticket)
 			e.uncount()
 		}
 	}()
-	// A kill that is raised here takes the envelope out of the line, and it is left to the garbage
-	// collector.
+	// A kill that is raised here takes the envelope out of the line. The envelope is then left to
+	// the garbage collector.
 	err := t.Park(core.Wait{Kind: core.InSend, On: &m.reader, Ctx: limit, In: &e.place})
 	raised = false
 	if err == nil {
@@ -77,12 +77,12 @@ func (m *Queue[M]) wait(t *core.Task, limit context.Context, v M, ticket Ticket)
 	e.uncount()
 	e.next, x.free = x.free, e
 	if err == errUndecided {
-		return m.SendTask(t, limit, v, ticket, false) // woken by somebody else: stand in line again
+		return m.SendTask(t, limit, v, ticket, false) // t was woken by another event
 	}
 	return err
 }
 
-// stand puts e at the end of the line. On home.
+// stand puts e at the end of the line. It must be called on home.
 func (x *ext[M]) stand(e *Envelope[M]) {
 	x.count(e)
 	if x.pretend.stand(&e.place) {
@@ -97,8 +97,9 @@ func (e *Envelope[M]) clear() {
 	e.msg, e.ticket = zero, nil
 }
 
-// decide takes e, with err as its fate, out of the line, and lets its sender go on if it has one.
-// False: the sender has left already. On home, which is given as on.
+// decide takes e out of the line, with err as its outcome, and lets its sender, if there is one,
+// continue. It returns false if the sender has left already. It must be called on home, which is
+// on.
 func (e *Envelope[M]) decide(on *core.Scheduler, err error) bool {
 	e.clear()
 	e.uncount()
@@ -117,8 +118,8 @@ func (e *Envelope[M]) decide(on *core.Scheduler, err error) bool {
 	return true
 }
 
-// refuse gives ErrClosed to everybody in l, and what is lost with it: the messages that nobody
-// waits for.
+// refuse decides all envelopes in l with ErrClosed. It returns the loss, which is the messages for
+// which nobody waits.
 func (m *Queue[M]) refuse(on *core.Scheduler, l *core.Line) Loss {
 	lost := Loss{Reason: ErrClosed}
 	for !l.Empty() {
@@ -141,13 +142,14 @@ func (e *Envelope[M]) alone() bool {
 	return e.place.Task() == nil
 }
 
-// Deliver puts v into m on behalf of nobody: it never parks. If there is no room, the message takes
-// its place among the parked senders with e, which must not be in use, and is moved in when its
-// turn comes; under Fail and DropNewest it is lost unless mustWait. It reports whether the message
-// waits: then Decided will be called. A message that is lost is reported.
+// Deliver puts v into m for a sender that does not wait, and never parks. If there is no room, the
+// message takes a place among the parked senders, with e, which must not be in use. It is moved in
+// when its turn comes. Under Fail and DropNewest the message is lost instead, unless mustWait is
+// true. Deliver reports whether the message waits, so that Decided will be called. A lost message
+// is reported.
 //
-// on is the scheduler that the caller runs on: one and the same for all uses of e. If it is not
-// home, that the message waits may be over by the time Deliver returns.
+// on is the scheduler that the caller runs on. It must be the same for all uses of e. If it is not
+// home, the wait of the message may be over when Deliver returns.
 func (m *Queue[M]) Deliver(on *core.Scheduler, e *Envelope[M], v M, mustWait bool) (waits bool) {
 	onFull := m.policy
 	if mustWait && (onFull == Fail || onFull == DropNewest) {
@@ -174,9 +176,9 @@ func (m *Queue[M]) Deliver(on *core.Scheduler, e *Envelope[M], v M, mustWait boo
 	return waits
 }
 
-// Withdraw takes e, which was given to Deliver on the same scheduler, out of the line, if it stands
-// there; false: too late, it was decided already, as Decided will tell. If it went to another
-// scheduler, e can't be used again.
+// Withdraw takes e, which was given to Deliver on the same scheduler, out of the line. It returns
+// false if e was decided already, which Decided reports. If e was sent to another scheduler, it
+// cannot be used again.
 func (m *Queue[M]) Withdraw(on *core.Scheduler, e *Envelope[M]) (inTime bool) {
 	switch {
 	case e.away == nil:
@@ -193,9 +195,9 @@ func (m *Queue[M]) Withdraw(on *core.Scheduler, e *Envelope[M]) (inTime bool) {
 	return false
 }
 
-// tellWaiters tells those elsewhere who wait for the reader that it is t now: for the search for
-// deadlocks. If it is the first reader, goroutines are told that there is a scheduler now whose end
-// would end their wait. On home.
+// tellWaiters is for the search for deadlocks. It records, for waiting foreign tasks, that the
+// reader is t now. If t is the first reader, it makes waiting goroutines check, because m now has a
+// scheduler whose end would end their waits. It must be called on home.
 func (m *Queue[M]) tellWaiters(t *core.Task, first bool) {
 	on := t.Resource()
 	for w := m.ext.Load().line.First(); w != nil; w = w.Next() {
@@ -220,5 +222,5 @@ func (m *Queue[M]) tellWaiters(t *core.Task, first bool) {
 	}
 }
 
-// Waits reports whether e stands in a line. On home, or before the first Open.
+// Waits reports whether e is in a line. It must be called on home, or before the first Open.
 func (e *Envelope[M]) Waits() bool { return e.place.Waits() }

@@ -8,16 +8,16 @@ import (
 )
 
 var (
-	// ErrClosed is returned by a send to a mailbox that takes no more messages, and by a read of
-	// one that will never have one.
+	// ErrClosed is returned by a send to a mailbox that accepts no more messages, and by a read of
+	// a mailbox that will never have another one.
 	ErrClosed = errors.New("mailbox: closed")
-	// ErrFull is returned where there is no room and the sender is not to wait: TrySend, and Send
-	// under Fail. The message is still the sender's.
+	// ErrFull is returned if there is no room and the sender must not wait: by TrySend, and by Send
+	// under Fail. The message was not sent.
 	ErrFull = errors.New("mailbox: full")
-	// ErrDropped is the fate of a message that was accepted and then gave way to the overflow
-	// policy.
+	// ErrDropped is the outcome of a message that was accepted and then dropped because of the
+	// overflow policy.
 	ErrDropped = errors.New("mailbox: dropped by the overflow policy")
-	// ErrTimeout is scheduler.ErrTimeout.
+	// ErrTimeout is core.ErrTimeout.
 	ErrTimeout = core.ErrTimeout
 )
 

@@ -2,14 +2,14 @@ package queue
 
 import "github.com/gotasklet/tasklet/internal/core"
 
-// PretendFull lets local sends find m full although there is room, whenever full says so: for
-// simulations that look for senders that can't bear it, as package actortest does. What such a send
-// does is up to the policy. Under Block its sender parks, and its message is moved in before the
-// next task runs; nobody overtakes it. Under DropOldest a message is dropped only if there is one.
-// Unbounded mailboxes stay as they are, and so do sends from elsewhere.
+// PretendFull makes local sends find m full although there is room, whenever full returns true. It
+// is for simulations that look for senders that do not expect this; see package actortest. The
+// policy determines what such a send does. Under Block its sender parks, and its message is moved
+// in before the next task runs, so that nobody overtakes it. Under DropOldest a message is dropped
+// only if there is one. PretendFull does not affect unbounded mailboxes and foreign sends.
 //
-// On home, or before the first Open. It costs other mailboxes nothing: m is given a state of its
-// own, by which the fast path of a send is left.
+// It must be called on home, or before the first Open. It costs other mailboxes nothing, because m
+// gets a state of its own in which sends do not take the fast path.
 func (m *Queue[M]) PretendFull(full func() bool) {
 	if m.policy == Unbounded {
 		return
@@ -18,18 +18,18 @@ func (m *Queue[M]) PretendFull(full func() bool) {
 	m.state.CompareAndSwap(stateOpen, stateMoody)
 }
 
-// pretence is the part of ext that PretendFull needs. Owned by home.
+// pretence is the part of ext for PretendFull. Owned by home.
 type pretence struct {
-	full func() bool // nil: nobody pretends
-	// line is where those stand who have met a pretended fullness, until home looks: not in the
-	// line of senders, which is empty as long as there is room. Whoever comes meanwhile stands
-	// behind them.
+	full func() bool // nil if nothing is pretended
+	// line has the senders that have met a pretended full mailbox, until home checks. They are not
+	// in the line of senders, which is empty as long as there is room. Senders that come before
+	// home checks stand behind them.
 	line core.Line
-	next bool // the one that is about to stand somewhere stands there
+	next bool // the next sender that joins a line joins this one
 }
 
-// seemsFull reports whether a send is to find m full, and sees to it that whoever stands in line
-// for that is let in soon. On home.
+// seemsFull reports whether a send must find m full. If so, it ensures that the sender is let in
+// soon. It must be called on home.
 func (m *Queue[M]) seemsFull(onFull Policy) bool {
 	p := &m.ext.Load().pretend
 	if p.line.Empty() && (onFull == DropOldest && m.queue.n == 0 || !p.full()) {
@@ -42,7 +42,7 @@ func (m *Queue[M]) seemsFull(onFull Policy) bool {
 	return true
 }
 
-// stand reports whether w stands in the line of the pretence.
+// stand puts w into the line of the pretence, if it belongs there, and reports whether it did so.
 func (p *pretence) stand(w *core.Waiter) bool {
 	if !p.next {
 		return false
@@ -52,7 +52,8 @@ func (p *pretence) stand(w *core.Waiter) bool {
 	return true
 }
 
-// endPretence does with those who stand there what would have been done when they came. On home.
+// endPretence does with the senders in the line what would have been done when they came. It must
+// be called on home.
 func (m *Queue[M]) endPretence(x *ext[M]) {
 	for p := &x.pretend; !p.line.Empty(); {
 		w := p.line.First()

@@ -8,33 +8,33 @@ import (
 	"github.com/gotasklet/tasklet/internal/core"
 )
 
-// DefaultCap is the capacity of a mailbox that is not told otherwise.
+// DefaultCap is the default capacity of a mailbox.
 const DefaultCap = 1024
 
 // MaxCap is the largest capacity.
 const MaxCap = 1 << 30
 
-// Policy says what a send does that finds a mailbox full.
+// Policy determines what a send does if the mailbox is full.
 type Policy uint8
 
 const (
-	// Block parks the sender until there is room; senders are served first come first served. The
-	// default.
+	// Block parks the sender until there is room. Senders are served first come, first served. It
+	// is the default.
 	Block Policy = iota
 	// Fail returns ErrFull.
 	Fail
-	// DropNewest drops the message that is being sent. The send reports no error; the loss is
+	// DropNewest drops the message that is being sent. The send returns nil, and the loss is
 	// counted and reported.
 	DropNewest
-	// DropOldest drops the oldest message of the mailbox to make room. The loss is counted and
+	// DropOldest drops the oldest message in the mailbox to make room. The loss is counted and
 	// reported.
 	DropOldest
-	// Unbounded takes every message: the mailbox grows until memory ends. For senders that can't
-	// wait and can't be refused.
+	// Unbounded accepts every message, and the mailbox grows until memory is exhausted. It is for
+	// senders that can neither wait nor be refused.
 	Unbounded
 )
 
-// String gives the constant's name.
+// String returns the name of the constant.
 func (p Policy) String() string {
 	switch p {
 	case Block:
@@ -51,27 +51,29 @@ func (p Policy) String() string {
 	return "Policy(?)"
 }
 
-// Config is for New. The zero value works.
+// Config configures a mailbox. The zero value is ready to use.
 type Config struct {
-	Cap      int    // 1 to MaxCap; 0: DefaultCap. Must be 0 with Unbounded
-	Overflow Policy // Block
-	// Losses is told of messages that were accepted, or dropped instead, and will never be read.
-	// Nil: nobody is told.
+	Cap      int    // 1 to MaxCap; 0 means DefaultCap; must be 0 with Unbounded
+	Overflow Policy // the default is Block
+	// Losses, if it is not nil, is notified of messages that were accepted or dropped and will
+	// never be read.
 	Losses LossReporter
 }
 
-// LossReporter is told of losses, on the goroutine that found out. MessagesLost may not park.
+// LossReporter is notified of losses, on the goroutine that detects them. MessagesLost must not
+// park.
 type LossReporter interface{ MessagesLost(Loss) }
 
-// A ReaderTeller is a LossReporter that knows who is going to read the mailbox, as far as it can be
-// told from any goroutine: the resource is what a sender on another scheduler of the same team
-// waits on, and held by the same task for ever. Nil: nobody known.
+// A ReaderTeller is a LossReporter that knows the next reader of the mailbox, as far as any
+// goroutine can know it. ReaderResource returns the resource that a sender on another scheduler of
+// the same team waits on. The same task holds that resource always. ReaderResource returns nil if
+// the reader is not known.
 type ReaderTeller interface {
 	LossReporter
 	ReaderResource() *core.Resource
 }
 
-// LossFunc makes a function a LossReporter.
+// LossFunc turns a function into a LossReporter.
 type LossFunc func(Loss)
 
 // MessagesLost calls f.
@@ -80,43 +82,43 @@ func (f LossFunc) MessagesLost(l Loss) { f(l) }
 // Loss is a report about messages that will never be read.
 type Loss struct {
 	Count  int
-	Type   reflect.Type // of the messages; if M is an interface, of the first of them
-	Reason error        // ErrDropped, ErrClosed
+	Type   reflect.Type // the type of the messages; if M is an interface, that of the first one
+	Reason error        // ErrDropped or ErrClosed
 }
 
-// Queue is a bounded queue of messages of type M between tasks, with one reader. New makes one;
-// Open gives it its reader. A Queue must not be copied.
+// Queue is a bounded queue of messages of type M between tasks, with one reader. New makes a Queue,
+// and Open sets its reader. A Queue must not be copied.
 type Queue[M any] struct {
-	// The order of the fields leaves no gaps: an idle receiver has one of these.
+	// The order of the fields leaves no gaps, because every idle receiver has a Queue.
 
-	// Set in Init, then read-only; policy too.
+	// Set in Init, then read-only, as is policy.
 	cap uint32 // math.MaxUint32 for Unbounded
-	// state is written by whoever closes, and read by every send: a sender on another goroutine has
-	// to see it.
+	// state is atomic: written by any goroutine that closes m, and read by every send. A sender on
+	// another goroutine must see it.
 	state  atomic.Uint32
 	losses LossReporter
 
-	// home is the scheduler that owns the queue: nil until the first Open. Written once, read by
-	// every send to tell the local ones.
+	// home is the scheduler that owns the queue, or nil before the first Open. Atomic: written
+	// once, and read by every send to recognize local senders.
 	home atomic.Pointer[core.Scheduler]
-	// ext is allocated by the first that needs it: a sender that finds no room, or one from
-	// outside.
+	// ext is allocated by the first sender that needs it: one that finds no room, or a foreign one.
 	ext atomic.Pointer[ext[M]]
 
 	// Owned by home.
 	reader core.Resource // its holder is the reader; nil between two readers
 	queue  ring[M]
-	// room promised to senders from elsewhere: unspent credits and messages on their way
+	// granted is the room promised to foreign senders: unspent credits and messages in transit.
 	granted uint32
-	need    uint32 // the reader wants to be woken when so many are queued; never: it is not waiting
-	peak    uint32 // the most that were ever queued
-	calming bool   // a look at unused memory is due
-	// messages in the reader's hand, as far as they fit: taken, and it has not asked for more
+	need    uint32 // the reader must be woken when so many are queued; never if it does not wait
+	peak    uint32 // the largest number that was ever queued
+	calming bool   // a check for unused memory is due
+	// taken is the number of messages in the reader's hand, at most 255: those taken since it last
+	// asked for more.
 	taken uint8
-	// the reader wants to be woken by any message that comes, however many are queued
+	// any says that the reader must be woken by any message, however many are queued.
 	any     bool
 	policy  Policy
-	handled uint64 // messages read
+	handled uint64 // the number of messages read
 }
 
 const never = math.MaxUint32
@@ -124,18 +126,18 @@ const never = math.MaxUint32
 // The states of a mailbox.
 const (
 	stateOpen   = iota
-	stateClosed // no more sends; what is queued can still be read
-	stateMoody  // open; a local send asks first whether it is to find m full. See PretendFull
+	stateClosed // no more sends; queued messages can still be read
+	stateMoody  // open, but a local send asks first whether it must find m full; see PretendFull
 )
 
-// New makes a mailbox. It panics if cfg is invalid, naming the field.
+// New returns a mailbox. If cfg is invalid it panics and names the field.
 func New[M any](cfg Config) *Queue[M] {
 	m := new(Queue[M])
 	m.Init(cfg)
 	return m
 }
 
-// Init is New for a mailbox that is part of something larger.
+// Init is like New, for a mailbox that is a part of something larger.
 func (m *Queue[M]) Init(cfg Config) {
 	if err := cfg.check(); err != "" {
 		misuse("%s", err)
@@ -151,8 +153,8 @@ func (m *Queue[M]) Init(cfg Config) {
 	m.granted = m.firstCredits()
 }
 
-// firstCredits is the room promised to the outside from the start, so that the first sender from
-// there need not ask. Local senders take it back when they need it.
+// firstCredits returns the room that is promised to foreign senders from the start, so that the
+// first of them need not ask. Local senders take it back when they need it.
 func (m *Queue[M]) firstCredits() uint32 {
 	if m.policy == Unbounded {
 		return 0
@@ -174,8 +176,8 @@ func (c Config) check() string {
 	return ""
 }
 
-// Open makes t the reader. A mailbox has one reader at a time; all of them are tasks of one
-// scheduler. On that scheduler.
+// Open makes t the reader. A mailbox has one reader at a time, and all its readers are tasks of one
+// scheduler. Open must be called on that scheduler.
 func (m *Queue[M]) Open(t *core.Task) {
 	if m.reader.Holder != nil {
 		misuse("opened by %v while %v reads it", t, m.reader.Holder)
@@ -184,8 +186,8 @@ func (m *Queue[M]) Open(t *core.Task) {
 	switch home {
 	case t.Scheduler():
 	case nil:
-		// A sender from elsewhere holds the lock while it looks at home: it sees the new one, or
-		// what it did is taken in below.
+		// A foreign sender holds the lock while it reads home. Either it sees the new home, or
+		// collect below takes in what it did.
 		m.home.Store(t.Scheduler())
 	default:
 		misuse("opened by %v on another scheduler than before", t)
@@ -197,15 +199,16 @@ func (m *Queue[M]) Open(t *core.Task) {
 	}
 }
 
-// Hold ends the reader but not the mailbox: it goes on to take messages up to its capacity, for the
-// next reader. On home.
+// Hold ends the reader but not the mailbox, which accepts messages up to its capacity for the next
+// reader. It must be called on home.
 func (m *Queue[M]) Hold() {
 	m.reader.Holder, m.taken = nil, 0
 	m.need = never
 }
 
-// Close lets no more messages in; what is queued is still read, then the reader is told. Parked
-// senders get ErrClosed. From any goroutine. Closing twice does nothing.
+// Close lets no more messages in. Queued messages are still read, and after them the reader's calls
+// end. Parked senders get ErrClosed. Closing twice has no effect. Close may be called from any
+// goroutine.
 func (m *Queue[M]) Close() {
 	if m.state.Swap(stateClosed) == stateClosed {
 		return
@@ -214,8 +217,8 @@ func (m *Queue[M]) Close() {
 		home.Inject((*closing[M])(m))
 		return
 	}
-	// Not opened yet, so whoever waits is in ext.queue. If m is being opened now, Open sends them
-	// away.
+	// m was not opened yet, so waiting senders are in ext.queue. If m is being opened now, Open
+	// refuses them.
 	if x := m.ext.Load(); x != nil {
 		x.mu.Lock()
 		lost := m.refuse(nil, &x.queue)
@@ -230,20 +233,20 @@ type closing[M any] Queue[M]
 func (c *closing[M]) Do() {
 	m := (*Queue[M])(c)
 	if !m.Closed() {
-		return // opened again meanwhile
+		return // m was opened again in the meantime
 	}
 	m.collect()
 	m.wakeReader()
 }
 
-// collect is takeIn if anybody has ever sent from elsewhere. On home.
+// collect calls takeIn if there may be foreign messages. It must be called on home.
 func (m *Queue[M]) collect() {
 	if m.ext.Load() != nil {
 		m.takeIn()
 	}
 }
 
-// wakeReader wakes the reader if it waits for messages. On home.
+// wakeReader wakes the reader if it waits for messages. It must be called on home.
 func (m *Queue[M]) wakeReader() {
 	if m.need != never {
 		m.need = never
@@ -251,7 +254,7 @@ func (m *Queue[M]) wakeReader() {
 	}
 }
 
-// Reopen lets messages in again after Close, CloseEmpty or Discard. On home.
+// Reopen lets messages in again after Close, CloseEmpty or Discard. It must be called on home.
 func (m *Queue[M]) Reopen() {
 	if m.state.CompareAndSwap(stateClosed, stateOpen) {
 		if x := m.ext.Load(); x != nil {
@@ -263,26 +266,28 @@ func (m *Queue[M]) Reopen() {
 	}
 }
 
-// Closed reports whether m takes no more messages. From any goroutine.
+// Closed reports whether m accepts no more messages. It may be called from any goroutine.
 func (m *Queue[M]) Closed() bool { return m.state.Load() == stateClosed }
 
-// Drained reports whether m is closed and empty: there will be nothing to read. On home.
+// Drained reports whether m is closed and empty, so that there will be nothing to read. It must be
+// called on home.
 func (m *Queue[M]) Drained() bool {
 	if m.queue.n > 0 || !m.Closed() {
 		return false
 	}
-	m.collect() // a message may be on its way that was sent before the close
+	m.collect() // a message that was sent before the close may be in transit
 	return m.queue.n == 0
 }
 
-// Discard is CloseEmpty and the end of the reader, if there is one.
+// Discard ends the reader, if there is one, and does what CloseEmpty does.
 func (m *Queue[M]) Discard() {
 	m.Hold()
 	m.CloseEmpty()
 }
 
-// CloseEmpty is Close for a mailbox that nobody will read any more: what is queued, or on its way,
-// is reported as lost. On home; if m was never opened, from any goroutine.
+// CloseEmpty is like Close, for a mailbox that nobody will read any more. Messages that are queued
+// or in transit are reported as lost. It must be called on home. If m was never opened, it may be
+// called from any goroutine.
 func (m *Queue[M]) CloseEmpty() {
 	m.state.Store(stateClosed)
 	m.collect()
@@ -307,7 +312,7 @@ func (m *Queue[M]) report(l Loss) {
 	}
 }
 
-// typeOf is the type of a message: the static one, or for an interface what is in it.
+// typeOf returns the type of a message. If M is an interface, that is the type of its value.
 func typeOf[M any](v *M) reflect.Type {
 	if t := reflect.TypeFor[M](); t.Kind() != reflect.Interface {
 		return t
@@ -315,10 +320,10 @@ func typeOf[M any](v *M) reflect.Type {
 	return reflect.TypeOf(any(*v))
 }
 
-// Home is the scheduler of m's readers; nil before the first Open.
+// Home returns the scheduler of m's readers, or nil before the first Open.
 func (m *Queue[M]) Home() *core.Scheduler { return m.home.Load() }
 
-// evicted is the number of messages that home has dropped.
+// evicted returns the number of messages that home has dropped.
 func (m *Queue[M]) evicted() uint64 {
 	if x := m.ext.Load(); x != nil {
 		return x.evicted
@@ -326,7 +331,7 @@ func (m *Queue[M]) evicted() uint64 {
 	return 0
 }
 
-// revoked is the number of messages that Revoke has taken back.
+// revoked returns the number of messages that Revoke has taken back.
 func (m *Queue[M]) revoked() uint64 {
 	if x := m.ext.Load(); x != nil {
 		return x.revoked
@@ -334,7 +339,7 @@ func (m *Queue[M]) revoked() uint64 {
 	return 0
 }
 
-// Cap is the capacity; 0 for Unbounded.
+// Cap returns the capacity, or 0 for Unbounded.
 func (m *Queue[M]) Cap() int {
 	if m.policy == Unbounded {
 		return 0
@@ -342,11 +347,12 @@ func (m *Queue[M]) Cap() int {
 	return int(m.cap)
 }
 
-// Overflow is the policy.
+// Overflow returns the policy.
 func (m *Queue[M]) Overflow() Policy { return m.policy }
 
-// Len is the number of queued messages, those on their way included; parked senders do not count.
-// From any goroutine: from another than home's it may lag behind by what happens at the moment.
+// Len returns the number of queued messages, including those in transit. Messages of parked senders
+// do not count. Len may be called from any goroutine. When it is not called on home, it may lag
+// behind.
 func (m *Queue[M]) Len() int {
 	n := int(core.Peek(&m.queue.n))
 	if x := m.ext.Load(); x != nil {
@@ -354,16 +360,16 @@ func (m *Queue[M]) Len() int {
 		in := int(x.in.n)
 		x.mu.Unlock()
 		if in > 0 {
-			n = min(n+in, int(min(m.cap, math.MaxInt32))) // they were not counted at one moment
+			n = min(n+in, int(min(m.cap, math.MaxInt32))) // the two were not counted at one moment
 		}
 	}
 	return n
 }
 
-// Load is how much there is to do for the reader: the messages that are queued or on their way,
-// those of senders and timers that wait in line for room, and those in hand, which the reader has
-// taken before it last asked for more (255 of a larger batch). From any goroutine, with the same
-// reservation as Len.
+// Load returns the number of messages that the reader has to handle: those that are queued or in
+// transit, those of senders and timers that wait in line for room, and those in hand, which the
+// reader has taken since it last asked for more (at most 255 of a larger batch). It may be called
+// from any goroutine, and may lag behind as Len does.
 func (m *Queue[M]) Load() int {
 	n := m.Len() + int(core.Peek(&m.taken))
 	if x := m.ext.Load(); x != nil {
@@ -379,7 +385,7 @@ type Stats struct {
 	Closed           bool
 }
 
-// Stats gives the counters; as Len it may be asked from any goroutine.
+// Stats returns the counters. It may be called from any goroutine, and may lag behind as Len does.
 func (m *Queue[M]) Stats() Stats {
 	var dropped uint64
 	if x := m.ext.Load(); x != nil {
@@ -393,5 +399,5 @@ func (m *Queue[M]) Stats() Stats {
 	}
 }
 
-// Reader is what a task waits on that waits for m's reader to make room.
+// Reader returns the resource on which a task waits for m's reader to make room.
 func (m *Queue[M]) Reader() *core.Resource { return &m.reader }

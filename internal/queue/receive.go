@@ -9,7 +9,7 @@ import (
 	"github.com/gotasklet/tasklet/internal/core"
 )
 
-// mustRead panics unless the reader is running, and gives it.
+// mustRead returns the reader. It panics unless the reader is running.
 func (m *Queue[M]) mustRead(op string) *core.Task {
 	t := m.reader.Holder
 	if t == nil || !t.IsRunning() {
@@ -26,7 +26,7 @@ func misread(op string, reader *core.Task) {
 	misuse("%s by %v of the mailbox that %v reads: a mailbox has one reader", op, reader.Scheduler().Current(), reader)
 }
 
-// pop takes the oldest message; the queue is not empty.
+// pop takes the oldest message. The queue must not be empty.
 func (m *Queue[M]) pop() (v M) {
 	if m.queue.n > m.peak {
 		m.peak = m.queue.n
@@ -46,27 +46,27 @@ func (m *Queue[M]) pop() (v M) {
 	return v
 }
 
-// inHand notes the ticket of a message that was taken; nil too, so that PutBack finds the right
-// one.
+// inHand records the ticket of a message that was taken. It also records nil, so that PutBack finds
+// the right ticket.
 func (m *Queue[M]) inHand(ticket Ticket) {
 	if k := m.queue.tickets; k != nil {
 		k.taken = append(k.taken, ticket)
 	}
 }
 
-// Settle tells the senders of the messages in hand, that is taken and not settled, that the reader
-// is through with them: err is nil, or why it failed on them. Asking for the next message settles
-// with nil, except TryNext and TakeBatch, after which the caller does it. On home.
+// Settle settles the tickets of the messages in hand, which are taken and not settled. err is nil
+// if the reader has handled them, or its failure. Asking for the next message settles with nil.
+// After TryNext and TakeBatch the caller must call Settle. Settle must be called on home.
 func (m *Queue[M]) Settle(err error) {
 	if k := m.queue.tickets; k != nil {
 		k.settle(err)
 	}
 }
 
-// InHand reports whether there is anything to settle.
+// InHand reports whether there is any message to settle.
 func (m *Queue[M]) InHand() bool { return m.queue.tickets != nil && len(m.queue.tickets.taken) > 0 }
 
-// SettleBy is Settle for the reader t, and does nothing if another task reads m by now.
+// SettleBy is Settle for the reader t. It does nothing if another task reads m now.
 func (m *Queue[M]) SettleBy(t *core.Task, err error) {
 	if k := m.queue.tickets; k != nil && m.reader.Holder == t {
 		k.settle(err)
@@ -83,7 +83,7 @@ func (k *ticketing) settle(err error) {
 	k.taken = k.taken[:0]
 }
 
-// TryNext takes the next message if there is one. It never parks. Only the reader may call it.
+// TryNext returns the next message if there is one. It never parks. Only the reader may call it.
 func (m *Queue[M]) TryNext() (v M, ok bool) {
 	m.mustRead("TryNext")
 	if m.queue.n == 0 {
@@ -92,8 +92,8 @@ func (m *Queue[M]) TryNext() (v M, ok bool) {
 	return m.pop(), true
 }
 
-// Take is TryNext for a caller that is the reader by its making, as a body that is called for each
-// message is: it does not look who is running.
+// Take is like TryNext, for a caller that is known to be the reader, such as a body that is called
+// for each message. It does not check which task is running.
 func (m *Queue[M]) Take() (v M, ok bool) {
 	if m.queue.n == 0 {
 		return v, false
@@ -101,9 +101,9 @@ func (m *Queue[M]) Take() (v M, ok bool) {
 	return m.pop(), true
 }
 
-// Next takes the next message; while there is none it parks the reader. It returns ErrClosed when m
-// is closed and nothing is left, else ErrTimeout or the cause of ctx when ctx is done before a
-// message came. Only the reader may call it, with its own context.
+// Next returns the next message, and parks the reader while there is none. It returns ErrClosed if
+// m is closed and empty. If ctx is done before a message comes, it returns ErrTimeout or the cause
+// of ctx. Only the reader may call it, with its own context.
 func (m *Queue[M]) Next(ctx context.Context) (M, error) {
 	t := m.mustRead("Next")
 	_, limit := core.Caller(ctx, "Next")
@@ -121,11 +121,11 @@ func (m *Queue[M]) next(t *core.Task, w core.Wait) (v M, err error) {
 	return m.pop(), nil
 }
 
-// some parks the reader until a message is queued. If one is there when the wait ends, it doesn't
-// matter what ended it.
+// some parks the reader until a message is queued. If a message is there when the wait ends, it
+// does not matter what ended the wait.
 //
-// Between a read and Park is this one call: after a switch the processor predicts no return
-// rightly, so each costs as much as taking a message (measured).
+// This is the only call between a read and Park. After a switch the processor predicts no return
+// correctly, so each return costs as much as taking a message (measured).
 func (m *Queue[M]) some(t *core.Task, w core.Wait) error {
 	m.taken = 0
 	defer m.rested()
@@ -134,7 +134,7 @@ func (m *Queue[M]) some(t *core.Task, w core.Wait) error {
 			return ErrClosed
 		}
 		if m.queue.n > 0 {
-			break // it was on its way
+			break // it was in transit
 		}
 		m.need = 1
 		m.calm()
@@ -153,12 +153,14 @@ func (m *Queue[M]) await(t *core.Task, w core.Wait, need uint32) error {
 	return t.Park(w)
 }
 
-// rested is deferred, for a kill may be raised: a message must not wake the task from another wait.
+// rested is deferred because a kill may be raised. After it a message cannot wake the task from
+// another wait.
 func (m *Queue[M]) rested() { m.need, m.any = never, false }
 
-// Await is for a stackless reader, which has found fewer than need messages and is about to return
-// from Run: it will be woken when so many are queued, or m is closed. It reports false if that is
-// so already; if m is closed, Drained tells whether there will be more.
+// Await is for a stackless reader that has found fewer than need messages and is about to return
+// from Run. The reader will be woken when need messages are queued or m is closed. Await returns
+// false if that is already so. If m is closed, Drained reports whether there will be no more
+// messages.
 func (m *Queue[M]) Await(need int) bool {
 	m.taken = 0
 	if int(m.queue.n) >= need || m.Closed() {
@@ -169,14 +171,14 @@ func (m *Queue[M]) Await(need int) bool {
 	return true
 }
 
-// Awaited reports whether the reader is to be woken when messages come. On home.
+// Awaited reports whether messages will wake the reader. It must be called on home.
 func (m *Queue[M]) Awaited() bool { return m.need != never }
 
-// StopAwait takes back Await, when the reader has been woken by something else.
+// StopAwait cancels Await, when something else has woken the reader.
 func (m *Queue[M]) StopAwait() { m.need = never }
 
-// Receive gives the messages as they come, and parks the reader while there are none. It ends when
-// m is closed and nothing is left. Only the reader may use it.
+// Receive returns an iterator over the messages. It parks the reader while there are none, and ends
+// when m is closed and empty. Only the reader may use it.
 func (m *Queue[M]) Receive() iter.Seq[M] {
 	return func(yield func(M) bool) {
 		for {
@@ -190,9 +192,9 @@ func (m *Queue[M]) Receive() iter.Seq[M] {
 	}
 }
 
-// ReceiveTimeout is Receive with a limit of d on the wait for each message: when it is over, the
-// last pair is (zero, ErrTimeout). If m is closed it ends without such a pair. With d <= 0 it
-// doesn't wait, but gives way to the other ready tasks when there is nothing.
+// ReceiveTimeout is like Receive, with a limit of d on the wait for each message. When that time is
+// over, the last pair is (zero, ErrTimeout). If m is closed the iterator ends without such a pair.
+// With d <= 0 it does not wait, but yields to the other ready tasks if there is no message.
 func (m *Queue[M]) ReceiveTimeout(d time.Duration) iter.Seq2[M, error] {
 	return func(yield func(M, error) bool) {
 		for {
@@ -220,11 +222,12 @@ func (m *Queue[M]) nextWithin(t *core.Task, d time.Duration) (v M, err error) {
 	return m.next(t, w)
 }
 
-// ReceiveBatch gives the messages in batches of at most max, which is cut to the capacity. Each
-// waits for a first message, and from then on for more until it is full, at most for wait: 0 takes
-// what is there, a negative wait has no limit. What is collected stays in the mailbox until the
-// batch is handed over, so a kill leaves it there; Close hands over what is there. The slice is
-// valid until the next one. Only the reader may use it. It panics if max is not positive.
+// ReceiveBatch returns an iterator over batches of at most max messages, or the capacity if that is
+// smaller. It waits for the first message of a batch, and then at most wait for more. A wait of 0
+// takes the messages that are there, and a negative wait has no limit. Collected messages stay in
+// the mailbox until the batch is handed over, so a kill leaves them there. Close hands over the
+// messages that are there. The slice is valid until the next batch. Only the reader may use the
+// iterator. ReceiveBatch panics if max is not positive.
 func (m *Queue[M]) ReceiveBatch(max int, wait time.Duration) iter.Seq[[]M] {
 	if max <= 0 {
 		misuse("ReceiveBatch with max %d: it must be positive", max)
@@ -257,7 +260,7 @@ func (m *Queue[M]) ReceiveBatch(max int, wait time.Duration) iter.Seq[[]M] {
 	}
 }
 
-// BatchSize is the most that a batch of max can have.
+// BatchSize returns the largest size of a batch with the limit max.
 func (m *Queue[M]) BatchSize(max int) int { return min(max, int(min(m.cap, math.MaxInt32))) }
 
 // TakeBatch appends the next messages, at most max, to batch. Only the reader may call it.
@@ -271,12 +274,14 @@ func (m *Queue[M]) TakeBatch(batch []M, max int) []M {
 	return batch
 }
 
-// Match is the selective receive: it takes the first message for which want is true; the others
-// keep their order. While there is none it parks the reader, and looks at the new ones as they
-// come. Its cost is linear in what is queued: it asks want about every message before the one that
-// it takes. ErrClosed if m is closed and no message matches; ErrFull, at once, if no message
-// matches and none can come, because m is full and doesn't drop old ones; else errors as Next. Only
-// the reader may call it, with its own context; want may not park.
+// Match is the selective receive. It takes the first message for which want returns true, and the
+// others keep their order. While there is no such message it parks the reader, and examines new
+// messages as they come. It calls want for every message before the one that it takes, so its cost
+// is linear in the number of queued messages.
+//
+// If no message matches, Match returns ErrClosed if m is closed. It returns ErrFull at once if no
+// message can come, because m is full and does not drop old messages. Its other errors are those of
+// Next. Only the reader may call it, with its own context. want must not park.
 func (m *Queue[M]) Match(ctx context.Context, want func(M) bool) (v M, err error) {
 	t := m.mustRead("Match")
 	_, limit := core.Caller(ctx, "Match")
@@ -291,11 +296,12 @@ func (m *Queue[M]) Match(ctx context.Context, want func(M) bool) (v M, err error
 		}
 		if m.policy == DropOldest {
 			now := m.evicted()
-			seen -= uint32(min(uint64(seen), now-dropped)) // they went from the front
+			seen -= uint32(min(uint64(seen), now-dropped)) // the dropped messages were at the front
 			dropped = now
 		}
 		if now := m.revoked(); now != revoked {
-			// one is gone that may have been seen or not: look at all of them again
+			// A message is gone that may have been examined or not, so all of them are examined
+			// again.
 			revoked, seen = now, 0
 		}
 		for ; seen < m.queue.n; seen++ {
@@ -329,11 +335,10 @@ func (m *Queue[M]) take(i uint32) M {
 	return v
 }
 
-// large is the number of unused places in the buffer from which it is worth to give it back.
+// large is the number of unused places above which it is worthwhile to free a buffer.
 const large = 16
 
-// calm is called when the reader begins to wait. If m is empty a second later, its memory is given
-// back.
+// calm is called when the reader begins to wait. If m is empty a second later, its memory is freed.
 func (m *Queue[M]) calm() {
 	if m.calming || m.queue.n > 0 {
 		return

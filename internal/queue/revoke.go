@@ -1,8 +1,9 @@
 package queue
 
-// Revoke takes back the message that was sent with ticket, if it is still queued: its sender was
-// told afterwards that it can't have been sent. The ticket is settled with ErrDropped, and nothing
-// is reported. From any goroutine; it is done a little later if that is not home's.
+// Revoke takes back the message that was sent with ticket, if it is still queued, because its
+// sender has learned later that the send must fail. The ticket is settled with ErrDropped, and
+// nothing is reported. Revoke may be called from any goroutine. The work is done on home, possibly
+// a little later.
 func (m *Queue[M]) Revoke(ticket Ticket) {
 	if home := m.home.Load(); home != nil {
 		home.Inject(&revocation[M]{m, ticket})
@@ -16,7 +17,7 @@ type revocation[M any] struct {
 
 func (r *revocation[M]) Do() {
 	m := r.m
-	m.collect() // it may be on its way
+	m.collect() // it may be in transit
 	k := m.queue.tickets
 	if k == nil {
 		return

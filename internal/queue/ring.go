@@ -2,27 +2,28 @@ package queue
 
 import "github.com/gotasklet/tasklet/internal/core"
 
-// A Ticket travels with a message whose sender waits to learn what becomes of it: the caller that
-// expects a reply.
+// A Ticket travels with a message whose sender waits for its outcome, as a caller that expects a
+// reply does.
 type Ticket interface {
-	// Settled is called once: with nil when the reader is through with the message, that is when it
-	// asks for the next one; with the error when it failed on the message; with ErrDropped or
-	// ErrClosed when the message will never be read. It is called on the mailbox's scheduler or,
-	// for the last two, on the goroutine of the one who closes or overflows it, and may not park.
+	// Settled is called once. err is nil when the reader has handled the message and asks for the
+	// next one. It is the reader's error if handling failed, and ErrDropped or ErrClosed if the
+	// message will never be read. Settled is called on the mailbox's scheduler. With the last two
+	// errors it may also be called on the goroutine that closes the mailbox or sends to it. It must
+	// not park.
 	Settled(err error)
 }
 
-// A ReaderWaiter is a Ticket whose sender, when its message is queued, waits for the reader all the
-// same. ReadBy is called on the mailbox's scheduler when t has become the reader; it may not park.
+// A ReaderWaiter is a Ticket whose sender waits for the reader even when its message is queued.
+// ReadBy is called on the mailbox's scheduler when t has become the reader. It must not park.
 type ReaderWaiter interface {
 	Ticket
 	ReadBy(t *core.Task)
 }
 
-// ticketing is what a ring has if its messages have tickets.
+// ticketing is the part of a ring whose messages have tickets.
 type ticketing struct {
-	slots []Ticket // as long as the ring's buf, index for index
-	taken []Ticket // of the messages that the reader has taken and not yet settled
+	slots []Ticket // at the same indexes as the messages in the ring's buf
+	taken []Ticket // the tickets of messages that the reader has taken and not settled
 }
 
 // ring is a queue of messages in a buffer that grows by doubling. The zero ring is empty and owns
@@ -33,7 +34,7 @@ type ring[M any] struct {
 	head, n uint32
 }
 
-// index of the i-th message from the head.
+// index returns the index of the i-th message from the head.
 func (r *ring[M]) index(i uint32) uint32 { return (r.head + i) & uint32(len(r.buf)-1) }
 
 // push appends v.
@@ -56,7 +57,7 @@ func (r *ring[M]) setTicket(i uint32, ticket Ticket) {
 	r.tickets.slots[i] = ticket
 }
 
-// pushFront puts v before all others.
+// pushFront puts v before all other messages.
 func (r *ring[M]) pushFront(v M, ticket Ticket) {
 	if r.n == uint32(len(r.buf)) {
 		r.grow()
@@ -69,12 +70,12 @@ func (r *ring[M]) pushFront(v M, ticket Ticket) {
 	}
 }
 
-// pop takes the oldest; n must not be 0. For a ring that may have tickets there is popTicket.
+// pop takes the oldest message. n must not be 0. Use popTicket for a ring that may have tickets.
 func (r *ring[M]) pop() M {
 	p := &r.buf[r.head]
 	v := *p
 	var zero M
-	*p = zero // or the message could not be collected while its place waits for the next round
+	*p = zero // otherwise the message could not be collected until its place is used again
 	r.head = r.index(1)
 	r.n--
 	return v
@@ -89,7 +90,7 @@ func (r *ring[M]) popTicket() (M, Ticket) {
 	return r.pop(), ticket
 }
 
-// remove takes out the i-th message from the head; the others keep their order.
+// remove takes out the i-th message from the head. The others keep their order.
 func (r *ring[M]) remove(i uint32) (M, Ticket) {
 	at := r.index(i)
 	v := r.buf[at]
@@ -97,8 +98,8 @@ func (r *ring[M]) remove(i uint32) (M, Ticket) {
 	if r.tickets != nil {
 		ticket = r.tickets.slots[at]
 	}
-	// The messages in front move one place towards the tail: they are the fewer in a selective
-	// receive.
+	// The messages in front of it move one place towards the tail, because in a selective receive
+	// they are usually fewer than those behind it.
 	for ; i > 0; i-- {
 		to, from := r.index(i), r.index(i-1)
 		r.buf[to] = r.buf[from]
@@ -127,7 +128,7 @@ func (r *ring[M]) grow() {
 	r.buf, r.head = buf, 0
 }
 
-// swap exchanges what is queued in two rings. What was taken of r and not yet settled stays with r.
+// swap exchanges the queued messages of two rings. The tickets of taken messages stay with r.
 func (r *ring[M]) swap(with *ring[M]) {
 	if r.tickets != nil && with.tickets == nil {
 		with.tickets = &ticketing{slots: make([]Ticket, len(with.buf))}
@@ -138,7 +139,7 @@ func (r *ring[M]) swap(with *ring[M]) {
 	}
 }
 
-// release gives the memory of an empty ring back.
+// release frees the memory of an empty ring.
 func (r *ring[M]) release() {
 	r.buf, r.head = nil, 0
 	if r.tickets != nil {

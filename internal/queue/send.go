@@ -7,13 +7,14 @@ import (
 )
 
 // Send puts v into m. Under Block it parks the calling task, or blocks the calling goroutine, while
-// m is full: until there is room, first come first served, or ctx is done. It returns ErrClosed if
-// m takes no more messages, ErrFull under Fail, ErrTimeout or the cause of ctx when ctx ended the
-// wait, and a *scheduler.DeadlockError if the wait could never end. With an error, v was not sent.
-// Under DropNewest, DropOldest and Unbounded it never waits.
+// m is full, until there is room or ctx is done. Waiting senders are served first come, first
+// served. Under DropNewest, DropOldest and Unbounded it never waits. Send returns ErrClosed if m
+// accepts no more messages, ErrFull under Fail, ErrTimeout or the cause of ctx if ctx ends the
+// wait, and a *core.DeadlockError if the wait could never end. If the error is not nil, v was not
+// sent.
 //
-// ctx says who calls: a context that belongs to a task may be used only inside that task; any other
-// is an ordinary goroutine's. From any goroutine.
+// ctx identifies the caller. A context that belongs to a task may be used only inside that task,
+// and any other context is that of an ordinary goroutine. Send may be called from any goroutine.
 func (m *Queue[M]) Send(ctx context.Context, v M) error {
 	if t, ok := ctx.(*core.Task); ok && t.IsRunning() && m.Put(t, v) {
 		return nil
@@ -21,18 +22,18 @@ func (m *Queue[M]) Send(ctx context.Context, v M) error {
 	return m.send(ctx, v, nil, false)
 }
 
-// TrySend is Send that never waits: it returns ErrFull where Send would.
+// TrySend is like Send, but never waits. It returns ErrFull where Send would wait.
 //
-// For a sender from elsewhere, room that the reader made since it last gave up control may not
-// count yet.
+// For a foreign sender, room that the reader has made since it last gave up control may not count
+// yet.
 func (m *Queue[M]) TrySend(ctx context.Context, v M) error { return m.send(ctx, v, nil, true) }
 
-// SendTicket is Send for a message whose sender wants to know what becomes of it.
+// SendTicket is like Send, for a message whose sender needs to know its outcome.
 func (m *Queue[M]) SendTicket(ctx context.Context, v M, ticket Ticket) error {
 	return m.send(ctx, v, ticket, false)
 }
 
-// SendOutside is SendTicket by an ordinary goroutine, to whose context no task belongs.
+// SendOutside is like SendTicket, for an ordinary goroutine with a context that belongs to no task.
 func (m *Queue[M]) SendOutside(ctx context.Context, v M, ticket Ticket) error {
 	return m.sendFromElsewhere(nil, ctx, v, ticket, false)
 }
@@ -49,10 +50,10 @@ func (m *Queue[M]) send(ctx context.Context, v M, ticket Ticket, try bool) error
 	return m.sendFromElsewhere(nil, ctx, v, ticket, try)
 }
 
-// Put is the fast path of a send by t, the running task: it reports whether v is in. If not,
-// SendTask knows why.
+// Put is the fast path of a send by t, the running task. It reports whether v was sent. If not,
+// SendTask determines the reason.
 //
-// Budget with the reader's side: 15 ns a message, no allocation, no locked instruction.
+// Budget, including the reader's side: 15 ns a message, no allocation, no locked instruction.
 func (m *Queue[M]) Put(t *core.Task, v M) bool {
 	if m.home.Load() != t.Scheduler() || m.state.Load() != stateOpen || m.full() {
 		return false
@@ -62,7 +63,7 @@ func (m *Queue[M]) Put(t *core.Task, v M) bool {
 		m.put(v, nil)
 		return true
 	}
-	// put and push, written out: two calls are a fifth of the price of a message.
+	// This is put and push, written out, because two calls are a fifth of the cost of a message.
 	q.buf[q.index(q.n)] = v
 	if q.n++; q.n >= m.need {
 		m.wakeReader()
@@ -70,8 +71,8 @@ func (m *Queue[M]) Put(t *core.Task, v M) bool {
 	return true
 }
 
-// SendTask is Send, or TrySend, for the running task t; limit is nil or a context that can end the
-// wait.
+// SendTask is Send, or TrySend, for the running task t. limit is a context that can end the wait,
+// or nil.
 func (m *Queue[M]) SendTask(t *core.Task, limit context.Context, v M, ticket Ticket, try bool) error {
 	if m.home.Load() != t.Scheduler() {
 		return m.sendFromElsewhere(t, limit, v, ticket, try)
@@ -83,7 +84,7 @@ func (m *Queue[M]) SendTask(t *core.Task, limit context.Context, v M, ticket Tic
 	return err
 }
 
-// onFull is what a send does that finds no room.
+// onFull returns the policy of a send that finds no room.
 func (m *Queue[M]) onFull(try bool) Policy {
 	if try && m.policy == Block {
 		return Fail
@@ -91,8 +92,8 @@ func (m *Queue[M]) onFull(try bool) Policy {
 	return m.policy
 }
 
-// offer puts v into the queue. If there is no room, onFull says what is to be done; for Block, it
-// reports that the sender has to wait. On home.
+// offer puts v into the queue. If there is no room, onFull determines what it does. For Block it
+// reports that the sender has to wait. It must be called on home.
 func (m *Queue[M]) offer(v M, ticket Ticket, onFull Policy) (wait bool, err error) {
 	if m.Closed() {
 		return false, ErrClosed
@@ -115,24 +116,24 @@ func (m *Queue[M]) offer(v M, ticket Ticket, onFull Policy) (wait bool, err erro
 	return false, nil
 }
 
-// full reports whether there is no room that is not promised. On home.
+// full reports whether all room is filled or promised. It must be called on home.
 func (m *Queue[M]) full() bool { return m.queue.n+m.granted >= m.cap }
 
-// put appends v to the queue, which has room. On home.
+// put appends v to the queue, which must have room. It must be called on home.
 func (m *Queue[M]) put(v M, ticket Ticket) {
 	m.queue.push(v, ticket)
 	m.arrived()
 }
 
-// arrived wakes a reader that waits for so many.
+// arrived wakes the reader if as many messages are queued as it waits for.
 func (m *Queue[M]) arrived() {
 	if m.queue.n >= m.need {
 		m.wakeReader()
 	}
 }
 
-// PutBack makes v, which the reader took last, the next message to be read, over the capacity if
-// need be: it is to be handled once more. On home.
+// PutBack makes v, which the reader took last, the next message to be read, because it must be
+// handled again. It may exceed the capacity. It must be called on home.
 func (m *Queue[M]) PutBack(v M) {
 	var ticket Ticket
 	if k := m.queue.tickets; k != nil && len(k.taken) > 0 {
@@ -145,7 +146,8 @@ func (m *Queue[M]) PutBack(v M) {
 	m.arrived()
 }
 
-// drop reports a message that the overflow policy does away with. On the goroutine of the sender.
+// drop reports a message that is dropped because of the overflow policy. It is called on the
+// goroutine of the sender.
 func (m *Queue[M]) drop(v M, ticket Ticket) {
 	if ticket != nil {
 		ticket.Settled(ErrDropped)
@@ -153,10 +155,10 @@ func (m *Queue[M]) drop(v M, ticket Ticket) {
 	m.report(Loss{Count: 1, Type: typeOf(&v), Reason: ErrDropped})
 }
 
-// dropOldest makes room for one in a full mailbox. On home.
+// dropOldest makes room for one message in a full mailbox. It must be called on home.
 func (m *Queue[M]) dropOldest() {
 	if m.queue.n == 0 {
-		m.takeIn() // all that m can hold is on its way
+		m.takeIn() // all messages of m are in transit
 	}
 	v, ticket := m.queue.popTicket()
 	m.extra().evicted++
