@@ -288,9 +288,15 @@ func (t *Tasklet) tellEnd(x *extra, exit Exit, from *core.Scheduler) {
 
 // tellSupervisor reports the end to the slot that t was in. It must be called on the scheduler of
 // t's parent. A supervisor that fails here has lost count of its children. That is a crash, like
-// any panic between two activations, and so is a runtime.Goexit.
+// any panic between two activations, and so is a runtime.Goexit. The guard costs as much as the
+// rest of an end, so the function of the library's own supervisors, which cannot fail, is called
+// without.
 func (t *Tasklet) tellSupervisor(exit Exit) {
 	slot := t.ex.Load().slot
+	if slot.direct {
+		slot.ended(exit)
+		return
+	}
 	switch fault := guard.Call(func() { slot.ended(exit) }); {
 	case fault == nil:
 	case fault.Goexit:

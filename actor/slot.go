@@ -9,6 +9,7 @@ import (
 
 	"github.com/gotasklet/tasklet/actor/reason"
 	"github.com/gotasklet/tasklet/internal/core"
+	"github.com/gotasklet/tasklet/internal/own"
 	"github.com/gotasklet/tasklet/mailbox"
 )
 
@@ -40,6 +41,7 @@ type Slot struct {
 	lineage anyLineage // nil if the body reads no ref
 	opts    []Option
 	onEnd   func(Exit) // may be nil
+	direct  bool       // onEnd is the library's own, and needs no guard
 	name    string     // "" if each tasklet has a derived one
 	word    string     // the kind of the body
 	family  *family    // the family that keeps the ref when the parent ends, or nil
@@ -109,6 +111,7 @@ func NewSlot(t *Tasklet, b Body, onEnd func(Exit), opts ...Option) (*Slot, error
 	t.spawner("NewSlot")
 	in := b.instance()
 	s := &Slot{parent: t, body: b, lineage: in.lineage(), opts: optionsOf(b, opts), onEnd: onEnd, word: in.kind()}
+	s.direct = own.Harmless(onEnd)
 	if err := s.checkOptions(); err != nil {
 		return nil, err
 	}

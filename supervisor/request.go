@@ -151,8 +151,10 @@ func (r logRequest) do(c *core) error {
 	return nil
 }
 
-// ended is called on the scheduler when the child's tasklet has finished by itself. It may not
-// block; the mailbox is unbounded.
+func init() { own.Trust((&child{}).ended) }
+
+// ended is called on the scheduler when the child's tasklet has finished by itself. It neither
+// fails nor blocks, as it is called without a guard; the mailbox is unbounded.
 func (ch *child) ended(e actor.Exit) {
 	r := ch.run
 	r.exit = e
