@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
+	"strings"
 	"time"
 
 	"github.com/gotasklet/tasklet/actor/reason"
@@ -191,7 +192,7 @@ func (s *Slot) checkOptions() error {
 // If ctx ends first, Start returns ErrTimeout or the cause of ctx, and the start continues. A
 // failure after that is an end like any other. ctx must be the parent, or derived from it.
 func (s *Slot) Start(ctx context.Context) (*Tasklet, error) {
-	by, limit := s.caller(ctx, "Start")
+	by, limit := s.caller(ctx, "Slot.Start")
 	sys := s.parent.sys
 	sys.mu.Lock()
 	occupied, state := s.task, s.state
@@ -205,14 +206,22 @@ func (s *Slot) Start(ctx context.Context) (*Tasklet, error) {
 	case state == slotRetired:
 		misuse("Slot.Start: the slot of %s was retired", s.path())
 	}
-	t := &Tasklet{inst: s.body.instance(), supervised: true}
-	w := &startWait{bell: *by.NewBell()}
-	x := t.extra()
-	x.start, x.slot = w, s
+	o := &occupant{t: Tasklet{inst: s.body.instance(), supervised: true}}
+	t, w := &o.t, &o.start
+	w.bell = *by.NewBell()
+	o.x.start, o.x.slot = w, s
+	t.ex.Store(&o.x)
 	s.cur = t
 	defer s.startOver(t)
 	t.start(s.parent, "Slot.Start", s.opts, s.body.allows())
 	return t, t.waitStart(by, limit, w)
+}
+
+// occupant is a tasklet in a slot, in one piece of memory with what it needs there.
+type occupant struct {
+	t     Tasklet
+	x     extra
+	start startWait
 }
 
 // startOver ends the state in which Start waits for t.
@@ -239,7 +248,7 @@ func (s *Slot) startOver(t *Tasklet) {
 // slot is still occupied by a tasklet that was killed. If the slot is empty, Stop only ends the
 // state set by [Slot.Restarting]. ctx must be the parent, or derived from it.
 func (s *Slot) Stop(ctx context.Context) error {
-	by, limit := s.caller(ctx, "Stop")
+	by, limit := s.caller(ctx, "Slot.Stop")
 	s.cur = nil // so that its end is not passed to onEnd
 	sys := s.parent.sys
 	sys.mu.Lock()
@@ -258,9 +267,9 @@ func (s *Slot) Stop(ctx context.Context) error {
 
 // caller returns the task of the parent, which makes the call.
 func (s *Slot) caller(ctx context.Context, op string) (by *core.Task, limit context.Context) {
-	by, limit = core.Caller(ctx, "Slot."+op)
+	by, limit = core.Caller(ctx, op)
 	if by != &s.parent.task {
-		misuse("Slot.%s by another tasklet: only %s may call it", op, s.parent.Path())
+		misuse("Slot.%s by another tasklet: only %s may call it", strings.TrimPrefix(op, "Slot."), s.parent.Path())
 	}
 	return by, limit
 }
