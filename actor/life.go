@@ -209,7 +209,10 @@ func (t *Tasklet) finish() {
 	failedStart := x != nil && x.start != nil && x.start.settle(err)
 	near := t.parent == nil || t.near(t.parent)
 	supervised := x != nil && x.slot != nil && (!near || t.parent.phase < stopping)
-	if supervised || t.sys.wantsExit(t, exit.Kind) {
+	switch {
+	case x != nil && x.start != nil && x.start.path != "":
+		exit.Path = x.start.path
+	case supervised || t.sys.wantsExit(t, exit.Kind):
 		exit.Path = t.Path() // only if needed: it is long where the tree is deep
 	}
 	if t.marks.Load()&markParent != 0 {

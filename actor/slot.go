@@ -196,6 +196,10 @@ func (s *Slot) Start(ctx context.Context) (*Tasklet, error) {
 	sys := s.parent.sys
 	sys.mu.Lock()
 	occupied, state := s.task, s.state
+	path := ""
+	if s.name != "" {
+		path = s.last.Path // the same for all of its tasklets
+	}
 	if occupied == nil && state != slotRetired {
 		s.state, s.until = slotStarting, time.Time{}
 	}
@@ -208,7 +212,7 @@ func (s *Slot) Start(ctx context.Context) (*Tasklet, error) {
 	}
 	o := &occupant{t: Tasklet{inst: s.body.instance(), supervised: true}}
 	t, w := &o.t, &o.start
-	w.bell = *by.NewBell()
+	w.bell, w.path = *by.NewBell(), path
 	o.x.start, o.x.slot = w, s
 	t.ex.Store(&o.x)
 	s.cur = t
