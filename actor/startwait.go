@@ -142,8 +142,8 @@ func (t *Tasklet) startFailed(err error) {
 
 // startWait is the place where Slot.Start waits.
 type startWait struct {
-	// path is the path of the tasklet, if it is known from an earlier one in the slot, or "". Set in
-	// Slot.Start, then read-only.
+	// path is the path of the tasklet, if it is known from an earlier one in the slot, or "". Set
+	// in Slot.Start, then read-only.
 	path string
 	// state says how the start went, or that nobody waits for it. It is written once, by the
 	// scheduler or the starter.

@@ -26,6 +26,9 @@ type child struct {
 
 	slot *actor.Slot
 	run  *run // the incarnation that is being started or runs, or nil
+	// spare is the run of an earlier incarnation whose end was handled, or nil. Nothing else refers
+	// to it, so the next incarnation gets it.
+	spare *run
 	// held says that the child was stopped for a restart of the group and is not started yet, so
 	// that senders to its ref wait.
 	held   bool
@@ -176,7 +179,9 @@ func (c *core) stopped(id string) (*child, error) {
 // without an error; that is OTP's ignore.
 func (c *core) start(ch *child) (*actor.Tasklet, error) {
 	c.hold(ch, false)
-	ch.run = &run{c: c, ch: ch}
+	if ch.run, ch.spare = ch.spare, nil; ch.run == nil {
+		ch.run = &run{c: c, ch: ch}
+	}
 	t, err := ch.slot.Start(c.t)
 	if err != nil {
 		ch.run = nil

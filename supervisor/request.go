@@ -172,7 +172,10 @@ func (r *run) do(c *core) error {
 	}
 	c.wasUp(r.ch)
 	c.set(r.ch, Stopped, nil)
-	return c.childEnded(r.ch, r.exit)
+	exit := r.exit
+	*r = run{c: c, ch: r.ch}
+	r.ch.spare = r
+	return c.childEnded(r.ch, exit)
 }
 
 func (r *again) do(c *core) error {

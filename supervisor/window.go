@@ -16,7 +16,13 @@ func (w *window) add(now time.Time) bool {
 	if w.intensity == Unlimited {
 		return true
 	}
-	w.times = append(w.times[w.old(now):], now)
+	old := w.old(now)
+	if old == len(w.times) {
+		w.times = w.times[:0] // and so in the same place
+	} else {
+		w.times = w.times[old:]
+	}
+	w.times = append(w.times, now)
 	return len(w.times) <= w.intensity
 }
 
