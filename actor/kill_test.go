@@ -391,10 +391,10 @@ func TestKillBeforeAnInterruptibleWait(t *testing.T) {
 		var told, raised bool
 		k := actor.Go(t0, func(t *actor.Tasklet) error {
 			var place core.Waiter
-			place.Item = interrupted(func() {
+			place.SetItem(interrupted(func() {
 				told = true
 				core.TaskOf(t).Scheduler().InjectFunc(place.Release)
-			})
+			}))
 			t.Kill()
 			raised = true
 			_ = core.TaskOf(t).Park(core.Wait{Kind: core.InAwait, In: &place})

@@ -31,7 +31,7 @@ func Await[R any](ctx context.Context, f func(context.Context) (R, error)) (R, e
 		defer stop()
 	}
 	a.wake = t.task.NextWait()
-	a.place.Item = a
+	a.place.SetItem(a)
 	v, err := lend(a, f)
 	a.cancel(nil)
 	t.task.Checkpoint()

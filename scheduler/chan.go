@@ -130,7 +130,7 @@ func (c *Chan[T]) Cap() int { return len(c.buf) }
 // either.
 func (c *Chan[T]) give(v T) bool {
 	if w := c.receivers.First(); w != nil {
-		p := w.Item.(*place[T])
+		p := w.Item().(*place[T])
 		p.v = v
 		p.hand()
 		return true
@@ -154,7 +154,7 @@ func (c *Chan[T]) take() (v T, ok bool) {
 		ok = true
 	}
 	if w := c.senders.First(); w != nil {
-		p := w.Item.(*place[T])
+		p := w.Item().(*place[T])
 		if ok {
 			c.push(p.v)
 		} else {

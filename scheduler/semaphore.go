@@ -99,7 +99,7 @@ func (s *Semaphore) Release(k int64) {
 // than are left.
 func (s *Semaphore) serve() {
 	for w := s.line.First(); w != nil; w = s.line.First() {
-		p := w.Item.(*place[int64])
+		p := w.Item().(*place[int64])
 		if p.v > s.free {
 			return
 		}

@@ -69,7 +69,7 @@ func (ps *places[T]) get(v T) *place[T] {
 	p := ps.free
 	if p == nil {
 		p = &place[T]{}
-		p.Item = p
+		p.SetItem(p)
 	} else {
 		ps.free, p.next = p.next, nil
 		ps.n--

@@ -1,6 +1,7 @@
 package core
 
 import (
+	"github.com/gotasklet/tasklet/internal/list"
 	"runtime"
 	"time"
 )
@@ -12,10 +13,10 @@ type agenda struct {
 	now     int64 // ns on the clock at the last look; may be late by 64 activations
 	origin  int64 // ns on the clock when ticks began to be counted
 	tick    uint32
-	outside int     // waits that somebody outside will end: virtual time stands still
-	chores  []chore // see WhenCalm; in order of time
-	waiters *Waiter // free places, see waiter
-	spare   int     // how many these are
+	outside int                 // waits that somebody outside will end: virtual time stands still
+	chores  []chore             // see WhenCalm; in order of time
+	spare   list.List[standing] // free places, see waiter
+	spares  int                 // how many these are
 	sleeper *time.Timer
 	yielded bool // gave way to other goroutines since something was ready
 	// Quiescent was called since something was ready; in a Team: it has rested since then

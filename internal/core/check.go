@@ -132,34 +132,34 @@ func (c *check) place(t *Task) {
 	if w == nil {
 		return
 	}
-	_, outside := w.Item.(Interrupter)
+	_, outside := w.Item().(Interrupter)
 	switch {
-	case w.task != t:
-		c.bad("the place of %v belongs to %v", t, w.task)
-	case w.line != nil && t.state != Parked:
+	case w.V.task != t:
+		c.bad("the place of %v belongs to %v", t, w.V.task)
+	case w.V.line != nil && t.state != Parked:
 		c.bad("%v is %v and still stands in a line", t, t.state)
-	case w.line == nil && t.state == Parked && !outside && !t.givenUp():
+	case w.V.line == nil && t.state == Parked && !outside && !t.givenUp():
 		c.bad("%v is parked in %v with a place that stands in no line", t, t.kind)
 	}
-	if w.line != nil && !c.lines[w.line] {
-		c.lines[w.line] = true
-		c.line(w.line)
+	if w.V.line != nil && !c.lines[w.V.line] {
+		c.lines[w.V.line] = true
+		c.line(w.V.line)
 	}
 }
 
 func (c *check) line(l *Line) {
-	var prev *Waiter
-	for w := l.first; w != nil; prev, w = w, w.next {
-		if w.prev != prev || w.line != l {
-			c.bad("the links of a place in a line are wrong: that of %v", w.task)
+	if !l.list.Sound() {
+		c.bad("the links of a line are wrong: that of %v", l.First().Task())
+		return
+	}
+	for w := l.First(); w != nil; w = w.Next() {
+		if w.V.line != l {
+			c.bad("the place of %v does not know its line", w.V.task)
 			return
 		}
-		if t := w.task; t != nil && (t.waiter != w || t.state != Parked) {
+		if t := w.V.task; t != nil && (t.waiter != w || t.state != Parked) {
 			c.bad("a place in a line belongs to %v, which is not parked with it", t)
 		}
-	}
-	if l.last != prev {
-		c.bad("the end of a line is not its last place")
 	}
 }
 
@@ -344,14 +344,14 @@ func (c *check) reachable(t *Timer) bool {
 func (c *check) rest() {
 	s := c.s
 	spare := 0
-	for w := s.waiters; w != nil; w = w.next {
+	for w := range s.spare.All() {
 		spare++
-		if w.line != nil || w.prev != nil || w.Item != nil || w.task != nil {
+		if w != (standing{}) {
 			c.bad("a free place is in use")
 		}
 	}
-	if spare != s.spare {
-		c.bad("%d free places, counted as %d", spare, s.spare)
+	if spare != s.spares || !s.spare.Sound() {
+		c.bad("%d free places, counted as %d, or their links are wrong", spare, s.spares)
 	}
 	if s.outside < c.outside {
 		c.bad("%d are parked for something outside, and %d outside are awaited", c.outside, s.outside)

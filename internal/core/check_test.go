@@ -42,8 +42,16 @@ func TestCheckFindsFaults(t *testing.T) {
 					s.ready.ring[(s.ready.head+s.ready.n)&uint(len(s.ready.ring)-1)] = nil
 				}},
 			{"nobody's place", "stands in no line", func() { second.waiter.Leave() }, func() { m.line.Add(second.waiter) }},
-			{"a link", "links of a place", func() { second.waiter.prev = nil }, func() { second.waiter.prev = first.waiter }},
-			{"the end of the line", "end of a line", func() { m.line.last = first.waiter }, func() { m.line.last = second.waiter }},
+			{"a link", "links of a line", func() { new(Line).list.Remove(second.waiter.entry()) },
+				func() {
+					m.line = Line{}
+					for _, t := range []*Task{first, second} {
+						t.waiter.V.line = nil
+						m.line.list.Remove(t.waiter.entry())
+						m.line.Add(t.waiter)
+					}
+				}},
+			{"the line of a place", "does not know its line", func() { second.waiter.V.line = new(Line) }, func() { second.waiter.V.line = &m.line }},
 			{"a lock that nobody holds", "nobody holds", func() { m.lock.Holder = nil }, func() { m.lock.Holder = holder }},
 			{"a ring", "nobody can leave", func() { holder.waitsOn, holder.kind = first.Resource(), InJoin },
 				func() { holder.waitsOn, holder.kind = nil, InReceive }},
@@ -57,7 +65,7 @@ func TestCheckFindsFaults(t *testing.T) {
 			{"somebody outside", "outside are awaited", func() { holder.kind = InAwait }, func() { holder.kind = InReceive }},
 			{"a coroutine", "serves", func() { holder.co.task = first }, func() { holder.co.task = holder }},
 			{"the door", "pending is true", func() { s.door.pending.Store(true) }, func() { s.door.pending.Store(false) }},
-			{"a free place", "counted as", func() { s.spare++ }, func() { s.spare-- }},
+			{"a free place", "counted as", func() { s.spares++ }, func() { s.spares-- }},
 		} {
 			f.do()
 			tasks := c.all()
@@ -97,7 +105,7 @@ func TestCheckAfterEachStep(t *testing.T) {
 	}
 	s = New(Config{})
 	s.hooks.Check = func() (int, error) { return 1, s.Check(nil) }
-	spawn(s, 1, func(t *Task) { s.spare++; t.Yield(); t.Yield() })
+	spawn(s, 1, func(t *Task) { s.spares++; t.Yield(); t.Yield() })
 	if err := s.Run(); err == nil || !strings.Contains(err.Error(), "counted as") {
 		t.Errorf("Run() = %v", err)
 	}

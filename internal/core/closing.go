@@ -132,7 +132,7 @@ func (s *Scheduler) killParked() (any bool) {
 		any = true
 		t.kill.Or(killHard)
 		if t.waiter != nil {
-			if i, ok := t.waiter.Item.(Interrupter); ok {
+			if i, ok := t.waiter.Item().(Interrupter); ok {
 				s.interrupt(i)
 			}
 		}

@@ -41,9 +41,9 @@ func (c *crowd) check() {
 func (c *crowd) problem() string {
 	for _, l := range c.lines {
 		var all []*Waiter
-		for w := l.first; w != nil; w = w.next {
-			if w.task != nil && (w.task.waiter != w || w.task.state != Parked) {
-				return fmt.Sprintf("a place in a line belongs to %v, which is not parked with it", w.task)
+		for w := l.First(); w != nil; w = w.Next() {
+			if t := w.Task(); t != nil && (t.waiter != w || t.state != Parked) {
+				return fmt.Sprintf("a place in a line belongs to %v, which is not parked with it", t)
 			}
 			all = append(all, w)
 		}

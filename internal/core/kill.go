@@ -76,7 +76,7 @@ func interrupter(w *Waiter) Interrupter {
 	if w == nil {
 		return nil
 	}
-	i, _ := w.Item.(Interrupter)
+	i, _ := w.Item().(Interrupter)
 	return i
 }
 

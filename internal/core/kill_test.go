@@ -256,7 +256,8 @@ func TestKillOfAnInterrupterWait(t *testing.T) {
 		s := virtual()
 		var item interruptable
 		var line Line
-		w := Waiter{Item: &item}
+		var w Waiter
+		w.SetItem(&item)
 		asked := make(chan bool, 1)
 		item.f = func() { asked <- true }
 		x := spawn(s, 1, func(t *Task) {
@@ -291,7 +292,8 @@ func TestStopInterrupts(t *testing.T) {
 	s := virtual()
 	var line Line
 	item := interruptable{f: func() {}}
-	w := Waiter{Item: &item}
+	var w Waiter
+	w.SetItem(&item)
 	spawn(s, 1, func(t *Task) {
 		line.Add(&w)
 		t.Park(Wait{Kind: InAwait, In: &w})

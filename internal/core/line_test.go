@@ -19,14 +19,13 @@ func checkLine(t testing.TB, l *Line, want ...*Waiter) {
 
 func lineProblem(l *Line, want []*Waiter) string {
 	var got []*Waiter
-	var prev *Waiter
-	for w := l.first; w != nil; prev, w = w, w.next {
-		if w.prev != prev || w.line != l || !w.Waits() {
-			return "a waiter's links are wrong"
+	for w := l.First(); w != nil; w = w.Next() {
+		if w.V.line != l || !w.Waits() {
+			return "a waiter does not know its line"
 		}
 		got = append(got, w)
 	}
-	if l.last != prev || l.Empty() != (len(got) == 0) || !slices.Equal(got, want) {
+	if !l.list.Sound() || l.Empty() != (len(got) == 0) || !slices.Equal(got, want) {
 		return fmt.Sprintf("the line has %d waiters, want %d, or in another order", len(got), len(want))
 	}
 	return ""
@@ -59,7 +58,7 @@ func TestLineAgainstSlice(t *testing.T) {
 		l.ReleaseAll()
 		checkLine(t, &l)
 		for i := range all {
-			if w := &all[i]; w.Waits() || w.Next() != nil || w.prev != nil {
+			if w := &all[i]; w.Waits() || w.Next() != nil || w.entry().In() {
 				t.Fatal("a waiter that has left keeps its links")
 			}
 		}
@@ -129,10 +128,10 @@ func TestFreePlaces(t *testing.T) {
 	if a == b {
 		t.Fatal("one place for two")
 	}
-	a.Item = 1
+	a.SetItem(1)
 	s.putWaiter(a)
 	s.putWaiter(b)
-	if s.waiter() != b || s.waiter() != a || a.Item != nil || a.next != nil || s.waiters != nil {
+	if s.waiter() != b || s.waiter() != a || a.Item() != nil || a.entry().In() || !s.spare.Empty() {
 		t.Error("places are not used again, or not clean")
 	}
 }
@@ -143,11 +142,7 @@ func TestFreePlacesAreBounded(t *testing.T) {
 	for range 3 * maxSpare {
 		s.putWaiter(&Waiter{})
 	}
-	n := 0
-	for w := s.waiters; w != nil; w = w.next {
-		n++
-	}
-	if n != maxSpare || s.spare != n {
-		t.Errorf("%d free places are kept, %d counted", n, s.spare)
+	if n := s.spare.Len(); n != maxSpare || s.spares != n {
+		t.Errorf("%d free places are kept, %d counted", n, s.spares)
 	}
 }

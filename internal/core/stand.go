@@ -10,7 +10,7 @@ func (t *Task) Stand(l *Line, w Wait) (ok bool, err error) {
 	w.In = t.s.waiter()
 	l.Add(w.In)
 	err = t.Park(w)
-	ok = w.In.Item != nil
+	ok = w.In.Item() != nil
 	t.s.putWaiter(w.In)
 	return ok, err
 }
@@ -23,8 +23,9 @@ func (t *Task) ParkIn(l *Line, w Wait) error {
 
 // Hand ends the wait of the first task in l, which stands in it by Stand.
 func (l *Line) Hand() {
-	l.first.Item = handed{}
-	l.first.Release()
+	w := l.First()
+	w.SetItem(handed{})
+	w.Release()
 }
 
 // HandAll is Hand for all tasks in l, in order.

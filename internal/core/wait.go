@@ -123,7 +123,7 @@ func (t *Task) suspend(w Wait) {
 		s.ready.push(t)
 	}
 	if w.In != nil {
-		w.In.task = t
+		w.In.V.task = t
 	}
 	if w.Kind.outside() {
 		s.outside++
@@ -142,7 +142,7 @@ func (t *Task) suspend(w Wait) {
 		s.outside--
 	}
 	if w.In != nil {
-		w.In.task = nil
+		w.In.V.task = nil
 	}
 	t.waitsOn, t.waiter = nil, nil
 	t.co, me.task = nil, nil

@@ -106,7 +106,7 @@ func (c *check) err() error {
 // checkEnvelopes examines the envelopes in the line of senders.
 func checkEnvelopes[M any](c *check, m *Queue[M], x *ext[M]) {
 	for w := x.line.First(); w != nil; w = w.Next() {
-		e, ok := w.Item.(*Envelope[M])
+		e, ok := w.Item().(*Envelope[M])
 		if !ok || &e.place != w {
 			c.bad("a place in the line of senders is not that of its envelope")
 			continue

@@ -25,7 +25,7 @@ func TestCheckFindsFaults(t *testing.T) {
 		waits := spawn(s, func(t *core.Task) { _ = full.Send(t, 3) })
 		d.Yield()
 		x, hx := full.ext.Load(), half.ext.Load()
-		e := x.line.First().Item.(*Envelope[int])
+		e := x.line.First().Item().(*Envelope[int])
 		all := func() error {
 			for _, m := range []*Queue[int]{full, half, one} {
 				if err := m.Check(); err != nil {
@@ -54,7 +54,7 @@ func TestCheckFindsFaults(t *testing.T) {
 				func() { wantErr("send from elsewhere", half.Send(context.Background(), 8), nil); hx.knocked = false },
 				func() { hx.knocked = true }},
 			{"there is room for the first in line", "somebody waits for room", func() { full.cap++ }, func() { full.cap-- }},
-			{"an envelope of another", "not that of its envelope", func() { e.place.Item = &other }, func() { e.place.Item = e }},
+			{"an envelope of another", "not that of its envelope", func() { e.place.SetItem(&other) }, func() { e.place.SetItem(e) }},
 			{"decided, and in line", "decided on", func() { e.err = nil }, func() { e.err = errUndecided }},
 			{"a leak", "holds something", func() { half.queue.buf[half.queue.index(half.queue.n)] = 5 },
 				func() { half.queue.buf[half.queue.index(half.queue.n)] = 0 }},

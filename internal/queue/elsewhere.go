@@ -231,7 +231,7 @@ func (m *Queue[M]) enqueue(x *ext[M], e *Envelope[M]) (*core.Scheduler, error) {
 	if !m.knock(x, home) {
 		return nil, ErrClosed
 	}
-	e.place.Item = e
+	e.place.SetItem(e)
 	x.queue.Add(&e.place)
 	x.count(e)
 	return home, nil
@@ -270,7 +270,7 @@ func (m *Queue[M]) parkElsewhere(e *Envelope[M], limit context.Context, home *co
 		}
 	}()
 	t.Checkpoint() // takes an earlier kill, which would not interrupt the wait
-	e.away.place.Item = &killed[M]{m, e}
+	e.away.place.SetItem(&killed[M]{m, e})
 	w.In = &e.away.place
 	err := t.Park(w)
 	e.away.parked = false
@@ -385,7 +385,7 @@ func (m *Queue[M]) letIn(x *ext[M]) {
 		if m.full() {
 			return
 		}
-		e := x.line.First().Item.(*Envelope[M])
+		e := x.line.First().Item().(*Envelope[M])
 		if v, ticket := e.msg, e.ticket; e.decide(m.home.Load(), nil) {
 			m.put(v, ticket)
 		}

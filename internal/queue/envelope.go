@@ -34,7 +34,7 @@ func (x *ext[M]) envelope() *Envelope[M] {
 	e := x.free
 	if e == nil {
 		e = new(Envelope[M])
-		e.place.Item = e
+		e.place.SetItem(e)
 		return e
 	}
 	x.free, e.next = e.next, nil
@@ -123,7 +123,7 @@ func (e *Envelope[M]) decide(on *core.Scheduler, err error) bool {
 func (m *Queue[M]) refuse(on *core.Scheduler, l *core.Line) Loss {
 	lost := Loss{Reason: ErrClosed}
 	for !l.Empty() {
-		e := l.First().Item.(*Envelope[M])
+		e := l.First().Item().(*Envelope[M])
 		alone, t := e.alone(), typeOf(&e.msg)
 		if e.decide(on, ErrClosed) && alone {
 			if lost.Count++; lost.Count == 1 {
@@ -159,7 +159,8 @@ func (m *Queue[M]) Deliver(on *core.Scheduler, e *Envelope[M], v M, mustWait boo
 	if m.home.Load() == on {
 		waits, err = m.offer(v, nil, onFull)
 		if waits {
-			e.msg, e.away, e.place.Item = v, nil, e
+			e.msg, e.away = v, nil
+			e.place.SetItem(e)
 			m.extra().stand(e)
 		}
 	} else {
@@ -201,10 +202,10 @@ func (m *Queue[M]) Withdraw(on *core.Scheduler, e *Envelope[M]) (inTime bool) {
 func (m *Queue[M]) tellWaiters(t *core.Task, first bool) {
 	on := t.Resource()
 	for w := m.ext.Load().line.First(); w != nil; w = w.Next() {
-		if a := w.Item.(*Envelope[M]).away; first && a != nil && a.done != nil {
+		if a := w.Item().(*Envelope[M]).away; first && a != nil && a.done != nil {
 			a.ring()
 		}
-		if a := w.Item.(*Envelope[M]).away; a != nil && a.task != nil && a.task.Scheduler().Kin(t.Scheduler()) {
+		if a := w.Item().(*Envelope[M]).away; a != nil && a.task != nil && a.task.Scheduler().Kin(t.Scheduler()) {
 			a.task.Scheduler().InjectFunc(func() {
 				if a.parked {
 					a.task.Redirect(on)

@@ -392,7 +392,7 @@ func (w *twin) rest() {
 
 func ids(l *core.Line) (all []int) {
 	for x := l.First(); x != nil; x = x.Next() {
-		all = append(all, x.Item.(*Envelope[int]).msg)
+		all = append(all, x.Item().(*Envelope[int]).msg)
 	}
 	return all
 }

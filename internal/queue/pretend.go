@@ -57,7 +57,7 @@ func (p *pretence) stand(w *core.Waiter) bool {
 func (m *Queue[M]) endPretence(x *ext[M]) {
 	for p := &x.pretend; !p.line.Empty(); {
 		w := p.line.First()
-		e := w.Item.(*Envelope[M])
+		e := w.Item().(*Envelope[M])
 		if !m.Closed() && x.line.Empty() && (!m.full() || m.reclaim()) {
 			if v, ticket := e.msg, e.ticket; e.decide(m.home.Load(), nil) {
 				m.put(v, ticket)

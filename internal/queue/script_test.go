@@ -127,12 +127,12 @@ func (s *script) rest() {
 	if x := m.ext.Load(); x != nil {
 		queued += int(x.in.n)
 		for w := x.line.First(); w != nil; w = w.Next() {
-			if e := w.Item.(*Envelope[letter]); e.away != nil || w.Task() != nil {
+			if e := w.Item().(*Envelope[letter]); e.away != nil || w.Task() != nil {
 				waits++
 			}
 		}
 		for w := x.queue.First(); w != nil; w = w.Next() {
-			if w.Item.(*Envelope[letter]).away != nil {
+			if w.Item().(*Envelope[letter]).away != nil {
 				waits++
 			}
 		}

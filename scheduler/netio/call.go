@@ -92,7 +92,7 @@ func (c *call) help(t *core.Task) {
 	sd := c.sd
 	c.n, c.conn, c.err = 0, nil, nil
 	c.t, c.done, c.cut = t, false, false
-	c.place.Item = c
+	c.place.SetItem(c)
 	c.returned.Add(1)
 	sd.begin()
 	sd.h.hand(c)

@@ -32,7 +32,7 @@ func outside[R io.Closer](h *home, t *core.Task, limit context.Context, f func(c
 	a := &errand[R]{h: h, t: t, f: f}
 	a.ctx, a.cancel = context.WithCancel(context.Background())
 	defer a.cancel()
-	a.place.Item = a
+	a.place.SetItem(a)
 	a.returned.Add(1)
 	h.hand(a)
 	taken := false

@@ -40,7 +40,7 @@ func (u *turn) take(h *home, op op) {
 		u.mu.Unlock()
 		return
 	}
-	w.place.Item = w
+	w.place.SetItem(w)
 	u.line.Add(&w.place)
 	u.mu.Unlock()
 	if w.t == nil {
@@ -85,7 +85,7 @@ func (u *turn) give() {
 		u.mu.Unlock()
 		return
 	}
-	w := u.line.First().Item.(*waiting)
+	w := u.line.First().Item().(*waiting)
 	w.place.Leave()
 	u.mu.Unlock()
 	close(w.granted)
