@@ -49,7 +49,7 @@ var arrows = map[string][]arrow{
 	"internal/core": { // It knows tasks, and nothing of what a task is used for.
 		{"internal/stack", "a panic as an error has its stack."},
 		{"internal/guard", "what it calls of the user's is guarded."},
-		{"internal/list", "a waiter leaves its line from the middle."},
+		{"internal/list", "waiters and timers leave their lines from the middle."},
 		{"internal/text", "the text of an error is one line, whatever is in it."},
 	},
 	"internal/queue": {

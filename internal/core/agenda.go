@@ -1,9 +1,10 @@
 package core
 
 import (
-	"github.com/gotasklet/tasklet/internal/list"
 	"runtime"
 	"time"
+
+	"github.com/gotasklet/tasklet/internal/list"
 )
 
 // agenda is what is to be done, and when. Owned by whoever has control.

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"iter"
 	"runtime"
+
+	"github.com/gotasklet/tasklet/internal/list"
 )
 
 // Check looks whether all that must hold between two steps of s does, and says what does not; nil:
@@ -272,11 +274,15 @@ func (c *check) coroutines() {
 func (c *check) wheel() {
 	w := &c.s.wheel
 	n := 0
-	list := func(l *timerList, what string, belongs func(*Timer) bool) {
-		var prev *Timer
-		for t := l.first; t != nil; prev, t = t, t.next {
+	look := func(l *list.List[timing], what string, belongs func(*Timer) bool) {
+		if !l.Sound() {
+			c.bad("the links of %s are wrong", what)
+			return
+		}
+		for e := l.First(); e != nil; e = e.Next() {
 			n++
-			switch target := t.target.(type) {
+			t := (*Timer)(e)
+			switch target := t.V.target.(type) {
 			case *taskTimer:
 				if &target.timer != t || target.state == Finished {
 					c.bad("a timer in %s is not that of %v, or that has finished", what, (*Task)(target))
@@ -286,35 +292,32 @@ func (c *check) wheel() {
 					c.bad("the owner of a timer in %s is gone", what)
 				}
 			}
-			if t.prev != prev || !belongs(t) {
-				c.bad("a timer for tick %d does not belong in %s at tick %d, or its links are wrong", t.when, what, w.now)
+			if !belongs(t) {
+				c.bad("a timer for tick %d does not belong in %s at tick %d", t.V.when, what, w.now)
 				return
 			}
-			if c.s.current != nil && t.when <= w.now {
-				c.bad("a timer for tick %d has not fired at tick %d", t.when, w.now)
+			if c.s.current != nil && t.V.when <= w.now {
+				c.bad("a timer for tick %d has not fired at tick %d", t.V.when, w.now)
 			}
-		}
-		if l.last != prev {
-			c.bad("the last timer of %s is not the last of its list", what)
 		}
 	}
 	for level := range w.slots {
 		for slot := range w.slots[level] {
 			l := &w.slots[level][slot]
-			if (l.first != nil) != (w.occupied[level]&(1<<slot) != 0) {
-				c.bad("bucket %d of level %d is empty: %v; its bit says otherwise", slot, level, l.first == nil)
+			if (!l.Empty()) != (w.occupied[level]&(1<<slot) != 0) {
+				c.bad("bucket %d of level %d is empty: %v; its bit says otherwise", slot, level, l.Empty())
 			}
-			if l.first != nil {
-				list(l, fmt.Sprintf("bucket %d of level %d", slot, level), func(t *Timer) bool {
-					lv, sl := w.place(t.when)
+			if !l.Empty() {
+				look(l, fmt.Sprintf("bucket %d of level %d", slot, level), func(t *Timer) bool {
+					lv, sl := w.place(t.V.when)
 					return lv == uint(level) && sl == uint(slot)
 				})
 			}
 		}
 	}
-	list(&w.far, "the far list", func(t *Timer) bool {
-		lv, _ := w.place(t.when)
-		return lv >= wheelLevels && t.when >= w.farTick
+	look(&w.far, "the far list", func(t *Timer) bool {
+		lv, _ := w.place(t.V.when)
+		return lv >= wheelLevels && t.V.when >= w.farTick
 	})
 	if n != w.n {
 		c.bad("%d timers run, and the wheel has counted %d", n, w.n)
@@ -332,13 +335,11 @@ func (c *check) wheel() {
 // reachable reports whether t is in the list in which stop would look for it.
 func (c *check) reachable(t *Timer) bool {
 	l := &c.s.wheel.far
-	if level, slot := c.s.wheel.place(t.when); level < wheelLevels {
+	if level, slot := c.s.wheel.place(t.V.when); level < wheelLevels {
 		l = &c.s.wheel.slots[level][slot]
 	}
-	if t.prev == nil && l.first != t || t.next == nil && l.last != t {
-		return false
-	}
-	return (t.prev == nil || t.prev.next == t) && (t.next == nil || t.next.prev == t)
+	e := t.entry()
+	return e.In() && (e.Prev() != nil || l.First() == e) && (e.Next() != nil || l.Last() == e)
 }
 
 func (c *check) rest() {

@@ -59,7 +59,7 @@ func TestCheckFindsFaults(t *testing.T) {
 			{"a lost kill of an idle one", "its kill is lost", func() { idle.kill.Store(killSoft) }, func() { idle.kill.Store(0) }},
 			{"a bit", "its bit says otherwise", func() { s.wheel.occupied[0] |= 1 }, func() { s.wheel.occupied[0] &^= 1 }},
 			{"the number of timers", "has counted", func() { s.wheel.n++ }, func() { s.wheel.n-- }},
-			{"a timer in the wrong bucket", "does not belong", func() { sleeper.timer.when += 1 << 30 }, func() { sleeper.timer.when -= 1 << 30 }},
+			{"a timer in the wrong bucket", "does not belong", func() { sleeper.timer.V.when += 1 << 30 }, func() { sleeper.timer.V.when -= 1 << 30 }},
 			{"a timer that is late", "the time at", func() { s.now += int64(time.Minute) }, func() { s.now -= int64(time.Minute) }},
 			{"no timer", "without a timer", func() { s.stopTimer(&sleeper.timer) }, func() { s.startTimer(&sleeper.timer, int64(time.Hour)) }},
 			{"somebody outside", "outside are awaited", func() { holder.kind = InAwait }, func() { holder.kind = InReceive }},

@@ -30,7 +30,7 @@ func (t *Task) Glance() View {
 	if on := Peek(&t.waitsOn); on != nil && v.State == Parked {
 		v.On = Peek(&on.Holder)
 	}
-	if when := Peek(&t.timer.when); when != 0 {
+	if when := Peek(&t.timer.V.when); when != 0 {
 		v.Until = t.s.origin + when*tickNS
 	}
 	return v

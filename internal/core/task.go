@@ -58,7 +58,7 @@ type Resource struct {
 func (t *Task) Init(s *Scheduler, id uint64, r Runner) {
 	t.s, t.id, t.runner = s, id, r
 	t.self.Holder = t
-	t.timer.target = (*taskTimer)(t)
+	t.timer.V.target = (*taskTimer)(t)
 }
 
 // Scheduler returns the scheduler of t.

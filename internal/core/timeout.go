@@ -83,7 +83,7 @@ func withDeadline(parent, limit context.Context, t *Task, at int64) *timeoutCtx 
 		at = outer
 	}
 	c := &timeoutCtx{parent: parent, task: t, at: at, limited: limit != nil}
-	c.timer.target = c
+	c.timer.V.target = c
 	if limit == nil {
 		c.follows = parent != context.Context(t) && parent.Err() == nil
 		return c

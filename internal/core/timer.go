@@ -1,17 +1,23 @@
 package core
 
-import "time"
+import (
+	"time"
+
+	"github.com/gotasklet/tasklet/internal/list"
+)
 
 // A Timer is one entry of a scheduler's timing wheel. It is meant to live inside what it wakes, so
 // that waiting allocates nothing. The zero Timer is stopped. It must not be copied while it is
 // started.
-type Timer struct {
-	// Owned by the scheduler.
+type Timer list.Entry[timing]
 
-	next, prev *Timer  // neighbours in its list; nil at the ends and while stopped
-	when       int64   // the tick at which it fires, 1 or later; 0 while stopped
-	target     Expirer // whom to call; set by the owner before the start
+// timing is what a timer has beside its links. Owned by the scheduler.
+type timing struct {
+	when   int64   // the tick at which it fires, 1 or later; 0 while stopped
+	target Expirer // whom to call; set by the owner before the start
 }
+
+func (t *Timer) entry() *list.Entry[timing] { return (*list.Entry[timing])(t) }
 
 // Expirer is what a [Timer] calls when it fires. The scheduler calls Expire between two tasks, so
 // it must be short and may not park. It may start and stop timers, its own too, which is stopped by
@@ -19,7 +25,7 @@ type Timer struct {
 type Expirer interface{ Expire() }
 
 // Active reports whether t is started and has not fired. Only the timer's scheduler may ask.
-func (t *Timer) Active() bool { return t.when != 0 }
+func (t *Timer) Active() bool { return t.V.when != 0 }
 
 const (
 	// tickNS is the resolution of timers.
@@ -56,7 +62,7 @@ func (s *Scheduler) stopTimer(t *Timer) {
 // StartTimer starts t to call target at ns on the scheduler's clock, or at the next tick after it.
 // On the scheduler.
 func (s *Scheduler) StartTimer(t *Timer, ns int64, target Expirer) {
-	t.target = target
+	t.V.target = target
 	s.startTimer(t, ns)
 }
 

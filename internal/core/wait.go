@@ -154,7 +154,7 @@ func (t *Task) suspend(w Wait) {
 
 // setAside lends the timer of WakeAt to the wait that begins. The returned function restores it.
 func (t *Task) setAside() (giveBack func()) {
-	when := t.timer.when
+	when := t.timer.V.when
 	t.s.stopTimer(&t.timer)
 	return func() {
 		if when <= t.s.wheel.now {

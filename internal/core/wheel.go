@@ -3,6 +3,8 @@ package core
 import (
 	"math"
 	"math/bits"
+
+	"github.com/gotasklet/tasklet/internal/list"
 )
 
 // The wheel has wheelLevels levels of wheelSlots slots. Its reach, 64^7 ticks, is 139 years of
@@ -50,10 +52,10 @@ type wheel struct {
 
 	// the tick up to which everything has fired; only advance moves it
 	now      int64
-	n        int                                // timers that are started
-	occupied [wheelLevels]uint64                // bit s of word l: slots[l][s] is not empty
-	slots    [wheelLevels][wheelSlots]timerList // 7 kB
-	far      timerList                          // timers beyond the reach of the top level
+	n        int                                        // timers that are started
+	occupied [wheelLevels]uint64                        // bit s of word l: slots[l][s] is not empty
+	slots    [wheelLevels][wheelSlots]list.List[timing] // 7 kB
+	far      list.List[timing]                          // timers beyond the reach of the top level
 	// no timer of far is before this tick; meaningless if there is none
 	farTick int64
 }
@@ -76,10 +78,10 @@ func (w *wheel) start(t *Timer, when int64) {
 	if t.Active() {
 		panic("scheduler: internal error: start of a timer that is active")
 	}
-	if t.target == nil {
+	if t.V.target == nil {
 		panic("scheduler: internal error: start of a timer without a target")
 	}
-	t.when = max(when, w.now+1) // no overflow: advance stops short of the last tick
+	t.V.when = max(when, w.now+1) // no overflow: advance stops short of the last tick
 	w.insert(t)
 	w.n++
 }
@@ -89,32 +91,32 @@ func (w *wheel) stop(t *Timer) bool {
 	if !t.Active() {
 		return false
 	}
-	if level, slot := w.place(t.when); level < wheelLevels {
-		list := &w.slots[level][slot]
-		list.remove(t)
-		if list.first == nil {
+	if level, slot := w.place(t.V.when); level < wheelLevels {
+		l := &w.slots[level][slot]
+		l.Remove(t.entry())
+		if l.Empty() {
 			w.occupied[level] &^= 1 << slot
 		}
 	} else {
-		w.far.remove(t) // farTick may now be too early: that costs one look at far in vain
+		w.far.Remove(t.entry()) // farTick may now be too early: that costs one look at far in vain
 	}
-	t.when = 0
+	t.V.when = 0
 	w.n--
 	return true
 }
 
 // insert puts t at the end of the list in which its tick belongs.
 func (w *wheel) insert(t *Timer) {
-	if level, slot := w.place(t.when); level < wheelLevels {
-		w.slots[level][slot].push(t)
+	if level, slot := w.place(t.V.when); level < wheelLevels {
+		w.slots[level][slot].Add(t.entry())
 		w.occupied[level] |= 1 << slot
 		return
 	}
-	tick := t.when >> wheelBits << wheelBits // the first from which the top level reaches it
-	if w.far.first == nil || tick < w.farTick {
+	tick := t.V.when >> wheelBits << wheelBits // the first from which the top level reaches it
+	if w.far.Empty() || tick < w.farTick {
 		w.farTick = tick
 	}
-	w.far.push(t)
+	w.far.Add(t.entry())
 }
 
 // next returns the tick at which the wheel wants to be advanced, -1 if it has no timers. There a
@@ -129,7 +131,7 @@ func (w *wheel) next() int64 {
 			return above | int64(bits.TrailingZeros64(occupied))<<shift
 		}
 	}
-	if w.far.first != nil {
+	if !w.far.Empty() {
 		return w.farTick
 	}
 	return -1
@@ -142,15 +144,15 @@ func (w *wheel) next() int64 {
 func (w *wheel) deadline() int64 {
 	for level, occupied := range w.occupied {
 		if occupied != 0 {
-			list := &w.slots[level][bits.TrailingZeros64(occupied)]
+			l := &w.slots[level][bits.TrailingZeros64(occupied)]
 			if level == 0 {
-				return list.first.when // all are for this tick
+				return l.First().V.when // all are for this tick
 			}
-			return list.earliest()
+			return earliest(l)
 		}
 	}
-	if w.far.first != nil {
-		return w.far.earliest()
+	if !w.far.Empty() {
+		return earliest(&w.far)
 	}
 	return -1
 }
@@ -174,9 +176,9 @@ func (w *wheel) advance(to int64) {
 			w.cascade()
 			continue
 		}
-		t := w.slots[0][tick&(wheelSlots-1)].first
+		t := (*Timer)(w.slots[0][tick&(wheelSlots-1)].First())
 		w.stop(t)
-		t.target.Expire()
+		t.V.target.Expire()
 	}
 	// Up to here nothing is due, so no slot begins on the way.
 	w.now = max(w.now, to)
@@ -188,60 +190,28 @@ func (w *wheel) advance(to int64) {
 // above it the slots named by now's digits began before.
 func (w *wheel) cascade() {
 	level := uint(bits.TrailingZeros64(uint64(w.now))) / wheelSlotBits
-	list := &w.far
+	l := &w.far
 	switch {
 	case level == 0:
 		return // a slot of one tick: it is due, not moved
 	case level < wheelLevels:
 		slot := uint(w.now>>(level*wheelSlotBits)) % wheelSlots
 		w.occupied[level] &^= 1 << slot
-		list = &w.slots[level][slot]
+		l = &w.slots[level][slot]
 	}
-	t := list.first
-	*list = timerList{} // before the moves, since what is still far goes back
-	for t != nil {
-		next := t.next
-		w.insert(t)
-		t = next
+	moving := *l
+	*l = list.List[timing]{} // before the moves, since what is still far goes back
+	for e := moving.First(); e != nil; e = moving.First() {
+		moving.Remove(e)
+		w.insert((*Timer)(e))
 	}
 }
 
-// A timerList is a first-in, first-out list of timers. Its ends are here, and not in a ring that
-// goes through the first timer: a push then touches one other timer, the last, and among a million
-// each is a cache miss.
-type timerList struct{ first, last *Timer }
-
-// push puts t at the end. What t's links were does not matter.
-func (l *timerList) push(t *Timer) {
-	t.prev, t.next = l.last, nil
-	if l.last == nil {
-		l.first = t
-	} else {
-		l.last.next = t
-	}
-	l.last = t
-}
-
-// remove takes t off the list, of which it must be a member.
-func (l *timerList) remove(t *Timer) {
-	if t.prev == nil {
-		l.first = t.next
-	} else {
-		t.prev.next = t.next
-	}
-	if t.next == nil {
-		l.last = t.prev
-	} else {
-		t.next.prev = t.prev
-	}
-	t.next, t.prev = nil, nil
-}
-
-// earliest returns the lowest tick in the list, which must not be empty.
-func (l *timerList) earliest() int64 {
-	when := l.first.when
-	for t := l.first.next; t != nil; t = t.next {
-		when = min(when, t.when)
+// earliest returns the lowest tick in l, which must not be empty.
+func earliest(l *list.List[timing]) int64 {
+	when := l.First().V.when
+	for e := l.First().Next(); e != nil; e = e.Next() {
+		when = min(when, e.V.when)
 	}
 	return when
 }

