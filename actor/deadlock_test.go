@@ -24,7 +24,7 @@ func chainOf(err error) string {
 	return de.String()
 }
 
-// Rule 29: the wait that would close a ring is refused at once, with the chain, and reported as an
+// Rule 29: the wait that would close a cycle is refused at once, with the chain, and reported as an
 // error.
 func TestRule29Rings(t *testing.T) {
 	type tasklet = actor.Tasklet
@@ -194,7 +194,7 @@ type nopT struct{}
 func (nopT) Errorf(format string, args ...any) { panic(format) }
 func (nopT) FailNow()                          { panic("failed") }
 
-// Rule 29: a ring in which somebody can time out is waited in, and reported as a warning.
+// Rule 29: a cycle in which somebody can time out is waited in, and reported as a warning.
 func TestRule29SoftRing(t *testing.T) {
 	es := record(t, func(t0 *actor.Tasklet) error {
 		var a, b actor.Ref[ask]
@@ -223,8 +223,8 @@ func TestRule29SoftRing(t *testing.T) {
 	require.Equal(t, "/tasklet/b in call to /tasklet/a, /tasklet/a in call to /tasklet/b", chainOf(found[0].Err))
 }
 
-// Rule 29: the same from the other side: the first wait has the limit, the one that closes the ring
-// has none.
+// Rule 29: the same from the other side: the first wait has the limit, the one that closes the
+// cycle has none.
 func TestRule29SoftRingClosedFirmly(t *testing.T) {
 	es := record(t, func(t0 *actor.Tasklet) error {
 		var k *actor.Tasklet
@@ -252,7 +252,7 @@ func TestRule29RunsDeadlineIsNoLimit(t *testing.T) {
 	require.Equal(t, "/tasklet in join /tasklet", chainOf(err))
 }
 
-// Rule 29: no ring, no deadlock: a delegated call has no edge to the callee any more, sleeps and
+// Rule 29: no cycle, no deadlock: a delegated call has no edge to the callee any more, sleeps and
 // awaits end a chain.
 func TestRule29NoRing(t *testing.T) {
 	es := record(t, func(t0 *actor.Tasklet) error {

@@ -399,7 +399,7 @@ func TestNothingStaysBehindElsewhere(t *testing.T) {
 }
 
 // Rule 30 over schedulers: a callee that has handed its duty on and then waits for the caller makes
-// no ring with it.
+// no cycle with it.
 func TestDelegateAndWaitForTheCaller(t *testing.T) {
 	type ask struct{ r actor.Reply[int] }
 	synctest.Test(t, func(t *testing.T) {

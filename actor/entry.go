@@ -143,7 +143,7 @@ func sinkMessage(e *EventRecord) string {
 		return who + " called runtime.Goexit and is not called any more"
 	}
 	if _, refused := p.Value.(guard.Refusal); refused {
-		return who + " wanted to park a tasklet, which it may not"
+		return who + " tried to park a tasklet, which is not allowed"
 	}
 	return who + " panicked and is not called any more"
 }

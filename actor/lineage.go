@@ -57,7 +57,7 @@ func (l *lineage[M]) catchUp() {
 // goroutine of the starter.
 func (l *lineage[M]) claim(t *Tasklet, h *host) {
 	if l.dead.Load() {
-		misuse("%s: the ref of its body has ended for good", t.describeStart())
+		misuse("%s: the ref of its body is dead", t.describeStart())
 	}
 	before := l.cur.Load()
 	if s := ownerOf(before); s != nil && s != t.slot() {

@@ -166,7 +166,7 @@ var misuses = []struct {
 
 	// Refs and replies.
 	{"actor: Send with a zero Ref", func(t *actor.Tasklet) { _ = actor.Ref[int]{}.Send(t, 1) }},
-	{"actor: start of /tasklet/me/again: the ref of its body has ended for good", func(t *actor.Tasklet) {
+	{"actor: start of /tasklet/me/again: the ref of its body is dead", func(t *actor.Tasklet) {
 		b := handle(actor.NewRef[int]())
 		c := actor.StartTasklet(t, b)
 		c.Kill()

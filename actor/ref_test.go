@@ -152,7 +152,7 @@ func TestRefHasOneTasklet(t *testing.T) {
 		require.NoError(t, ref.Send(t0, 1))
 		ref.Close()
 		require.NoError(t, ref.Join(t0))
-		require.Contains(t, recovering(func() { actor.StartTasklet(t0, actor.ReceiverBody(ref, h)) }), "ended for good")
+		require.Contains(t, recovering(func() { actor.StartTasklet(t0, actor.ReceiverBody(ref, h)) }), "the ref of its body is dead")
 		return nil
 	})
 	t.Run("a body without a ref may run any number of times", func(t *testing.T) {

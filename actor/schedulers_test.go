@@ -526,7 +526,7 @@ func TestVirtualTimeOverSchedulers(t *testing.T) {
 	require.ElementsMatch(t, []string{"0 6h0m0s", "1 6h0m0s"}, log[4:6])
 }
 
-// Rule 16 over schedulers: when nobody can go on, and no ring explains it, main is killed with who
+// Rule 16 over schedulers: when nobody can go on, and no cycle explains it, main is killed with who
 // is parked on whom.
 func TestQuiescentOverSchedulers(t *testing.T) {
 	cfg := actor.Config{Schedulers: 3, Clock: scheduler.NewVirtualClock(time.Time{}), Logger: zap.NewNop()}
@@ -545,8 +545,8 @@ func TestQuiescentOverSchedulers(t *testing.T) {
 	require.Contains(t, err.Error(), "/tasklet/b in chan")
 }
 
-// Rule 29 on a virtual clock: a ring over schedulers is found before time goes on to what would end
-// one of its waits, or the program.
+// Rule 29 on a virtual clock: a cycle over schedulers is found before time goes on to what would
+// end one of its waits, or the program.
 func TestDeadlockBeforeTimeGoesOn(t *testing.T) {
 	type ask struct{ r actor.Reply[int] }
 	cfg := actor.Config{Schedulers: 3, Clock: scheduler.NewVirtualClock(time.Time{}), Logger: zap.NewNop()}
@@ -622,8 +622,8 @@ func TestHogOverSchedulers(t *testing.T) {
 	}
 }
 
-// Rule 29 over schedulers: a ring of firm waits is found though others go on working, and the
-// youngest wait from one scheduler to another is refused with the whole ring; where somebody can
+// Rule 29 over schedulers: a cycle of firm waits is found though others go on working, and the
+// youngest wait from one scheduler to another is refused with the whole cycle; where somebody can
 // time out it is a warning. Until then nothing is refused.
 func TestDeadlockOverSchedulers(t *testing.T) {
 	type ask struct {
@@ -655,7 +655,7 @@ func TestDeadlockOverSchedulers(t *testing.T) {
 					found = nil
 					return all
 				}
-				// A ring of calls over three schedulers; two of the waits in it are between
+				// A cycle of calls over three schedulers; two of the waits in it are between
 				// tasklets of the same one.
 				var refs [4]actor.Ref[ask]
 				for i := range refs {
@@ -698,7 +698,7 @@ func TestDeadlockOverSchedulers(t *testing.T) {
 					require.True(t, e.Soft, "%v", e.Err)
 				}
 				require.GreaterOrEqual(t, t0.System().Now().Sub(begin), time.Minute)
-				// or the requests that were left over would make the ring anew
+				// or the requests that were left over would make the cycle anew
 				for _, r := range refs {
 					r.Kill()
 				}

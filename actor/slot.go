@@ -89,7 +89,7 @@ var (
 	// ErrRefTaken means that the ref of a body is read by a tasklet, or belongs to another slot.
 	ErrRefTaken = errors.New("actor: the ref of the body is taken")
 	// ErrRefDead means that the ref of a body has ended permanently.
-	ErrRefDead = errors.New("actor: the ref of the body has ended for good")
+	ErrRefDead = errors.New("actor: the ref of the body is dead")
 )
 
 // NewSlot returns an empty slot for children with the body b, after the present children of t. opts

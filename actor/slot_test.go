@@ -237,7 +237,7 @@ func TestSlotOwnsItsRef(t *testing.T) {
 		require.NoError(t, t0.System().Check())
 		s.Retire()
 		require.True(t, actor.Finished(ref))
-		require.Contains(t, recovering(func() { actor.StartTasklet(t0, body) }), "ended for good")
+		require.Contains(t, recovering(func() { actor.StartTasklet(t0, body) }), "the ref of its body is dead")
 		_, err = actor.NewSlot(t0, body, nil)
 		require.ErrorIs(t, err, actor.ErrRefDead)
 		return nil

@@ -55,7 +55,7 @@ func (r *Registry) check() error {
 			bad("%v is noted with nothing", ref)
 		}
 		if f, ok := ref.(interface{ HasFinished() bool }); ok && !ending && f.HasFinished() {
-			bad("%v has ended for good, and still has names %v or groups %v", ref, &h.names, &h.groups)
+			bad("%v is dead, and still has names %v or groups %v", ref, &h.names, &h.groups)
 		}
 	}
 	if len(has) != len(r.held) {

@@ -497,7 +497,7 @@ func ring(t *testing.T, limit [3]time.Duration) (*play, *[3]scheduler.Mutex) {
 	return p, ms
 }
 
-// Rule 29: a ring of three. The one that would close it is refused, the others go on.
+// Rule 29: a cycle of three. The one that would close it is refused, the others go on.
 func TestDeadlockRing(t *testing.T) {
 	const chain = "deadlock: c in mutex held by a, a in mutex held by b, b in mutex held by c"
 	p, _ := ring(t, [3]time.Duration{})
@@ -507,7 +507,7 @@ func TestDeadlockRing(t *testing.T) {
 	}
 }
 
-// Rule 29: when somebody in the ring has a time limit, nobody is refused, and the hook is told.
+// Rule 29: when somebody in the cycle has a time limit, nobody is refused, and the hook is told.
 func TestDeadlockSoftRing(t *testing.T) {
 	const chain = "deadlock: c in mutex held by a, a in mutex held by b, b in mutex held by c"
 	for _, c := range []struct {
@@ -525,11 +525,11 @@ func TestDeadlockSoftRing(t *testing.T) {
 	}
 }
 
-// Rule 29: who waits for a ring without being part of it is not refused.
+// Rule 29: who waits for a cycle without being part of it is not refused.
 func TestDeadlockRingOfOthers(t *testing.T) {
 	p, ms := ring(t, [3]time.Duration{time.Second, 0, 0})
 	p.task("d", func(t *core.Task) {
-		t.Sleep(10 * time.Millisecond) // the ring has formed
+		t.Sleep(10 * time.Millisecond) // the cycle has formed
 		p.note(t, "waits")
 		p.note(t, "%v", ms[1].Lock(t))
 	})

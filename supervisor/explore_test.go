@@ -39,7 +39,7 @@ func TestExploreSupervisor(t *testing.T) {
 			actortest.Explore(t, 150, func(t *actor.Tasklet) { surviving(t, strategy) },
 				actortest.Faults(actortest.Kill, actortest.HandlerPanic, actortest.FullMailbox, actortest.LateTimer),
 				actortest.Allow(event.DeadLetter), // StopChild gives up what is queued
-				actortest.Allow(event.Deadlock))   // a full mailbox in a ring of calls
+				actortest.Allow(event.Deadlock))   // a full mailbox in a cycle of calls
 		})
 	}
 }

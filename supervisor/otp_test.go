@@ -720,12 +720,12 @@ func TestSpecErrors(t *testing.T) {
 				ID: "a", Body: body, Options: []actor.Option{actor.Immediate()}}),
 			`child "a": Options don't fit: the option Daemon can't be used here: a daemon has no parent`: one(supervisor.Child{
 				ID: "a", Body: body, Options: []actor.Option{actor.Daemon()}}),
-			`child "a": Significant is not possible for a permanent child: it never ends for good`: {
+			`child "a": Significant is not possible for a permanent child, which is always restarted`: {
 				AutoShutdown: supervisor.AnySignificant, Children: []supervisor.Child{{ID: "a", Body: body, Significant: true}}},
 			`child "a": Significant has no meaning in a supervisor with AutoShutdown Never`: one(supervisor.Child{
 				ID: "a", Body: body, Restart: supervisor.Transient, Significant: true}),
 			`child "a": Body reads a ref whose tasklet runs already`: one(supervisor.Child{ID: "a", Body: actor.ReceiverBody(busy, nop)}),
-			`child "a": Body reads a ref that has ended for good`:    one(supervisor.Child{ID: "a", Body: actor.ReceiverBody(dead, nop)}),
+			`child "a": Body reads a dead ref`:                       one(supervisor.Child{ID: "a", Body: actor.ReceiverBody(dead, nop)}),
 		} {
 			_, err := supervisor.Start(t0, spec)
 			var se *supervisor.SpecError

@@ -158,7 +158,7 @@ func (e *SpecError) Error() string {
 // Rules of SpecError for Child.Body.
 const (
 	refTaken = "reads a ref whose tasklet runs already"
-	refDead  = "reads a ref that has ended for good"
+	refDead  = "reads a dead ref"
 )
 
 func sameRef(other string) string {
@@ -244,7 +244,7 @@ func (c *Child) checkRest(auto AutoShutdown) error {
 	case c.Retry < 0:
 		return bad("Retry", "is negative")
 	case c.Significant && c.Restart == Permanent:
-		return bad("Significant", "is not possible for a permanent child: it never ends for good")
+		return bad("Significant", "is not possible for a permanent child, which is always restarted")
 	case c.Significant && auto == Never:
 		return bad("Significant", "has no meaning in a supervisor with AutoShutdown Never")
 	}

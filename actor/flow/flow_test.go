@@ -40,12 +40,12 @@ func TestTry(t *testing.T) {
 	}{
 		{"at once", flow.Retry{}, 0, 1, nil, ""},
 		{"third", flow.Retry{}, 2, 3, []time.Duration{100 * time.Millisecond, 200 * time.Millisecond}, ""},
-		{"never", flow.Retry{}, 9, 3, []time.Duration{100 * time.Millisecond, 200 * time.Millisecond}, "flow: 3 attempts failed, the last with: service down"},
+		{"never", flow.Retry{}, 9, 3, []time.Duration{100 * time.Millisecond, 200 * time.Millisecond}, "flow: gave up after attempt 3: service down"},
 		{"once", flow.Retry{Attempts: 1}, 9, 1, nil, "service down"},
 		{"max", flow.Retry{Attempts: 5, Min: time.Second, Factor: 10, Max: time.Minute}, 9, 5,
-			[]time.Duration{time.Second, 10 * time.Second, time.Minute, time.Minute}, "flow: 5 attempts failed, the last with: service down"},
+			[]time.Duration{time.Second, 10 * time.Second, time.Minute, time.Minute}, "flow: gave up after attempt 5: service down"},
 		{"steady", flow.Retry{Attempts: 4, Min: time.Minute, Factor: 1}, 9, 4,
-			[]time.Duration{time.Minute, time.Minute, time.Minute}, "flow: 4 attempts failed, the last with: service down"},
+			[]time.Duration{time.Minute, time.Minute, time.Minute}, "flow: gave up after attempt 4: service down"},
 		{"not worth it", flow.Retry{If: func(err error) bool { return err != errDown }}, 9, 1, nil, "service down"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -89,7 +89,7 @@ func TestTryWithALimit(t *testing.T) {
 		require.Equal(tb, 1, re.Attempts)
 		require.ErrorIs(tb, err, errDown)
 		require.ErrorIs(tb, err, actor.ErrTimeout)
-		require.EqualError(tb, err, "flow: 1 attempts failed, the last with: service down; no other was made: "+actor.ErrTimeout.Error())
+		require.EqualError(tb, err, "flow: gave up after attempt 1: service down; the pause was ended by: "+actor.ErrTimeout.Error())
 	})
 }
 

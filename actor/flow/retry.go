@@ -40,9 +40,9 @@ type RetryError struct {
 
 // Error returns a text with the number of attempts and the last error.
 func (e *RetryError) Error() string {
-	text := fmt.Sprintf("flow: %d attempts failed, the last with: %v", e.Attempts, e.Last)
+	text := fmt.Sprintf("flow: gave up after attempt %d: %v", e.Attempts, e.Last)
 	if e.Cause != nil {
-		text += fmt.Sprintf("; no other was made: %v", e.Cause)
+		text += fmt.Sprintf("; the pause was ended by: %v", e.Cause)
 	}
 	return text
 }

@@ -34,7 +34,7 @@ func twoOfAGroup(t *testing.T, f func(ss []*Scheduler, firm, soft func() int)) {
 // A look that has more waits to look at than it may send chases for leaves none out: also those in
 // which one of its parts ends and the next begins are chased.
 func TestLooksLeaveNobodyOut(t *testing.T) {
-	// Each of them is in a ring of its own.
+	// Each of them is in a cycle of its own.
 	twoOfAGroup(t, func(ss []*Scheduler, firm, _ func() int) {
 		const many = 2*maxChases + 2
 		var here, there [many]*Task
@@ -63,8 +63,8 @@ func TestLooksLeaveNobodyOut(t *testing.T) {
 	})
 }
 
-// Those who wait for a ring that they are not part of cost a few steps each, however long they and
-// the ring wait; and a ring that somebody will leave is told of once, also if there are several.
+// Those who wait for a cycle that they are not part of cost a few steps each, however long they and
+// the cycle wait; and a cycle that somebody will leave is told of once, also if there are several.
 func TestChasesIntoASoftRing(t *testing.T) {
 	twoOfAGroup(t, func(ss []*Scheduler, firm, soft func() int) {
 		var ring [2][2]*Task
@@ -99,7 +99,7 @@ func TestChasesIntoASoftRing(t *testing.T) {
 	})
 }
 
-// A chase that leads into a ring ends after a few rounds.
+// A chase that leads into a cycle ends after a few rounds.
 func TestChaseEndsInARing(t *testing.T) {
 	s := New(Config{Team: new(Team)})
 	task := func(id uint64) *Task {
@@ -117,7 +117,8 @@ func TestChaseEndsInARing(t *testing.T) {
 	}
 }
 
-// A ring is one only if everybody in it is still in the wait in which the first round has found it.
+// A cycle is one only if everybody in it is still in the wait in which the first round has found
+// it.
 func TestChaseLooksTwice(t *testing.T) {
 	changes := map[string]func(b *Task){
 		"nothing":                 func(*Task) {},

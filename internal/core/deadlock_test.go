@@ -12,7 +12,7 @@ func join(t, target *Task, until int64) error {
 	return t.Park(Wait{Kind: InJoin, On: target.Resource(), Until: until})
 }
 
-// Rule 29: a wait that would close a ring of firm waits is refused, with the chain; the others go
+// Rule 29: a wait that would close a cycle of firm waits is refused, with the chain; the others go
 // on waiting.
 func TestDeadlockIsRefused(t *testing.T) {
 	for _, n := range []int{1, 2, 3, 4, 5, 100} {
@@ -41,7 +41,7 @@ func TestDeadlockIsRefused(t *testing.T) {
 		mustEnd(t, s)
 		var e *DeadlockError
 		if !errors.As(got, &e) || len(e.Chain) != n || reports != 1 {
-			t.Fatalf("ring of %d: %v, %d reports", n, got, reports)
+			t.Fatalf("cycle of %d: %v, %d reports", n, got, reports)
 		}
 		if want := "deadlock: /t3 in join /t1, /t1 in join /t2, /t2 in join /t3"; n == 3 && e.Error() != want {
 			t.Errorf("got %q, want %q", e, want)
@@ -64,7 +64,7 @@ func TestIdleOnLastsUntilTheNextActivation(t *testing.T) {
 	y = spawn(s, 2, func(t *Task) {
 		t.Yield()
 		if err := join(t, &x, 0); err == nil {
-			fail(s, "a ring by way of an idle task was not found")
+			fail(s, "a cycle by way of an idle task was not found")
 		}
 		x.Wake()
 		t.Yield()
@@ -108,16 +108,16 @@ func TestDeadlockSearchAgainstSets(t *testing.T) {
 						err := join(t, target, until)
 						var e *DeadlockError
 						if !errors.As(err, &e) || reported == nil || reported.soft {
-							fail(s, "seed %d: a ring was not refused: %v", seed, err)
+							fail(s, "seed %d: a cycle was not refused: %v", seed, err)
 						}
 						refused++
 					} else {
 						s.InjectFunc(func() { // done when t has parked
 							if t.state != Parked {
-								fail(s, "seed %d: a wait without a firm ring was refused", seed)
+								fail(s, "seed %d: a wait without a firm cycle was refused", seed)
 							}
 							if (reported != nil) != ring || ring && !reported.soft {
-								fail(s, "seed %d: ring %v, report %v", seed, ring, reported)
+								fail(s, "seed %d: cycle %v, report %v", seed, ring, reported)
 							}
 						})
 						if ring {
@@ -135,7 +135,7 @@ func TestDeadlockSearchAgainstSets(t *testing.T) {
 		stopAt(s, time.Second)
 		mustEnd(t, s)
 		if n < 5 && refused == 0 {
-			t.Errorf("seed %d: no ring in a crowd of %d", seed, n)
+			t.Errorf("seed %d: no cycle in a crowd of %d", seed, n)
 		}
 	}
 }

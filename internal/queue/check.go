@@ -31,12 +31,12 @@ func (m *Queue[M]) Check() error {
 	case n >= m.need && !m.any:
 		c.bad("%d messages are queued, and the reader that waits for %d was not woken", n, m.need)
 	case m.need != never && m.reader.Holder == nil:
-		c.bad("nobody reads, and %d messages are waited for", m.need)
+		c.bad("%d messages are waited for without a reader", m.need)
 	}
 	x := m.ext.Load()
 	if x == nil {
 		if granted != m.firstCredits() {
-			c.bad("%d are promised, and nobody has asked", granted)
+			c.bad("%d are promised without a sender", granted)
 		}
 		return c.err()
 	}
@@ -52,7 +52,7 @@ func (m *Queue[M]) Check() error {
 	defer x.mu.Unlock()
 	c.ring("in", ringProblem(&x.in))
 	if m.home.Load() != nil && (x.in.n > 0 || !x.queue.Empty()) && !x.knocked {
-		c.bad("something came from elsewhere, and home was not told")
+		c.bad("foreign messages wait, and home was not notified")
 	}
 	if m.policy == Unbounded {
 		if granted+x.credits+x.over != 0 {
@@ -62,13 +62,13 @@ func (m *Queue[M]) Check() error {
 	}
 	switch {
 	case granted != x.credits+x.in.n-x.over:
-		c.bad("granted is %d, with %d credits, %d messages on their way, and %d of these over", granted, x.credits, x.in.n, x.over)
+		c.bad("granted is %d, with %d credits, %d messages in transit, and %d of these over", granted, x.credits, x.in.n, x.over)
 	case n+granted > m.limit():
 		c.bad("%d messages and %d promised, the capacity is %d", n, granted, m.cap)
 	case x.in.n > 2*m.cap || x.over > m.cap:
-		c.bad("%d on their way, %d of them over, the capacity is %d", x.in.n, x.over, m.cap)
+		c.bad("%d in transit, %d of them over, the capacity is %d", x.in.n, x.over, m.cap)
 	case !x.line.Empty() && (x.credits > 0 || !m.full()):
-		c.bad("somebody waits for room, with %d messages, %d promised and %d credits", n, granted, x.credits)
+		c.bad("a sender waits for room, with %d messages, %d promised and %d credits", n, granted, x.credits)
 	case m.home.Load() != nil && !m.Closed() && n < m.cap && granted == 0 && x.queue.Empty():
 		c.bad("there is room for %d and nothing is promised", m.cap-n)
 	}
