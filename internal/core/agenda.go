@@ -7,39 +7,40 @@ import (
 	"github.com/gotasklet/tasklet/internal/list"
 )
 
-// agenda is what is to be done, and when. Owned by whoever has control.
+// agenda is the work of a scheduler and its times. Owned by the goroutine that has control.
 type agenda struct {
 	ready   runQueue
 	wheel   wheel
-	now     int64 // ns on the clock at the last look; may be late by 64 activations
-	origin  int64 // ns on the clock when ticks began to be counted
+	now     int64 // ns on the clock when it was last read; may be late by 64 activations
+	origin  int64 // ns on the clock at tick 0
 	tick    uint32
-	outside int                 // waits that somebody outside will end: virtual time stands still
-	chores  []chore             // see WhenCalm; in order of time
-	spare   list.List[standing] // free places, see waiter
-	spares  int                 // how many these are
+	outside int                 // waits that the outside will end; virtual time stands still
+	chores  []chore             // in order of time; see WhenCalm
+	spare   list.List[standing] // free places; see waiter
+	spares  int                 // the number of free places
 	sleeper *time.Timer
-	yielded bool // gave way to other goroutines since something was ready
-	// Quiescent was called since something was ready; in a Team: it has rested since then
+	yielded bool // yielded to other goroutines since something was ready
+	// quiet says that Quiescent was called since something was ready. In a Team it says that the
+	// member has rested since then.
 	quiet    bool
 	settled  bool // Settled was called since something was ready
-	unlooked int  // steps until stepCheck looks again
+	unlooked int  // steps until stepCheck checks again
 }
 
 const (
-	// glance is the number of activations after which the loop looks at the timers though tasks are
+	// glance is the number of activations after which the loop checks the timers even if tasks are
 	// ready.
 	glance = 64
-	// neverIdle is the number of activations after which Hooks.Idle is called though tasks are
+	// neverIdle is the number of activations after which Hooks.Idle is called even if tasks are
 	// ready.
 	neverIdle = glance << 10
 )
 
-// next is the loop of the scheduler: it gives the task to be called or resumed next; nil when the
-// scheduler stops. It runs on the stack of whoever gives up control, and sleeps there too, so that
-// a task that is woken by the one event it waits for goes on without any switch.
+// next is the loop of the scheduler. It returns the task to be called or resumed next, or nil when
+// the scheduler stops. It runs on the stack that gives up control, and also sleeps there. So a task
+// that is woken by the one event that it waits for continues without a switch.
 //
-// Budget: 10 ns when a task is ready: two atomic loads, one store.
+// Budget: 10 ns if a task is ready: two atomic loads, one store.
 func (s *Scheduler) next() *Task {
 	s.current = nil
 	if checking {
@@ -81,7 +82,7 @@ func (s *Scheduler) pop() *Task {
 	return s.ready.popAny(s.draw)
 }
 
-// idle is called when nothing is ready. It returns when it is worth looking again.
+// idle is called when nothing is ready. It returns when the loop should check again.
 func (s *Scheduler) idle() {
 	s.expire()
 	if s.ready.n > 0 || s.door.pending.Load() {
@@ -93,16 +94,16 @@ func (s *Scheduler) idle() {
 		}
 	}
 	if !s.yielded {
-		// Others may be about to inject something: giving way once is far cheaper than to sleep and
-		// be woken. More than once, or spinning, costs more than it gains on a machine with few
-		// cores (measured).
+		// Other goroutines may be about to inject something. To yield once is far cheaper than to
+		// sleep and be woken. To yield more than once, or to spin, costs more than it gains on a
+		// machine with few cores (measured).
 		s.yielded = true
 		runtime.Gosched()
 		return
 	}
 	s.ready.trim()
 	calm := s.tidy()
-	if s.ready.n > 0 || s.stopping { // stopping: a timer or a chore has panicked
+	if s.ready.n > 0 || s.stopping { // stopping if a timer or a chore has panicked
 		return
 	}
 	if s.hooks.Settled != nil && s.outside == 0 && !s.settled {
@@ -117,7 +118,7 @@ func (s *Scheduler) idle() {
 	if s.clock.virtual() && s.wheel.n > 0 && s.outside == 0 {
 		at := s.origin + s.wheel.deadline()*tickNS
 		if h := s.hooks.Late; h != nil {
-			// a fault may not bring the end of time
+			// A fault must not bring the end of time.
 			at = max(at, min(addNS(at, int64(h())), forever))
 		}
 		s.jump(at)
@@ -145,10 +146,10 @@ func (s *Scheduler) idle() {
 	s.sleep(d)
 }
 
-// untilTimer is how long it is to the next look at the timers, in ns; negative: there is none, or
-// the clock is virtual.
+// untilTimer returns the time until the timers must be checked, in ns. It is negative if there are
+// none or the clock is virtual.
 func (s *Scheduler) untilTimer() int64 {
-	// not deadline, which looks through a list: waking for a cascade too is cheaper
+	// Not deadline, which searches a list. To wake for a cascade too is cheaper.
 	at := s.wheel.next()
 	if at < 0 || s.clock.virtual() {
 		return -1
@@ -156,7 +157,7 @@ func (s *Scheduler) untilTimer() int64 {
 	return max(0, s.origin+at*tickNS-s.clock.since())
 }
 
-// jump lets a virtual clock go on to ns after its origin.
+// jump moves a virtual clock to ns after its origin.
 func (s *Scheduler) jump(ns int64) {
 	if d := ns - s.clock.since(); d > 0 && s.hooks.Jump != nil {
 		s.jumpHook(time.Duration(d))
@@ -221,10 +222,10 @@ func (s *Scheduler) quiescent() {
 	s.hooks.Quiescent()
 }
 
-// AwaitOutside adds n to the number of things outside of the scheduler that are awaited, without a
-// task being parked for them: while it is not 0, a virtual clock stands still. On the scheduler.
+// AwaitOutside adds n to the number of outside things that are awaited without a parked task. While
+// that number is not 0, a virtual clock stands still. AwaitOutside must be called on the scheduler.
 func (s *Scheduler) AwaitOutside(n int) { s.outside += n }
 
-// Ready is the number of ready tasks, the running one not among them. From any goroutine; see
-// [Peek].
+// Ready returns the number of ready tasks, without the running one. It may be called from any
+// goroutine; see [Peek].
 func (s *Scheduler) Ready() int { return int(Peek(&s.ready.n)) }

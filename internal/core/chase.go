@@ -1,64 +1,66 @@
 package core
 
-// chaser is what a scheduler knows of rings that go over several. Owned by whoever has control.
+// chaser is the part of a scheduler for cycles over several schedulers. Owned by the goroutine that
+// has control.
 type chaser struct {
-	// ns on the clock: when to look for rings that go over other schedulers; 0: there is no reason
-	// to
+	// chaseAt is when to look for cycles over other schedulers, in ns on the clock; 0 means that
+	// there is no reason to.
 	chaseAt  int64
-	stray    bool                     // a search has left s since the last round of looks began
-	unchased int                      // of coros: to be looked at before the round is over
-	looking  bool                     // a chore looks when the scheduler is calm
-	chased   int                      // index in coros of the last one that was looked at
-	refused  map[*Task]*DeadlockError // those whose wait has just been ended by a chase
+	stray    bool                     // a search has left s since the last series of looks began
+	unchased int                      // the number of coros to be examined in this series
+	looking  bool                     // a chore will look when the scheduler is calm
+	chased   int                      // the index in coros of the last one examined
+	refused  map[*Task]*DeadlockError // the tasks whose waits a chase has just ended
 }
 
-// A ring of waits that goes over several schedulers can't be seen from one of them, so nobody
-// refuses the wait that closes it. It is found by a chase, which goes along the edges from
-// scheduler to scheduler, through their doors, as in the edge chasing of Chandy, Misra and Haas
-// (1983). When it comes back to where it began, it goes round once more and looks whether everybody
-// is still in the wait in which it was found the first time. If so, all of them were in these waits
-// at one moment, namely between the two rounds: the ring is real, and as none of its waits has an
-// end of its own, it stays. Then the youngest of the waits that go from one scheduler to another is
-// refused, with the *[DeadlockError] that it would have got at its begin had it been seen.
+// chase is the search for a cycle of waits over several schedulers. Such a cycle cannot be seen
+// from one of them, so the wait that closes it is not refused. It is found by a chase, which
+// follows the edges from scheduler to scheduler, through their doors, as in the edge chasing of
+// Chandy, Misra and Haas (1983). When the chase comes back to its first task, it goes round once
+// more and checks whether every task is still in the wait in which it was found. If so, all of them
+// were in these waits at one moment, between the two rounds. Then the cycle is real, and it stays,
+// because none of its waits can end by itself. The youngest of its waits between two schedulers is
+// then refused. It gets the *[DeadlockError] that it would have got at its beginning if the cycle
+// had been visible.
 //
-// The fast path pays nothing for it: a chase begins when a wait has gone on for chaseAfter, and one
-// whose search for a ring left the scheduler has begun since the last look.
+// The fast path pays nothing for this. A chase begins when a wait has lasted for chaseAfter, and a
+// wait whose search for a cycle left the scheduler has begun since the last look.
 //
-// None is missed for good. Look at the edge that came last and closed the ring: a wait that began,
-// or was redirected, on scheduler S. There the search for a ring went along the edges and left S,
-// by a wait of a task of S that is part of the ring, and saw to it that S looks at all its waits
-// for other schedulers later than that. The ring stays as it is, so the chase of that wait comes
-// back. If two edges of a ring began at one moment on two schedulers, both look, and each chase is
-// late enough to find both. Only a ring of more than maxHops is left to those who see that nothing
-// goes on: Hooks.Quiescent.
+// No cycle is missed permanently. Consider the edge that came last and closed the cycle: a wait
+// that began, or was redirected, on scheduler S. The search for a cycle followed the edges there
+// and left S, by a wait of a task of S that is part of the cycle. It made S look later at all its
+// waits for other schedulers. The cycle stays as it is, so the chase of that wait comes back. If
+// two edges of a cycle began at the same moment on two schedulers, both look, and each chase is
+// late enough to find both. Only a cycle of more than maxHops is left to Hooks.Quiescent, which is
+// called when nothing can happen.
 type chase struct {
 	hops  []hop
-	mark  *Task // to see a ring that the chase leads into and did not begin in: see ring
-	limit int   // of hops, when mark is moved on
-	at    int   // of the second round: the next hop to be looked at
+	mark  *Task // detects a cycle that the chase enters from outside; see ring
+	limit int   // the number of hops at which mark moves on
+	at    int   // in the second round: the next hop to be checked
 }
 
-// hop is a task on the way of a chase, in the wait in which it was found.
+// hop is a task on the way of a chase, with the wait in which it was found.
 type hop struct {
 	t     *Task
 	seq   uint32
 	kind  Kind
 	soft  bool
 	since int64
-	next  *Task // whom it waits for
+	next  *Task // the task that it waits for
 }
 
 const (
-	// chaseAfter is how long a wait for a task of another scheduler goes on before anybody looks
-	// whether it can end.
+	// chaseAfter is how long a wait for a task of another scheduler lasts before a chase begins.
 	chaseAfter = calmAfter
-	// maxChases is how many chases one look sends at most; those that are left come next.
+	// maxChases is the largest number of chases that one look sends. The next look sends the
+	// others.
 	maxChases = 1024
-	// maxHops ends a chase.
+	// maxHops is the length at which a chase ends.
 	maxHops = 10_000
 )
 
-// strayed is called when the search for a ring leaves s.
+// strayed is called when the search for a cycle leaves s.
 func (s *Scheduler) strayed() {
 	if s.team == nil {
 		return
@@ -78,13 +80,13 @@ func (s *Scheduler) lookLater() {
 	}
 }
 
-// calmLook is look when the scheduler is about to sleep.
+// calmLook is the chore that calls look when the scheduler is about to sleep.
 type calmLook Scheduler
 
 func (c *calmLook) Do() {
 	s := (*Scheduler)(c)
 	s.looking = false
-	if s.chaseAt != 0 && s.now < s.chaseAt { // there was a look meanwhile
+	if s.chaseAt != 0 && s.now < s.chaseAt { // there was a look in the meantime
 		s.looking = true
 		s.WhenCalm(c)
 		return
@@ -92,9 +94,9 @@ func (c *calmLook) Do() {
 	s.look()
 }
 
-// look looks at the waits that have gone on for long, if it is time: at all of them, but in several
-// looks if there are many. It is called when the scheduler is calm, and once in a while when it
-// never is.
+// look examines the waits that have lasted for long, if it is time to. It examines all of them, in
+// several looks if there are many. It is called when the scheduler is calm, and once in a while if
+// the scheduler never is.
 func (s *Scheduler) look() {
 	if s.chaseAt == 0 || s.now < s.chaseAt {
 		return
@@ -112,7 +114,7 @@ func (s *Scheduler) look() {
 			continue
 		}
 		if t.since > s.now-chaseAfter/2 {
-			s.stray = true // too young: look again
+			s.stray = true // too young: it must be examined again
 			continue
 		}
 		if sent++; sent > maxChases {
@@ -126,8 +128,8 @@ func (s *Scheduler) look() {
 	}
 }
 
-// waitsFirmlyOn reports whether t waits for a task, next if that is not nil, and nothing has ended
-// the wait yet. On t's scheduler.
+// waitsFirmlyOn reports whether t waits for a task and nothing has ended that wait yet. If next is
+// not nil, it must be that task. It must be called on t's scheduler.
 func (t *Task) waitsFirmlyOn(next *Task) bool {
 	if t.state != Parked && t.state != Idle || t.waitsOn == nil || t.waitsOn.Holder == nil {
 		return false
@@ -138,7 +140,7 @@ func (t *Task) waitsFirmlyOn(next *Task) bool {
 	return next == nil || t.waitsOn.Holder == next
 }
 
-// follow is the first round from x on. On x's scheduler.
+// follow is the first round, from x on. It runs on x's scheduler.
 func (p *chase) follow(x *Task) {
 	for s := x.s; len(p.hops) == 0 || x != p.hops[0].t; {
 		if !x.waitsFirmlyOn(nil) || len(p.hops) == maxHops {
@@ -161,7 +163,7 @@ func (p *chase) follow(x *Task) {
 	p.verify()
 }
 
-// verify is the second round. On the scheduler of the next hop.
+// verify is the second round. It runs on the scheduler of the next hop.
 func (p *chase) verify() {
 	for s := p.hops[p.at].t.s; p.at < len(p.hops); p.at++ {
 		h := &p.hops[p.at]
@@ -176,8 +178,8 @@ func (p *chase) verify() {
 	p.found()
 }
 
-// found ends the youngest wait between two schedulers, or tells of it if somebody in the ring can
-// time out.
+// found refuses the youngest wait between two schedulers. If a wait of the cycle can time out, it
+// only reports the cycle.
 func (p *chase) found() {
 	soft, victim := false, -1
 	for i := range p.hops {
@@ -202,11 +204,11 @@ func (p *chase) found() {
 	v.t.s.InjectFunc(func() { v.t.refuse(v.seq, e, soft) })
 }
 
-// refuse ends wait number seq of t because it is part of a ring.
+// refuse ends wait number seq of t because it is part of a cycle.
 func (t *Task) refuse(seq uint32, e *DeadlockError, soft bool) {
 	s := t.s
 	if t.waitSeq != seq || t.state != Parked || s.refused[t] != nil {
-		return // another chase was first
+		return // another chase came first
 	}
 	if soft && t.told {
 		return
@@ -225,7 +227,7 @@ func (t *Task) refuse(seq uint32, e *DeadlockError, soft bool) {
 	t.wake(refused)
 }
 
-// refusal takes the error that refuse left for t.
+// refusal returns, and removes, the error that refuse left for t.
 func (t *Task) refusal() error {
 	e := t.s.refused[t]
 	delete(t.s.refused, t)

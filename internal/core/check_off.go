@@ -2,5 +2,5 @@
 
 package core
 
-// checking: nothing is checked.
+// checking says that nothing is checked.
 const checking = false

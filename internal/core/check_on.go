@@ -2,5 +2,5 @@
 
 package core
 
-// checking: Hooks.Check is called after each step. See docs/design.md, "Invariants".
+// checking says that Hooks.Check is called after each step. See docs/design.md, "Invariants".
 const checking = true

@@ -7,9 +7,9 @@ import (
 	"time"
 )
 
-// A Clock tells a scheduler the time. There are two: [RealClock], the default, and the one that
-// [NewVirtualClock] makes. It has unexported methods: how time moves and how a scheduler sleeps
-// belong together, so no third can be written elsewhere.
+// A Clock tells a scheduler the time. There are two: [RealClock], the default, and that of
+// [NewVirtualClock]. Other packages cannot implement Clock, because the way in which time moves and
+// the way in which a scheduler sleeps belong together.
 type Clock interface {
 	// Now returns the current time. It may be called from any goroutine.
 	Now() time.Time
@@ -25,15 +25,15 @@ type Clock interface {
 	// passed. Only a scheduler calls it, when nothing is ready and nothing outside is awaited.
 	jump(ns int64)
 
-	// claim makes the clock that of user, a *Scheduler or a *Team, once more; it reports false if
-	// it is another's. Each claim ends by a release. Only a virtual clock has one user: two would
-	// jump over each other's deadlines.
+	// claim makes user, a *Scheduler or a *Team, the user of the clock, possibly once more. It
+	// returns false if the clock has another user. Each claim is ended by a release. Only a virtual
+	// clock has one user, because two users would jump over each other's deadlines.
 	claim(user any) bool
 	release()
 }
 
-// addNS is a sum of times, in nanoseconds, that stays at the largest or the smallest number instead
-// of leaving the range.
+// addNS returns the sum of two times in nanoseconds. If the sum is out of range, it returns the
+// largest or the smallest number.
 func addNS(a, b int64) int64 {
 	switch sum := a + b; {
 	case b > 0 && sum < a:
@@ -45,13 +45,13 @@ func addNS(a, b int64) int64 {
 	}
 }
 
-// RealClock returns a clock that runs by itself. Inside a bubble of [testing/synctest] it shows the
-// bubble's time.
+// RealClock returns a clock that advances by itself. Inside a bubble of [testing/synctest] it shows
+// the bubble's time.
 func RealClock() Clock { return &realClock{origin: time.Now()} }
 
 type realClock struct {
-	// Set in RealClock, then read-only. It is not a variable of the package: that would be set
-	// before any synctest bubble begins, whose monotonic time is another.
+	// Set in RealClock, then read-only. It cannot be a variable of the package, because that would
+	// be set before any synctest bubble begins, and the monotonic time of a bubble is another one.
 	origin time.Time // with its monotonic reading, so a step of the wall clock moves no deadline
 }
 
@@ -62,34 +62,35 @@ func (*realClock) jump(int64)     { panic("scheduler: internal error: jump of th
 func (*realClock) claim(any) bool { return true }
 func (*realClock) release()       {}
 
-// A VirtualClock stands still while tasks run and jumps to the next deadline when none is ready and
-// nothing outside is awaited. Work takes no time on it, and a wait takes none of the real time. It
-// belongs to one scheduler or [Team] at a time, from [New] until Run has returned; New panics with
-// a clock that another has. Use [NewVirtualClock] to make one.
+// A VirtualClock stands still while tasks run. It jumps to the next deadline when no task is ready
+// and nothing outside is awaited. Work takes no time on it, and a wait takes no real time. It
+// belongs to one scheduler or [Team] at a time, from [New] until Run has returned. New panics if
+// the clock has another user. Use [NewVirtualClock] to make one.
 //
-// Its time ends 146 years after the start: a wait that would end later ends there, and one that
-// begins there ends at the next tick.
+// Its time ends 146 years after the start. A wait that would end later ends then, and a wait that
+// begins then ends at the next tick.
 type VirtualClock struct {
 	start time.Time // set in NewVirtualClock, then read-only; without a monotonic reading
 
-	// Atomic: nanoseconds since start; written by jump on a scheduler, read by Now and since on any
-	// goroutine, because loggers and goroutines outside ask for the time. It publishes nothing but
-	// itself; a plain one would be a data race, and torn on 32-bit machines.
+	// offset is in nanoseconds since start. Atomic: written by jump on a scheduler, and read by Now
+	// and since on any goroutine, because loggers and outside goroutines ask for the time. It
+	// publishes only itself. A plain variable would be a data race, and could be torn on 32-bit
+	// machines.
 	offset atomic.Int64
 
 	mu    sync.Mutex // protects the following
-	user  any        // the *Scheduler or *Team that it belongs to; nil: nobody
-	users int        // how many schedulers of user have not ended
+	user  any        // the *Scheduler or *Team that it belongs to, or nil
+	users int        // the number of schedulers of user that have not ended
 }
 
-// NewVirtualClock returns a virtual clock that shows start until it first jumps. If start is the
-// zero time, it is 2000-01-01 00:00:00 UTC, as in [testing/synctest].
+// NewVirtualClock returns a virtual clock that shows start until its first jump. If start is zero,
+// it shows 2000-01-01 00:00:00 UTC, as in [testing/synctest].
 func NewVirtualClock(start time.Time) *VirtualClock {
 	if start.IsZero() {
 		start = time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC)
 	}
-	// Round(0) strips the monotonic reading: it would make Sub of this clock's times and of real
-	// ones use a time that has nothing to do with either.
+	// Round(0) removes the monotonic reading. With it, Sub of one of this clock's times and a real
+	// one would use a time that has nothing to do with either.
 	return &VirtualClock{start: start.Round(0)}
 }
 
@@ -100,8 +101,8 @@ func (c *VirtualClock) since() int64 { return c.offset.Load() }
 func (*VirtualClock) virtual() bool  { return true }
 
 func (c *VirtualClock) jump(ns int64) {
-	// A loop, since several schedulers may share the clock: the furthest jump wins and none goes
-	// back.
+	// Several schedulers may share the clock, so this is a loop: the furthest jump wins, and none
+	// goes back.
 	for {
 		now := c.offset.Load()
 		if ns <= now || c.offset.CompareAndSwap(now, ns) {
@@ -129,17 +130,18 @@ func (c *VirtualClock) release() {
 	}
 }
 
-// Nanotime is the time of the scheduler's clock in nanoseconds since an arbitrary point. From any
-// goroutine.
+// Nanotime returns the time of the scheduler's clock in nanoseconds since an arbitrary moment. It
+// may be called from any goroutine.
 func (s *Scheduler) Nanotime() int64 { return s.clock.since() }
 
-// Now is the time of the scheduler's clock. From any goroutine.
+// Now returns the time of the scheduler's clock. It may be called from any goroutine.
 func (s *Scheduler) Now() time.Time { return s.clock.Now() }
 
 // Virtual reports whether the clock is a virtual one.
 func (s *Scheduler) Virtual() bool { return s.clock.virtual() }
 
-// timeAt is the time of day when the clock shows ns; for the same ns it is always the same.
+// timeAt returns the time of day at which the clock shows ns. For the same ns it is always the
+// same.
 func (s *Scheduler) timeAt(ns int64) time.Time {
 	switch c := s.clock.(type) {
 	case *realClock:
@@ -150,12 +152,12 @@ func (s *Scheduler) timeAt(ns int64) time.Time {
 	panic("unreachable: there are two clocks")
 }
 
-// after is the time d from now, at least 1 so that it is not "never", and at most the largest
-// number.
+// after returns the time d from now. It is at least 1, because 0 means never, and at most the
+// largest number.
 func (s *Scheduler) after(d time.Duration) int64 {
 	return max(addNS(s.clock.since(), int64(d)), 1)
 }
 
-// After is the time d from now on the clock, as Wait.Until and WakeAt take it: math.MaxInt64 if the
-// sum would be larger.
+// After returns the time d from now on the clock, for Wait.Until and WakeAt. It returns
+// math.MaxInt64 if the sum would be larger.
 func (s *Scheduler) After(d time.Duration) int64 { return s.after(d) }

@@ -5,48 +5,49 @@ import (
 	"sync/atomic"
 )
 
-// closing is how far a scheduler is with its end: what Run does after Stop, and what others may
-// know of it. Owned by whoever has control, unless it says otherwise.
+// closing is the state of a scheduler's end: what Run does after Stop, and what others may know of
+// it. Owned by the goroutine that has control, unless it says otherwise.
 type closing struct {
-	stopping bool // since Stop or a panic: the loop ends
+	stopping bool // since Stop or a panic; the loop ends
 	asked    bool // Stop was called
-	ending   bool // after that: unwind has what is ready served, see last
-	calls    int  // of tasks without a coroutine while ending
-	// the first panic that a Runner, injected work, a timer or Quiescent let out
+	ending   bool // after that: unwind makes ready tasks run; see last
+	calls    int  // the number of calls of tasks without a coroutine while ending
+	// fatal is the first panic of a Runner, injected work, a timer or Quiescent, or nil.
 	fatal   *PanicError
 	endings []Work // see WhenOver
 
-	// unwound is written by the scheduler's goroutine, and read by those who ask: see Unwound.
+	// unwound is atomic: written by the scheduler's goroutine, and read by callers of Unwound.
 	unwound atomic.Bool
 
-	// Made in New, then read-only. gone is done when nobody needs to wait for the scheduler any
-	// more: see Gone.
+	// Made in New, then read-only. gone is done when waiting for the scheduler makes no sense any
+	// more; see Gone.
 	gone   context.Context
 	giveUp context.CancelFunc
 }
 
-// maxCalls is how many calls tasks without a coroutine get after Stop, all together: tasks that
-// wake themselves, or start each other, must not keep Run from ending.
+// maxCalls is the number of calls that all tasks without a coroutine together get after Stop. Tasks
+// that wake themselves, or start each other, must not keep Run from ending.
 const maxCalls = 1 << 20
 
-// Gone returns a context that is done when nobody needs to wait any more for what s would do: Run
-// is about to return, or [Scheduler.GiveUp] was called. Those who wait for a task of s, or for its
-// mailbox, from a goroutine or from a scheduler that is no kin of s, wait for this too. From any
-// goroutine.
+// Gone returns a context that is done when waiting for s makes no sense any more, because Run is
+// about to return or [Scheduler.GiveUp] was called. A goroutine that waits for a task of s, or for
+// its mailbox, also waits for this context, and so does a scheduler that is no kin of s. Gone may
+// be called from any goroutine.
 func (s *Scheduler) Gone() context.Context { return s.gone }
 
-// GiveUp ends the context of Gone: a task holds s, and its owner waits no longer. The scheduler
-// itself goes on if the task gives up control after all. From any goroutine.
+// GiveUp ends the context of Gone, because a task holds s and its owner waits no longer. The
+// scheduler itself continues if the task gives up control after all. GiveUp may be called from any
+// goroutine.
 func (s *Scheduler) GiveUp() { s.giveUp() }
 
-// Unwound reports whether s has been asked to stop, has nothing left to do, and waits for the other
-// members of its team. From any goroutine; it may be false again if another member brings
-// something.
+// Unwound reports whether s was asked to stop, has nothing left to do, and waits for the other
+// members of its team. It may become false again if another member brings something. It may be
+// called from any goroutine.
 func (s *Scheduler) Unwound() bool { return s.unwound.Load() }
 
-// last is next after Stop. While unwind asks for it, what is ready is still served, under a hard
-// kill: a stackless task may have deferred calls too, and what unwinds may wake others. Nobody
-// sleeps any more.
+// last is next after Stop. While unwind makes it, it returns the ready tasks, which have a hard
+// kill. A stackless task may have deferred calls too, and tasks that unwind may wake others. The
+// scheduler does not sleep any more.
 func (s *Scheduler) last() *Task {
 	for s.ending {
 		t := s.pop()
@@ -68,7 +69,7 @@ func (s *Scheduler) last() *Task {
 	return nil
 }
 
-// lost tells the owner of t that t can't be brought to its end.
+// lost notifies the owner of t that t cannot be brought to its end.
 func (s *Scheduler) lost(t *Task) {
 	if h := s.hooks.Lost; h != nil {
 		defer s.caught()
@@ -84,9 +85,9 @@ func (s *Scheduler) left() {
 	}
 }
 
-// unwind ends what Stop found: first the tasks that are parked, by a hard kill, until none is left
-// but those that were given up, then what Hooks.Left finds, then the free coroutines. The door is
-// shut when nothing is left to do on any member of the team, and what came in until then is done.
+// unwind ends what Stop found: first the parked tasks, by a hard kill, until only those are left
+// that were given up, then what Hooks.Left finds, then the free coroutines. The door is closed when
+// no member of the team has anything left to do. Everything that came in before is done.
 func (s *Scheduler) unwind() {
 	s.stopping, s.ending = true, true
 	for shut := false; ; {
@@ -97,8 +98,8 @@ func (s *Scheduler) unwind() {
 			s.takeIn()
 		case s.tellLost():
 		case s.team != nil && !s.asked && !shut:
-			// A panic has ended it. What others have to do with its tasks is still done, and so is
-			// what its timers are for, or they would wait for ever.
+			// A panic has ended s. What others have to do with its tasks is still done, and its
+			// timers still fire, because otherwise others would wait forever.
 			if d := s.untilTimer(); d >= 0 {
 				s.sleep(d)
 				s.expire()
@@ -122,7 +123,7 @@ func (s *Scheduler) unwind() {
 	}
 }
 
-// killParked wakes everybody who is parked, by a hard kill, and reports whether there was anybody.
+// killParked wakes all parked tasks with a hard kill, and reports whether there were any.
 func (s *Scheduler) killParked() (any bool) {
 	for i := 0; i < len(s.coros); i++ {
 		t := s.coros[i].task
@@ -141,8 +142,8 @@ func (s *Scheduler) killParked() (any bool) {
 	return any
 }
 
-// tellLost tells of those that were given up since it was called last, and reports whether there
-// were any.
+// tellLost reports the tasks that were given up since its last call, and reports whether there were
+// any.
 func (s *Scheduler) tellLost() (any bool) {
 	for i := 0; i < len(s.coros); i++ {
 		if t := s.coros[i].task; t != nil && t.givenUp() && t.kill.Load()&killTold == 0 {
@@ -154,8 +155,8 @@ func (s *Scheduler) tellLost() (any bool) {
 	return any
 }
 
-// restAtEnd is called when nothing is left to do on s, which was asked to stop. It reports whether
-// that holds for all who have to end with s; if not, it returns when something has come.
+// restAtEnd is called when s was asked to stop and has nothing left to do. It returns true if that
+// holds for all members of the team. Otherwise it returns false when something has come.
 func (s *Scheduler) restAtEnd() (over bool) {
 	if s.team != nil {
 		return s.team.restAtEnd(s)
@@ -169,8 +170,8 @@ func (s *Scheduler) interrupt(i Interrupter) {
 	i.Interrupt()
 }
 
-// Leaked gives the tasks that Run could not end: they recover every kill and block again. After Run
-// has returned.
+// Leaked returns the tasks that Run could not end, because they recover every kill and block again.
+// It must be called after Run has returned.
 func (s *Scheduler) Leaked() []*Task {
 	var ts []*Task
 	for _, c := range s.coros {
@@ -181,11 +182,11 @@ func (s *Scheduler) Leaked() []*Task {
 	return ts
 }
 
-// crash ends the loop because something that must not panic did.
+// crash ends the loop because something that must not panic has panicked.
 func (s *Scheduler) crash(v any) {
 	s.stopping = true
 	if s.fatal == nil {
-		if e, guarded := v.(*PanicError); guarded { // with the stack of where it was
+		if e, guarded := v.(*PanicError); guarded { // it has the stack of its own panic
 			s.fatal = e
 		} else {
 			s.fatal = NewPanicError(v)
@@ -196,16 +197,16 @@ func (s *Scheduler) crash(v any) {
 	}
 }
 
-// caught is deferred around what the loop calls besides tasks. The loop runs on the stack of
-// whoever gave up control: without this, a panic would unwind a task that has nothing to do with
-// it.
+// caught is deferred around everything besides tasks that the loop calls. The loop runs on the
+// stack that gave up control. Without caught, a panic would unwind a task that has nothing to do
+// with it.
 func (s *Scheduler) caught() {
 	if v := recover(); v != nil {
 		s.crash(v)
 	}
 }
 
-// WhenOver has w done at the end of Run, when no task is left and nothing is injected any more: for
-// goroutines that work for a scheduler and are to be gone with it. Run returns after it. On the
-// scheduler, or before Run.
+// WhenOver makes the scheduler do w at the end of Run, when no task is left and nothing is injected
+// any more. It is for goroutines that work for a scheduler and must end with it. Run returns after
+// w. WhenOver must be called on the scheduler, or before Run.
 func (s *Scheduler) WhenOver(w Work) { s.endings = append(s.endings, w) }

@@ -35,63 +35,64 @@ type Config struct {
 // may be nil. All of them except Stall, which runs on a goroutine of its own, are called on the
 // scheduler. They must be short and must not park.
 type Hooks struct {
-	// Name gives a task's name for messages.
+	// Name returns a task's name for messages.
 	Name func(*Task) string
-	// ExitValue gives the panic value of a kill; without it, an *Exit.
+	// ExitValue returns the panic value of a kill. Without it that is an *Exit.
 	ExitValue func(*Task) any
 	// Recovered is called when a killed task blocks again after it recovered the kill.
 	Recovered func(*Task)
-	// Deadlock is called when t is about to wait in a ring. soft: somebody in the ring can time
-	// out, so t waits all the same.
+	// Deadlock is called when t is about to close a cycle of waits. soft says that a wait of the
+	// cycle can time out, so that t waits nevertheless.
 	Deadlock func(t *Task, e *DeadlockError, soft bool)
-	// Quiescent is called when nothing is ready, no timer runs and nothing outside is awaited: with
-	// a virtual clock at once (and it may make something ready), with a real one after a second,
-	// once until something happens again. In a Team all that is meant of all its members, who stand
-	// still meanwhile; what it wants to be done goes through their doors.
+	// Quiescent is called when nothing is ready, no timer runs and nothing outside is awaited. With
+	// a virtual clock it is called at once, and may make something ready. With a real clock it is
+	// called after a second, once until something happens again. In a Team this applies to all
+	// members together, which are halted during the call; the hook must use their doors to give
+	// them work.
 	Quiescent func()
-	// Lost is called when t can't be brought to its end: its Run let a panic out, or the scheduler
-	// ends and t recovers every kill. t is not called again; its owner must tell everybody who
-	// waits for it. Once for a task.
+	// Lost is called when t cannot be brought to its end, because its Run let a panic out, or
+	// because the scheduler ends and t recovers every kill. t is not called again. Its owner must
+	// notify everything that waits for t. Lost is called once for a task.
 	Lost func(t *Task)
-	// Left is called after Stop when nothing is left to do: no task is ready, and none owns a stack
-	// but those of Lost. What it injects is done, and then it is called again; the scheduler ends
-	// when it has injected nothing. In a Team it is called when that holds for all members, who
-	// stand still meanwhile; what it wants to be done goes through their doors.
+	// Left is called after Stop when nothing is left to do: no task is ready, and only the tasks of
+	// Lost own a stack. The work that Left injects is done, and then it is called again. The
+	// scheduler ends when Left has injected nothing. In a Team it is called when that holds for all
+	// members, which are halted during the call; the hook must use their doors to give them work.
 	Left func()
-	// Crashed is called, with the first panic, when something that must not panic did, and the
-	// scheduler is about to end: what is woken now is still served.
+	// Crashed is called, with the first panic, when something that must not panic has panicked and
+	// the scheduler is about to end. Tasks that are woken now still run.
 	Crashed func(*PanicError)
-	// Idle is called when nothing is ready, before anything else is done about that, and once in a
-	// while when there never is such a moment. For what shall happen in a moment that does not
-	// depend on other goroutines; it may make something ready.
+	// Idle is called when nothing is ready, before the scheduler does anything else about that. If
+	// there never is such a moment, it is called once in a while. It is for work at moments that do
+	// not depend on other goroutines, and may make something ready.
 	Idle func()
 	// Stall is called, on another goroutine, when a task keeps control for too long, and again when
-	// that is over.
+	// that has ended.
 	Stall func(Stall)
-	// Context returns the task's own context, where that is not the *Task: see OwnContexts.
+	// Context returns the task's own context, if that is not the *Task; see OwnContexts.
 	Context func(*Task) context.Context
-	// Worker is called on the goroutine of each new coroutine that calls tasks, before anything
-	// else.
+	// Worker is called first on the goroutine of each new coroutine that calls tasks.
 	Worker func()
-	// Jump is called before a virtual clock goes on by d, in a Team of one member. It may make
+	// Jump is called before a virtual clock jumps by d, in a Team of one member. It must make
 	// nothing ready.
 	Jump func(d time.Duration)
 	// Check is called between two activations in builds with the tag tasklet_check, and never in
-	// others: see [Scheduler.Check]. An error ends the scheduler. size says how much it looked at;
-	// after a large one it is called less often.
+	// others; see [Scheduler.Check]. An error ends the scheduler. size is the number of tasks that
+	// it examined. After a large size it is called less often.
 	Check func() (size int, err error)
 
-	// The following are for simulations that decide what is else left to chance, as package
-	// actortest does. They cost nothing where they are nil: without a Seed the first is not even
-	// looked at, the others are far from where tasks are switched.
+	// The following hooks are for simulations that decide what is otherwise left to chance, as
+	// package actortest does. They cost nothing if they are nil. Without a Seed, Order is not even
+	// examined, and the others are far from the switches of tasks.
 
-	// Order, with a Seed, is asked instead of the seed which of the n ready tasks is the next, also
-	// for n = 1; 0 is the one that has been ready longest. The others keep their order.
+	// Order, with a Seed, selects the next of the n ready tasks instead of the seed, even if n is
+	// 1. 0 is the task that has been ready longest. The others keep their order.
 	Order func(n int) int
-	// Settled is called when nothing is ready and nothing outside is awaited, before anything else
-	// is done about that: before a virtual clock jumps. Once until something is ready again, and it
-	// may make something ready.
+	// Settled is called when nothing is ready and nothing outside is awaited, before a virtual
+	// clock jumps or anything else is done about that. It is called once until something is ready
+	// again, and may make something ready.
 	Settled func()
-	// Late gives by how much a virtual clock jumps too far, so that timers are late; 0 or more.
+	// Late returns by how much a virtual clock jumps too far, so that timers are late. It must not
+	// be negative.
 	Late func() time.Duration
 }

@@ -4,17 +4,17 @@ import "context"
 
 type taskKey struct{}
 
-// ownerOf returns the task whose own context ctx is, nil for none. See OwnContexts.
+// ownerOf returns the task whose own context ctx is, or nil. See OwnContexts.
 var ownerOf = func(context.Context) *Task { return nil }
 
-// OwnContexts makes f say which contexts are a task's own, besides the *Task itself: f returns the
-// task, nil for any other context. A wait under such a context has no end of its own. The one
-// package whose type holds a Task calls OwnContexts, from init.
+// OwnContexts makes f determine which contexts are a task's own, besides the *Task itself. f
+// returns the task, or nil for any other context. A wait under such a context has no end of its
+// own. The package whose type embeds a Task calls OwnContexts from init.
 func OwnContexts(f func(ctx context.Context) *Task) { ownerOf = f }
 
-// From gives the task that ctx belongs to, nil for the context of an ordinary goroutine. limit is
-// what can end a wait under ctx besides a kill of the task: nil if ctx is the task's own context,
-// else ctx.
+// From returns the task that ctx belongs to, or nil for the context of an ordinary goroutine. limit
+// is what can end a wait under ctx besides a kill of the task. It is nil if ctx is the task's own
+// context, and ctx otherwise.
 func From(ctx context.Context) (t *Task, limit context.Context) {
 	switch c := ctx.(type) {
 	case *Task:
@@ -31,19 +31,18 @@ func From(ctx context.Context) (t *Task, limit context.Context) {
 	return t, ctx
 }
 
-// TaskOf returns the task that ctx belongs to, nil for the context of an ordinary goroutine.
+// TaskOf returns the task that ctx belongs to, or nil for the context of an ordinary goroutine.
 func TaskOf(ctx context.Context) *Task {
 	t, _ := From(ctx)
 	return t
 }
 
-// outsideCtx belongs to no task, which is seen at once and not at the end of a walk through its
-// parents.
+// outsideCtx belongs to no task. That can be seen at once, without a walk through its parents.
 type outsideCtx struct{ context.Context }
 
-// Outside gives ctx for use on an ordinary goroutine: as a context it is the same, but it belongs
-// to no task, whatever it was derived from. A send with it costs a quarter less than with one in
-// which From has to look for a task.
+// Outside returns ctx for use on an ordinary goroutine. The result is the same context, except that
+// it belongs to no task, whatever it was derived from. A send with it costs a quarter less than
+// with a context in which From has to search for a task.
 func Outside(ctx context.Context) context.Context { return &outsideCtx{ctx} }
 
 func (c *outsideCtx) Value(key any) any {
@@ -54,8 +53,8 @@ func (c *outsideCtx) Value(key any) any {
 	return c.Context.Value(key)
 }
 
-// Caller is From for a call that blocks tasks: op names the call. It panics if ctx belongs to no
-// task, or to one that is not running.
+// Caller is like From, for a call that blocks tasks. op names the call. Caller panics if ctx
+// belongs to no task, or to one that is not running.
 func Caller(ctx context.Context, op string) (t *Task, limit context.Context) {
 	if ctx == nil {
 		misuse("%s with a nil context", op)
@@ -68,8 +67,8 @@ func Caller(ctx context.Context, op string) (t *Task, limit context.Context) {
 	return t, limit
 }
 
-// contextError is what a blocking call returns for a context that is done: ErrTimeout for a
-// deadline, else the cause. Nil if it is not done.
+// contextError returns the error of a blocking call whose context is done: ErrTimeout for a
+// deadline, and otherwise the cause. It returns nil if ctx is not done.
 func contextError(ctx context.Context) error {
 	err := ctx.Err()
 	switch {
@@ -84,11 +83,11 @@ func contextError(ctx context.Context) error {
 	return context.Cause(ctx)
 }
 
-// ContextError is what a blocking call returns because ctx is done: [ErrTimeout] for a deadline,
-// else context.Cause(ctx); nil if ctx is not done.
+// ContextError returns the error of a blocking call whose context ctx is done: [ErrTimeout] for a
+// deadline, and otherwise context.Cause(ctx). It returns nil if ctx is not done.
 func ContextError(ctx context.Context) error { return contextError(ctx) }
 
-// endWait ends the wait number seq of t because its context is done.
+// endWait is injected work that ends the wait number seq of t because its context is done.
 type endWait struct {
 	t   *Task
 	seq uint32
@@ -100,12 +99,12 @@ func (e *endWait) Do() {
 	}
 }
 
-// watch is what makes the end of a context end a wait.
+// watch ends a wait when a context ends.
 type watch struct {
 	ours   *timeoutCtx
 	unhook func() bool
-	// the end of the context may come from outside: while it is watched, a virtual clock stands
-	// still
+	// foreign says that the outside may end the context, so that a virtual clock stands still
+	// during the watch.
 	foreign bool
 }
 
@@ -116,7 +115,7 @@ func (t *Task) watch(ctx context.Context) (w watch) {
 		w.ours, w.foreign = c, c.foreign
 		c.mu.Lock()
 		c.parked, c.seq = t, seq
-		if c.err != nil { // since the caller looked
+		if c.err != nil { // it has ended since the caller checked
 			t.s.Inject(&endWait{t, seq})
 		}
 		c.mu.Unlock()
@@ -144,8 +143,8 @@ func (t *Task) unwatch(w watch) {
 	}
 }
 
-// ownDone reports whether ctx, which is none of ours, ends only with the task: then virtual time
-// may go on.
+// ownDone reports whether ctx, which is not of this package, ends only with the task. If so,
+// virtual time may advance.
 func ownDone(ctx context.Context, t *Task) bool {
 	h := t.s.hooks.Context
 	return h != nil && h(t).Done() == ctx.Done()

@@ -5,7 +5,7 @@ package core
 type seat struct {
 	next  func() (struct{}, bool)
 	yield func(struct{}) bool
-	// the goroutine parked here called next, so the one that wants its place must call yield
+	// mid says that the goroutine parked here called next, so that the next one must call yield.
 	mid bool
 }
 
@@ -20,16 +20,17 @@ func (sl *seat) swap() {
 	}
 }
 
-// switchTo hands control from me, which must have it, to x, and returns when somebody hands control
-// back to me. Budget: one swap, no allocation.
+// switchTo hands control from me, which must have it, to x. It returns when control is handed back
+// to me. Budget: one swap, no allocation.
 func (s *Scheduler) switchTo(me, x *coro) {
 	s.target = x
 	s.handOn(me)
 	s.running = me
 }
 
-// handOn: whoever is woken and is not the target passes control on. A goroutine is woken by mistake
-// only when a coroutine ends, because the runtime then wakes the one in the ended coroutine's seat.
+// handOn passes control on if the goroutine that was woken is not the target. A goroutine is woken
+// by mistake only when a coroutine ends, because the runtime then wakes the goroutine in the ended
+// coroutine's seat.
 func (s *Scheduler) handOn(me *coro) {
 	for s.target != me {
 		sl := s.target.at
@@ -38,12 +39,12 @@ func (s *Scheduler) handOn(me *coro) {
 	}
 }
 
-// goexit is called from a deferred call of a worker whose goroutine is being ended by
-// runtime.Goexit (t.FailNow does that) or by a panic, and hands the scheduler over to a new worker.
+// goexit hands the scheduler over to a new worker. It is called from a deferred call of a worker
+// whose goroutine is being ended by runtime.Goexit, as t.FailNow does, or by a panic.
 //
-// When the goroutine is gone, the runtime wakes whoever is parked in its own seat; if that one
-// called next, iter.Pull makes the Goexit go on there. A caller of yield gets no Goexit. So the
-// heir itself goes into the seat by yield first.
+// When the goroutine has ended, the runtime wakes the goroutine that is parked in its own seat. If
+// that one called next, iter.Pull continues the Goexit there. A caller of yield gets no Goexit. So
+// the heir itself goes into the seat by yield first.
 func (s *Scheduler) goexit(me *coro) {
 	me.died = true
 	heir := s.newCoro(s.work)
@@ -54,9 +55,9 @@ func (s *Scheduler) goexit(me *coro) {
 	s.end(me, heir)
 }
 
-// inherit is the heir's half of goexit: it takes the place in the dying worker's seat, whose
-// occupant is woken, sees that the victim is the target, and wakes it; the victim's goroutine ends,
-// and that wakes the heir.
+// inherit is the heir's half of goexit. The heir takes the place in the dying worker's seat and
+// wakes its occupant, which sees that the victim is the target, and wakes it. The victim's
+// goroutine ends, and that wakes the heir.
 func (s *Scheduler) inherit(me *coro) {
 	v := s.victim
 	if v == nil {

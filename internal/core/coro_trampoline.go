@@ -2,9 +2,10 @@
 
 package core
 
-// The plain switch: every coroutine yields to the driver, and the driver resumes the next one. Two
-// swaps instead of one, and nothing that iter.Pull does not promise. It is here so that a change in
-// the Go runtime can't stop the library: the tests of this package pass with either file.
+// This is the plain switch: every coroutine yields to the driver, and the driver resumes the next
+// one. That takes two swaps instead of one, and relies on nothing that iter.Pull does not promise.
+// It exists so that a change in the Go runtime cannot stop the library. The tests of this package
+// pass with either file.
 
 type seat struct {
 	next  func() (struct{}, bool)
@@ -30,8 +31,8 @@ func (s *Scheduler) resume(c *coro) {
 	if !c.died {
 		return
 	}
-	// c waits in goexit for its end. That is a Goexit, which spreads to the caller of next, so the
-	// call is made on a goroutine that is there to be lost.
+	// c waits in goexit for its end. That is a Goexit, which spreads to the caller of next. So the
+	// call is made on a goroutine that may be lost.
 	gone := make(chan struct{})
 	go func() {
 		defer close(gone)
@@ -40,9 +41,9 @@ func (s *Scheduler) resume(c *coro) {
 	<-gone
 }
 
-// goexit is called from a deferred call of a worker whose goroutine is being ended by
-// runtime.Goexit (t.FailNow does that) or by a panic. It hands the scheduler over to a new worker,
-// and the driver lets this one end.
+// goexit hands the scheduler over to a new worker, and the driver makes this one end. It is called
+// from a deferred call of a worker whose goroutine is being ended by runtime.Goexit, as t.FailNow
+// does, or by a panic.
 func (s *Scheduler) goexit(me *coro) {
 	me.died = true
 	s.end(me, s.newCoro(s.work))

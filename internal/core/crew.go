@@ -6,22 +6,22 @@ import (
 	"runtime/pprof"
 )
 
-// crew are the coroutines of a scheduler. Owned by whoever has control.
+// crew is the coroutines of a scheduler. Owned by the goroutine that has control.
 type crew struct {
 	running *coro   // the coroutine that has control
-	target  *coro   // the one that is to get control, see switchTo
-	driver  *coro   // the goroutine in Run
-	victim  *coro   // a worker that dies of Goexit, see goexit
-	handed  *Task   // the first task that a free worker calls
-	coros   []*coro // all that live
-	free    []*coro // those that serve no task
+	target  *coro   // the coroutine that gets control next; see switchTo
+	driver  *coro   // the goroutine of Run
+	victim  *coro   // a worker that dies of Goexit; see goexit
+	handed  *Task   // the task that a free worker calls first
+	coros   []*coro // all living coroutines
+	free    []*coro // the coroutines that serve no task
 }
 
-// maxFree is how many free coroutines are kept: each has a stack of 8 KiB or so, and making one
-// costs half a microsecond.
+// maxFree is the number of free coroutines that are kept. Each has a stack of about 8 KiB, and
+// making one takes half a microsecond.
 const maxFree = 256
 
-// freeWorker gives a coroutine that serves no task.
+// freeWorker returns a coroutine that serves no task.
 func (s *Scheduler) freeWorker() *coro {
 	if n := len(s.free); n > 0 {
 		c := s.free[n-1]
@@ -32,8 +32,8 @@ func (s *Scheduler) freeWorker() *coro {
 	return s.newCoro(s.work)
 }
 
-// work is the body of a coroutine: it calls ready tasks, one after the other on the same stack. A
-// task that parks keeps the coroutine and others go on elsewhere.
+// work is the body of a coroutine. It calls ready tasks, one after the other on the same stack. A
+// task that parks keeps the coroutine, and the others continue on another one.
 func (s *Scheduler) work(me *coro) {
 	returned := false
 	defer func() {
@@ -48,18 +48,18 @@ func (s *Scheduler) work(me *coro) {
 				s.lost(t)
 			}
 		} else if t != nil {
-			if s.handed == nil { // else it is to be called again at once: see loop
+			if s.handed == nil { // otherwise it must be called again at once; see loop
 				if _, ok := t.runner.(Catcher); ok {
 					t.again = true
 				}
 				s.afterCall(t)
 			}
 		} else {
-			// in what the loop called: injected work, a timer, a hook
+			// This was in what the loop called: injected work, a timer, a hook.
 			s.crash("runtime.Goexit outside of a task")
 		}
-		// For a panic too: it may have come in a deferred call of a Goexit, which goes on although
-		// the panic was recovered.
+		// After a panic too. It may have been in a deferred call of a Goexit, which continues
+		// although the panic was recovered.
 		s.goexit(me)
 	}()
 	s.cleanGoroutine() // it has inherited the labels of the task that had control
@@ -76,11 +76,11 @@ func (s *Scheduler) work(me *coro) {
 	returned = true
 }
 
-// loop calls tasks until the coroutine is to end. False: it has caught a panic that a Run let out,
-// and is to be called again; if that Run is not over, its task is in handed. Panics are caught
+// loop calls tasks until the coroutine must end. It returns false if it has caught a panic of a
+// Run, and must be called again. If that Run is not over, its task is in handed. Panics are caught
 // here, once for all activations, because a deferred call in each costs a seventh of a message.
 //
-// It is not inlined, nor is call: Here looks for the frame of loop's call.
+// Neither loop nor call is inlined, because Here searches for the frame of loop's call.
 //
 //go:noinline
 func (s *Scheduler) loop(me *coro) (over bool) {
@@ -88,7 +88,7 @@ func (s *Scheduler) loop(me *coro) (over bool) {
 		if over {
 			return
 		}
-		// What is left of the end of a task may park, so it is not done here, on a stack that
+		// What remains of the end of a task may park, so it is not done here, on a stack that
 		// unwinds.
 		if c := s.catcher(); c != nil && !c.Caught(recover()) {
 			s.handed = s.current
@@ -121,8 +121,8 @@ func (s *Scheduler) loop(me *coro) (over bool) {
 	return true
 }
 
-// catcher returns the runner of the running task if that deals with what its Run lets out; nil: it
-// does not, or the scheduler itself has failed, between two tasks.
+// catcher returns the runner of the running task if it handles what its Run lets out. It returns
+// nil if it does not, or if the scheduler itself has failed between two tasks.
 func (s *Scheduler) catcher() Catcher {
 	if s.current == nil {
 		return nil
@@ -138,7 +138,7 @@ func (s *Scheduler) catcher() Catcher {
 //go:noinline
 func (s *Scheduler) call(t *Task) {
 	if t.state == Finished {
-		return // while it was in the run queue
+		return // it has finished while it was in the run queue
 	}
 	if t.waitsOn != nil {
 		t.waitsOn = nil // see IdleOn
@@ -161,7 +161,7 @@ func (s *Scheduler) afterCall(t *Task) {
 		return // finished
 	}
 	if t.kill.Load()&killRaised != 0 {
-		t.recovered() // or Run would not have returned
+		t.recovered() // otherwise Run would not have returned
 	}
 	if t.again {
 		t.again = false
@@ -173,15 +173,15 @@ func (s *Scheduler) afterCall(t *Task) {
 	t.since = s.now
 }
 
-// cleanGoroutine takes off what a task may have left on the goroutine, so that the next one on it
-// begins as on a new goroutine. There is no more: what else belongs to a goroutine ends with the
-// call that made it so, and a locked thread ends the program (see docs/blocking.md).
+// cleanGoroutine removes what a task may have left on the goroutine, so that the next task begins
+// as on a new goroutine. Nothing else can remain: everything else that belongs to a goroutine ends
+// with the call that caused it, and a locked thread ends the program (see docs/blocking.md).
 func (s *Scheduler) cleanGoroutine() {
 	pprof.SetGoroutineLabels(s.labels)
 	debug.SetPanicOnFault(false)
 }
 
-// labelsOf returns a context with the labels of ctx and nothing else, for they are looked up at
+// labelsOf returns a context with the labels of ctx and nothing else, because they are looked up at
 // each activation.
 func labelsOf(ctx context.Context) context.Context {
 	var list []string

@@ -1,16 +1,17 @@
 package core
 
 // checkDeadlock is called before t parks on w.On, which has a holder. It follows the chain of
-// waits: the holder may be parked on a resource, which has a holder, and so on. Three ends are
-// possible: somebody who is not parked on a resource, or not for long as he was killed (then all is
-// well); t itself; a ring that t would wait for but is not part of (its members have their own time
-// limits, or they would have been refused).
+// waits: the holder may be parked on a resource, which has a holder, and so on. The chain has one
+// of three ends. It ends at a task that is not parked on a resource, or that was killed and so will
+// not be for long; then there is no deadlock. It ends at t itself. Or it ends in a cycle that t
+// would wait for but is not part of; the waits of that cycle have limits, or they would have been
+// refused.
 //
-// If the chain comes back to t and nobody on it can time out, the wait is refused with a
-// *DeadlockError. If somebody can, the wait begins, and the hook is told.
+// If the chain comes back to t and no wait on it can time out, the wait is refused with a
+// *DeadlockError. If one can, the wait begins, and the hook is called.
 //
-// The chain is followed within one scheduler. A ring that goes over others is found by a chase, a
-// little later.
+// The chain is followed within one scheduler. A cycle over several schedulers is found by a chase,
+// a little later.
 func (t *Task) checkDeadlock(w Wait, soft bool) error {
 	e, soft := t.ring(w, soft)
 	if e == nil {
@@ -25,8 +26,9 @@ func (t *Task) checkDeadlock(w Wait, soft bool) error {
 	return e
 }
 
-// MayWait gives the *[DeadlockError] that Park would return for w, for those who first do something
-// that should not be done if they then can't wait. On the running task.
+// MayWait returns the *[DeadlockError] that Park would return for w. It is for callers that first
+// do something that they must not do if they cannot wait afterwards. It must be called on the
+// running task.
 func (t *Task) MayWait(w Wait) error {
 	if w.On == nil || w.On.Holder == nil || w.Ctx != nil || w.Until != 0 {
 		return nil
@@ -37,10 +39,10 @@ func (t *Task) MayWait(w Wait) error {
 	return t.checkDeadlock(w, false)
 }
 
-// ring gives the chain that comes back to t if t waits as w says, nil if there is none, and whether
-// somebody on it can time out.
+// ring returns the chain that comes back to t if t waits as w says, or nil, and whether a wait on
+// it can time out.
 func (t *Task) ring(w Wait, soft bool) (*DeadlockError, bool) {
-	// Brent's way to see a ring: the mark is moved on after 2, 4, 8 ... steps.
+	// This is Brent's way to detect a cycle: the mark moves on after 2, 4, 8 and so on steps.
 	var mark *Task
 	steps, limit := 0, 2
 	for x := w.On.Holder; x != t; {

@@ -10,14 +10,15 @@ import (
 	"github.com/gotasklet/tasklet/internal/text"
 )
 
-// The methods of these look at nothing but the error itself.
+// The methods of these errors look only at the error itself.
 func init() {
 	guard.Trust[timeoutError]()
 	guard.Trust[*PanicError]()
 }
 
-// ErrTimeout is what a blocking call returns when its time is over. It is context.DeadlineExceeded
-// to errors.Is, and has Timeout() true. The packages mailbox and actor export the same value.
+// ErrTimeout is the error of a blocking call whose time is over. errors.Is reports that it is
+// context.DeadlineExceeded, and its method Timeout returns true. The packages mailbox and actor
+// export the same value.
 var ErrTimeout error = timeoutError{}
 
 type timeoutError struct{}
@@ -27,29 +28,28 @@ func (timeoutError) Timeout() bool        { return true }
 func (timeoutError) Temporary() bool      { return true }
 func (timeoutError) Is(target error) bool { return target == context.DeadlineExceeded }
 
-// DeadlockError says that a wait was refused because it could never have ended: whoever is waited
-// for waits, over some steps, for the one that asks. Everybody on the chain waits without a time
-// limit.
+// DeadlockError is the error of a wait that was refused because it could never have ended: a chain
+// of waits leads from the awaited task back to the waiting one, and none of them has a limit.
 type DeadlockError struct {
-	// Chain has one entry for each waiting task, first the one that was refused. The last one waits
-	// for the first.
+	// Chain has one entry for each waiting task. The first is the one that was refused, and the
+	// last one waits for the first.
 	Chain []Link
-	// Quiescent: there need be no ring; nothing can happen any more, and these are all that wait,
-	// each with its own On.
+	// Quiescent says that nothing can happen any more. Then Chain has all tasks that wait, each
+	// with its own On, and need not be a cycle.
 	Quiescent bool
 }
 
 // Link is one step of a chain of waits: Task waits for the next one in the chain.
 type Link struct {
 	Task string // its name
-	Kind Kind   // how it waits
-	On   string // for whom, if that is not the next in the chain; may be empty
+	Kind Kind   // the call in which it waits
+	On   string // the task that it waits for, if that is not the next in the chain; may be empty
 }
 
-// Error gives the chain in words: "deadlock: /a send to /b, /b join /a".
+// Error returns the chain in words: "deadlock: /a send to /b, /b join /a".
 func (e *DeadlockError) Error() string { return "deadlock: " + e.String() }
 
-// String gives the chain without the word deadlock.
+// String returns the chain without the word deadlock.
 func (e *DeadlockError) String() string {
 	var b strings.Builder
 	if e.Quiescent {
@@ -69,8 +69,8 @@ func (e *DeadlockError) String() string {
 	return b.String()
 }
 
-// quoted is the name of a task as a word of a sentence. The names that this package gives, "task
-// 2", have a space, and need no quotes.
+// quoted returns the name of a task as a word of a sentence. The names that this package makes,
+// such as "task 2", have a space, and need no quotes.
 func quoted(name string) string {
 	if strings.HasPrefix(name, "/") {
 		return text.Word(name)
@@ -81,25 +81,27 @@ func quoted(name string) string {
 // A Stack is the stack of a goroutine. Its String returns it as debug.Stack prints it.
 type Stack = stack.Stack
 
-// PanicError is a panic as an error: what was passed to panic, and where.
+// PanicError is a panic as an error: the value of the panic, and its stack.
 type PanicError struct {
 	Value any
-	Stack *Stack // of the goroutine that panicked; its text is written when it is read
+	Stack *Stack // the stack of the goroutine that panicked; its text is made when it is read
 }
 
-// NewPanicError is called in a deferred call, with what recover returned.
+// NewPanicError returns a PanicError. It must be called in a deferred call, with the result of
+// recover.
 func NewPanicError(v any) *PanicError { return &PanicError{Value: v, Stack: stack.Here()} }
 
-// Error is "panic: " and the value, on one line: what can't be printed is escaped.
+// Error returns "panic: " and the value on one line. Characters that cannot be printed are escaped.
 func (e *PanicError) Error() string { return text.Line("panic: " + guard.Sprint(e.Value)) }
 
-// Unwrap gives the value if it is an error.
+// Unwrap returns the value if it is an error.
 func (e *PanicError) Unwrap() error {
 	err, _ := e.Value.(error)
 	return err
 }
 
-// Exit is the panic value that Kill raises in a task, unless Hooks.ExitValue says otherwise.
+// Exit is the value of the panic that Kill raises in a task, unless Hooks.ExitValue returns
+// another.
 type Exit struct{ Task *Task }
 
 func (e *Exit) Error() string { return "scheduler: task killed" }
@@ -109,5 +111,5 @@ func misuse(format string, args ...any) {
 	panic("scheduler: " + fmt.Sprintf(format, args...))
 }
 
-// bug panics because the package broke a rule of its own.
+// bug panics because this package has broken a rule of its own.
 func bug(what string) { panic("scheduler: internal error: " + what) }

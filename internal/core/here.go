@@ -9,24 +9,27 @@ import (
 	"github.com/gotasklet/tasklet/internal/guard"
 )
 
-// Some calls have no context that says who makes them: Read of a net.Conn is one. Here finds out,
-// and is right on whatever goroutine it is called.
+// Some calls have no context that identifies the caller, such as Read of a net.Conn. Here finds the
+// caller, and its answer is right on every goroutine.
 //
-// Go gives goroutines no names that a program may ask for, but runtime.Callers shows which
-// functions are on the stack. Below each task is the call by the scheduler's loop, and between the
-// two are calls that spell the scheduler's number in binary, one for each digit but the first.
-// Numbers are given anew when a scheduler ends: in a program with one scheduler that has the number
-// 1, and no further frame. Whoever has these frames below it runs on that scheduler, and what runs
-// there has control. Rejected: a goroutine's id, which is not to be had but from the text of
-// runtime.Stack or by assembly; a look at Scheduler.current, which is a data race from elsewhere,
-// and right by chance.
+// Go gives goroutines no names that a program may ask for, but runtime.Callers shows the functions
+// on the stack. Below each task is the call by the scheduler's loop. Between the two are calls that
+// spell the scheduler's number in binary, one for each digit but the first. When a scheduler ends,
+// its number can be used again. So in a program with one scheduler the number is 1, which needs no
+// further frame. A goroutine that has these frames on its stack runs on that scheduler, and what
+// runs there has control.
+//
+// Rejected: a goroutine's id, which is available only from the text of runtime.Stack or by
+// assembly. Rejected: reading Scheduler.current, which is a data race on another goroutine, and
+// right only by chance.
 
-// Here is the running task of s if the caller runs on s; nil for any other caller, and for injected
-// work and timers. inside says whether the caller is a task of any scheduler at all: false for an
-// ordinary goroutine, and for one that a task has started with go or iter.Pull. From any goroutine.
+// Here returns the running task of s if the caller runs on s. It returns nil for any other caller,
+// and for injected work and timers. inside says whether the caller is a task of any scheduler. It
+// is false for an ordinary goroutine, and for one that a task has started with go or iter.Pull.
+// Here may be called from any goroutine.
 //
-// It looks through the caller's stack down to the task's Run: less than 0.1 us for each call on it
-// (measured). [Scheduler.Checkpoint] does without as a rule.
+// It searches the caller's stack down to the task's Run, which takes less than 0.1 us for each call
+// on the stack (measured). [Scheduler.Checkpoint] usually does without that.
 func (s *Scheduler) Here() (t *Task, inside bool) {
 	n := s.spelled()
 	if n == 0 || n != s.number.Load() {
@@ -36,7 +39,8 @@ func (s *Scheduler) Here() (t *Task, inside bool) {
 }
 
 // Checkpoint raises a kill that is pending for the running task, if the caller is that task; see
-// [Task.Checkpoint]. From any goroutine. As long as nobody was killed it costs one atomic load.
+// [Task.Checkpoint]. It may be called from any goroutine. As long as no task was killed it costs
+// one atomic load.
 func (s *Scheduler) Checkpoint() {
 	if !s.alarm.Load() {
 		return
@@ -46,7 +50,7 @@ func (s *Scheduler) Checkpoint() {
 		return
 	}
 	s.alarm.Store(false)
-	if t.kill.Load() != 0 { // after the store: a kill that comes now sets the alarm again
+	if t.kill.Load() != 0 { // after the store: a later kill sets the alarm again
 		s.alarm.Store(true)
 		t.Checkpoint()
 	}
@@ -54,7 +58,8 @@ func (s *Scheduler) Checkpoint() {
 
 func init() { guard.Scheduler = spelledAnywhere }
 
-// spelledAnywhere is the number of the scheduler whose task the caller is, 0 if it is none.
+// spelledAnywhere returns the number of the scheduler whose task the caller is, or 0 if it is no
+// task.
 func spelledAnywhere() uint32 {
 	var buf [64]uintptr
 	for pcs := buf[:]; ; pcs = make([]uintptr, 2*len(pcs)) {
@@ -65,8 +70,8 @@ func spelledAnywhere() uint32 {
 	}
 }
 
-// spelled is the number of the scheduler whose task the caller is, 0 if it is none. To look no
-// further down than need be it tries the depth that was right last time first.
+// spelled returns the number of the scheduler whose task the caller is, or 0 if it is no task. To
+// search no further than necessary, it first tries the depth that was right the last time.
 func (s *Scheduler) spelled() uint32 {
 	var buf [64]uintptr
 	guess := int(s.depth.Load())
@@ -92,13 +97,13 @@ func (s *Scheduler) spelled() uint32 {
 	}
 }
 
-// frames are the return addresses by which frames are known. Each is that of the only call that a
-// function makes of one that is never inlined, so that it is the same in every build: loop calls
-// call; zero and one call spell.
+// frames are the return addresses by which frames are recognized. Each belongs to the only call
+// that a function makes of a function that is never inlined, so that it is the same in every build:
+// loop calls call, and zero and one call spell.
 type frames struct{ loop, zero, one uintptr }
 
-// read gives the number that the frames of a stack spell, and how many of them that needed; 0 if
-// they are not all there.
+// read returns the number that the frames of a stack spell, and how many frames that needed. It
+// returns 0 if not all of them are there.
 func (f *frames) read(pcs []uintptr) (n uint32, depth int) {
 	n = 1
 	for i, pc := range pcs {
@@ -114,7 +119,8 @@ func (f *frames) read(pcs []uintptr) (n uint32, depth int) {
 	return 0, len(pcs)
 }
 
-// spell calls t's Run below frames that spell n: its first digit, which has no frame, next to Run.
+// spell calls t's Run below frames that spell n. The first digit, which has no frame, is next to
+// Run.
 //
 //go:noinline
 func (t *Task) spell(n uint32) {
@@ -136,8 +142,8 @@ func (t *Task) one(n uint32) { t.spell(n) }
 
 var marks = sync.OnceValue(findMarks)
 
-// findMarks finds the frames, by looking at some: those of a scheduler that runs for this, on
-// goroutines of its own.
+// findMarks determines the frames by examining some of them: those of a scheduler that runs for
+// this purpose, on goroutines of its own.
 func findMarks() *frames {
 	var f frames
 	want := map[string]*uintptr{"loop": &f.loop, "zero": &f.zero, "one": &f.one}
@@ -169,16 +175,16 @@ func findMarks() *frames {
 	return &f
 }
 
-// onlooker is a Runner.
+// onlooker is a Runner that calls a function.
 type onlooker func()
 
 func (p onlooker) Run(*Task) { p() }
 
-// numbers are those of the schedulers that run. Each has the lowest that was free, so they have few
-// digits.
+// numbers has the numbers of the running schedulers. Each scheduler gets the lowest free number, so
+// numbers have few digits.
 var numbers struct {
 	mu    sync.Mutex
-	taken []uint64 // a bit for each; mu protects it. Bit i is number i+1
+	taken []uint64 // a bit for each number, bit i for number i+1; mu protects it
 }
 
 func takeNumber() uint32 {
@@ -195,8 +201,8 @@ func takeNumber() uint32 {
 	return uint32(len(numbers.taken)*64 - 63)
 }
 
-// giveBack frees a number. Coroutines that are left behind still spell it, but nothing runs on them
-// any more.
+// giveBack frees a number. Coroutines that are left behind still spell it, but nothing runs on
+// them.
 func giveBack(n uint32) {
 	numbers.mu.Lock()
 	defer numbers.mu.Unlock()

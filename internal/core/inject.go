@@ -5,34 +5,34 @@ import (
 	"sync/atomic"
 )
 
-// Work is something to be done on a scheduler, between two activations of its tasks: by then nobody
-// else touches what the scheduler owns. Do must be short, and may neither park nor call
-// runtime.Goexit (t.FailNow does): it runs on the stack of whoever gave up control. A panic that it
-// lets out ends the scheduler.
+// Work is something that is done on a scheduler between two activations of its tasks. At that time
+// nothing else touches what the scheduler owns. Do must be short, and must neither park nor call
+// runtime.Goexit, as t.FailNow does, because it runs on the stack that gave up control. A panic of
+// Do ends the scheduler.
 type Work interface{ Do() }
 
-// door is the one way in for other goroutines. Everything else of a scheduler is its own and needs
+// door is the only way in for other goroutines. Everything else of a scheduler is its own and needs
 // no lock.
 type door struct {
 	mu    sync.Mutex
-	work  []Work // mu protects; in order of arrival
-	spare []Work // owned by the scheduler: the slice to fill next; nil while takeIn is at work
-	busy  bool   // owned by the scheduler: what came in is being done
-	shut  bool   // mu protects; nothing is taken any more
+	work  []Work // mu protects it; in order of arrival
+	spare []Work // owned by the scheduler: the slice to fill next; nil during takeIn
+	busy  bool   // owned by the scheduler: injected work is being done
+	shut  bool   // mu protects it; nothing is accepted any more
 
-	// pending is written under mu, and read by the scheduler before each activation: without it
-	// every activation would take the lock.
+	// pending is atomic: written under mu, and read by the scheduler before each activation.
+	// Without it every activation would take the lock.
 	pending atomic.Bool
-	// sleeping is set by the scheduler before it blocks on wake. Whoever sets it back to false, by
-	// compare and swap, owes one value on wake (an injector) or takes none from it (the scheduler,
-	// whose timer was first).
+	// sleeping is atomic: set by the scheduler before it blocks on wake, and set back to false by
+	// compare-and-swap. An injector that sets it back must send one value to wake. If the scheduler
+	// sets it back, because its timer was first, it takes no value from wake.
 	sleeping atomic.Bool
-	wake     chan struct{} // made in New, then read-only; holds one
+	wake     chan struct{} // made in New, then read-only; has room for one value
 }
 
-// Inject hands w to the scheduler. From any goroutine, tasks included; never blocks. Injected work
-// is done in order of arrival, before the next task is called or resumed. False: the scheduler has
-// stopped, and w will not be done.
+// Inject passes w to the scheduler. Injected work is done in order of arrival, before the next task
+// is called or resumed. Inject returns false if the scheduler has stopped, and then w will not be
+// done. It never blocks, and may be called from any goroutine, including tasks.
 func (s *Scheduler) Inject(w Work) bool {
 	d := &s.door
 	d.mu.Lock()
@@ -49,7 +49,7 @@ func (s *Scheduler) Inject(w Work) bool {
 	return true
 }
 
-// InjectFunc is Inject for a function.
+// InjectFunc is like Inject, for a function.
 func (s *Scheduler) InjectFunc(f func()) bool { return s.Inject(workFunc(f)) }
 
 type workFunc func()
@@ -63,7 +63,7 @@ func (d *door) ring() {
 	}
 }
 
-// takeIn does what was injected.
+// takeIn does the injected work.
 func (s *Scheduler) takeIn() {
 	d := &s.door
 	d.mu.Lock()
@@ -73,12 +73,12 @@ func (s *Scheduler) takeIn() {
 	d.mu.Unlock()
 	s.do(work)
 	if cap(work) > 1<<14 {
-		work = nil // a burst's memory goes back
+		work = nil // frees the memory of a burst
 	}
 	d.spare = work[:0]
 }
 
-// do does all of work, in order, and lets go of it.
+// do does all of work, in order, and clears it.
 func (s *Scheduler) do(work []Work) {
 	s.door.busy = true
 	for done := 0; done < len(work); {
@@ -87,8 +87,8 @@ func (s *Scheduler) do(work []Work) {
 	s.door.busy = false
 }
 
-// doSome is do from the i-th on, up to the first that panics. It gives the number of those that are
-// done.
+// doSome does work from the i-th piece on, up to the first that panics. It returns the number of
+// pieces that are done.
 func (s *Scheduler) doSome(work []Work, i int) (done int) {
 	defer s.caught()
 	for done = i; done < len(work); {
@@ -100,7 +100,7 @@ func (s *Scheduler) doSome(work []Work, i int) (done int) {
 	return done
 }
 
-// close makes Inject refuse, and gives what was not done.
+// close makes Inject refuse work, and returns the work that was not done.
 func (d *door) close() []Work {
 	d.mu.Lock()
 	defer d.mu.Unlock()
