@@ -1,16 +1,16 @@
 package core
 
-// Kind says in which call a task is parked. It is the word in a tree, a deadlock's chain and a
-// stall report.
+// Kind is the call in which a task is parked. Its text is the word in a tree, in the chain of a
+// deadlock and in the report of a stall.
 type Kind uint8
 
 const (
 	NotParked   Kind = iota
-	InYield          // gave way to others, is ready
+	InYield          // it yielded and is ready
 	InSleep          // until a time
 	InReceive        // for a message
 	InSend           // for room in a mailbox
-	InJoin           // for the end of another
+	InJoin           // for the end of another task
 	InCall           // for a reply
 	InStop           // for a child that it stops
 	InAwait          // for a function on another goroutine
@@ -27,8 +27,10 @@ var kindNames = [...]string{
 	"semaphore", "event", "wait group", "i/o",
 }
 
-// String gives the word, with its preposition where somebody's name follows: "send to", "join".
+// String returns the word. It ends with a preposition if a name follows, as in "send to", but
+// "join".
 func (k Kind) String() string { return kindNames[k] }
 
-// outside: the one that ends the wait is not a task, so a virtual clock stands still meanwhile.
+// outside reports whether something else than a task ends the wait. A virtual clock then stands
+// still.
 func (k Kind) outside() bool { return k == InAwait || k == InIO }

@@ -2,50 +2,50 @@ package core
 
 import "github.com/gotasklet/tasklet/internal/list"
 
-// Line is a line of waiters, first come first served: those that want room in a mailbox, a mutex,
-// somebody's end. The zero Line is empty. Owned by one scheduler; or protected by a mutex, if
-// nobody parks with a place in it.
+// Line is a line of waiters, first come, first served: those that wait for room in a mailbox, for a
+// mutex or for the end of a task. The zero Line is empty. A Line is owned by one scheduler, or
+// protected by a mutex if no task parks with a place in it.
 type Line struct{ list list.List[standing] }
 
-// Waiter is a place in a Line. The zero Waiter stands in none; it may be used again after it has
-// left, and must not be copied while it stands. Owned by one scheduler.
+// Waiter is a place in a Line. The zero Waiter is in no line. It may be used again after it has
+// left, and must not be copied while it is in a line. Owned by one scheduler.
 //
-// A place belongs to the task that is parked with it (Wait.In). When anything but the awaited ends
-// the wait (a kill, a time, a context), the waiter leaves its line at that moment, before its task
-// runs: an entry left behind would take a hand-over that is meant for the next in line.
+// A place belongs to the task that is parked with it (Wait.In). If anything but the awaited event
+// ends the wait (a kill, a time, a context), the waiter leaves its line at that moment, before its
+// task runs. A waiter that stayed would take a hand-over that is meant for the next in line.
 type Waiter list.Entry[standing]
 
-// standing is what a place has beside its links.
+// standing is the part of a place besides its links.
 type standing struct {
-	line *Line // nil: it stands in none
-	task *Task // parked with this place; nil: nobody has to be woken
+	line *Line // nil if it is in no line
+	task *Task // the task that is parked with this place; nil if none must be woken
 	item any   // see Waiter.Item
 }
 
 func (w *Waiter) entry() *list.Entry[standing] { return (*list.Entry[standing])(w) }
 
-// maxSpare is how many free places in lines are kept. A list of coroutines of this length does not
-// shrink.
+// maxSpare is the number of free places in lines that are kept. A list of coroutines of this length
+// does not shrink.
 const maxSpare = 1 << 12
 
-// Interrupter is the Item of a wait that a kill can't simply end, because somebody outside works on
-// the task's behalf. Interrupt asks that one to finish soon.
+// Interrupter is the Item of a wait that a kill cannot simply end, because the outside works on the
+// task's behalf. Interrupt asks that work to finish soon.
 type Interrupter interface{ Interrupt() }
 
-// Item returns what SetItem was given last.
+// Item returns the argument of the last SetItem.
 func (w *Waiter) Item() any { return w.V.item }
 
-// SetItem says what the place is for, as the owner of the line needs it: the message of a parked
-// sender, for example. If it is an [Interrupter], a kill calls it and does not end the wait.
+// SetItem sets what the owner of the line needs to know of the place, such as the message of a
+// parked sender. If item is an [Interrupter], a kill calls it and does not end the wait.
 func (w *Waiter) SetItem(item any) { w.V.item = item }
 
-// Empty reports whether nobody stands in l.
+// Empty reports whether l has no waiters.
 func (l *Line) Empty() bool { return l.list.Empty() }
 
-// First is the one that has waited longest, nil if l is empty.
+// First returns the waiter that has waited longest, or nil if l is empty.
 func (l *Line) First() *Waiter { return (*Waiter)(l.list.First()) }
 
-// Add puts w at the end of l. It panics if w stands in a line.
+// Add puts w at the end of l. It panics if w is in a line.
 func (l *Line) Add(w *Waiter) {
 	if w.V.line != nil {
 		bug("waiter stands in a line already")
@@ -54,16 +54,16 @@ func (l *Line) Add(w *Waiter) {
 	l.list.Add(w.entry())
 }
 
-// Next is the one behind w, nil if w is the last.
+// Next returns the waiter behind w, or nil if w is the last.
 func (w *Waiter) Next() *Waiter { return (*Waiter)(w.entry().Next()) }
 
-// Waits reports whether w stands in a line.
+// Waits reports whether w is in a line.
 func (w *Waiter) Waits() bool { return w.V.line != nil }
 
-// Task is the one parked with w, nil if there is none.
+// Task returns the task that is parked with w, or nil.
 func (w *Waiter) Task() *Task { return w.V.task }
 
-// Leave takes w out of its line; if it stands in none, nothing happens.
+// Leave takes w out of its line. It has no effect if w is in none.
 func (w *Waiter) Leave() {
 	if l := w.V.line; l != nil {
 		w.V.line = nil
@@ -71,8 +71,8 @@ func (w *Waiter) Leave() {
 	}
 }
 
-// Release takes w out of its line and lets its task go on, with the result that it waited for. On
-// the scheduler of the task.
+// Release takes w out of its line and makes its task continue, with the awaited result. It must be
+// called on the scheduler of the task.
 func (w *Waiter) Release() {
 	w.Leave()
 	if w.V.task != nil {
@@ -80,17 +80,17 @@ func (w *Waiter) Release() {
 	}
 }
 
-// ReleaseAll lets everybody in l go on, in order.
+// ReleaseAll releases all waiters in l, in order.
 func (l *Line) ReleaseAll() {
 	for !l.Empty() {
 		l.First().Release()
 	}
 }
 
-// waiter gives a free place: lines without items of their own (a mutex, a join) use these, so that
-// waiting allocates nothing.
+// waiter returns a free place. Lines whose places have no items of their own (those of mutexes and
+// joins) use these, so that waiting allocates nothing.
 func (s *Scheduler) waiter() *Waiter {
-	e := s.spare.Last() // its memory is the likeliest to be in the cache
+	e := s.spare.Last() // most likely in the cache
 	if e == nil {
 		return &Waiter{}
 	}

@@ -1,12 +1,13 @@
 package core
 
-// Peek reads a word that its owner writes without synchronization, from any goroutine: for counters
-// shown in a log or asked for by Len, on whose writer an atomic store (a locked instruction, 7 ns,
-// twice a message) would be too dear.
+// Peek reads a word that its owner writes without synchronization, from any goroutine. It is for
+// counters that are shown in a log or returned by Len. For their writer an atomic store, which is a
+// locked instruction of 7 ns, twice a message, would be too expensive.
 //
-// The Go memory model gives such a read a meaning: for a location no larger than a machine word it
-// observes some value that was written there, perhaps not the latest; it can't be torn. The race
-// detector can't know that it is meant, hence the directive. Never to be used to decide anything.
+// The Go memory model defines such a read: for a location no larger than a machine word it observes
+// some value that was written there, possibly not the latest. It cannot be torn. The race detector
+// cannot know that the read is intended, hence the directive. Peek must never be used to decide
+// anything.
 //
 //go:norace
 //go:noinline
@@ -14,17 +15,17 @@ func Peek[T uint | uint8 | uint32 | int64 | uint64 | Kind | State | *Resource | 
 	return *p
 }
 
-// View is what can be seen of a task from any goroutine; each field by itself, not all at one
-// moment.
+// View is the part of a task that any goroutine can see. Each field is read by itself, and not all
+// of them at one moment.
 type View struct {
 	State State
 	Kind  Kind
-	On    *Task // the holder of what it waits on, if it is parked
-	Since int64 // ns on the clock: since when it is idle or parked
-	Until int64 // ns on the clock: when its timer wakes it, or ends its wait; 0: no timer runs
+	On    *Task // the holder of the resource that it waits on, if it is parked
+	Since int64 // ns on the clock: when it became idle or parked
+	Until int64 // ns on the clock: when its timer wakes it or ends its wait; 0 if no timer runs
 }
 
-// Glance looks at t without stopping it, from any goroutine; see [Peek].
+// Glance returns a View of t without stopping t. It may be called from any goroutine; see [Peek].
 func (t *Task) Glance() View {
 	v := View{State: Peek(&t.state), Kind: Peek(&t.kind), Since: Peek(&t.since)}
 	if on := Peek(&t.waitsOn); on != nil && v.State == Parked {

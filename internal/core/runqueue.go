@@ -2,8 +2,8 @@ package core
 
 import "math/rand/v2"
 
-// runQueue holds the ready tasks, first in first out: a ring whose length is a power of two. Owned
-// by the scheduler.
+// runQueue has the ready tasks, first in, first out. It is a ring whose length is a power of two.
+// Owned by the scheduler.
 type runQueue struct {
 	ring []*Task
 	head uint
@@ -18,7 +18,7 @@ func (q *runQueue) push(t *Task) {
 	q.n++
 }
 
-// pop takes the oldest, nil if there is none.
+// pop takes the oldest task, or returns nil if there is none.
 func (q *runQueue) pop() *Task {
 	if q.n == 0 {
 		return nil
@@ -30,8 +30,8 @@ func (q *runQueue) pop() *Task {
 	return t
 }
 
-// popAny takes one drawn from r: every order in which the tasks could have become ready is as
-// likely.
+// popAny takes a task drawn from r. All orders in which the tasks could have become ready are
+// equally likely.
 func (q *runQueue) popAny(r *rand.Rand) *Task {
 	if q.n > 1 {
 		i := (q.head + uint(r.Uint64N(uint64(q.n)))) & uint(len(q.ring)-1)
@@ -40,8 +40,8 @@ func (q *runQueue) popAny(r *rand.Rand) *Task {
 	return q.pop()
 }
 
-// popAt takes the i-th oldest, of those there are; the others keep their order. It takes the longer
-// the larger i is.
+// popAt takes the i-th oldest task, which must exist. The others keep their order. It takes time in
+// proportion to i.
 func (q *runQueue) popAt(i uint) *Task {
 	mask := uint(len(q.ring) - 1)
 	t := q.ring[(q.head+i)&mask]
@@ -52,7 +52,7 @@ func (q *runQueue) popAt(i uint) *Task {
 	return q.pop()
 }
 
-// trim gives back the memory of a burst. Called when the scheduler is about to sleep, so the queue
+// trim frees the memory of a burst. It is called when the scheduler is about to sleep, so the queue
 // is empty.
 func (q *runQueue) trim() {
 	if len(q.ring) > 1<<14 && q.n == 0 {

@@ -7,23 +7,23 @@ import (
 	"time"
 )
 
-// Scheduler runs tasks, one at a time, each until it parks or returns. New makes one, Run is its
-// loop.
+// Scheduler runs tasks, one at a time, each until it parks or returns. New makes a Scheduler, and
+// Run is its loop.
 type Scheduler struct {
 	// Set in New, then read-only.
 	clock  Clock
 	hooks  Hooks
 	owner  any
 	labels context.Context // see Config
-	draw   *rand.Rand      // nil without a seed; its state is owned by the loop
+	draw   *rand.Rand      // nil without a seed; the loop owns its state
 
-	// Owned by whoever has control: one of the coroutines, or the driver, which is the goroutine in
-	// Run.
+	// Owned by the goroutine that has control: one of the coroutines, or the driver, which is the
+	// goroutine of Run.
 	agenda
 	crew
 	chaser
-	current *Task  // the task that has control, nil while the loop itself has it
-	header  []byte // where a goroutine's stack begins, for lockedToThread; nil: nobody looks
+	current *Task  // the task that has control; nil while the loop itself has it
+	header  []byte // how stacks begin, for lockedToThread; nil if that is not checked
 
 	membership
 	closing
@@ -31,18 +31,18 @@ type Scheduler struct {
 	watch watchdog
 
 	started atomic.Bool // Run was called; a second call is misuse
-	// number is written by Run, and read by Here on any goroutine to find out whether it runs on
-	// this scheduler; 0: Run is not at work.
+	// number is atomic: written by Run, and read by Here on any goroutine to find out whether the
+	// goroutine runs on this scheduler. It is 0 while Run is not at work.
 	number atomic.Uint32
-	// depth is how far down the stack Here found what it looked for, the last time: a guess for the
-	// next, on whatever goroutine.
+	// depth is the depth on the stack at which Here found the frames the last time. It is a guess
+	// for the next time, on any goroutine. Atomic: written and read by every caller of Here.
 	depth atomic.Int32
-	// alarm is set when a task is killed, and when one runs on with a kill; false: the running task
-	// has none. For Checkpoint, which does not know who calls it.
+	// alarm is atomic: set when a task is killed, and when a task continues with a kill. If it is
+	// false, the running task has no kill. It is for Checkpoint, which does not know its caller.
 	alarm atomic.Bool
 }
 
-// New makes a scheduler. Tasks can be made ready before Run is called.
+// New returns a scheduler. Tasks can be made ready before Run is called.
 func New(cfg Config) *Scheduler {
 	s := &Scheduler{clock: cfg.Clock, hooks: cfg.Hooks, owner: cfg.Owner, labels: labelsOf(cfg.Labels)}
 	s.team = cfg.Team
@@ -80,15 +80,15 @@ func New(cfg Config) *Scheduler {
 
 // Run is the loop: it calls and resumes ready tasks until Stop. Then it kills (hard) the tasks that
 // own a stack, so that their deferred calls run, and ends the coroutines. It returns an error only
-// if something let a panic out: a Runner, injected work, a timer or Hooks.Quiescent. That ends it
-// as Stop does, and the error is a *[PanicError], of the first panic; in a Team it serves the
-// others until Stop.
+// if a Runner, injected work, a timer or Hooks.Quiescent let a panic out. Such a panic ends the
+// scheduler as Stop does, and the error is a *[PanicError] of the first one. In a Team the
+// scheduler still serves the others until Stop.
 //
-// The members of a Team end together: Run returns when all of them have been asked to stop and
-// nothing is left to do on any. Until then a member does what the others bring to its door, so that
-// what ends on one can be told on another.
+// The members of a Team end together. Run returns when all of them were asked to stop and none has
+// anything left to do. Until then a member does the work that the others bring to its door, so that
+// ends on one member can be reported on another.
 //
-// To be called once, on a goroutine that the scheduler may keep until then.
+// Run must be called once, on a goroutine that the scheduler may keep until then.
 func (s *Scheduler) Run() error {
 	if s.started.Swap(true) {
 		misuse("Run called twice")
@@ -112,11 +112,12 @@ func (s *Scheduler) Run() error {
 	return nil
 }
 
-// Stop ends Run. From any goroutine; returns at once.
+// Stop ends Run. It returns at once, and may be called from any goroutine.
 func (s *Scheduler) Stop() { s.InjectFunc(func() { s.stopping, s.asked = true, true }) }
 
-// Owner is Config.Owner.
+// Owner returns Config.Owner.
 func (s *Scheduler) Owner() any { return s.owner }
 
-// Current is the task that has control, nil between two. On the scheduler only.
+// Current returns the task that has control, or nil between two tasks. It must be called on the
+// scheduler.
 func (s *Scheduler) Current() *Task { return s.current }

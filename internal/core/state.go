@@ -1,21 +1,21 @@
 package core
 
-// State is where a task is between its birth and its end.
+// State is the stage of a task between its start and its end.
 //
-//	         Wake              called           returns, Again
+//	        Wake              called           returns, Again
 //	Idle ──────────▶ Ready ──────────▶ Running ──────────▶ Ready
 //	 ▲                 ▲                │  │ │
 //	 └───── returns ───┼────────────────┘  │ └── Finish ─▶ Finished
 //	                   └─ Wake ── Parked ◀─┘ Park
 //
-// The transitions are made by wake, suspend, Finish, call and afterCall, nowhere else.
+// All transitions are in wake, suspend, Finish, call and afterCall.
 type State uint8
 
 const (
-	Idle     State = iota // owns no stack, waits for Wake
+	Idle     State = iota // owns no stack; waits for Wake
 	Ready                 // in the run queue, with or without a coroutine
-	Running               // has control; one task of a scheduler at most
-	Parked                // keeps a coroutine, waits
+	Running               // has control; at most one task of a scheduler
+	Parked                // keeps a coroutine; waits
 	Finished              // never called again
 )
 

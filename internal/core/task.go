@@ -25,8 +25,8 @@ type Task struct {
 	co      *coro   // the coroutine that it keeps while parked, or nil
 	waiter  *Waiter // its place in a line while parked; may be nil
 	waitsOn *Resource
-	self    Resource // the resource of joiners: held by the task itself
-	timer   Timer    // ends a wait; or wakes an idle task, see WakeAt
+	self    Resource // the resource of joiners, which the task itself holds
+	timer   Timer    // ends a wait, or wakes an idle task; see WakeAt
 	// since is the time in ns on the scheduler's clock, when last read, at which it became idle or
 	// parked.
 	since   int64
@@ -70,7 +70,7 @@ func (t *Task) ID() uint64 { return t.id }
 // State returns the state of t. It must be called on t's scheduler.
 func (t *Task) State() State { return t.state }
 
-// Resource returns the resource for which tasks wait that wait for the end of t.
+// Resource returns the resource on which tasks wait for the end of t.
 func (t *Task) Resource() *Resource { return &t.self }
 
 // Waits returns the call in which t is parked, the resource that it waits for, and the beginning of
@@ -139,7 +139,7 @@ type taskTimer Task
 
 func (t *taskTimer) Expire() { (*Task)(t).wake(timedOut) }
 
-// MustRun panics unless t is the running task: op names what its context was given to.
+// MustRun panics unless t is the running task. op names the call that was given its context.
 func (t *Task) MustRun(op string) {
 	if guard.Guests() {
 		t.mayNotBeGuest()
@@ -151,11 +151,11 @@ func (t *Task) MustRun(op string) {
 	}
 }
 
-// IsRunning reports whether t has control, and has not lent itself to a function on another
-// goroutine. On its scheduler, or in that function.
+// IsRunning reports whether t has control and is not away. It must be called on t's scheduler, or
+// in the function for which t is away.
 func (t *Task) IsRunning() bool { return !t.isAway() && t.s.current == t }
 
-// Runner is the one given to Init.
+// Runner returns the Runner given to Init.
 func (t *Task) Runner() Runner { return t.runner }
 
 // A Task as a context never ends and has no deadline.

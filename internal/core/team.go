@@ -2,39 +2,39 @@ package core
 
 import "sync"
 
-// A Team is for schedulers that work together: those of one system. They have one idea of time and
-// of quiet: with a virtual clock, which they have to share, time goes on only when nothing is ready
-// on any of them, and Hooks.Quiescent is called, on one of them, when nothing can go on anywhere.
-// The zero Team has no members; Config.Team makes one.
+// A Team is the schedulers of one system, which work together. They have the same time, and are
+// quiescent together. With a virtual clock, which they have to share, time advances only when
+// nothing is ready on any of them. Hooks.Quiescent is called, on one of them, when nothing can
+// happen on any. The zero Team has no members; Config.Team adds them.
 //
-// In everything else each scheduler is by itself: its members reach each other through their doors.
+// In all other respects each scheduler is independent. They reach each other through their doors.
 type Team struct {
 	members []*Scheduler // grows in New, before any of them runs; then read-only
 
-	// mu protects the following, and rests and restTill of the members. Under it, what a member
-	// that rests owns can be read.
+	// mu protects the following, and the fields rests and restTill of the members. A goroutine that
+	// holds mu can read what a resting member owns.
 	//
-	// A member rests when nothing is ready on it and only its timers or its door can change that.
-	// One that rests and has something at its door is about to wake up. It takes mu before it does,
-	// so as long as somebody holds mu, those that rest don't move; when all rest and no door has
-	// anything, nobody does.
+	// A member rests if nothing is ready on it and only its timers or its door can change that. If
+	// something is at its door, it is about to wake up. It takes mu before it does, so resting
+	// members do not move while mu is held. When all members rest and no door has anything, no
+	// member moves.
 	mu    sync.Mutex
 	asked bool // Quiescent was called since something was ready on a member
-	over  bool // nothing is left to do on any member: all end. It never becomes false again
+	over  bool // no member has anything left to do, and all end; never becomes false again
 }
 
 // membership is the place of a scheduler in its team.
 type membership struct {
-	team   *Team // nil: it works alone. Set in New, then read-only
-	member int   // its number in the team, set in New too
+	team   *Team // nil if it works alone; set in New, then read-only
+	member int   // its number in the team; set in New, then read-only
 
-	// Protected by Team.mu.
+	// Team.mu protects the following.
 	rests    bool  // see Team
-	atEnd    bool  // it has been asked to stop, and nothing is left to do on it: see restAtEnd
-	restTill int64 // ns on the clock: its next timer; negative: it has none
+	atEnd    bool  // it was asked to stop and has nothing left to do; see restAtEnd
+	restTill int64 // ns on the clock: its next timer; negative if it has none
 }
 
-// join makes s a member.
+// join makes s a member of the team.
 func (team *Team) join(s *Scheduler) {
 	if len(team.members) > 0 && s.clock != team.members[0].clock {
 		misuse("the schedulers of a Team must share one Clock")
@@ -43,14 +43,14 @@ func (team *Team) join(s *Scheduler) {
 	team.members = append(team.members, s)
 }
 
-// Kin reports whether s and other are the same scheduler, or of the same team: then a wait of one
-// for the other is no wait for the outside. From any goroutine.
+// Kin reports whether s and other are the same scheduler, or belong to the same team. A wait of one
+// for the other is then not a wait for the outside. Kin may be called from any goroutine.
 func (s *Scheduler) Kin(other *Scheduler) bool {
 	return s == other || other != nil && s.team != nil && s.team == other.team
 }
 
-// rest is the sleep of a member on which nothing is ready, and for which nobody outside of the team
-// works. calm is as in sleep.
+// rest is the sleep of a member on which nothing is ready, and for which nothing outside of the
+// team works. calm is the time until the next chore.
 func (s *Scheduler) rest(calm int64) {
 	if !s.lieDown(s.wheel.n > 0) {
 		s.sleep(calm)
@@ -62,8 +62,8 @@ func (s *Scheduler) rest(calm int64) {
 	s.look()
 }
 
-// lieDown is the begin of a rest. If all others rest already, time goes on, or the team is
-// quiescent; true: a timer of s is due. timers says whether s has some that count.
+// lieDown begins a rest. If all others rest already, time advances, or the team is quiescent.
+// lieDown returns true if a timer of s is due. timers says whether s has timers that count.
 func (s *Scheduler) lieDown(timers bool) (due bool) {
 	team := s.team
 	team.mu.Lock()
@@ -84,7 +84,7 @@ func (s *Scheduler) lieDown(timers bool) (due bool) {
 			next = m.restTill
 		}
 		if at := m.chaseAt; at != 0 && s.clock.virtual() && (next < 0 || at < next) {
-			next = at // or what ends first would end a ring that nobody has seen
+			next = at // otherwise a wait that ends first might end a cycle that was not found yet
 		}
 	}
 	if next < 0 {
@@ -107,14 +107,14 @@ func (s *Scheduler) lieDown(timers bool) (due bool) {
 	return due
 }
 
-// nudge is work that only wakes.
+// nudge is work that only wakes a scheduler.
 type nudge struct{}
 
 func (nudge) Do() {}
 
-// restAtEnd is Scheduler.restAtEnd for a member. The last one that comes to it asks the owner what
-// is left, while all stand still: as in a rest, one that has something at its door takes mu before
-// it does it.
+// restAtEnd does what Scheduler.restAtEnd does, for a member. The last member that calls it asks
+// the owner what is left, while all others are halted: as in a rest, a member that has something at
+// its door takes mu before it does that.
 func (team *Team) restAtEnd(s *Scheduler) (over bool) {
 	team.mu.Lock()
 	s.rests, s.restTill, s.atEnd, s.chaseAt = true, -1, true, 0
@@ -143,7 +143,7 @@ func (team *Team) restAtEnd(s *Scheduler) (over bool) {
 	return false
 }
 
-// allAtEnd reports whether no member has anything left to do. Under mu.
+// allAtEnd reports whether no member has anything left to do. mu must be held.
 func (team *Team) allAtEnd() bool {
 	for _, m := range team.members {
 		if !m.atEnd || m.door.pending.Load() {

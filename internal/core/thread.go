@@ -5,15 +5,15 @@ import (
 	"runtime"
 )
 
-// A goroutine that is locked to its OS thread can't hand over control: Go ends the program then,
+// A goroutine that is locked to its OS thread cannot hand over control. Go ends the program then,
 // with "fatal error: coro: OS thread locking must match locking at coroutine creation". So a task
-// may neither park nor return while its thread is locked, be it by runtime.LockOSThread, or since a
-// C function that it has called has called back into Go. Go tells whether a thread is locked in the
-// text of a stack only, which costs microseconds. So only those look who can afford it: tests, and
-// builds that check everything.
+// may neither park nor return while its thread is locked. It may be locked by runtime.LockOSThread,
+// or because a C function that the task has called has called back into Go. Go shows whether a
+// thread is locked only in the text of a stack, which costs microseconds. So only schedulers that
+// can afford it check: those of tests, and those in builds that check everything.
 
 // mustNotBeLocked panics if the caller's goroutine is locked to its thread, in a scheduler that
-// looks. A call that parks is about to begin.
+// checks. It is called before a call parks.
 func (t *Task) mustNotBeLocked() {
 	if t.s.header != nil {
 		t.refuseLocked()
@@ -26,9 +26,9 @@ func (t *Task) refuseLocked() {
 	}
 }
 
-// Unlock unlocks the caller's goroutine from its OS thread, in a scheduler that looks
-// (Config.CheckThreads), and reports whether it was locked. For the end of a body that did not
-// return. On the running task only.
+// Unlock unlocks the caller's goroutine from its OS thread, in a scheduler that checks
+// (Config.CheckThreads), and reports whether it was locked. It is for the end of a body that did
+// not return. It must be called on the running task.
 func (t *Task) Unlock() (was bool) {
 	if !t.s.lockedToThread() {
 		return false
@@ -41,9 +41,11 @@ func (t *Task) Unlock() (was bool) {
 	return true
 }
 
-// MustBeUnlocked is Unlock for a body that has returned: it panics if the thread was locked.
+// MustBeUnlocked is for a body that has returned. It panics if the thread was locked, and unlocks
+// it.
 //
-// It is called at each activation: where nobody looks it is one comparison, inlined.
+// It is called at each activation. In a scheduler that does not check it is one comparison,
+// inlined.
 func (t *Task) MustBeUnlocked() {
 	if t.s.header != nil {
 		t.refuseToEndLocked()
@@ -56,11 +58,11 @@ func (t *Task) refuseToEndLocked() {
 	}
 }
 
-// maxLocks is more than anybody nests runtime.LockOSThread.
+// maxLocks is more than the depth to which any program nests runtime.LockOSThread.
 const maxLocks = 1000
 
-// lockedToThread reports whether the caller's goroutine is locked to its thread; false in a
-// scheduler that does not look.
+// lockedToThread reports whether the caller's goroutine is locked to its thread. It returns false
+// in a scheduler that does not check.
 func (s *Scheduler) lockedToThread() bool {
 	if s.header == nil {
 		return false

@@ -7,50 +7,52 @@ import (
 )
 
 // timeoutCtx is a context with a deadline on a scheduler's clock. A task that blocks under it sets
-// its own timer, so nothing runs for the context itself until somebody asks for Done.
+// its own timer, so nothing runs for the context itself until Done is called.
 type timeoutCtx struct {
 	// Set in withDeadline, then read-only.
 	parent  context.Context
 	task    *Task
 	at      int64 // ns on the scheduler's clock
-	limited bool  // parent is not just the task: it may end first
-	// somebody outside may end it: among its parents is a context that is not ours
+	limited bool  // parent is not only the task, so it may end first
+	// foreign says that the outside may end it, because a context of another package is among its
+	// parents.
 	foreign bool
-	outer   *timeoutCtx // that has adopted it; nil if none has
-	// it ends with the task's own context. Not if that was over when it was made: a deferred call
-	// may still wait
+	outer   *timeoutCtx // the context that has adopted it, or nil
+	// follows says that it ends with the task's own context. It does not if that was over when it
+	// was made, because a deferred call may still wait.
 	follows bool
 
-	// mu protects the following. No other context's mu is taken under it.
+	// mu protects the following. The mu of no other context is locked under it.
 	mu   sync.Mutex
-	done chan struct{} // nil until asked for
-	err  error         // not nil: done is closed if it was made
-	// what a blocking call returns; written with err, then read-only
+	done chan struct{} // nil until Done is called
+	err  error         // not nil after the end; done, if it was made, is then closed
+	// cause is the error of a blocking call. Written with err, then read-only.
 	cause    error
-	parked   *Task                    // the task that blocks under it now
-	seq      uint32                   // of its wait
-	children map[*timeoutCtx]struct{} // of the same task
+	parked   *Task                    // the task that is blocked under it
+	seq      uint32                   // the number of its wait
+	children map[*timeoutCtx]struct{} // those of the same task
 	hooks    map[*func()]struct{}
-	timing   bool        // the timer was handed to the scheduler
-	hooked   bool        // the end of the task's own context is watched for
-	unhook   func() bool // from the parent; nil if there is nothing to unhook
+	timing   bool        // the timer was passed to the scheduler
+	hooked   bool        // the end of the task's own context is watched
+	unhook   func() bool // removes it from the parent; nil if there is nothing to remove
 
 	// Owned by the scheduler.
 	stopped bool // cancelled before the timer was started
 	timer   Timer
 }
 
-// WithTimeout is context.WithTimeout on the clock of the task that parent belongs to, a virtual one
-// too; without a goroutine or a timer of the runtime. The deadline becomes that of every blocking
-// call that is given the context. For a parent that belongs to no task it is context.WithTimeout.
+// WithTimeout is context.WithTimeout on the clock of the task that parent belongs to, also a
+// virtual one, and without a goroutine or a timer of the runtime. The deadline becomes that of
+// every blocking call that is given the context. If parent belongs to no task, it is
+// context.WithTimeout.
 //
-// With a virtual clock Deadline reports the parent's deadline only: code that compares it with the
-// wall clock would be misled.
+// With a virtual clock, Deadline reports only the deadline of the parent, because code that
+// compares deadlines with the wall clock would be misled.
 //
-// From any goroutine. The end of the context ends those derived from it by WithTimeout and
-// WithDeadline in the same step; those that package context derives from it are ended by a
-// goroutine each, as context.AfterFunc promises. Contexts of package context count as the outside:
-// while a task waits under one, a virtual clock stands still.
+// WithTimeout may be called from any goroutine. The end of the context ends contexts derived from
+// it by WithTimeout and WithDeadline in the same step. Contexts that package context derives from
+// it are ended by a goroutine each, as context.AfterFunc promises. Contexts of package context
+// count as the outside: while a task waits under one, a virtual clock stands still.
 func WithTimeout(parent context.Context, d time.Duration) (context.Context, context.CancelFunc) {
 	if parent == nil {
 		misuse("WithTimeout with a nil context")
@@ -66,7 +68,7 @@ func WithTimeout(parent context.Context, d time.Duration) (context.Context, cont
 	return c, c.release
 }
 
-// WithDeadline is WithTimeout for a time of that clock.
+// WithDeadline is like WithTimeout, for a time of that clock.
 func WithDeadline(parent context.Context, at time.Time) (context.Context, context.CancelFunc) {
 	if parent == nil {
 		misuse("WithDeadline with a nil context")
@@ -104,8 +106,8 @@ func withDeadline(parent, limit context.Context, t *Task, at int64) *timeoutCtx 
 	return c
 }
 
-// release is the CancelFunc. Err is asked first, since nothing may have run for an end that came
-// before: it stays the reason, as in package context.
+// release is the CancelFunc. It calls Err first, because nothing may have run for an earlier end,
+// which then stays the reason, as in package context.
 func (c *timeoutCtx) release() {
 	if c.Err() == nil {
 		c.cancel(context.Canceled, context.Canceled)
@@ -119,8 +121,8 @@ func (c *timeoutCtx) release() {
 	}
 }
 
-// follow sees to it that c ends when the task's own context does, once somebody asks for more than
-// Err. Not under mu.
+// follow ensures that c ends when the task's own context does, once more than Err is asked for. mu
+// must not be held.
 func (c *timeoutCtx) follow() {
 	if c.outer != nil {
 		c.outer.follow()
@@ -144,8 +146,8 @@ func (c *timeoutCtx) follow() {
 
 type timeoutKey struct{}
 
-// ours gives the timeoutCtx that ends when ctx does: ctx itself, or the one to which ctx adds
-// nothing but values. Nil if there is none.
+// ours returns the timeoutCtx that ends when ctx does: ctx itself, or the one to which ctx only
+// adds values. It returns nil if there is none.
 func ours(ctx context.Context) *timeoutCtx {
 	if c, ok := ctx.(*timeoutCtx); ok {
 		return c
@@ -156,11 +158,11 @@ func ours(ctx context.Context) *timeoutCtx {
 	return nil
 }
 
-// deadlineOf is the deadline that ctx has on its scheduler's clock, 0 if it has none.
+// deadlineOf returns the deadline that ctx has on its scheduler's clock, or 0 if it has none.
 //
-// A context derived by context.WithoutCancel has that of its parent no longer. Only Done and
-// Deadline tell, so with a virtual clock, which Deadline does not show, one derived from that again
-// by package context keeps the old deadline.
+// A context derived by context.WithoutCancel no longer has the deadline of its parent. Only Done
+// and Deadline show that. With a virtual clock, which Deadline does not show, a context that
+// package context derives from such a context keeps the old deadline.
 func deadlineOf(ctx context.Context) int64 {
 	if c, ok := ctx.(*timeoutCtx); ok {
 		return c.at
@@ -198,8 +200,7 @@ func (c *timeoutCtx) Value(key any) any {
 	return c.parent.Value(key)
 }
 
-// Err does not wait for a timer or a goroutine to tell c that it has ended: it looks at the clock
-// and at the parent.
+// Err does not wait until a timer or a goroutine ends c. It checks the clock and the parent.
 func (c *timeoutCtx) Err() error {
 	c.mu.Lock()
 	err := c.err
@@ -218,7 +219,8 @@ func (c *timeoutCtx) Err() error {
 	return nil
 }
 
-// Done may be called from any goroutine, the timer started only by the scheduler: hence the door.
+// Done may be called from any goroutine, but only the scheduler may start the timer. So it uses the
+// door.
 func (c *timeoutCtx) Done() <-chan struct{} {
 	c.follow()
 	c.mu.Lock()
@@ -233,7 +235,7 @@ func (c *timeoutCtx) Done() <-chan struct{} {
 	return c.done
 }
 
-// AfterFunc is what context.AfterFunc and the contexts derived from c use instead of a goroutine.
+// AfterFunc is used by context.AfterFunc, and by contexts derived from c, instead of a goroutine.
 func (c *timeoutCtx) AfterFunc(f func()) (stop func() bool) {
 	c.follow()
 	c.mu.Lock()
@@ -257,8 +259,8 @@ func (c *timeoutCtx) AfterFunc(f func()) (stop func() bool) {
 	}
 }
 
-// adopt makes the end of c that of child, in the same step: if it took a goroutine, virtual time
-// might go on in between. It needs no timer of c, since child's deadline is not after c's.
+// adopt makes the end of c the end of child, in the same step. If it took a goroutine, virtual time
+// might advance before that. It needs no timer of c, because child's deadline is not after c's.
 func (c *timeoutCtx) adopt(child *timeoutCtx) (unhook func() bool) {
 	c.mu.Lock()
 	err, cause := c.err, c.cause
@@ -281,7 +283,7 @@ func (c *timeoutCtx) adopt(child *timeoutCtx) (unhook func() bool) {
 	}
 }
 
-// startTiming: mu held.
+// startTiming starts the timer, unless it was started. mu must be held.
 func (c *timeoutCtx) startTiming() {
 	if c.timing || c.err != nil {
 		return
@@ -294,10 +296,11 @@ func (c *timeoutCtx) startTiming() {
 	})
 }
 
-// Expire is the timer's.
+// Expire is called by the timer.
 func (c *timeoutCtx) Expire() { c.cancel(context.DeadlineExceeded, ErrTimeout) }
 
-// cancel ends c, once, and gives the error that it ended with. From any goroutine.
+// cancel ends c once, and returns the error with which it ended. It may be called from any
+// goroutine.
 func (c *timeoutCtx) cancel(err, cause error) error {
 	c.mu.Lock()
 	if c.err != nil {
@@ -312,8 +315,7 @@ func (c *timeoutCtx) cancel(err, cause error) error {
 	c.hooks, c.children = nil, nil
 	t, seq, timing := c.parked, c.seq, c.timing
 	c.mu.Unlock()
-	// The order among them decides nothing: at most one of all that belong to a task is the one
-	// that it is parked under.
+	// Their order does not matter, because a task is parked under at most one of its contexts.
 	for child := range children {
 		child.cancel(err, cause)
 	}

@@ -6,31 +6,32 @@ import (
 	"github.com/gotasklet/tasklet/internal/list"
 )
 
-// A Timer is one entry of a scheduler's timing wheel. It is meant to live inside what it wakes, so
+// A Timer is one entry of a scheduler's timing wheel. It is meant to be a part of what it wakes, so
 // that waiting allocates nothing. The zero Timer is stopped. It must not be copied while it is
 // started.
 type Timer list.Entry[timing]
 
-// timing is what a timer has beside its links. Owned by the scheduler.
+// timing is the part of a timer besides its links. Owned by the scheduler.
 type timing struct {
 	when   int64   // the tick at which it fires, 1 or later; 0 while stopped
-	target Expirer // whom to call; set by the owner before the start
+	target Expirer // called when the timer fires; set by the owner before the start
 }
 
 func (t *Timer) entry() *list.Entry[timing] { return (*list.Entry[timing])(t) }
 
-// Expirer is what a [Timer] calls when it fires. The scheduler calls Expire between two tasks, so
-// it must be short and may not park. It may start and stop timers, its own too, which is stopped by
-// then.
+// Expirer is called by a [Timer] when it fires. The scheduler calls Expire between two tasks, so it
+// must be short and must not park. It may start and stop timers, including its own, which is
+// stopped already.
 type Expirer interface{ Expire() }
 
-// Active reports whether t is started and has not fired. Only the timer's scheduler may ask.
+// Active reports whether t is started and has not fired. It must be called on the timer's
+// scheduler.
 func (t *Timer) Active() bool { return t.V.when != 0 }
 
 const (
 	// tickNS is the resolution of timers.
 	tickNS = int64(time.Millisecond)
-	// forever is the latest time of a timer, 146 years on: what is added to it does not overflow.
+	// forever is the latest time of a timer, in 146 years. A sum with it does not overflow.
 	forever = int64(1) << 62
 )
 
@@ -43,11 +44,11 @@ func (s *Scheduler) expire() {
 	}
 }
 
-// startTimer starts t to fire at ns on the clock or at the next tick after it, never before.
+// startTimer makes t fire at ns on the clock or at the next tick after it, and never before.
 func (s *Scheduler) startTimer(t *Timer, ns int64) {
 	if s.wheel.n == 0 {
-		// Nothing was advanced while the wheel was empty: without this a near deadline would land
-		// on a far level.
+		// Nothing was advanced while the wheel was empty. Without this a near deadline would get to
+		// a high level.
 		s.wheel.advance((s.now - s.origin) / tickNS)
 	}
 	s.wheel.start(t, min(max(ns, 0)-s.origin-1, forever)/tickNS+1)
@@ -59,12 +60,12 @@ func (s *Scheduler) stopTimer(t *Timer) {
 	}
 }
 
-// StartTimer starts t to call target at ns on the scheduler's clock, or at the next tick after it.
-// On the scheduler.
+// StartTimer makes t call target at ns on the scheduler's clock, or at the next tick after it. It
+// must be called on the scheduler.
 func (s *Scheduler) StartTimer(t *Timer, ns int64, target Expirer) {
 	t.V.target = target
 	s.startTimer(t, ns)
 }
 
-// StopTimer stops t and reports whether it was running. On the scheduler.
+// StopTimer stops t and reports whether it was running. It must be called on the scheduler.
 func (s *Scheduler) StopTimer(t *Timer) bool { return s.wheel.stop(t) }

@@ -6,30 +6,29 @@ import (
 	"strings"
 )
 
-// stackView is what a stack tells about kills and panics.
+// stackView is what a stack shows about kills and panics.
 //
-// A kill that was raised is a panic on its way down some stack, or it was recovered. Go does not
-// say which, but as long as deferred calls of a panic run, its frames are on the stack below them,
-// and after a recover they are gone.
+// A kill that was raised is a panic that unwinds some stack, or it was recovered. Go does not
+// report which of the two. But while deferred calls of a panic run, its frames are on the stack
+// below them, and after a recover they are gone.
 //
-// The panic may change stacks on its way. Code that runs inside iter.Pull, and coroutines in
-// general, have stacks of their own; iter.Pull takes a panic from the one and raises it again, with
-// the same value, on the other. So do libraries that run a function somewhere and pass its panic
-// on.
+// The panic may change stacks on its way. Code inside iter.Pull, and inside coroutines in general,
+// has a stack of its own. iter.Pull takes a panic from one stack and raises it again, with the same
+// value, on the other. Libraries that run a function elsewhere and pass its panic on do the same.
 type stackView struct {
 	kill   bool  // a panic that raise began, or that iter.Pull has passed on, is in flight
-	panics uint8 // all panics in flight
-	worker bool  // the stack is that of a worker, not of a coroutine inside its task
+	panics uint8 // the number of all panics in flight
+	worker bool  // the stack is that of a worker, and not of a coroutine inside its task
 }
 
-// unwinding reports whether the kill that was raised in t is still on its way, as seen from a
-// blocking call that t makes. Only called after a kill was raised.
+// unwinding reports whether the kill that was raised in t is still in flight, as seen from a
+// blocking call of t. It must be called only after a kill was raised.
 //
-// That is so if a panic is in flight on the caller's stack that was not when the kill was raised.
-// It may be another panic than the kill, which the body has recovered; then the body is about to
-// end with that, and if it does not, the next look sees it. A caller inside iter.Pull may be called
-// by a deferred call of the stack that resumed it, which it can't see; then the worker's stack is
-// looked for in the goroutine profile.
+// That is so if a panic is in flight on the caller's stack that was not in flight when the kill was
+// raised. It may be another panic than the kill, which the body has recovered. Then the body is
+// about to end with that panic, and if it does not, the next check detects that. A caller inside
+// iter.Pull may be called by a deferred call of the stack that resumed it, which it cannot see.
+// Then the worker's stack is searched for in the goroutine profile.
 func (t *Task) unwinding() bool {
 	st := stackOf()
 	switch {
@@ -43,7 +42,7 @@ func (t *Task) unwinding() bool {
 	return t.s.workerUnwinds()
 }
 
-// stackOf looks at the caller's stack.
+// stackOf examines the caller's stack.
 func stackOf() (v stackView) {
 	var buf [64]uintptr
 	pcs := buf[:]

@@ -30,7 +30,7 @@ type outcome uint8
 const (
 	awaited outcome = iota // the awaited event has happened
 	timedOut
-	cancelled // its context
+	cancelled // its context is done
 	killed
 	refused // it was part of a cycle over several schedulers: see chase
 )
@@ -195,13 +195,13 @@ func (t *Task) Sleep(d time.Duration) {
 	_ = t.Park(Wait{Kind: InSleep, Until: t.s.after(d)}) // the timeout is expected
 }
 
-// IdleOn is for a stackless task that waits for the holder of on and is about to return from Run: a
-// search for deadlocks goes on there. soft: the wait has an end of its own. Until the next
-// activation. On t's scheduler.
+// IdleOn is for a stackless task that waits for the holder of on and is about to return from Run.
+// Until the next activation, a search for deadlocks continues at that holder. soft says that the
+// wait has an end of its own. IdleOn must be called on t's scheduler.
 func (t *Task) IdleOn(kind Kind, on *Resource, soft bool) { t.kind, t.waitsOn, t.soft = kind, on, soft }
 
-// Redirect changes what t, which is parked, waits on: the one that it waits for has handed its duty
-// to somebody else. On t's scheduler.
+// Redirect changes the resource that t, which is parked, waits on, because the awaited task has
+// handed its duty to another one. It must be called on t's scheduler.
 func (t *Task) Redirect(on *Resource) {
 	if t.state != Parked {
 		return

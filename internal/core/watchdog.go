@@ -9,42 +9,44 @@ import (
 	"time"
 )
 
-// Stall tells of a task that keeps control: nothing else on its scheduler can run meanwhile.
+// Stall describes a task that keeps control, so that nothing else can run on its scheduler.
 type Stall struct {
-	ID  uint64        // of the task
-	For time.Duration // about how long it has had control
-	// where it is now; nil if that would take too long to find out (over 100,000 goroutines)
+	ID  uint64        // the ID of the task
+	For time.Duration // how long it has had control, approximately
+	// Stack is where the task is now. It is nil if that would take too long to find out (with more
+	// than 100,000 goroutines).
 	Stack []byte
-	// it has given up control; sent once after each report, at the latest when Run ends
+	// Over says that it has given up control. That is reported once after each report, at the
+	// latest when Run ends.
 	Over bool
 }
 
-// watchdog names the task that hogs the scheduler. At each activation and resume the loop stores
-// one word, made of the task's id and a count; a goroutine samples it four times per limit. The
-// same word four times in a row is a stall.
+// watchdog detects a task that hogs the scheduler. At each activation and resumption the loop
+// stores one word, made of the task's id and a count. A goroutine samples it four times per limit.
+// The same word four times in a row is a stall.
 type watchdog struct {
 	// Set in init, then read-only.
 	s     *Scheduler
-	limit time.Duration // not positive: off
+	limit time.Duration // not positive if the watchdog is off
 	wake  chan struct{}
 	quit  chan struct{}
 	gone  chan struct{}
 
-	// word is written by the loop and read by the watchdog's goroutine: id<<24 | count, 0 while the
-	// scheduler sleeps. An atomic because it is the only thing that the two share.
+	// word is id<<24 | count, or 0 while the scheduler sleeps. Atomic: written by the loop and read
+	// by the watchdog's goroutine. It is the only thing that the two share.
 	word atomic.Uint64
-	// asleep is set by the watchdog before it waits for the scheduler to be busy again, and taken
-	// back by whoever wakes it.
+	// asleep is atomic: set by the watchdog before it waits for the scheduler to be busy again, and
+	// reset by the goroutine that wakes it.
 	asleep atomic.Bool
-	// hog is written by the watchdog's goroutine and read by those who ask for it, see Stalled;
-	// nil: no stall was seen. It publishes the mark.
+	// hog is the last stall, or nil. Atomic: written by the watchdog's goroutine, and read by
+	// callers of Stalled. It publishes the mark.
 	hog atomic.Pointer[hogMark]
 }
 
-// hogMark is a stall as the watchdog saw it.
+// hogMark is a stall that the watchdog has detected.
 type hogMark struct {
 	word  uint64
-	since time.Time // real time, whatever the scheduler's clock is
+	since time.Time // in real time, whatever the scheduler's clock is
 }
 
 func (w *watchdog) init(s *Scheduler, limit time.Duration) {
@@ -54,7 +56,7 @@ func (w *watchdog) init(s *Scheduler, limit time.Duration) {
 	}
 }
 
-// note is called for every activation, also when no watchdog runs: see Busy.
+// note is called for every activation, even without a watchdog; see Busy.
 func (w *watchdog) note(id uint64, count uint32) {
 	w.word.Store(id<<24 | uint64(count&0xffffff))
 }
@@ -62,7 +64,7 @@ func (w *watchdog) note(id uint64, count uint32) {
 func (w *watchdog) idle() { w.word.Store(0) }
 
 // busy is called after a sleep, before anything runs. The word is not 0 any more before asleep is
-// read, and the watchdog sets asleep before it reads the word, so one of the two sees the other.
+// read, and the watchdog sets asleep before it reads the word. So one of the two sees the other.
 func (w *watchdog) busy() {
 	w.word.Store(1)
 	if w.asleep.Load() && w.asleep.CompareAndSwap(true, false) {
@@ -86,7 +88,7 @@ func (w *watchdog) stop() {
 	}
 }
 
-// samples is how many equal words in a row make a stall.
+// samples is the number of equal words in a row that make a stall.
 const samples = 4
 
 func (w *watchdog) run() {
@@ -125,8 +127,8 @@ func (w *watchdog) run() {
 	}
 }
 
-// rest lets the watchdog sleep as long as its scheduler does: an idle program has no timer that
-// ticks. False: quit.
+// rest makes the watchdog sleep as long as its scheduler does, so that an idle program has no timer
+// that ticks. It returns false if the watchdog must quit.
 func (w *watchdog) rest() bool {
 	w.asleep.Store(true)
 	if w.word.Load() != 0 && w.asleep.CompareAndSwap(true, false) {
@@ -140,15 +142,16 @@ func (w *watchdog) rest() bool {
 	}
 }
 
-// Busy gives the id of the task that had control last and a word that changes whenever control
-// does; 0 while the scheduler sleeps. From any goroutine.
+// Busy returns the id of the task that had control last, and a word that changes whenever control
+// does. It returns 0 while the scheduler sleeps. It may be called from any goroutine.
 func (s *Scheduler) Busy() (id, word uint64) {
 	word = s.watch.word.Load()
 	return word >> 24, word
 }
 
-// Stalled gives the id of the task that keeps control for longer than StallAfter, and for how long,
-// in real time. 0: there is none, or the watchdog is off. From any goroutine.
+// Stalled returns the id of the task that has kept control for longer than StallAfter, and for how
+// long, in real time. It returns 0 if there is none, or if the watchdog is off. It may be called
+// from any goroutine.
 func (s *Scheduler) Stalled() (id uint64, d time.Duration) {
 	m := s.watch.hog.Load()
 	if m == nil || m.word != s.watch.word.Load() {
@@ -157,8 +160,9 @@ func (s *Scheduler) Stalled() (id uint64, d time.Duration) {
 	return m.word >> 24, time.Since(m.since)
 }
 
-// Hog gives the stack of the goroutine that has control: it is inside an activation and not inside
-// a switch. Nil if there are too many goroutines to look. From any goroutine.
+// Hog returns the stack of the goroutine that has control, if it is inside an activation and not
+// inside a switch. It returns nil if there are too many goroutines to search. It may be called from
+// any goroutine.
 func (s *Scheduler) Hog() []byte {
 	var found [][]byte
 	for group := range goroutines() {
@@ -167,7 +171,7 @@ func (s *Scheduler) Hog() []byte {
 		}
 	}
 	if found == nil && runtime.NumGoroutine() <= manyGoroutines {
-		// The profile shows the innermost frames only, and those by which a worker is known are the
+		// The profile shows only the innermost frames, and those that identify a worker are the
 		// outermost.
 		for group := range bytes.SplitSeq(allStacks(), []byte("\n\n")) {
 			if s.has(group) {
@@ -179,17 +183,17 @@ func (s *Scheduler) Hog() []byte {
 }
 
 const (
-	// tooManyGoroutines is from when on nobody looks for one.
+	// tooManyGoroutines is the number above which no goroutine is searched for.
 	tooManyGoroutines = 100_000
-	// manyGoroutines is from when on runtime.Stack is not asked for all: it stops the world for as
-	// long as it writes.
+	// manyGoroutines is the number above which runtime.Stack is not called for all goroutines,
+	// because it stops the world while it writes.
 	manyGoroutines = 2_000
-	// maxStacks is how long the text about all goroutines may become, in bytes.
+	// maxStacks is the largest length of the text about all goroutines, in bytes.
 	maxStacks = 16 << 20
 )
 
-// goroutines goes over the groups of the goroutine profile, in text: goroutines with the same stack
-// are one group. There are none if that would take too long.
+// goroutines iterates over the groups of the goroutine profile, as text. Goroutines with the same
+// stack are one group. It yields nothing if that would take too long.
 func goroutines() iter.Seq[[]byte] {
 	var buf bytes.Buffer
 	if runtime.NumGoroutine() <= tooManyGoroutines {
@@ -198,7 +202,7 @@ func goroutines() iter.Seq[[]byte] {
 	return bytes.SplitSeq(buf.Bytes(), []byte("\n\n"))
 }
 
-// allStacks is the text of runtime.Stack about all goroutines.
+// allStacks returns the text of runtime.Stack about all goroutines.
 func allStacks() []byte {
 	for n := 1 << 20; ; n *= 4 {
 		buf := make([]byte, n)
@@ -208,9 +212,9 @@ func allStacks() []byte {
 	}
 }
 
-// has reports whether a goroutine with the stack in group has control of s. It is known by the
-// frames that spell the number of s, see Here: unlike a label of the profiler, a program can't take
-// them off.
+// has reports whether a goroutine with the stack in group has control of s. It recognizes the
+// goroutine by the frames that spell the number of s; see Here. Unlike a label of the profiler, a
+// program cannot remove them.
 func (s *Scheduler) has(group []byte) bool {
 	number, called := uint32(1), false
 	for line := range bytes.Lines(group) {
@@ -234,8 +238,8 @@ func (s *Scheduler) has(group []byte) bool {
 	return false
 }
 
-// framesEnd is what follows the name of a function: an offset in a profile, arguments in the text
-// of runtime.Stack.
+// framesEnd returns what follows the name of a function: an offset in a profile, arguments in the
+// text of runtime.Stack.
 func framesEnd(frame []byte) string {
 	if i := bytes.IndexAny(frame, "+("); i >= 0 {
 		return string(frame[i : i+1])
@@ -244,7 +248,7 @@ func framesEnd(frame []byte) string {
 }
 
 // workerUnwinds reports whether a panic is in flight on the stack of the worker that has control of
-// s. True, too, if it is not found.
+// s. It also returns true if that stack is not found.
 func (s *Scheduler) workerUnwinds() bool {
 	stack := s.Hog()
 	return len(stack) == 0 || bytes.Contains(stack, []byte("\truntime.gopanic+")) || bytes.Contains(stack, []byte("\npanic("))

@@ -16,10 +16,10 @@ const (
 	wheelBits     = wheelLevels * wheelSlotBits
 )
 
-// A wheel holds the timers of one scheduler: a hierarchical timing wheel (G. Varghese and T. Lauck,
-// "Hashed and hierarchical timing wheels", SOSP 1987, scheme 7). Start and stop take constant time;
-// a timer is moved at most wheelLevels times between its start and its end, however many there are.
-// The zero wheel is empty and stands at tick 0.
+// A wheel has the timers of one scheduler. It is a hierarchical timing wheel (G. Varghese and T.
+// Lauck, "Hashed and hierarchical timing wheels", SOSP 1987, scheme 7). Start and stop take
+// constant time. A timer is moved at most wheelLevels times between its start and its end, however
+// many timers there are. The zero wheel is empty and at tick 0.
 //
 // Read ticks as numbers of base 64. A timer belongs to the level of the highest digit in which its
 // tick differs from now, and there to the slot which that digit names:
@@ -50,17 +50,17 @@ const (
 type wheel struct {
 	// Owned by the scheduler.
 
-	// the tick up to which everything has fired; only advance moves it
+	// now is the tick up to which everything has fired. Only advance moves it.
 	now      int64
-	n        int                                        // timers that are started
+	n        int                                        // the number of timers that are started
 	occupied [wheelLevels]uint64                        // bit s of word l: slots[l][s] is not empty
 	slots    [wheelLevels][wheelSlots]list.List[timing] // 7 kB
 	far      list.List[timing]                          // timers beyond the reach of the top level
-	// no timer of far is before this tick; meaningless if there is none
+	// farTick is a tick before which no timer of far fires. It is meaningless if far is empty.
 	farTick int64
 }
 
-// init makes w an empty wheel at tick 0, which the zero wheel is already.
+// init makes w an empty wheel at tick 0, as the zero wheel is.
 func (w *wheel) init() { *w = wheel{} }
 
 // place returns the level and the slot of a timer that fires at when, as seen from now. The level
@@ -98,7 +98,7 @@ func (w *wheel) stop(t *Timer) bool {
 			w.occupied[level] &^= 1 << slot
 		}
 	} else {
-		w.far.Remove(t.entry()) // farTick may now be too early: that costs one look at far in vain
+		w.far.Remove(t.entry()) // farTick may now be too early, which costs one useless look at far
 	}
 	t.V.when = 0
 	w.n--
@@ -112,17 +112,17 @@ func (w *wheel) insert(t *Timer) {
 		w.occupied[level] |= 1 << slot
 		return
 	}
-	tick := t.V.when >> wheelBits << wheelBits // the first from which the top level reaches it
+	tick := t.V.when >> wheelBits << wheelBits // the first tick from which the top level reaches it
 	if w.far.Empty() || tick < w.farTick {
 		w.farTick = tick
 	}
 	w.far.Add(t.entry())
 }
 
-// next returns the tick at which the wheel wants to be advanced, -1 if it has no timers. There a
-// timer fires or a slot cascades, so it may be before the earliest timer, but never after. It takes
-// constant time: use it for a sleep which may be cut short. The price is to wake in vain once for
-// each occupied slot above level 0 that comes up.
+// next returns the tick to which the wheel must be advanced next, or -1 if it has no timers. A
+// timer fires there, or a slot cascades. So it may be before the earliest timer, but never after
+// it. next takes constant time, so use it for a sleep that may be cut short. The price is to wake
+// once in vain for each occupied slot above level 0 that comes up.
 func (w *wheel) next() int64 {
 	for level, occupied := range w.occupied {
 		if occupied != 0 {
@@ -137,16 +137,16 @@ func (w *wheel) next() int64 {
 	return -1
 }
 
-// deadline returns the tick of the earliest timer, -1 if there is none. Unlike next it may have to
-// walk one list, which is long when most of many timers are far ahead. An advance to the deadline
-// makes up for that, as it takes the same list apart; asking again and again without advancing does
-// not.
+// deadline returns the tick of the earliest timer, or -1 if there is none. Unlike next it may have
+// to walk one list, which is long if most of many timers are far ahead. An advance to the deadline
+// makes up for that, because it takes the same list apart. To call deadline repeatedly without
+// advancing does not.
 func (w *wheel) deadline() int64 {
 	for level, occupied := range w.occupied {
 		if occupied != 0 {
 			l := &w.slots[level][bits.TrailingZeros64(occupied)]
 			if level == 0 {
-				return l.First().V.when // all are for this tick
+				return l.First().V.when // all are for the same tick
 			}
 			return earliest(l)
 		}
@@ -157,13 +157,13 @@ func (w *wheel) deadline() int64 {
 	return -1
 }
 
-// advance moves now to the tick to and fires every timer up to it, in order of tick and within a
-// tick in order of start. Those that are started meanwhile are included. An earlier tick than now
-// does nothing. Ticks at which nothing happens cost nothing.
+// advance moves now to the tick to. It fires every timer up to it, in order of tick, and within a
+// tick in order of start. Timers that are started during the call are included. It has no effect if
+// to is before now. Ticks at which nothing happens cost nothing.
 //
-// Each step moves to the next tick or fires one timer, and then looks again. So it does not matter
-// what Expire does to the others, and if it panics the wheel is whole: the rest of its tick fires
-// at the next advance.
+// Each step moves to the next tick or fires one timer, and then checks again. So it does not matter
+// what Expire does to other timers. If it panics the wheel is consistent, and the rest of its tick
+// fires at the next advance.
 func (w *wheel) advance(to int64) {
 	to = min(to, math.MaxInt64-1) // now+1 is always a tick
 	for {
@@ -180,27 +180,27 @@ func (w *wheel) advance(to int64) {
 		w.stop(t)
 		t.V.target.Expire()
 	}
-	// Up to here nothing is due, so no slot begins on the way.
+	// Up to here nothing is due, so no slot begins in between.
 	w.now = max(w.now, to)
 }
 
-// cascade restores the invariant when now has come to the first tick of a slot, one that next
-// returned. Only one slot can begin with this tick and be occupied. The last digit of now that is
-// not 0 tells its level: below it the digits are 0, and slot 0 is always empty, being never ahead;
-// above it the slots named by now's digits began before.
+// cascade restores the invariant when now has come to the first tick of a slot that next returned.
+// Only one occupied slot can begin with this tick. The last digit of now that is not 0 is its
+// level. Below it the digits are 0, and slot 0 is always empty, because it is never ahead. Above it
+// the slots named by now's digits began before.
 func (w *wheel) cascade() {
 	level := uint(bits.TrailingZeros64(uint64(w.now))) / wheelSlotBits
 	l := &w.far
 	switch {
 	case level == 0:
-		return // a slot of one tick: it is due, not moved
+		return // a slot of one tick is due, and not moved
 	case level < wheelLevels:
 		slot := uint(w.now>>(level*wheelSlotBits)) % wheelSlots
 		w.occupied[level] &^= 1 << slot
 		l = &w.slots[level][slot]
 	}
 	moving := *l
-	*l = list.List[timing]{} // before the moves, since what is still far goes back
+	*l = list.List[timing]{} // before the moves, because timers that are still far go back
 	for e := moving.First(); e != nil; e = moving.First() {
 		moving.Remove(e)
 		w.insert((*Timer)(e))
