@@ -52,7 +52,7 @@ func (h *host) check() (size int, err error) {
 			}
 		}
 	}))
-	if len(s.hosts) == 1 { // else nobody owns all of their books at one moment
+	if len(s.hosts) == 1 { // otherwise no goroutine owns all of their books at one moment
 		for _, f := range extraChecks {
 			c.problem(f(s))
 		}

@@ -26,15 +26,15 @@
 // A [Body] describes what a tasklet does. Each function that starts a tasklet has a body that does
 // the same:
 //
-//	GoBody(f)                      Go(p, f), New(p, f)         calls f once
-//	LaterBody(d, f)                Later(p, d, f)              calls f once, after d
-//	IntervalBody(d, f)             Interval(p, d, f)           calls f, and again d after each call
-//	RateBody(hz, f)                Rate(p, hz, f)              calls f hz times a second
-//	LoopBody(f)                    Loop(p, f)                  calls f again and again
-//	SpawnBody(ref, f)              Spawn(p, f)                 calls f once with a mailbox, for a receive loop
-//	ReceiverBody(ref, f)           Receiver(p, f)              calls f for each message
-//	BatchReceiverBody(ref, n, d, f) BatchReceiver(p, n, d, f)  calls f for up to n messages at a time
-//	ReceiverInitBody(ref, init)    StartTasklet(p, body)       init makes the state and returns the handler
+//	GoBody(f)                        Go(p, f), New(p, f)        calls f once
+//	LaterBody(d, f)                  Later(p, d, f)             calls f once, after d
+//	IntervalBody(d, f)               Interval(p, d, f)          calls f, and again d after each call
+//	RateBody(hz, f)                  Rate(p, hz, f)             calls f hz times a second
+//	LoopBody(f)                      Loop(p, f)                 calls f repeatedly
+//	SpawnBody(ref, f)                Spawn(p, f)                calls f once, with a mailbox
+//	ReceiverBody(ref, f)             Receiver(p, f)             calls f for each message
+//	BatchReceiverBody(ref, n, d, f)  BatchReceiver(p, n, d, f)  calls f for up to n messages
+//	ReceiverInitBody(ref, init)      StartTasklet(p, body)      init returns the handler
 //
 // All bodies except GoBody and SpawnBody own no stack while they wait. An idle receiver takes a few
 // hundred bytes, and handling a message takes no switch of stacks.

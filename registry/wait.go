@@ -75,7 +75,7 @@ func (r *Registry) wait(ctx context.Context, name string) error {
 		if r.sys.Root().Err() != nil {
 			return actor.ErrStopped
 		}
-		return nil // the clerk was killed; the caller looks again, and asks the next one
+		return nil // the clerk was killed; the caller tries again with the next one
 	}
 	return err
 }

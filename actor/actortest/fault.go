@@ -55,12 +55,12 @@ func (i Injected) Error() string { return "injected by actortest at " + i.Path }
 // Owned by the scheduler of the run.
 type plan struct {
 	// Set when it is made, then read-only.
-	seed    uint64             // 0: everything is at its default
+	seed    uint64             // 0 means that everything is at its default
 	only    map[int]bool       // if not nil, the decisions that may differ from their default
-	shuffle uint64             // one decision in so many about the order differs
-	every   [faultKinds]uint64 // one in so many about a fault occurs; 0: none
+	shuffle uint64             // one in so many decisions about the order differs from its default
+	every   [faultKinds]uint64 // one in so many faults occurs; 0 means none
 
-	next int // number of the next decision
+	next int // the number of the next decision
 	left [faultKinds]int
 	acts []act
 }
@@ -68,7 +68,7 @@ type plan struct {
 // act is a decision that differed from its default.
 type act struct {
 	n    int
-	at   time.Duration // since the start of the run
+	at   time.Duration // the time since the start of the run
 	text string
 }
 

@@ -22,8 +22,8 @@ import (
 // replace.
 const labelKey = "actortest"
 
-// labels counts the labels given so far.
-var labels atomic.Uint64 // those given so far
+// labels is the number of labels given so far.
+var labels atomic.Uint64
 
 // ancestry holds what is known about the goroutines of one run.
 type ancestry struct {

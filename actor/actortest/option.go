@@ -16,7 +16,7 @@ type Option struct{ set func(*options) }
 // options holds all options of a call.
 type options struct {
 	allowed   []allowance
-	limit     time.Duration // of real time for one run; 0: none
+	limit     time.Duration // of real time for one run; 0 means none
 	record    *Trace
 	configure []func(*actor.Config)
 	faults    [faultKinds]bool

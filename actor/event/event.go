@@ -16,9 +16,10 @@ type Kind uint8
 const (
 	Spawn Kind = iota + 1 // a tasklet was started
 	Exit                  // a tasklet has finished; Err is its result
-	// a message or round failed and the tasklet continues, or a deferred call panicked
+	// Failure means that a message or round failed and the tasklet continues, or that a deferred
+	// call panicked.
 	Failure
-	// the message in hand at a failure will not be handled again
+	// MessageLost means that the message in hand at a failure will not be handled again.
 	MessageLost
 	DeadLetter    // messages will not be read; fields count and reason
 	Overflow      // a full mailbox dropped a message
@@ -34,9 +35,10 @@ const (
 	CallTimeout   // a call ended before its reply
 	Escalate      // the failure of a tasklet kills its parent
 	TicksMissed   // RateBody skipped calls; field missed
-	SystemStart
-	SystemStop
-	// a scheduler ends because a function outside of tasklets has panicked; field scheduler
+	SystemStart   // a system was started
+	SystemStop    // a system has stopped
+	// Crash means that a scheduler ends because a function outside of tasklets has panicked; field
+	// scheduler.
 	Crash
 	HookPanic     // Config.OnEvent panicked, ended its goroutine or tried to park a tasklet
 	HookStall     // Config.OnEvent does not return
@@ -91,7 +93,7 @@ func (k Kind) String() string {
 }
 
 // Level returns the level at which events of kind k are logged. An [Exit] and a [Failure] are
-// logged at a level that depends on how bad they are, a [Deadlock] that can time out at warn.
+// logged at a level that depends on the error, and a [Deadlock] that can time out at warn.
 func (k Kind) Level() zapcore.Level { return kinds[k].level }
 
 // New adds a kind of event for a package that extends systems, see actor.Extension, and returns it.

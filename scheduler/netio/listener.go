@@ -117,7 +117,7 @@ func (l *Listener) rest(d time.Duration) {
 	}
 }
 
-var errRested = errors.New("netio: the rest is over") // so that there is nothing to close
+var errRested = errors.New("netio: the rest is over") // nothing needs to be closed
 
 // Close implements net.Listener. A pending Accept returns an error that wraps net.ErrClosed. Close
 // never parks, and may be called from any goroutine.

@@ -1,7 +1,7 @@
-// Package limiter limits how often tasklets and other goroutines do something: calls a second to a
-// service, messages a second to a customer. It is a token bucket, by golang.org/x/time/rate, that
-// goes by the clock of a system, so that a test can wait for an hour in no time. A [Limiter] is no
-// tasklet: there is nothing that could end, or that has to be supervised.
+// Package limiter limits how often tasklets and other goroutines do something, such as calls a
+// second to a service, or messages a second to a customer. A [Limiter] is a token bucket of
+// golang.org/x/time/rate that uses the clock of a system, so that a test can wait for an hour in no
+// time. It is not a tasklet, so it cannot end and need not be supervised.
 //
 // The package is a module of its own, so that the library does not depend on golang.org/x/time.
 package limiter
@@ -18,24 +18,25 @@ import (
 	"github.com/gotasklet/tasklet/scheduler"
 )
 
-// A FullError is returned by Limiter.Wait for a call that found too many others waiting.
+// FullError is the error of Limiter.Wait for a call that found too many others waiting.
 type FullError struct{ Waiting int }
 
-// Error says how many calls were waiting.
+// Error returns a text with the number of calls that were waiting.
 func (e *FullError) Error() string {
 	return fmt.Sprintf("limiter: too many calls wait: %d", e.Waiting)
 }
 
-// A Config says how often something may be done.
+// A Config determines how often something may be done.
 type Config struct {
-	// PerSecond is how often a second in the long run. It must be at least 1e-6, which is once in
-	// twelve days, and at most 1e9.
+	// PerSecond is the number of calls a second in the long run. It must be at least 1e-6, which is
+	// once in twelve days, and at most 1e9.
 	PerSecond float64
-	// Burst is how often at once, after a pause that was long enough. It must be from 1 to
-	// 1,000,000,000. Within any time d no more than Burst + PerSecond × d are let through.
+	// Burst is the number of calls that may be made at once, after a pause that was long enough. It
+	// must be from 1 to 1,000,000,000. Within any time d, at most Burst + PerSecond × d calls are
+	// let through.
 	Burst int
-	// Waiting is how many calls of Wait may wait at a time; more are refused. 0 refuses all that
-	// would have to wait. It must not be negative.
+	// Waiting is the number of calls of Wait that may wait at a time. Further calls are refused.
+	// With 0 every call that would have to wait is refused. It must not be negative.
 	Waiting int
 }
 
@@ -55,10 +56,10 @@ func (c Config) check() error {
 // scheduler, as the tools of package scheduler are. Allow may be called from any goroutine.
 type Limiter struct {
 	sys   *actor.System
-	waits int // the most that may wait
+	waits int // the largest number of waiting calls
 
-	// The waiting calls stand in the line of head. The first of them has a turn in the bucket, and
-	// no other: a turn that is given back can only be given to those that took theirs later.
+	// The waiting calls stand in the line of head. Only the first of them has a turn in the bucket,
+	// because a turn that is given back can only be given to calls that took theirs later.
 	head    scheduler.Mutex
 	waiting int // owned by the scheduler
 
@@ -67,8 +68,8 @@ type Limiter struct {
 	now    time.Time     // the latest time that bucket was given; protected by mu
 }
 
-// New returns a limiter that goes by the clock of sys, and lets a burst through at first. It
-// returns an error that names the field if cfg is out of range.
+// New returns a limiter that uses the clock of sys, and at first lets a burst through. If a field
+// of cfg is out of range, New returns an error that names the field.
 func New(sys *actor.System, cfg Config) (*Limiter, error) {
 	if sys == nil {
 		return nil, fmt.Errorf("limiter: New without a system")
@@ -82,8 +83,8 @@ func New(sys *actor.System, cfg Config) (*Limiter, error) {
 	}, nil
 }
 
-// time returns the time for the bucket. It never goes back: the bucket would credit the same time
-// twice. l.mu must be held.
+// time returns the time for the bucket. It never goes back, because the bucket would credit the
+// same time twice. l.mu must be held.
 func (l *Limiter) time() time.Time {
 	if now := l.sys.Now(); now.After(l.now) {
 		l.now = now
@@ -91,22 +92,23 @@ func (l *Limiter) time() time.Time {
 	return l.now
 }
 
-// Allow reports whether the caller may go on now, and counts it if so. While a call of Wait waits
-// for its turn, the result is false.
+// Allow reports whether the caller may continue now, and counts the call if so. While a call of
+// Wait waits for its turn, Allow returns false.
 func (l *Limiter) Allow() bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.bucket.AllowN(l.time(), 1)
 }
 
-// Wait parks the calling tasklet until it may go on, first come first served, and returns nil. The
-// errors say that it may not:
-//   - a *[FullError] at once, if Config.Waiting calls wait already,
-//   - scheduler.ErrTimeout, if the deadline of ctx passes,
-//   - the cause of ctx, if ctx ends otherwise.
+// Wait parks the calling tasklet until the call has its turn, first come, first served, and returns
+// nil. It returns an error if the call is refused:
+//
+//   - a *[FullError] at once, if Config.Waiting calls wait already;
+//   - scheduler.ErrTimeout, if the deadline of ctx passes;
+//   - the cause of ctx, if ctx ends in another way.
 //
 // A call that is refused, or whose tasklet is killed while it waits, is not counted, and the next
-// one has its turn. ctx must be that of the running tasklet or derived from it.
+// call has its turn. ctx must be the running tasklet or derived from it.
 func (l *Limiter) Wait(ctx context.Context) error {
 	if err := context.Cause(ctx); err != nil {
 		return err
@@ -126,7 +128,7 @@ func (l *Limiter) Wait(ctx context.Context) error {
 	return l.next(ctx)
 }
 
-// next waits for the turn of the call that is the next.
+// next waits for the turn of the first call in line.
 func (l *Limiter) next(ctx context.Context) error {
 	turn, delay := l.reserve()
 	taken := false
@@ -142,7 +144,7 @@ func (l *Limiter) next(ctx context.Context) error {
 	return nil
 }
 
-// reserve takes a turn, and returns how long it is until then.
+// reserve takes a turn, and returns the time until then.
 func (l *Limiter) reserve() (turn *rate.Reservation, delay time.Duration) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -155,7 +157,8 @@ func (l *Limiter) reserve() (turn *rate.Reservation, delay time.Duration) {
 	return turn, delay
 }
 
-// giveBack gives a turn back that was not taken. Once only: the bucket would refund it again.
+// giveBack returns a turn that was not taken. It must be called once, because the bucket would
+// refund the turn again.
 func (l *Limiter) giveBack(turn *rate.Reservation) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
