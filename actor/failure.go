@@ -1,6 +1,60 @@
 package actor
 
-import "github.com/gotasklet/tasklet/actor/event"
+import (
+	"fmt"
+	"reflect"
+	"time"
+
+	"github.com/gotasklet/tasklet/actor/event"
+	"github.com/gotasklet/tasklet/internal/stack"
+)
+
+// maxStacks is the number of stacks that a host takes within a second for panics of one panicSite.
+// To take one costs a quarter of a restart, and in a flood nobody reads them.
+const maxStacks = 100
+
+// stackNotTaken is the stack of the other panics.
+var stackNotTaken = stack.Text([]byte(fmt.Sprintf(
+	"stack not taken: %d others were taken within a second, for panics of the same function with values of the same type", maxStacks)))
+
+// A panicSite is what panics have in common that probably have the same cause. A program has few of
+// them, since both parts come from its code.
+type panicSite struct {
+	body  uintptr      // the code of the function of the tasklet, or 0
+	value reflect.Type // of the value given to panic
+}
+
+// stackCount counts the stacks that were taken for a panicSite.
+type stackCount struct {
+	since int64 // the time of the first, in ns on the clock
+	n     int
+}
+
+// panicked returns the error for a panic of t that was just recovered. It must be called in a
+// deferred call. Its decision depends only on the clock of the scheduler and on what ran there.
+func (t *Tasklet) panicked(v any) *PanicError {
+	site := panicSite{value: reflect.TypeOf(v)}
+	if f := reflect.ValueOf(t.source()); f.Kind() == reflect.Func {
+		site.body = f.Pointer()
+	}
+	h := t.host()
+	c := h.stacks[site]
+	if c == nil {
+		if h.stacks == nil {
+			h.stacks = make(map[panicSite]*stackCount)
+		}
+		c = &stackCount{}
+		h.stacks[site] = c
+	}
+	if now := h.sched.Nanotime(); c.n == 0 || now-c.since >= int64(time.Second) {
+		c.since, c.n = now, 0
+	}
+	if c.n == maxStacks {
+		return &PanicError{Value: v, Stack: stackNotTaken}
+	}
+	c.n++
+	return &PanicError{Value: v, Stack: stack.Here()}
+}
 
 // failed is called by a body when a message or round returned an error. done says that the tasklet
 // ends with result.

@@ -21,6 +21,8 @@ type host struct {
 	// awaits has, if there is a seed, the Awaits that have not ended, in order of their start.
 	// Owned by the scheduler.
 	awaits []*await
+	// stacks limits the stacks of panics; see panicked. Owned by the scheduler.
+	stacks map[panicSite]*stackCount
 }
 
 // hostOf returns the host whose scheduler is s.

@@ -99,10 +99,10 @@ func (t *Tasklet) caught(v any) (over bool) {
 	case *Killed:
 		err = ErrKilled
 		if e.Tasklet != t {
-			err = core.NewPanicError(v)
+			err = t.panicked(v)
 		}
 	default:
-		err = core.NewPanicError(v)
+		err = t.panicked(v)
 	}
 	if err != ErrKilled && t.phase == living && t.resumes() {
 		t.reportFailure(err)

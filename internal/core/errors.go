@@ -84,7 +84,11 @@ type Stack = stack.Stack
 // PanicError is a panic as an error: the value of the panic, and its stack.
 type PanicError struct {
 	Value any
-	Stack *Stack // the stack of the goroutine that panicked; its text is made when it is read
+	// Stack is the stack of the goroutine that panicked. Its text is made when it is read. In a
+	// flood of panics of tasklets, each scheduler takes only the first 100 within a second, for
+	// each function of tasklets and each type of the value. The text of the others begins with
+	// "stack not taken".
+	Stack *Stack
 }
 
 // NewPanicError returns a PanicError. It must be called in a deferred call, with the result of
