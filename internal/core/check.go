@@ -28,6 +28,7 @@ import (
 //     a task that is not parked has none that stands.
 //   - A timer is in the bucket of its tick, the bits say which buckets are not empty, none is late,
 //     and a task that has finished has none. A task that sleeps has one.
+//   - The bits of a kill agree with the table of kills, and with the state of the task.
 //   - No parked task has a kill that nobody is about to raise. A task that waits for a Mutex waits
 //     for somebody.
 //   - Nobody waits in a ring in which no wait can end.
@@ -118,6 +119,7 @@ func (c *check) task(t *Task, acts bool) {
 	case t.co == nil && t.waiter != nil:
 		c.bad("%v is %v and has a place in a line", t, t.state)
 	}
+	c.kill(t)
 	c.place(t)
 	c.timer(t)
 	if t.state == Parked {
@@ -125,6 +127,15 @@ func (c *check) task(t *Task, acts bool) {
 	}
 	if acts {
 		c.idleKill(t)
+	}
+}
+
+// kill checks the bits of t.kill against the table.
+func (c *check) kill(t *Task) {
+	k := t.kill.Load()
+	stack := t.co != nil || t.state == Running || t.state == Finished
+	if r := wrongKill(k, stack); r != nil {
+		c.bad("the bits of the kill of %v, which is %v, are %s; %s is set when %s", t, t.state, killNames(k), r.name, r.when)
 	}
 }
 

@@ -1,15 +1,68 @@
 package core
 
-// Bits of Task.kill.
+import "strings"
+
+// Bits of Task.kill. [killRules] says of each when it is set and taken off, by whom, and what holds
+// then. The bits above them count the kills that were raised since the kill is hard.
 const (
 	killSoft   = 1 << iota // to be raised once
 	killHard               // to be raised at every blocking point
-	killRaised             // one was raised and its recovery not yet seen
+	killRaised             // one was raised, and is not known to be recovered
 	killLost               // given up
 	killTold               // Hooks.Lost was called
-	killAway               // no kill: t waits for a function on another goroutine, see SetAway
-	killCount              // the bits from here on count the kills raised since the kill is hard
+	// no kill: the task waits for a function on another goroutine, see SetAway
+	killAway
+	killCount // the lowest bit of the count
 )
+
+// killRule is a row of the table of kills.
+type killRule struct {
+	bit   uint32
+	name  string
+	by    string // who sets it, and where
+	when  string
+	off   string // who takes it off, and when
+	needs uint32 // this is set too; 0: no such rule
+	never uint32 // none of these is set with it
+	stack bool   // the task runs, or owns a stack; or it has finished
+}
+
+// killRules is the table of the states of a kill, next to State. "own" is the goroutine that has
+// control of the task's scheduler. [Scheduler.Check] compares it with the tasks, and so with what
+// holds between two activations: within one step raise sets raised before it takes off soft.
+var killRules = []killRule{
+	{killSoft, "soft", "any goroutine, in Kill", "no kill is pending or on its way up the stack",
+		"own, in raise, and in TakeKill when the task ends", 0, killRaised, false},
+	{killHard, "hard", "any goroutine, in Kill; own, in killParked and last", "Kill(true), or its scheduler stops", "nobody", 0, 0, false},
+	{killRaised, "raised", "own, in raise", "a kill is raised as a panic",
+		"own, in recovered, when the next blocking call or the end of the call shows it, and in TakeKill", 0, 0, true},
+	{killLost, "lost", "own, in giveUp", "it has recovered maxHard kills, or maxRaised while its scheduler stops", "nobody", killHard, 0, true},
+	{killTold, "told", "own, in tellLost", "Hooks.Lost is about to be called", "nobody", killLost, 0, true},
+	{killAway, "away", "the running task, in SetAway", "the goroutine is about to start", "the running task, in SetAway", 0, 0, true},
+	{^uint32(killCount - 1), "counted", "own, in raise", "a kill is raised while the kill is hard", "nobody", killHard, 0, false},
+}
+
+// wrongKill returns the first rule that kill breaks in a task which has a stack or not, or nil.
+func wrongKill(kill uint32, stack bool) *killRule {
+	for i := range killRules {
+		r := &killRules[i]
+		if kill&r.bit != 0 && (kill&r.needs != r.needs || kill&r.never != 0 || r.stack && !stack) {
+			return r
+		}
+	}
+	return nil
+}
+
+// killNames returns the names of the bits that are set, for messages.
+func killNames(kill uint32) string {
+	var names []string
+	for _, r := range killRules {
+		if kill&r.bit != 0 {
+			names = append(names, r.name)
+		}
+	}
+	return strings.Join(names, ", ")
+}
 
 const (
 	// maxRaised is how many kills a task that is unwound after Stop may recover, or meet in its
