@@ -10,18 +10,18 @@ import (
 )
 
 // maxStacks is the number of stacks that a host takes within a second for panics of one panicSite.
-// To take one costs a quarter of a restart, and in a flood nobody reads them.
+// One costs a quarter of a restart, and in a flood nobody reads them.
 const maxStacks = 100
 
 // stackNotTaken is the stack of the other panics.
 var stackNotTaken = stack.Text([]byte(fmt.Sprintf(
 	"stack not taken: %d others were taken within a second, for panics of the same function with values of the same type", maxStacks)))
 
-// A panicSite is what panics have in common that probably have the same cause. A program has few of
-// them, since both parts come from its code.
+// A panicSite identifies panics that probably have the same cause. A program has few of them,
+// because both parts come from its code.
 type panicSite struct {
 	body  uintptr      // the code of the function of the tasklet, or 0
-	value reflect.Type // of the value given to panic
+	value reflect.Type // the type of the panic's value
 }
 
 // stackCount counts the stacks that were taken for a panicSite.

@@ -1,11 +1,11 @@
-// Package own marks what one part of the library gives to another, where the same thing from a user
-// would be treated in another way.
+// Package own marks messages and functions of the library that are treated in another way than a
+// user's.
 //
 // Messages that the library sends to itself, such as a supervisor's requests to its own tasklet,
 // are never reported as dead letters. Users do not know their types, and lose nothing when one is
 // not read, because a caller that waits for an answer is notified in another way.
 //
-// Functions of the library are called directly where those of a user need a guard.
+// A function of the library is called directly where a function of a user needs a guard.
 package own
 
 import "reflect"
@@ -23,13 +23,13 @@ var message = reflect.TypeFor[Message]()
 // Is reports whether all messages of type t belong to the library.
 func Is(t reflect.Type) bool { return t.Implements(message) }
 
-// harmless holds the code of the functions given to Trust. Written during initialization, then
+// harmless has the code of the functions given to Trust. Written during initialization, then
 // read-only.
 var harmless = map[uintptr]bool{}
 
-// Trust declares that all functions with the code of f neither fail nor block: f is a method value,
-// and stands for that method of any receiver. It must be called from init.
+// Trust declares that no function with the code of f fails or blocks. f is a method value, and
+// stands for that method of all values. Trust must be called from init.
 func Trust(f any) { harmless[reflect.ValueOf(f).Pointer()] = true }
 
-// Harmless reports whether f, a function, has the code of one that was given to Trust.
+// Harmless reports whether the function f has the code of one that was given to Trust.
 func Harmless(f any) bool { return harmless[reflect.ValueOf(f).Pointer()] }
