@@ -9,29 +9,29 @@ import (
 	"github.com/gotasklet/tasklet/internal/list"
 )
 
-// Check looks whether all that must hold between two steps of s does, and says what does not; nil:
-// all is well. tasks gives the tasks that the caller knows of, since a scheduler itself knows only
-// those that are ready or parked; and of each whether a kill that came while it is idle must have
-// called it by now. It may be nil.
+// Check returns an error that lists the invariants of s that do not hold between two steps, or nil.
+// A scheduler itself knows only the tasks that are ready or parked. So tasks, if it is not nil,
+// returns the tasks that the caller knows. For each it also returns whether a kill that came while
+// the task is idle must have called it by now.
 //
-// It is for tests: nothing calls it unless the build has the tag tasklet_check. It takes a time
-// that grows with the number of tasks and timers, and changes nothing. On the scheduler: from a
-// running task or injected work, not from a hook or a timer.
+// Check is for tests; nothing calls it unless the build has the tag tasklet_check. It changes
+// nothing, and takes time in proportion to the number of tasks and timers. It must be called on the
+// scheduler, by a running task or injected work, and not by a hook or a timer.
 //
-// What holds:
+// The invariants are:
 //
-//   - A task is in the run queue, once, if and only if it is ready; one at most is running, and
-//     that one is Current.
-//   - A parked task keeps a coroutine, which knows of it; every coroutine runs, is free or is kept;
-//     no two are in one seat.
-//   - A place in a line that a task is parked with stands in its line, whose links agree both ways;
-//     a task that is not parked has none that stands.
-//   - A timer is in the bucket of its tick, the bits say which buckets are not empty, none is late,
-//     and a task that has finished has none. A task that sleeps has one.
+//   - A task is in the run queue, once, if and only if it is ready. At most one task is running,
+//     and that one is Current.
+//   - A parked task keeps a coroutine, which refers to it. Every coroutine runs, is free or is
+//     kept. No two are in one seat.
+//   - The place with which a task is parked is in its line, whose links agree in both directions. A
+//     task that is not parked has no place in a line.
+//   - A timer is in the bucket of its tick, and the bits say which buckets are not empty. No timer
+//     is late. A task that has finished has no timer, and a task that sleeps has one.
 //   - The bits of a kill agree with the table of kills, and with the state of the task.
-//   - No parked task has a kill that nobody is about to raise. A task that waits for a Mutex waits
-//     for somebody.
-//   - Nobody waits in a ring in which no wait can end.
+//   - The kill of a parked task is about to be raised. A task that waits for a Mutex waits for its
+//     holder.
+//   - No task waits in a cycle in which no wait can end.
 func (s *Scheduler) Check(tasks iter.Seq2[*Task, bool]) error {
 	c := check{s: s, queued: map[*Task]int{}, lines: map[*Line]bool{}, walks: map[*Task]*Task{}, known: map[*Task]bool{}}
 	c.runQueue()
@@ -57,19 +57,19 @@ func (s *Scheduler) Check(tasks iter.Seq2[*Task, bool]) error {
 	return errors.Join(c.problems...)
 }
 
-// check is one Check at work.
+// check is the state of one Check.
 type check struct {
 	s        *Scheduler
-	queued   map[*Task]int  // how often each stands in the run queue
-	known    map[*Task]bool // those that were looked at
+	queued   map[*Task]int  // how often each task is in the run queue
+	known    map[*Task]bool // the tasks that were examined
 	lines    map[*Line]bool
-	walks    map[*Task]*Task // from whom the chain through a task was walked
-	outside  int             // parked tasks that wait for the outside
+	walks    map[*Task]*Task // the task from which the chain through a task was walked
+	outside  int             // the number of parked tasks that wait for the outside
 	problems []error
 }
 
 func (c *check) bad(format string, args ...any) {
-	if len(c.problems) < 10 { // one fault breaks much
+	if len(c.problems) < 10 { // one fault has many consequences
 		c.problems = append(c.problems, fmt.Errorf("scheduler: "+format, args...))
 	}
 }
@@ -185,7 +185,7 @@ func (c *check) timer(t *Task) {
 	}
 }
 
-// parked checks what t waits for.
+// parked checks the wait of t.
 func (c *check) parked(t *Task) {
 	if t.kind.outside() {
 		c.outside++
@@ -197,11 +197,11 @@ func (c *check) parked(t *Task) {
 		c.bad("%v is parked in %v, and its kill is lost", t, t.kind)
 	}
 	if !t.soft && c.firmRing(t) {
-		c.bad("%v waits in a ring that nobody can leave", t)
+		c.bad("%v waits in a cycle that nobody can leave", t)
 	}
 }
 
-// firmRing reports whether t, which is parked, leads into a ring of waits of which none can end.
+// firmRing reports whether t, which is parked, leads into a cycle of waits of which none can end.
 // Each chain is walked once.
 func (c *check) firmRing(t *Task) bool {
 	for x := t; ; x = x.waitsOn.Holder {
@@ -222,13 +222,13 @@ func (c *check) idleKill(t *Task) {
 	}
 }
 
-// onItsWay reports whether the kill that is noted in t will be heard of. Whoever kills notes it
-// first and then comes through the door; on another goroutine it may be between the two, so this
-// waits a little before it says no.
+// onItsWay reports whether t will notice the kill that is set in it. Kill first sets the bits and
+// then injects work. A Kill on another goroutine may be between the two, so onItsWay waits a little
+// before it returns false.
 func (c *check) onItsWay(t *Task) bool {
 	s := c.s
 	if s.stopping || s.current == nil && s.door.busy {
-		return true // everybody is killed; or it is among the work that is being done
+		return true // all tasks are killed, or the work is being done
 	}
 	for range 100_000 {
 		s.door.mu.Lock()
@@ -281,7 +281,7 @@ func (c *check) coroutines() {
 	}
 }
 
-// wheel checks the timing wheel: its invariant is at the type.
+// wheel checks the timing wheel. Its invariant is in the comment of the type wheel.
 func (c *check) wheel() {
 	w := &c.s.wheel
 	n := 0
@@ -343,7 +343,7 @@ func (c *check) wheel() {
 	}
 }
 
-// reachable reports whether t is in the list in which stop would look for it.
+// reachable reports whether t is in the list in which stop would search for it.
 func (c *check) reachable(t *Timer) bool {
 	l := &c.s.wheel.far
 	if level, slot := c.s.wheel.place(t.V.when); level < wheelLevels {
@@ -378,8 +378,9 @@ func (c *check) rest() {
 	}
 }
 
-// stepCheck calls Hooks.Check between two activations: after each where there are few tasks, else
-// so rarely that it looks at a few of them a step.
+// stepCheck calls Hooks.Check between two activations. If there are few tasks it does so after each
+// activation. Otherwise it does so less often, so that on average a few tasks are examined in each
+// step.
 func (s *Scheduler) stepCheck() {
 	if s.hooks.Check == nil || s.fatal != nil {
 		return

@@ -2,15 +2,15 @@ package core
 
 import "strings"
 
-// Bits of Task.kill. [killRules] says of each when it is set and taken off, by whom, and what holds
-// then. The bits above them count the kills that were raised since the kill is hard.
+// Bits of Task.kill. The table [killRules] says when each bit is set and cleared, by whom, and what
+// holds then. The bits above them count the kills that were raised since the kill is hard.
 const (
 	killSoft   = 1 << iota // to be raised once
 	killHard               // to be raised at every blocking point
-	killRaised             // one was raised, and is not known to be recovered
+	killRaised             // one was raised, and may not have been recovered yet
 	killLost               // given up
 	killTold               // Hooks.Lost was called
-	// no kill: the task waits for a function on another goroutine, see SetAway
+	// killAway is not a kill: the task waits for a function on another goroutine; see SetAway.
 	killAway
 	killCount // the lowest bit of the count
 )
@@ -21,15 +21,15 @@ type killRule struct {
 	name  string
 	by    string // who sets it, and where
 	when  string
-	off   string // who takes it off, and when
-	needs uint32 // this is set too; 0: no such rule
-	never uint32 // none of these is set with it
-	stack bool   // the task runs, or owns a stack; or it has finished
+	off   string // who clears it, and when
+	needs uint32 // these are set too; 0 means no such rule
+	never uint32 // none of these is set together with it
+	stack bool   // the task runs, owns a stack, or has finished
 }
 
-// killRules is the table of the states of a kill, next to State. "own" is the goroutine that has
-// control of the task's scheduler. [Scheduler.Check] compares it with the tasks, and so with what
-// holds between two activations: within one step raise sets raised before it takes off soft.
+// killRules is the table of the states of a kill, beside State. "own" is the goroutine that has
+// control of the task's scheduler. [Scheduler.Check] compares the table with the tasks between two
+// activations. Within a step it need not hold: raise sets raised before it clears soft.
 var killRules = []killRule{
 	{killSoft, "soft", "any goroutine, in Kill", "no kill is pending or on its way up the stack",
 		"own, in raise, and in TakeKill when the task ends", 0, killRaised, false},
@@ -42,7 +42,7 @@ var killRules = []killRule{
 	{^uint32(killCount - 1), "counted", "own, in raise", "a kill is raised while the kill is hard", "nobody", killHard, 0, false},
 }
 
-// wrongKill returns the first rule that kill breaks in a task which has a stack or not, or nil.
+// wrongKill returns the first rule that kill breaks in a task with or without a stack, or nil.
 func wrongKill(kill uint32, stack bool) *killRule {
 	for i := range killRules {
 		r := &killRules[i]
@@ -65,20 +65,21 @@ func killNames(kill uint32) string {
 }
 
 const (
-	// maxRaised is how many kills a task that is unwound after Stop may recover, or meet in its
-	// deferred calls. Then it is given up: it stays parked, and its goroutine is left behind.
+	// maxRaised is the number of kills that a task may recover, or meet in its deferred calls, when
+	// it is unwound after Stop. After that it is given up: it stays parked, and its goroutine is
+	// left behind.
 	maxRaised = 100
-	// maxHard is the same for a task that was killed hard before Stop. It is that large because
-	// many deferred calls are no fault; without it, a task that recovers every kill and blocks
-	// again would keep control for ever.
+	// maxHard is the same for a task that was killed hard before Stop. It is large because many
+	// deferred calls are not a fault. Without it, a task that recovers every kill and blocks again
+	// would keep control forever.
 	maxHard = 1000
 )
 
 // Kill asks t to end. A soft kill is raised once, as a panic, at the blocking point where t is
-// parked or at the next one that it reaches; a hard kill is raised at every blocking point from now
+// parked or at the next one that it reaches. A hard kill is raised at every blocking point from now
 // on. An idle task is called, and finds the kill with [Task.Killed]. Kill reports whether it
 // changed anything: further soft kills have no effect until the first was recovered and t has
-// parked again. It may be called from any goroutine.
+// parked again. Kill may be called from any goroutine.
 func (t *Task) Kill(hard bool) bool {
 	for {
 		was := t.kill.Load()
@@ -99,7 +100,7 @@ func (t *Task) Kill(hard bool) bool {
 	}
 }
 
-// Killed reports whether a kill is waiting to be raised (or to be found by a stackless task), and
+// Killed reports whether a kill is pending, to be raised or to be found by a stackless task, and
 // whether it is hard.
 func (t *Task) Killed() (pending, hard bool) {
 	k := t.kill.Load()
@@ -133,9 +134,9 @@ func interrupter(w *Waiter) Interrupter {
 	return i
 }
 
-// TakeKill is called for a task that ends. A soft kill counts as raised, and one that was raised as
-// handled, so that the remaining calls may block. It reports whether a kill was pending. It must be
-// called on t's scheduler.
+// TakeKill is called for a task that ends. A pending soft kill then counts as raised, and a raised
+// kill as handled, so that the remaining calls may block. TakeKill reports whether a kill was
+// pending. It must be called on t's scheduler.
 func (t *Task) TakeKill() (pending, hard bool) {
 	k := t.kill.Load()
 	if k&(killSoft|killRaised) != 0 {
@@ -151,8 +152,8 @@ func (t *Task) Checkpoint() {
 	}
 }
 
-// raisePending raises the kill that is pending at the entry of a blocking call, if there is one.
-// Before that it finds out whether an earlier kill was recovered.
+// raisePending raises the pending kill, if there is one, when a blocking call begins. Before that
+// it determines whether an earlier kill was recovered.
 func (t *Task) raisePending(w *Waiter) {
 	k := t.kill.Load()
 	if k&killRaised != 0 && !t.unwinding() {
@@ -171,7 +172,7 @@ func (t *Task) raisePending(w *Waiter) {
 	t.raise()
 }
 
-// recovered notes that t has recovered the kill that was raised, and continues.
+// recovered records that t has recovered the kill that was raised, and continues.
 func (t *Task) recovered() {
 	t.kill.And(^uint32(killRaised))
 	if h := t.s.hooks.Recovered; h != nil {
@@ -179,7 +180,7 @@ func (t *Task) recovered() {
 	}
 }
 
-// raise panics with the kill. unwinding looks for its name on the stack.
+// raise panics with the kill. unwinding searches the stack for the name of this function.
 func (t *Task) raise() {
 	if t.s.ending || t.kill.Load()&killHard != 0 {
 		limit := uint32(maxHard)
@@ -190,7 +191,7 @@ func (t *Task) raise() {
 			t.giveUp()
 		}
 	}
-	// In this order: between the two, a further kill must not find that there is none.
+	// In this order, because a further kill between the two must not find that there is none.
 	t.panics = stackOf().panics
 	t.kill.Or(killRaised)
 	t.kill.And(^uint32(killSoft))
