@@ -62,10 +62,12 @@ var callsOf = map[string]func(w *world){
 	"actor.Call": func(w *world) {
 		_, _ = actor.Call(w.ctx, w.answers, func(r actor.Reply[int]) actor.Reply[int] { return r })
 	},
-	"actor.Sleep": func(w *world) { _ = actor.Sleep(w.ctx, time.Millisecond) },
-	"actor.Yield": func(w *world) { actor.Yield(w.ctx) },
-	"actor.Await": func(w *world) { _, _ = actor.Await(w.ctx, noResult) },
-	"actor.Pipe":  func(w *world) { actor.Pipe(w.t, noResult, w.roomy, func(int, error) int { return 0 }) },
+	"actor.Tasklet.Drain":   func(w *world) { _ = w.other.Tasklet().Drain(w.ctx) },
+	"actor.Tasklet.OnDrain": func(w *world) { w.t.OnDrain(func() {}) },
+	"actor.Sleep":           func(w *world) { _ = actor.Sleep(w.ctx, time.Millisecond) },
+	"actor.Yield":           func(w *world) { actor.Yield(w.ctx) },
+	"actor.Await":           func(w *world) { _, _ = actor.Await(w.ctx, noResult) },
+	"actor.Pipe":            func(w *world) { actor.Pipe(w.t, noResult, w.roomy, func(int, error) int { return 0 }) },
 	"actor.Watch": func(w *world) {
 		actor.Watch(w.t, w.other.Tasklet(), w.roomy, func(actor.Exit) int { return 0 })
 	},
@@ -144,6 +146,7 @@ var otherCalls = map[string]string{
 	"actor.Reply.Delegate":   "the parameter is the one who shall answer",
 	"actor.Local.Get":        "it may be asked on any goroutine",
 	"actor.System.Stop":      "it refuses every tasklet",
+	"actor.System.Drain":     "it refuses every tasklet",
 	"actor.Run":              "it makes a system",
 	"actor.Current":          "it only says whose the context is",
 	"actor.WithTimeout":      "it makes a context, on any goroutine",

@@ -39,6 +39,12 @@ type Family struct {
 	// that a failure ends the tasklet, and that the time to stop its children is not limited:
 	// OnFailure(End), Shutdown(Infinity).
 	Options []Option
+	// Drain, if it is not nil, is called when the tasklet is to drain; see [Tasklet.Drain].
+	// Usually it sends a message to the tasklet, which drains the slots, the newest first (see
+	// [Slot.Drain]), restarts what fails and still has messages, and then ends. It is called on the
+	// tasklet's scheduler, and must not block. If it is nil, the ref of the tasklet is closed, and
+	// its children are drained without restarts.
+	Drain func()
 }
 
 // Supervise returns the body of a supervisor. It is [ReceiverInitBody] for a tasklet whose init
@@ -51,7 +57,8 @@ func Supervise[M any](ref Ref[M], f Family, init func(*Tasklet) (func(*Tasklet, 
 	l := ref.must("Supervise")
 	fam := &family{
 		kind: checkName("Supervise", f.Kind), bodies: slices.Clone(f.Bodies), lineages: make(map[anyLineage]bool, len(f.Bodies)),
-		opts: append([]Option{OnFailure(End), Shutdown(Infinity)}, f.Options...),
+		opts:  append([]Option{OnFailure(End), Shutdown(Infinity)}, f.Options...),
+		drain: f.Drain,
 	}
 	if f.StopTogether != 0 {
 		fam.opts = append(fam.opts, stopTogether(f.StopTogether))
@@ -73,6 +80,7 @@ type family struct {
 	bodies   []Body
 	lineages map[anyLineage]bool // the lineages of their refs
 	opts     []Option
+	drain    func() // may be nil
 }
 
 // familyOf returns the family of t, or nil if t is not a supervisor that has one.
@@ -395,6 +403,9 @@ func (e *every) source() any         { return e.f }
 func (e *every) kind() string        { return "interval" }
 func (e *every) step(t *Tasklet) (bool, error) {
 	s := t.task.Scheduler()
+	if t.drained() {
+		return true, nil
+	}
 	if e.at == 0 && !e.immediate {
 		e.at = s.After(e.d)
 	}
@@ -410,7 +421,7 @@ func (e *every) step(t *Tasklet) (bool, error) {
 	}
 	e.at = s.After(e.d)
 	t.task.WakeAt(e.at)
-	return false, nil
+	return t.drained(), nil
 }
 
 // RateBody returns a body that calls f hz times a second. The k-th call is due at k/hz after the
@@ -461,6 +472,9 @@ func (r *atRate) calls(now int64) int64 {
 
 func (r *atRate) step(t *Tasklet) (bool, error) {
 	s := t.task.Scheduler()
+	if t.drained() {
+		return true, nil
+	}
 	now := s.Nanotime()
 	if r.at == 0 {
 		r.start, r.at = now, max(now, 1)
@@ -491,7 +505,7 @@ func (r *atRate) step(t *Tasklet) (bool, error) {
 	} else {
 		t.task.Wake() // a timer would not fire before the next tick
 	}
-	return false, nil
+	return t.drained(), nil
 }
 
 // LaterBody returns a body that calls f once, d after its start.
@@ -521,6 +535,9 @@ func (l *later) source() any         { return l.f }
 func (l *later) kind() string        { return "later" }
 func (l *later) step(t *Tasklet) (bool, error) {
 	s := t.task.Scheduler()
+	if t.drained() {
+		return true, nil
+	}
 	if l.at == 0 {
 		l.at = s.After(max(l.d, 0))
 	}
@@ -548,6 +565,9 @@ func (l *loop) source() any         { return l.f }
 func (l *loop) kind() string        { return "loop" }
 func (l *loop) step(t *Tasklet) (bool, error) {
 	s := t.task.Scheduler()
+	if t.drained() {
+		return true, nil
+	}
 	if l.failed {
 		l.failed = false
 		l.at = s.After(loopPause)

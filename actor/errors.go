@@ -2,6 +2,9 @@ package actor
 
 import (
 	"errors"
+	"fmt"
+	"maps"
+	"slices"
 	"strings"
 
 	"github.com/gotasklet/tasklet/internal/core"
@@ -121,6 +124,33 @@ func (e *StopError) Error() string {
 		}
 	}
 	return "actor: did not stop: " + strings.Join(names, ", ")
+}
+
+// DrainError is returned by Drain if its context ended before everything was done.
+type DrainError struct {
+	// Left has the paths of the tasklets whose bodies had not ended, with the number of messages
+	// that they had not handled. Left out are those that had no work.
+	Left map[string]int
+}
+
+// Error names the tasklets of Left on one line, in order of their paths, the first twenty of them.
+func (e *DrainError) Error() string {
+	var names []string
+	for _, path := range slices.Sorted(maps.Keys(e.Left)) {
+		if len(names) == 20 {
+			names = append(names, fmt.Sprintf("and %d others", len(e.Left)-20))
+			break
+		}
+		name := text.Word(path)
+		if n := e.Left[path]; n > 0 {
+			name += fmt.Sprintf(" (messages: %d)", n)
+		}
+		names = append(names, name)
+	}
+	if names == nil {
+		return "actor: not drained in time"
+	}
+	return "actor: not drained in time: " + strings.Join(names, ", ")
 }
 
 // joinErrors is like errors.Join, but returns a single error unchanged.

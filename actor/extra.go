@@ -46,6 +46,7 @@ type extra struct {
 	result   error
 	startErr error // the error of a failed init, even if it is no failure as a result, as ErrStop
 	deferred []func()
+	onDrain  []func()  // not yet called
 	owned    ownedList // timers, watches, pipes
 	cell     any       // a free *cell[R]
 	start    *startWait

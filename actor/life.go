@@ -37,6 +37,9 @@ func (t *Tasklet) live() {
 	} else if err = t.begin(); err == nil {
 		t.phase = living
 		t.hasStarted()
+		if t.drained() { // since before the start
+			t.drain()
+		}
 		done, err = t.inst.step(t)
 	} else {
 		t.startFailed(err)

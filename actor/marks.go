@@ -25,6 +25,8 @@ const (
 	markSystem                // the root was killed by the end of the system
 	markStarted               // its OnStart functions and its init are done
 	markVacant                // it is not a tasklet, but the placeholder of an empty slot
+	markDraining              // it drains: its body ends when its work is done
+	markCut                   // its drain was cut short by a kill
 )
 
 // markRule is a row of the table of marks.
@@ -45,7 +47,7 @@ var markRules = []markRule{
 	{markFinished, "finished", "own, in System.leave; the starter, for a stillborn", "with its leaving the tree, under System.mu", markOver, markVacant},
 	{markLeaked, "leaked", "parent, in detach; own, in leaving", "it did not stop in its time, or nothing is left that could end it", markStopped | markHard, markVacant},
 	{markKilled, "killed", "own, in bodyEnded", "a kill ended the body", 0, markVacant},
-	{markStopped, "stopped", "parent; System.hardenLeft; the starter, for a stillborn", "before the kill that stops it", 0, markVacant},
+	{markStopped, "stopped", "parent; System.hardenLeft; Drain, any goroutine; the starter, for a stillborn", "before the kill that stops it", 0, markVacant},
 	{markInHand, "in hand", "own, in lose", "before the end of the body", 0, markVacant},
 	{markLeft, "left", "own, in bodyEnded; parent, in abandon", "its ref is free for the next tasklet of its slot", 0, 0},
 	{markAway, "away", "the starter; own takes it off", "from the start to the arrival, or to the end of one that never arrives", 0, markVacant},
@@ -60,6 +62,8 @@ var markRules = []markRule{
 	{markSystem, "system", "any goroutine, in stopRoot", "before the kill of the root", 0, markVacant},
 	{markStarted, "started", "own, in hasStarted", "before the first step of the body; never without OnStart and init", 0, markVacant},
 	{markVacant, "vacant", "own, in NewSlot", "when the slot is made, or loses its tasklet", markLeft, 0},
+	{markDraining, "draining", "any goroutine, in beginDrain", "before the body is told", 0, markVacant},
+	{markCut, "cut", "any goroutine, in cutDrain", "its children are killed from now on", markDraining, markVacant},
 }
 
 // markNames returns the names of the marks that are set, for messages.
@@ -89,3 +93,12 @@ func (t *Tasklet) vacant() bool { return t.marks.Load()&markVacant != 0 }
 
 // left reports whether t, which is supervised, has left its lineage to the next.
 func (t *Tasklet) left() bool { return t.marks.Load()&markLeft != 0 }
+
+// drains reports whether t, whose body has ended, drains its children rather than stops them.
+func (t *Tasklet) drains() bool {
+	return t.marks.Load()&(markDraining|markStopped|markCut|markHard|markLeaked) == markDraining
+}
+
+// drained reports whether the body of t has to end because t drains. For bodies that are called
+// again and again.
+func (t *Tasklet) drained() bool { return t.marks.Load()&markDraining != 0 }

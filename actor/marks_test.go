@@ -14,7 +14,7 @@ func TestMarkRules(t *testing.T) {
 		require.NotEmpty(t, r.by, r.name)
 		require.NotEmpty(t, r.when, r.name)
 	}
-	require.Equal(t, len(markRules)-1, bits.TrailingZeros32(markVacant), "the last one")
+	require.Equal(t, len(markRules)-1, bits.TrailingZeros32(markCut), "the last one")
 
 	for _, c := range []struct {
 		marks uint32
@@ -33,6 +33,8 @@ func TestMarkRules(t *testing.T) {
 		{markLost | markStopped, "lost"},
 		{markVacant | markLeft, ""},
 		{markVacant | markLeft | markParent, "parent"},
+		{markDraining, ""},
+		{markCut, "cut"},
 	} {
 		got := ""
 		if r := wrongMark(c.marks); r != nil {

@@ -93,6 +93,7 @@ type anyLineage interface {
 	reader() *core.Resource
 	waitedOn(by *Tasklet) *core.Resource
 	bodyEnded(t *Tasklet, err error)
+	drain(t *Tasklet)
 	abandon(t *Tasklet)
 	giveUp()
 	settle(t *Tasklet, err error)

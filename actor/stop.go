@@ -28,11 +28,16 @@ func (t *Tasklet) stopChildren() {
 			t.task.Wake() // lets other tasks run
 			return
 		}
-		if c.endIdle(t.task.Scheduler()) {
+		drains := t.drains()
+		if !drains && c.endIdle(t.task.Scheduler()) {
 			continue
 		}
 		st := t.stopState()
-		if st.child != c {
+		switch {
+		case drains && st.child != c:
+			*st = stopState{child: c, limit: Infinity, drains: true}
+			c.beginDrain(t.task.Scheduler())
+		case !drains && (st.child != c || st.drains):
 			st.begin(c, c.shutdown())
 		}
 		now := t.task.Scheduler().Nanotime()
@@ -177,6 +182,7 @@ type stopState struct {
 	since    int64         // ns on the clock: the start of that time
 	deadline int64         // ns on the clock: when to check again; 0 means never
 	hard     bool
+	drains   bool       // the child is drained, and not yet stopped
 	rest     []*Tasklet // the children still to be killed; see stopTogether
 }
 

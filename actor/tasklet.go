@@ -92,6 +92,7 @@ func (t *Tasklet) Kill() { t.kill(nil) }
 // kill is like Kill, with a cause that becomes the result.
 func (t *Tasklet) kill(cause error) {
 	if t.marks.Load()&(markOver|markFinished) != 0 {
+		t.cutDrain()
 		return
 	}
 	if cause != nil {
@@ -118,6 +119,14 @@ func (t *Tasklet) harden() {
 		t.closeDone()
 	}
 	t.task.Kill(true)
+	t.cutDrain()
+}
+
+// cutDrain ends a drain of t: its children are killed. It may be called from any goroutine.
+func (t *Tasklet) cutDrain() {
+	if t.marks.Load()&markDraining != 0 && t.marks.Or(markCut)&(markCut|markFinished) == 0 {
+		t.task.Scheduler().Inject((*wakeStopping)(t))
+	}
 }
 
 // Sleep parks t for at least d on the system's clock. If d <= 0 it is Yield. It must be called

@@ -57,8 +57,9 @@ type core struct {
 	n        int // the number of children
 	restarts int // since the supervisor's start
 
-	significant int // the number of significant children that are not Stopped
-	held        int // the number of children that are held
+	drains      *drains // nil unless it drains
+	significant int     // the number of significant children that are not Stopped
+	held        int     // the number of children that are held
 }
 
 // add adds a stopped child at the end of the children. It returns an error if the child's body or
@@ -97,6 +98,9 @@ func (c *core) remove(ch *child) {
 	c.hold(ch, false)
 	if c.byTask == nil {
 		delete(c.byID, ch.spec.ID)
+	}
+	if c.drains != nil && c.drains.at == &ch.place {
+		c.drains.at = ch.place.Prev()
 	}
 	c.s.mu.Lock()
 	c.children.Remove(&ch.place)
@@ -269,9 +273,15 @@ func (c *core) childEnded(ch *child, e actor.Exit) error {
 	now := c.now()
 	c.note(ch, e, now)
 	if ch.spec.Restart == Permanent || ch.spec.Restart == Transient && e.Kind.Failure() {
-		return c.restart(ch, now)
+		if !c.drainsChild(ch) || ch.hasMessages() {
+			return c.restart(ch, now)
+		}
 	}
+	drained := c.drainsChild(ch)
 	c.leaveStopped(ch)
+	if drained {
+		return nil // the supervisor ends after the last child anyway
+	}
 	if ch.spec.Significant && c.autoShutdown() {
 		c.reportAutoShutdown(ch)
 		return actor.ErrShutdown // the children are stopped because their parent ends
@@ -381,6 +391,10 @@ func (c *core) stopGroup(ch *child) {
 	before := first.Prev()
 	for e := c.children.Last(); e != before; {
 		x, prev := e.V, e.Prev()
+		if c.drains != nil && x != ch && x.state == Stopped {
+			e = prev // it was drained
+			continue
+		}
 		c.stop(x)
 		if x.spec.Restart == Temporary {
 			c.remove(x)
@@ -404,6 +418,10 @@ func (c *core) startGroup(ch *child) (failed *child, t *actor.Tasklet, err error
 	}
 	for e := first; e != nil; {
 		x := e.V
+		if c.drains != nil && x != ch && !x.held {
+			e = e.Next() // it was drained
+			continue
+		}
 		if t, err = c.start(x); err != nil {
 			return x, t, err
 		}

@@ -98,7 +98,7 @@ func newPool[A any](spec PoolSpec[A]) (*Pool[A], error) {
 	}
 	s := newSupervisor(checked)
 	s.pool = &poolRules{spec.Max}
-	b := actor.Supervise(s.ref, actor.Family{Kind: "pool", StopTogether: cmp.Or(spec.Shutdown, defaultPoolShutdown)}, s.init)
+	b := actor.Supervise(s.ref, actor.Family{Kind: "pool", StopTogether: cmp.Or(spec.Shutdown, defaultPoolShutdown), Drain: s.drain}, s.init)
 	return &Pool[A]{s, spec.Child, b}, nil
 }
 
@@ -130,6 +130,10 @@ func (p *Pool[A]) Stop(ctx context.Context, t *actor.Tasklet) error {
 	return err
 }
 
+// Drain ends the pool when its children have done what was given to them, and waits for that; see
+// [Supervisor.Drain]. The children of a pool are drained all at a time.
+func (p *Pool[A]) Drain(ctx context.Context) error { return p.s.Drain(ctx) }
+
 // Len returns the number of children. It never waits.
 func (p *Pool[A]) Len() int {
 	p.s.mu.Lock()
@@ -154,6 +158,9 @@ type (
 )
 
 func (r poolStartRequest) do(c *core) error {
+	if err := c.mayStart(); err != nil {
+		return answer(c, r.reply, nil, err)
+	}
 	if limit := c.s.pool.max; limit > 0 && c.n >= limit {
 		return answer(c, r.reply, nil, &fullError{c.t.Path(), limit})
 	}

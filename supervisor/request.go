@@ -81,6 +81,9 @@ func (r startRequest) do(c *core) error {
 		}
 		return answer(c, r.reply, nil, err)
 	}
+	if err := c.mayStart(); err != nil {
+		return answer(c, r.reply, nil, err)
+	}
 	t, err := c.startNew(r.child)
 	return answer(c, r.reply, t, err)
 }
@@ -100,6 +103,9 @@ func (r stopRequest) do(c *core) error {
 
 func (r restartRequest) do(c *core) error {
 	ch, err := c.stopped(r.id)
+	if err == nil {
+		err = c.mayStart()
+	}
 	if err != nil {
 		return answer(c, r.reply, nil, err)
 	}

@@ -141,7 +141,7 @@ func (s *Supervisor) body() actor.Body {
 	for i, c := range s.spec.Children {
 		bodies[i] = c.Body
 	}
-	return actor.Supervise(s.ref, actor.Family{Kind: "supervisor", Bodies: bodies}, s.init)
+	return actor.Supervise(s.ref, actor.Family{Kind: "supervisor", Bodies: bodies, Drain: s.drain}, s.init)
 }
 
 func (s *Supervisor) init(t *actor.Tasklet) (func(*actor.Tasklet, request) error, error) {
@@ -181,7 +181,7 @@ func (s *Supervisor) init(t *actor.Tasklet) (func(*actor.Tasklet, request) error
 	if s.spec.LogEvery > 0 {
 		c.logEvery(s.spec.LogEvery)
 	}
-	return func(_ *actor.Tasklet, r request) error { return r.do(c) }, nil
+	return func(_ *actor.Tasklet, r request) error { return c.handle(r) }, nil
 }
 
 // Tasklet returns the tasklet of the supervisor: the newest, if the supervisor was restarted.
@@ -231,3 +231,11 @@ func (s *Supervisor) Children(ctx context.Context) ([]ChildInfo, error) {
 func (s *Supervisor) Count(ctx context.Context) (map[State]int, error) {
 	return actor.Call(ctx, s.ref, func(r actor.Reply[map[State]int]) request { return countRequest{reply: r} })
 }
+
+// Drain ends the supervisor when its children have done what was given to them, and waits for that;
+// see actor.Tasklet.Drain, which says what that means for each kind of child, and which errors
+// Drain returns. The children are drained one after the other, the newest first. One that fails and
+// still has messages is restarted as usual, with the children of its group that are not yet
+// drained, and no other is. Calls that would start a child return mailbox.ErrClosed meanwhile. The
+// supervisor ends with actor.ErrShutdown.
+func (s *Supervisor) Drain(ctx context.Context) error { return s.Tasklet().Drain(ctx) }

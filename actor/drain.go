@@ -1,0 +1,87 @@
+package actor
+
+import (
+	"github.com/gotasklet/tasklet/actor/event"
+	"github.com/gotasklet/tasklet/internal/core"
+	"github.com/gotasklet/tasklet/internal/guard"
+)
+
+// This file ends tasklets without a loss. A drain is a stop that begins with a close instead of a
+// kill: the body ends when it has done what it has, and then the children are drained, one after
+// the other, the newest first; see stopChildren.
+
+// OnDrain registers f, which is called once when t begins to drain: it tells a body of Go that it
+// should end. For example f closes a listener, so that the body's Accept returns. The functions are
+// called on the scheduler of t, in the order of their registration; they must not block. With
+// t.Kill as f the body is killed, and its children are drained. If t drains already, f is called at
+// once. OnDrain must be called inside t. It panics if f is nil.
+func (t *Tasklet) OnDrain(f func()) {
+	if f == nil {
+		misuse("OnDrain of a nil function")
+	}
+	t.mustRun("OnDrain")
+	x := t.extra()
+	x.onDrain = append(x.onDrain, f)
+	if t.marks.Load()&markDraining != 0 {
+		t.callOnDrain()
+	}
+}
+
+// beginDrain makes t drain. It may be called from any goroutine; from is the scheduler that the
+// caller runs on, or nil.
+func (t *Tasklet) beginDrain(from *core.Scheduler) {
+	if t.marks.Or(markDraining)&(markDraining|markFinished) != 0 {
+		return
+	}
+	if s := t.task.Scheduler(); s == from {
+		t.drain()
+	} else {
+		s.Inject((*draining)(t))
+	}
+}
+
+type draining Tasklet
+
+func (d *draining) Do() { (*Tasklet)(d).drain() }
+
+// drain tells the body to end. It must be called on the scheduler of t, and has no effect after the
+// first time. Before the init is done nothing is told: the start calls drain again.
+func (t *Tasklet) drain() {
+	if t.phase != living {
+		return
+	}
+	t.callOnDrain()
+	if f := familyOf(t); f != nil && f.drain != nil {
+		if fault := guard.Call(f.drain); fault != nil {
+			t.sys.emit(failureEvent(t, fault, nil))
+		}
+		return
+	}
+	if l := t.inst.lineage(); l != nil {
+		l.drain(t)
+	} else if t.task.State() == core.Idle {
+		t.task.Wake()
+	}
+}
+
+func (t *Tasklet) callOnDrain() {
+	x := t.ex.Load()
+	if x == nil {
+		return
+	}
+	fs := x.onDrain
+	x.onDrain = nil
+	for _, f := range fs {
+		if fault := guard.Call(f); fault != nil {
+			t.sys.emit(failureEvent(t, fault, nil))
+		}
+	}
+}
+
+// drain closes the ref.
+func (l *lineage[M]) drain(t *Tasklet) {
+	if !l.box.Closed() {
+		l.box.Close()
+		t.sys.emit(EventRecord{Kind: event.Close, Tasklet: t})
+	}
+}

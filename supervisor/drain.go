@@ -1,0 +1,84 @@
+package supervisor
+
+import (
+	"context"
+
+	"github.com/gotasklet/tasklet/actor"
+	"github.com/gotasklet/tasklet/internal/list"
+	"github.com/gotasklet/tasklet/internal/own"
+	"github.com/gotasklet/tasklet/mailbox"
+)
+
+// drainRequest says that the supervisor is to drain.
+type drainRequest struct{ own.Mark }
+
+// drain is called when the tasklet is to drain.
+func (s *Supervisor) drain() {
+	// fails only if the supervisor has ended
+	_ = s.ref.TrySend(context.Background(), drainRequest{})
+}
+
+func (drainRequest) do(c *core) error {
+	if c.drains == nil {
+		c.drains = &drains{at: c.children.Last()}
+	}
+	return nil
+}
+
+// drains is the drain of a supervisor. Owned by its tasklet.
+type drains struct {
+	// at is the place of the child that is drained, or nil after the last. Those behind it are
+	// stopped, or wait for nothing but their end if it is a pool.
+	at *list.Entry[*child]
+	// told is true when all children of a pool were told.
+	told bool
+}
+
+// handle does a request, and then goes on with the drain.
+func (c *core) handle(r request) error {
+	if err := r.do(c); err != nil || c.drains == nil {
+		return err
+	}
+	return c.drainNext()
+}
+
+// drainNext drains the next child when the one before has ended, and ends the supervisor after the
+// last.
+func (c *core) drainNext() error {
+	d := c.drains
+	if c.s.pool != nil && !d.told {
+		d.told = true
+		for ch := range c.children.All() {
+			ch.slot.Drain()
+		}
+	}
+	for ; d.at != nil; d.at = d.at.Prev() {
+		switch ch := d.at.V; {
+		case ch.state == Running:
+			ch.slot.Drain() // which has no effect the second time
+			return nil
+		case ch.state == Restarting, ch.held:
+			return nil // it is drained when it has started
+		}
+	}
+	return actor.ErrShutdown
+}
+
+// drainsChild reports whether it is the turn of ch to drain.
+func (c *core) drainsChild(ch *child) bool {
+	return c.drains != nil && (c.drains.told || c.drains.at == &ch.place)
+}
+
+// hasMessages reports whether the child, which has ended, has left messages.
+func (ch *child) hasMessages() bool {
+	box := ch.slot.Info().Mailbox
+	return box != nil && box.Len > 0
+}
+
+// mayStart returns the error of a call that would start a child during a drain.
+func (c *core) mayStart() error {
+	if c.drains != nil {
+		return mailbox.ErrClosed
+	}
+	return nil
+}
