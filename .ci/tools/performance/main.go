@@ -126,7 +126,7 @@ func main() {
 	fmt.Print(table.String())
 }
 
-// measure runs one benchmark once, in a process of its own, and gives the value with the unit.
+// measure runs one benchmark once, in a process of its own, and returns the value with the unit.
 func measure(binary string, s side, benchtime string) (value float64, allocs string) {
 	parts := strings.Split(s.bench, "/")
 	for i := range parts {
