@@ -115,7 +115,8 @@ var testArrows = map[string][]arrow{
 		{"scheduler", "benchmarks and examples use the tools that are made from it."},
 	},
 	"internal/queue": {
-		{"scheduler", "an example picks the clock as users do."},
+		{"scheduler", "a test picks the clock as users do."},
+		{"internal/core/coretest", "an example runs tasks until they are done."},
 	},
 	"scheduler": {
 		{"actor", "an example shows the tools as users meet them, in tasklets."},

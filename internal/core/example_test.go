@@ -7,49 +7,23 @@ import (
 	"time"
 
 	"github.com/gotasklet/tasklet/internal/core"
+	"github.com/gotasklet/tasklet/internal/core/coretest"
 	"github.com/gotasklet/tasklet/scheduler"
 )
 
-// killable is a Runner that runs once and says if it was killed.
-type killable func(t *core.Task)
+func wasKilled(t *core.Task) { fmt.Println(t, "was killed") }
 
-func (f killable) Run(t *core.Task) {
-	defer func() {
-		switch v := recover(); v.(type) {
-		case nil:
-		case *core.Exit:
-			fmt.Println(t, "was killed")
-		default:
-			panic(v)
-		}
-		t.Finish()
-	}()
-	f(t)
-}
-
-// simulate runs the tasks, numbered from 1, on a virtual clock until no task can proceed. Then it
-// kills the tasks that are left.
-func simulate(tasks ...killable) {
-	var s *core.Scheduler
-	s = core.New(core.Config{
-		Clock: core.NewVirtualClock(time.Time{}),
-		Hooks: core.Hooks{Quiescent: func() { s.Stop() }},
-	})
-	for i, f := range tasks {
-		t := new(core.Task)
-		t.Init(s, uint64(i+1), f)
-		t.Wake()
-	}
-	if err := s.Run(); err != nil {
+func simulate(tasks ...func(t *core.Task)) {
+	if err := coretest.Simulate(wasKilled, tasks...); err != nil {
 		fmt.Println(err)
 	}
 }
 
 func Example() {
 	s := core.New(core.Config{Clock: core.NewVirtualClock(time.Time{})})
-	start := func(id uint64, f killable) {
+	start := func(id uint64, f func(t *core.Task)) {
 		t := new(core.Task)
-		t.Init(s, id, f)
+		t.Init(s, id, coretest.Once(f, wasKilled))
 		t.Wake()
 	}
 	var hours scheduler.Chan[int]
@@ -90,14 +64,14 @@ func ExampleTask() {
 	var c counter
 	c.Init(s, 1, &c)
 	var d core.Task
-	d.Init(s, 2, killable(func(t *core.Task) {
+	d.Init(s, 2, coretest.Once(func(t *core.Task) {
 		for range 2 {
 			c.Wake()
 			t.Yield()
 			fmt.Println("it is", c.State())
 		}
 		s.Stop()
-	}))
+	}, wasKilled))
 	d.Wake()
 	_ = s.Run()
 	// Output:
@@ -139,11 +113,11 @@ func ExampleVirtualClock() {
 	clock := core.NewVirtualClock(time.Date(1999, 12, 31, 23, 59, 59, 0, time.UTC))
 	s := core.New(core.Config{Clock: clock})
 	var t core.Task
-	t.Init(s, 1, killable(func(t *core.Task) {
+	t.Init(s, 1, coretest.Once(func(t *core.Task) {
 		t.Sleep(time.Second)
 		fmt.Println(clock.Now())
 		s.Stop()
-	}))
+	}, wasKilled))
 	t.Wake()
 	_ = s.Run()
 	// Output: 2000-01-01 00:00:00 +0000 UTC
@@ -154,11 +128,11 @@ func ExampleScheduler_InjectFunc() {
 	s := core.New(core.Config{})
 	var ready scheduler.Event
 	var t core.Task
-	t.Init(s, 1, killable(func(t *core.Task) {
+	t.Init(s, 1, coretest.Once(func(t *core.Task) {
 		_ = ready.Wait(t)
 		fmt.Println("ready")
 		s.Stop()
-	}))
+	}, wasKilled))
 	t.Wake()
 	go s.InjectFunc(ready.Set)
 	_ = s.Run()

@@ -5,38 +5,12 @@ import (
 	"time"
 
 	"github.com/gotasklet/tasklet/internal/core"
+	"github.com/gotasklet/tasklet/internal/core/coretest"
 	"github.com/gotasklet/tasklet/internal/queue"
-	"github.com/gotasklet/tasklet/scheduler"
 )
 
-// once is a Runner that runs once.
-type once func(t *core.Task)
-
-func (f once) Run(t *core.Task) {
-	defer func() {
-		if v := recover(); v != nil {
-			if _, killed := v.(*core.Exit); !killed {
-				panic(v)
-			}
-		}
-		t.Finish()
-	}()
-	f(t)
-}
-
-// run runs the tasks on a virtual clock until nobody can go on.
-func run(tasks ...once) {
-	var s *core.Scheduler
-	s = core.New(core.Config{
-		Clock: scheduler.NewVirtualClock(time.Time{}),
-		Hooks: core.Hooks{Quiescent: func() { s.Stop() }},
-	})
-	for i, f := range tasks {
-		t := new(core.Task)
-		t.Init(s, uint64(i+1), f)
-		t.Wake()
-	}
-	if err := s.Run(); err != nil {
+func run(tasks ...func(t *core.Task)) {
+	if err := coretest.Simulate(nil, tasks...); err != nil {
 		fmt.Println(err)
 	}
 }
