@@ -6,26 +6,27 @@ import (
 	"github.com/gotasklet/tasklet/internal/core"
 )
 
-// Drain ends t when it has done what was given to it, and then its children, and waits for that.
-// Drain returns what [Tasklet.Join] returns if t ends in time, and nil for one that has finished
-// before.
+// Drain ends t when it has done its work, then ends its children in the same way, and waits for
+// that. It returns what [Tasklet.Join] returns if t ends in time, and nil if t has finished before
+// the call.
 //
 // The order is that of a stop: first the body, then the children, the newest first and one after
-// the other, and then the deferred calls. What the end of a body waits for depends on the body:
-//   - A receiver and a reader are closed, as by [Ref.Close]: they handle the messages that are
-//     queued, and no others.
-//   - The bodies that are called again and again end after the call that is being made, and a body
-//     of Later is not called any more.
-//   - A body of Go, and of New, ends by itself. [Tasklet.OnDrain] tells it that it should.
+// the other, and then the deferred calls. When a body ends depends on the body:
+//
+//   - A receiver and a reader are closed, as by [Ref.Close]. They handle the queued messages and no
+//     others.
+//   - A body that is called repeatedly ends after the current call. A body of Later is not called
+//     any more.
+//   - A body of Go or New ends by itself. [Tasklet.OnDrain] can tell it that it should.
 //   - A supervisor drains its children while it runs, and ends after them. Until then it restarts
-//     those that fail and still have messages.
+//     children that fail and still have messages.
 //
-// If ctx ends first, Drain kills t with its subtree, does not wait for that, and returns a
-// *[DrainError] that names what was not done, with ErrTimeout or the cause of ctx. A [Tasklet.Kill]
-// during a drain ends the body only, and the children drain; a second one, when the body has ended,
-// kills them too.
+// If ctx ends first, Drain kills t with its subtree and does not wait for that. It returns a
+// *[DrainError] that names the work that was not done, joined with ErrTimeout or the cause of ctx.
+// A [Tasklet.Kill] during a drain ends only the body, and the children still drain. A second one,
+// when the body has ended, kills the children too.
 //
-// A supervisor above t treats the end of t as any other. So a permanent child is started again; to
+// A supervisor above t treats the end of t like any other, so it starts a permanent child again. To
 // drain a part of a tree, drain its supervisor.
 //
 // Drain parks a calling tasklet, and blocks a calling goroutine. It must not be called inside t or
@@ -59,14 +60,14 @@ func (t *Tasklet) Drain(ctx context.Context) error {
 	return joinErrors(err, &DrainError{left})
 }
 
-// Drain is a [System.Stop] without a loss: it drains the children of the root, the newest first and
-// one after the other, as [Tasklet.Drain] does, and then the daemons. Meanwhile the root runs on,
-// so that nothing in the body of main need know of it. After that Drain stops the system, and
-// returns when all tasklets have finished.
+// Drain is like [System.Stop], but loses no work. It drains the children of the root, the newest
+// first and one after the other, as [Tasklet.Drain] does, and then the daemons. The root runs until
+// then, so the body of main need not know of the drain. Then Drain stops the system, and returns
+// when all tasklets have finished.
 //
-// If ctx ends first, the system is stopped at once, in the way of Stop, in which each tasklet has
-// its own time to end; see [Shutdown]. Drain then returns a *[DrainError] that names what was not
-// done, with the cause of ctx. A call of Stop, with a limit of its own, ends a drain as well.
+// If ctx ends first, the system is stopped at once, as by Stop, and each tasklet has its own time
+// to end; see [Shutdown]. Drain then returns a *[DrainError] that names the work that was not done,
+// joined with the cause of ctx. A call of Stop, with a limit of its own, ends a drain too.
 //
 // Drain must not be called inside a tasklet of s.
 func (s *System) Drain(ctx context.Context) error {
@@ -83,7 +84,7 @@ func (s *System) Drain(ctx context.Context) error {
 	return joinErrors(err, s.Stop(context.Background()))
 }
 
-// drainBelow drains the children of top, which runs on.
+// drainBelow drains the children of top, which continues to run.
 func (s *System) drainBelow(ctx context.Context, top *Tasklet) (err error) {
 	for {
 		children := top.Children()
@@ -106,8 +107,8 @@ func (s *System) drainBelow(ctx context.Context, top *Tasklet) (err error) {
 	}
 }
 
-// undrained adds what t and the tasklets below it still have to do to left: the paths of bodies
-// that have not ended, with the number of messages that they have not handled. Left out are those
+// undrained adds the work that t and the tasklets below it still have to left: the paths of bodies
+// that have not ended, with the number of messages that they have not handled. It leaves out bodies
 // that wait for work and have none.
 func (t *Tasklet) undrained(left map[string]int) {
 	for c := range t.Tree() {
@@ -133,9 +134,9 @@ func (t *Tasklet) undrained(left map[string]int) {
 	}
 }
 
-// Drain begins to drain the tasklet in the slot, as [Tasklet.Drain] does, and does not wait: its
-// end is an end by itself, of which onEnd is told. If the slot is empty, Drain has no effect. It
-// must be called on the scheduler of the parent, inside the parent or in onEnd.
+// Drain makes the tasklet in the slot drain, as [Tasklet.Drain] does, and does not wait. The end of
+// the tasklet is an end by itself, so onEnd is called. If the slot is empty, Drain has no effect.
+// It must be called inside the parent, or in onEnd.
 func (s *Slot) Drain() {
 	if t := s.Tasklet(); t != nil {
 		t.beginDrain(s.parent.task.Scheduler())

@@ -39,11 +39,11 @@ type Family struct {
 	// that a failure ends the tasklet, and that the time to stop its children is not limited:
 	// OnFailure(End), Shutdown(Infinity).
 	Options []Option
-	// Drain, if it is not nil, is called when the tasklet is to drain; see [Tasklet.Drain].
-	// Usually it sends a message to the tasklet, which drains the slots, the newest first (see
-	// [Slot.Drain]), restarts what fails and still has messages, and then ends. It is called on the
-	// tasklet's scheduler, and must not block. If it is nil, the ref of the tasklet is closed, and
-	// its children are drained without restarts.
+	// Drain, if it is not nil, is called when the tasklet must drain; see [Tasklet.Drain]. Usually
+	// it sends a message to the tasklet. The tasklet then drains the slots, the newest first (see
+	// [Slot.Drain]), restarts children that fail and still have messages, and finally ends. Drain
+	// is called on the tasklet's scheduler, and must not block. If it is nil, the ref of the
+	// tasklet is closed, and its children are drained without restarts.
 	Drain func()
 }
 

@@ -6,15 +6,15 @@ import (
 	"github.com/gotasklet/tasklet/internal/guard"
 )
 
-// This file ends tasklets without a loss. A drain is a stop that begins with a close instead of a
-// kill: the body ends when it has done what it has, and then the children are drained, one after
-// the other, the newest first; see stopChildren.
+// This file ends tasklets without losing work. A drain is a stop that begins with a close instead
+// of a kill. The body ends when it has done its work, and then the children are drained, the newest
+// first and one after the other; see stopChildren.
 
-// OnDrain registers f, which is called once when t begins to drain: it tells a body of Go that it
-// should end. For example f closes a listener, so that the body's Accept returns. The functions are
-// called on the scheduler of t, in the order of their registration; they must not block. With
-// t.Kill as f the body is killed, and its children are drained. If t drains already, f is called at
-// once. OnDrain must be called inside t. It panics if f is nil.
+// OnDrain registers f, which is called once when t begins to drain, to tell a body of Go that it
+// should end. For example, f can close a listener, so that the body's Accept returns. If f is
+// t.Kill, the body is killed, and the children are still drained. The functions are called on the
+// scheduler of t, in the order of their registration, and must not block. If t drains already, f is
+// called at once. OnDrain must be called inside t. It panics if f is nil.
 func (t *Tasklet) OnDrain(f func()) {
 	if f == nil {
 		misuse("OnDrain of a nil function")
@@ -27,8 +27,8 @@ func (t *Tasklet) OnDrain(f func()) {
 	}
 }
 
-// beginDrain makes t drain. It may be called from any goroutine; from is the scheduler that the
-// caller runs on, or nil.
+// beginDrain makes t drain. from is the scheduler that the caller runs on, or nil. beginDrain may
+// be called from any goroutine.
 func (t *Tasklet) beginDrain(from *core.Scheduler) {
 	if t.marks.Or(markDraining)&(markDraining|markFinished) != 0 {
 		return
@@ -45,7 +45,7 @@ type draining Tasklet
 func (d *draining) Do() { (*Tasklet)(d).drain() }
 
 // drain tells the body to end. It must be called on the scheduler of t, and has no effect after the
-// first time. Before the init is done nothing is told: the start calls drain again.
+// first call. Before the init is done it does nothing, and the start calls it again.
 func (t *Tasklet) drain() {
 	if t.phase != living {
 		return

@@ -126,14 +126,14 @@ func (e *StopError) Error() string {
 	return "actor: did not stop: " + strings.Join(names, ", ")
 }
 
-// DrainError is returned by Drain if its context ended before everything was done.
+// DrainError is the error of a Drain whose context ended before all work was done.
 type DrainError struct {
 	// Left has the paths of the tasklets whose bodies had not ended, with the number of messages
-	// that they had not handled. Left out are those that had no work.
+	// that they had not handled. It leaves out tasklets that had no work.
 	Left map[string]int
 }
 
-// Error names the tasklets of Left on one line, in order of their paths, the first twenty of them.
+// Error names the first twenty tasklets of Left on one line, in order of their paths.
 func (e *DrainError) Error() string {
 	var names []string
 	for _, path := range slices.Sorted(maps.Keys(e.Left)) {

@@ -94,11 +94,11 @@ func (t *Tasklet) vacant() bool { return t.marks.Load()&markVacant != 0 }
 // left reports whether t, which is supervised, has left its lineage to the next.
 func (t *Tasklet) left() bool { return t.marks.Load()&markLeft != 0 }
 
-// drains reports whether t, whose body has ended, drains its children rather than stops them.
+// drains reports whether t, whose body has ended, drains its children and does not stop them.
 func (t *Tasklet) drains() bool {
 	return t.marks.Load()&(markDraining|markStopped|markCut|markHard|markLeaked) == markDraining
 }
 
-// drained reports whether the body of t has to end because t drains. For bodies that are called
-// again and again.
+// drained reports whether the body of t must end because t drains. It is for bodies that are called
+// repeatedly.
 func (t *Tasklet) drained() bool { return t.marks.Load()&markDraining != 0 }

@@ -182,7 +182,7 @@ type stopState struct {
 	since    int64         // ns on the clock: the start of that time
 	deadline int64         // ns on the clock: when to check again; 0 means never
 	hard     bool
-	drains   bool       // the child is drained, and not yet stopped
+	drains   bool       // the child drains, and is not stopped yet
 	rest     []*Tasklet // the children still to be killed; see stopTogether
 }
 

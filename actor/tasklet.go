@@ -122,7 +122,7 @@ func (t *Tasklet) harden() {
 	t.cutDrain()
 }
 
-// cutDrain ends a drain of t: its children are killed. It may be called from any goroutine.
+// cutDrain ends a drain of t, so that its children are killed. It may be called from any goroutine.
 func (t *Tasklet) cutDrain() {
 	if t.marks.Load()&markDraining != 0 && t.marks.Or(markCut)&(markCut|markFinished) == 0 {
 		t.task.Scheduler().Inject((*wakeStopping)(t))

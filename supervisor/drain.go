@@ -9,12 +9,11 @@ import (
 	"github.com/gotasklet/tasklet/mailbox"
 )
 
-// drainRequest says that the supervisor is to drain.
+// drainRequest makes the supervisor drain.
 type drainRequest struct{ own.Mark }
 
-// drain is called when the tasklet is to drain.
+// drain is called when the tasklet must drain. The send fails only if the supervisor has ended.
 func (s *Supervisor) drain() {
-	// fails only if the supervisor has ended
 	_ = s.ref.TrySend(context.Background(), drainRequest{})
 }
 
@@ -25,16 +24,16 @@ func (drainRequest) do(c *core) error {
 	return nil
 }
 
-// drains is the drain of a supervisor. Owned by its tasklet.
+// drains is the state of a supervisor's drain. Owned by its tasklet.
 type drains struct {
-	// at is the place of the child that is drained, or nil after the last. Those behind it are
-	// stopped, or wait for nothing but their end if it is a pool.
+	// at is the place of the child that is being drained, or nil after the last. The children
+	// behind it have stopped. In a pool they may still drain.
 	at *list.Entry[*child]
-	// told is true when all children of a pool were told.
+	// told says that all children of a pool were told to drain.
 	told bool
 }
 
-// handle does a request, and then goes on with the drain.
+// handle handles a request, and then continues the drain.
 func (c *core) handle(r request) error {
 	if err := r.do(c); err != nil || c.drains == nil {
 		return err
@@ -42,8 +41,8 @@ func (c *core) handle(r request) error {
 	return c.drainNext()
 }
 
-// drainNext drains the next child when the one before has ended, and ends the supervisor after the
-// last.
+// drainNext drains the next child when the one before it has ended, and ends the supervisor after
+// the last.
 func (c *core) drainNext() error {
 	d := c.drains
 	if c.s.pool != nil && !d.told {
@@ -55,7 +54,7 @@ func (c *core) drainNext() error {
 	for ; d.at != nil; d.at = d.at.Prev() {
 		switch ch := d.at.V; {
 		case ch.state == Running:
-			ch.slot.Drain() // which has no effect the second time
+			ch.slot.Drain() // has no effect the second time
 			return nil
 		case ch.state == Restarting, ch.held:
 			return nil // it is drained when it has started
@@ -64,12 +63,12 @@ func (c *core) drainNext() error {
 	return actor.ErrShutdown
 }
 
-// drainsChild reports whether it is the turn of ch to drain.
+// drainsChild reports whether it is ch's turn to drain.
 func (c *core) drainsChild(ch *child) bool {
 	return c.drains != nil && (c.drains.told || c.drains.at == &ch.place)
 }
 
-// hasMessages reports whether the child, which has ended, has left messages.
+// hasMessages reports whether the child, which has ended, has left messages in its mailbox.
 func (ch *child) hasMessages() bool {
 	box := ch.slot.Info().Mailbox
 	return box != nil && box.Len > 0

@@ -130,8 +130,8 @@ func (p *Pool[A]) Stop(ctx context.Context, t *actor.Tasklet) error {
 	return err
 }
 
-// Drain ends the pool when its children have done what was given to them, and waits for that; see
-// [Supervisor.Drain]. The children of a pool are drained all at a time.
+// Drain ends the pool when its children have done their work, and waits for that; see
+// [Supervisor.Drain]. The children of a pool are drained at the same time.
 func (p *Pool[A]) Drain(ctx context.Context) error { return p.s.Drain(ctx) }
 
 // Len returns the number of children. It never waits.

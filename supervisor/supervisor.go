@@ -232,10 +232,10 @@ func (s *Supervisor) Count(ctx context.Context) (map[State]int, error) {
 	return actor.Call(ctx, s.ref, func(r actor.Reply[map[State]int]) request { return countRequest{reply: r} })
 }
 
-// Drain ends the supervisor when its children have done what was given to them, and waits for that;
-// see actor.Tasklet.Drain, which says what that means for each kind of child, and which errors
-// Drain returns. The children are drained one after the other, the newest first. One that fails and
-// still has messages is restarted as usual, with the children of its group that are not yet
-// drained, and no other is. Calls that would start a child return mailbox.ErrClosed meanwhile. The
-// supervisor ends with actor.ErrShutdown.
+// Drain ends the supervisor when its children have done their work, and waits for that. See
+// actor.Tasklet.Drain for the meaning for each kind of child, and for the errors of Drain. The
+// children are drained one after the other, the newest first. A child that fails and still has
+// messages is restarted as usual, with those children of its group that are not drained yet. No
+// other child is restarted. During the drain, calls that would start a child return
+// mailbox.ErrClosed. The supervisor ends with actor.ErrShutdown.
 func (s *Supervisor) Drain(ctx context.Context) error { return s.Tasklet().Drain(ctx) }
