@@ -2,6 +2,9 @@ package actor_test
 
 import (
 	"context"
+	"flag"
+	"fmt"
+	"os"
 	"runtime"
 	"sync"
 	"testing"
@@ -240,10 +243,21 @@ func BenchmarkStart(b *testing.B) {
 	})
 }
 
+// million is the number of receivers of BenchmarkMillion. Ten millions need 5 GB of memory.
+var million = flag.Int("receivers", 1_000_000, "the number of receivers of BenchmarkMillion")
+
+// resident returns the bytes of memory that the process has resident, or 0 if that is not known.
+func resident() float64 {
+	text, _ := os.ReadFile("/proc/self/statm")
+	var all, pages float64
+	_, _ = fmt.Sscan(string(text), &all, &pages)
+	return pages * float64(os.Getpagesize())
+}
+
 // BenchmarkMillion makes 1,000,000 idle receivers in one tree, lets each handle one message, and
-// stops the tree.
+// stops the tree. The flag -receivers sets another number.
 func BenchmarkMillion(b *testing.B) {
-	const n = 1_000_000
+	n := *million
 	for range b.N {
 		var before, after runtime.MemStats
 		runtime.GC()
@@ -256,10 +270,12 @@ func BenchmarkMillion(b *testing.B) {
 			for i := range refs {
 				refs[i] = actor.Receiver(t, func(t *actor.Tasklet, m int) error { handled++; return nil })
 			}
-			b.ReportMetric(float64(time.Since(begin).Nanoseconds())/n, "start-ns")
+			b.ReportMetric(float64(time.Since(begin).Nanoseconds())/float64(n), "start-ns")
+			b.ReportMetric(time.Since(begin).Seconds(), "start-s")
 			runtime.GC()
+			b.ReportMetric(resident()/(1<<30), "resident-GiB")
 			runtime.ReadMemStats(&after)
-			b.ReportMetric(float64(after.HeapInuse+after.StackInuse-before.HeapInuse-before.StackInuse)/n, "B/receiver")
+			b.ReportMetric(float64(after.HeapInuse+after.StackInuse-before.HeapInuse-before.StackInuse)/float64(n), "B/receiver")
 			begin = time.Now()
 			for i, r := range refs {
 				_ = r.Send(t, i)
@@ -268,7 +284,7 @@ func BenchmarkMillion(b *testing.B) {
 				}
 			}
 			t.Yield()
-			b.ReportMetric(float64(time.Since(begin).Nanoseconds())/n, "send-ns")
+			b.ReportMetric(float64(time.Since(begin).Nanoseconds())/float64(n), "send-ns")
 			stop = time.Now()
 			return nil
 		})
