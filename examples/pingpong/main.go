@@ -9,6 +9,12 @@
 // Run it with
 //
 //	go run ./examples/pingpong -n 1000000
+//
+// The file default.pgo is a profile of this program, by which Go's compiler optimizes it and what
+// it uses of the library. It was taken with
+//
+//	go build -trimpath -pgo=off -o /tmp/pingpong ./examples/pingpong
+//	/tmp/pingpong -n 60000000 -cpuprofile examples/pingpong/default.pgo
 package main
 
 import (
@@ -19,6 +25,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"runtime/pprof"
 	"time"
 
 	"github.com/gotasklet/tasklet/actor"
@@ -41,6 +48,7 @@ func run(args []string, _ io.Reader, stdout, stderr io.Writer) int {
 	flags := flag.NewFlagSet("pingpong", flag.ContinueOnError)
 	flags.SetOutput(stderr)
 	n := flags.Int("n", 1_000_000, "how many messages each pair plays")
+	profile := flags.String("cpuprofile", "", "the file to write a CPU profile to")
 	if err := flags.Parse(args); errors.Is(err, flag.ErrHelp) {
 		return 0
 	} else if err != nil {
@@ -49,6 +57,18 @@ func run(args []string, _ io.Reader, stdout, stderr io.Writer) int {
 	if *n < 1 || flags.NArg() > 0 {
 		fmt.Fprintln(stderr, "pingpong: -n must be at least 1, and there are no arguments")
 		return 2
+	}
+	if *profile != "" {
+		f, err := os.Create(*profile)
+		if err == nil {
+			defer f.Close()
+			err = pprof.StartCPUProfile(f)
+		}
+		if err != nil {
+			fmt.Fprintln(stderr, "pingpong:", err)
+			return 1
+		}
+		defer pprof.StopCPUProfile() // before f is closed
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()

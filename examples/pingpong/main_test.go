@@ -1,6 +1,8 @@
 package main
 
 import (
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -16,6 +18,25 @@ func TestPlays(t *testing.T) {
 readers: `+n+` messages in \S+, \d+ a second
 $`, out.String())
 	}
+}
+
+func TestWritesAProfile(t *testing.T) {
+	var out, errs strings.Builder
+	file := filepath.Join(t.TempDir(), "cpu.pprof")
+	require.Zero(t, run([]string{"-n", "1000", "-cpuprofile", file}, nil, &out, &errs), errs.String())
+	text, err := os.ReadFile(file)
+	require.NoError(t, err)
+	require.Equal(t, "\x1f\x8b", string(text[:2]), "a profile is in gzip format")
+	require.Equal(t, 1, run([]string{"-n", "1", "-cpuprofile", filepath.Join(file, "x")}, nil, &out, &errs))
+	require.Contains(t, errs.String(), "pingpong: ")
+}
+
+// The profile is a profile, and small.
+func TestDefaultProfile(t *testing.T) {
+	text, err := os.ReadFile("default.pgo")
+	require.NoError(t, err)
+	require.Equal(t, "\x1f\x8b", string(text[:2]))
+	require.Less(t, len(text), 100_000)
 }
 
 func TestUsage(t *testing.T) {
