@@ -71,7 +71,9 @@ func spelledAnywhere() uint32 {
 }
 
 // spelled returns the number of the scheduler whose task the caller is, or 0 if it is no task. To
-// search no further than necessary, it first tries the depth that was right the last time.
+// search not much further than necessary, it first tries the greatest depth that was right so far.
+// Only a few calls are below those of a task, so that depth is at most a few too many, while one
+// that is too small costs a second search.
 func (s *Scheduler) spelled() uint32 {
 	var buf [64]uintptr
 	guess := int(s.depth.Load())
@@ -90,7 +92,7 @@ func (s *Scheduler) spelled() uint32 {
 			}
 			continue
 		}
-		if n != 0 && depth != guess && depth <= len(buf) {
+		if n != 0 && depth > guess && depth <= len(buf) {
 			s.depth.Store(int32(depth))
 		}
 		return n

@@ -34,7 +34,7 @@ type Scheduler struct {
 	// number is atomic: written by Run, and read by Here on any goroutine to find out whether the
 	// goroutine runs on this scheduler. It is 0 while Run is not at work.
 	number atomic.Uint32
-	// depth is the depth on the stack at which Here found the frames the last time. It is a guess
+	// depth is the greatest depth on the stack at which Here has found the frames. It is a guess
 	// for the next time, on any goroutine. Atomic: written and read by every caller of Here.
 	depth atomic.Int32
 	// alarm is atomic: set when a task is killed, and when a task continues with a kill. If it is
