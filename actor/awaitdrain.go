@@ -60,14 +60,15 @@ func (t *Tasklet) Drain(ctx context.Context) error {
 	return joinErrors(err, &DrainError{left})
 }
 
-// Drain is like [System.Stop], but loses no work. It drains the children of the root, the newest
-// first and one after the other, as [Tasklet.Drain] does, and then the daemons. The root runs until
-// then, so the body of main need not know of the drain. Then Drain stops the system, and returns
-// when all tasklets have finished.
+// Drain is like [System.Stop], but loses no work. It calls the functions that main has given to
+// [Tasklet.OnDrain], and drains the children of the root, the newest first and one after the other,
+// as [Tasklet.Drain] does. Meanwhile main runs on; it need not know of the drain, and may return.
+// Then Drain stops the root, drains the daemons, and returns when all tasklets have finished. Its
+// error has those of the children of the root that have failed.
 //
-// If ctx ends first, the system is stopped at once, as by Stop, and each tasklet has its own time
-// to end; see [Shutdown]. Drain then returns a *[DrainError] that names the work that was not done,
-// joined with the cause of ctx. A call of Stop, with a limit of its own, ends a drain too.
+// If ctx ends first, the system is stopped at once, as by Stop, where each tasklet has its own time
+// to end; see [Shutdown]. Drain then returns a *[DrainError] that names the work that was not
+// done, joined with the cause of ctx. A call of Stop, with a limit of its own, ends a drain too.
 //
 // Drain must not be called inside a tasklet of s.
 func (s *System) Drain(ctx context.Context) error {
@@ -77,34 +78,41 @@ func (s *System) Drain(ctx context.Context) error {
 	if t, _ := core.From(ctx); t != nil {
 		misuse("System.Drain from inside the tasklet %v: it would wait for itself", t)
 	}
-	err := s.drainBelow(ctx, s.root)
-	if ctx.Err() == nil {
-		err = joinErrors(err, s.drainBelow(ctx, s.daemons))
+	s.root.beginDrain(nil)
+	err := s.drainChildren(ctx)
+	s.stopRoot()
+	select {
+	case <-s.done:
+	case <-ctx.Done():
+		left := make(map[string]int)
+		for _, top := range s.tops() {
+			for _, c := range top.Children() {
+				c.undrained(left)
+			}
+		}
+		select {
+		case <-s.done: // at the last moment
+		default:
+			err = joinErrors(core.ContextError(ctx), joinErrors(&DrainError{left}, err))
+		}
 	}
 	return joinErrors(err, s.Stop(context.Background()))
 }
 
-// drainBelow drains the children of top, which continues to run.
-func (s *System) drainBelow(ctx context.Context, top *Tasklet) (err error) {
-	for {
-		children := top.Children()
-		if len(children) == 0 {
-			return err
-		}
+// drainChildren drains the children of the root until ctx ends.
+func (s *System) drainChildren(ctx context.Context) (err error) {
+	for children := s.root.Children(); len(children) > 0; children = s.root.Children() {
 		for i := len(children) - 1; i >= 0; i-- {
 			c := children[i]
 			c.beginDrain(nil)
 			result := c.Join(ctx)
 			if !c.HasFinished() {
-				left := make(map[string]int)
-				for _, c := range top.Children() {
-					c.undrained(left)
-				}
-				return joinErrors(err, joinErrors(result, &DrainError{left}))
+				return err
 			}
 			err = joinErrors(err, result)
 		}
 	}
+	return err
 }
 
 // undrained adds the work that t and the tasklets below it still have to left: the paths of bodies

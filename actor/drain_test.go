@@ -281,6 +281,51 @@ func TestDrainOfASystem(t *testing.T) {
 	})
 }
 
+// Main may return when a child has ended: the others drain all the same, and the daemons after
+// main's own calls. A Stop cuts the drain short.
+func TestMainReturnsDuringADrain(t *testing.T) {
+	for name, stopped := range map[string]bool{"drained": false, "stopped": true} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				var handled, journal, hook int
+				systems := make(chan *actor.System, 1)
+				result := make(chan error, 1)
+				go func() {
+					result <- actor.Run(t.Context(), actor.Config{Logger: zap.NewNop()}, func(t0 *actor.Tasklet) error {
+						t0.OnDrain(func() { hook++ })
+						daemon := actor.Receiver(t0, func(t *actor.Tasklet, m int) error { t.Sleep(time.Second); journal++; return nil }, actor.Daemon())
+						slow := actor.Receiver(t0, func(t *actor.Tasklet, m int) error { t.Sleep(time.Second); handled++; return nil })
+						for m := range 10 {
+							if err := slow.Send(t0, m); err != nil {
+								return err
+							}
+						}
+						last := actor.Receiver(t0, func(t *actor.Tasklet, m int) error { return nil })
+						t0.Defer(func() { _ = daemon.Send(t0, 1); _ = daemon.Send(t0, 2) })
+						systems <- t0.System()
+						return last.Join(t0)
+					})
+				}()
+				sys := <-systems
+				drained := make(chan error, 1)
+				go func() { drained <- sys.Drain(context.Background()) }()
+				if stopped {
+					time.Sleep(3500 * time.Millisecond)
+					require.NoError(t, sys.Stop(context.Background()))
+					require.Less(t, handled, 5)
+				}
+				require.NoError(t, <-result)
+				err := <-drained
+				require.Equal(t, 1, hook)
+				if !stopped {
+					require.NoError(t, err)
+					require.Equal(t, []int{10, 2}, []int{handled, journal})
+				}
+			})
+		})
+	}
+}
+
 func TestDrainOfASystemThatTakesTooLong(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		sys, err := actor.Start(actor.Config{Name: "app", Logger: zap.NewNop()})

@@ -99,6 +99,15 @@ func (t *Tasklet) drains() bool {
 	return t.marks.Load()&(markDraining|markStopped|markCut|markHard|markLeaked) == markDraining
 }
 
+// endsDaemons returns the mark with which the daemons are ended after the root t: they are drained
+// too, or stopped.
+func (t *Tasklet) endsDaemons() uint32 {
+	if t.marks.Load()&(markDraining|markCut|markHard) == markDraining {
+		return markDraining
+	}
+	return markStopped
+}
+
 // drained reports whether the body of t must end because t drains. It is for bodies that are called
 // repeatedly.
 func (t *Tasklet) drained() bool { return t.marks.Load()&markDraining != 0 }

@@ -61,11 +61,11 @@ func Run(ctx context.Context, cfg Config, main func(t *Tasklet) error) error {
 		return err
 	}
 	if ctx.Err() != nil {
-		s.stopRoot() // before the root can begin
+		s.stopNow() // before the root can begin
 	}
 	s.loop()
 	s.hosts[0].sched.InjectFunc(func() { s.root.arrive(nil) })
-	unhook := context.AfterFunc(ctx, s.stopRoot)
+	unhook := context.AfterFunc(ctx, s.stopNow)
 	defer unhook()
 	stopErr := s.wait(context.Background()) // no limit
 	err = s.root.result()

@@ -27,8 +27,16 @@ func (s *System) Stop(ctx context.Context) error {
 	if t, _ := core.From(ctx); t != nil {
 		misuse("System.Stop from inside the tasklet %v: it would wait for itself; kill the root instead", t)
 	}
-	s.stopRoot()
+	s.stopNow()
 	return s.wait(ctx)
+}
+
+// stopNow stops the system without a drain, or in the middle of one.
+func (s *System) stopNow() {
+	s.root.marks.Or(markDraining) // so that no drain begins any more
+	s.root.cutDrain()
+	s.daemons.cutDrain()
+	s.stopRoot()
 }
 
 // stopRoot kills the root because the system is to stop.

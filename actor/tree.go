@@ -152,7 +152,7 @@ func (t *Tasklet) walk(level int, yield func(*Tasklet, int) bool) bool {
 func (s *System) finished(t *Tasklet) {
 	switch t {
 	case s.root:
-		s.daemons.marks.Or(markStopped)
+		s.daemons.marks.Or(s.root.endsDaemons())
 		s.daemons.task.Kill(false)
 	case s.daemons:
 		s.stopHosts()
