@@ -22,7 +22,7 @@ import (
 // seen in review: run with -rewrite and commit what is meant.
 func TestAPI(t *testing.T) {
 	var out bytes.Buffer
-	for _, pkg := range []string{"scheduler", "scheduler/netio", "mailbox", "actor", "actor/event", "actor/reason", "actor/flow", "actor/actortest", "supervisor/tree"} {
+	for _, pkg := range []string{"scheduler", "scheduler/netio", "mailbox", "actor", "actor/event", "actor/reason", "actor/flow", "actor/actortest", "supervisor/tree", "supervisor/service"} {
 		fmt.Fprintf(&out, "package %s\n\n", path.Base(pkg))
 		for _, decl := range exported(t, filepath.Join("..", pkg)) {
 			out.WriteString(decl + "\n")

@@ -549,6 +549,7 @@ var (
 		"scheduler.NewSemaphore", "scheduler.Semaphore.Acquire", "scheduler.Semaphore.Release", "scheduler.Semaphore.TryAcquire",
 	}
 	takesThere = map[string]string{
+		"service.Options.Drain":       "supervisor/service TestOptionsDrain",
 		"core.NewVirtualClock":        "internal/core TestVirtualClocksOfAnyStart",
 		"scheduler.NewVirtualClock":   "internal/core TestVirtualClocksOfAnyStart",
 		"actortest.Limit":             "actor/actortest TestTimesOfTests",
@@ -716,7 +717,7 @@ func TestTimesOfTheAPI(t *testing.T) {
 // Whatever exported function, method or field takes a time has a case above.
 func TestAllTimesOfTheAPIAreTested(t *testing.T) {
 	var found []string
-	for _, dir := range []string{"internal/core", "scheduler", "scheduler/netio", "mailbox", "actor", "actor/event", "actor/reason", "actor/flow", "actor/actortest", "registry", "supervisor", "supervisor/tree"} {
+	for _, dir := range []string{"internal/core", "scheduler", "scheduler/netio", "mailbox", "actor", "actor/event", "actor/reason", "actor/flow", "actor/actortest", "registry", "supervisor", "supervisor/tree", "supervisor/service"} {
 		found = append(found, timesIn(t, filepath.Join("..", dir))...)
 	}
 	require.Contains(t, found, "actor.SendAfter")

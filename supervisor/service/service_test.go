@@ -5,6 +5,7 @@ package service_test
 import (
 	"errors"
 	"fmt"
+	"math"
 	"os"
 	"os/signal"
 	"sync/atomic"
@@ -118,6 +119,19 @@ func TestExitCode(t *testing.T) {
 	}
 	require.False(t, signal.Ignored(syscall.SIGTERM))
 	require.Equal(t, 1, service.Run(actor.Config{}, service.Options{Drain: -1}, func(*actor.Tasklet) error { panic("it was called") }))
+}
+
+// Options.Drain over the whole range of times: a negative one is refused, and any other is long
+// enough for a system that has nothing to do, or short enough to end.
+func TestOptionsDrain(t *testing.T) {
+	for d, code := range map[time.Duration]int{math.MinInt64: 1, -1: 1, math.MaxInt64: 0, time.Hour: 0} {
+		got := service.Run(actor.Config{Logger: zap.NewNop()}, service.Options{Signals: usr2, Drain: d}, func(t *actor.Tasklet) error {
+			ask()
+			t.Sleep(time.Hour)
+			return nil
+		})
+		require.Equal(t, code, got, d)
+	}
 }
 
 // A logger that panics does not keep the process from its end.

@@ -1,0 +1,119 @@
+//go:build unix
+
+package service_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"regexp"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"go.uber.org/zap"
+
+	"github.com/gotasklet/tasklet/actor"
+	"github.com/gotasklet/tasklet/supervisor"
+	"github.com/gotasklet/tasklet/supervisor/service"
+)
+
+// The programs of docs/shutdown.md. Each of its Go blocks stands here to the letter; see TestGuide.
+
+// stored is where the orders of the guide end.
+var stored = make(chan string, 100)
+
+func store(t *actor.Tasklet, order string) error {
+	t.Sleep(10 * time.Millisecond)
+	stored <- order
+	return nil
+}
+
+func shop(t *actor.Tasklet) error {
+	orders := actor.NewRef[string]()
+	top, err := supervisor.Start(t, supervisor.Spec{Name: "top", Children: []supervisor.Child{
+		{ID: "orders", Body: actor.ReceiverBody(orders, store)},
+		{ID: "front", Body: actor.GoBody(func(t *actor.Tasklet) error { return serve(t, orders) })},
+	}})
+	if err != nil {
+		return err
+	}
+	return top.Tasklet().Join(t)
+}
+
+func serve(t *actor.Tasklet, orders actor.Ref[string]) error {
+	listener, err := net.Listen("tcp", "localhost:0")
+	if err != nil {
+		return err
+	}
+	address <- listener.Addr().String()
+	server := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		order, err := io.ReadAll(io.LimitReader(r.Body, 1000))
+		if err == nil {
+			err = orders.Send(r.Context(), string(order))
+		}
+		if err != nil {
+			http.Error(w, err.Error(), http.StatusServiceUnavailable)
+		}
+	})}
+	stopped := make(chan error, 1)
+	t.OnDrain(func() {
+		go func() { stopped <- server.Shutdown(context.Background()) }()
+	})
+	_, err = actor.Await(t, func(context.Context) (struct{}, error) {
+		if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
+			return struct{}{}, err
+		}
+		return struct{}{}, <-stopped // every request that was accepted has its answer now
+	})
+	return err
+}
+
+// address is where the server of the guide listens.
+var address = make(chan string, 1)
+
+// Each request that was answered with 200 is stored, though the signal comes in the middle.
+func TestGuideProgram(t *testing.T) {
+	code := make(chan int, 1)
+	go func() {
+		code <- service.Run(actor.Config{Name: "shop", Logger: zap.NewNop()}, service.Options{Signals: usr2}, shop)
+	}()
+	url := "http://" + <-address
+	accepted := 0
+	for i := range 1000 {
+		resp, err := http.Post(url, "text/plain", strings.NewReader(fmt.Sprint("order ", i)))
+		if err != nil {
+			break // the server has stopped
+		}
+		resp.Body.Close()
+		if resp.StatusCode == http.StatusOK {
+			accepted++
+		}
+		if i == 20 {
+			_ = syscall.Kill(os.Getpid(), syscall.SIGUSR2)
+		}
+	}
+	require.Equal(t, 0, <-code)
+	require.GreaterOrEqual(t, accepted, 20)
+	require.Less(t, accepted, 1000)
+	require.Len(t, stored, accepted)
+}
+
+func TestGuide(t *testing.T) {
+	guide, err := os.ReadFile("../../docs/shutdown.md")
+	require.NoError(t, err)
+	source, err := os.ReadFile("guide_test.go")
+	require.NoError(t, err)
+	blocks := regexp.MustCompile("(?ms)^```go\n(.*?)^```$").FindAllStringSubmatch(string(guide), -1)
+	require.NotEmpty(t, blocks)
+	for _, b := range blocks {
+		text := strings.TrimPrefix(b[1], "func main() {\n\tos.Exit(service.Run(actor.Config{Name: \"shop\", Logger: logger}, service.Options{}, shop))\n}\n")
+		require.Contains(t, string(source), strings.TrimSpace(text), "in the guide, and not here")
+	}
+}
