@@ -416,12 +416,18 @@ func (m *Queue[M]) promise(x *ext[M]) {
 	x.mu.Unlock()
 }
 
-// lower sets low when the line is empty: letIn must be called when less than an eighth of the room
-// is promised. It must be called on home.
+// lower sets low when the line is empty: letIn must be called when there is room and nothing is
+// promised, or when less than an eighth of the room is promised and a sixteenth of the capacity is
+// free. With less room, a stream of local messages would soon take the promise back. It must be
+// called on home.
 func (m *Queue[M]) lower(x *ext[M]) {
-	x.low = 0
-	if m.granted <= m.cap/8 {
-		x.low = m.cap - 8*m.granted
+	switch {
+	case m.granted == 0:
+		x.low = m.cap
+	case m.granted <= m.cap/8:
+		x.low = m.cap - max(8*m.granted, m.cap/16)
+	default:
+		x.low = 0
 	}
 }
 
