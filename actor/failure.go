@@ -104,8 +104,11 @@ func (t *Tasklet) recovered() {
 		x.cause = nil
 		x.mu.Unlock()
 	}
-	// A hard kill is raised repeatedly, but reported once.
-	if _, hard := t.task.Killed(); !hard || t.marks.Or(markStubborn)&markStubborn == 0 {
-		t.sys.emit(EventRecord{Kind: event.KillRecovered, Tasklet: t})
+	if _, hard := t.task.Killed(); hard {
+		t.markHard() // it is not yet marked if the scheduler, which ends, has made the kill hard
+		if t.marks.Or(markStubborn)&markStubborn != 0 {
+			return // a hard kill is raised repeatedly, but reported once
+		}
 	}
+	t.sys.emit(EventRecord{Kind: event.KillRecovered, Tasklet: t})
 }

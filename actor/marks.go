@@ -58,7 +58,7 @@ var markRules = []markRule{
 	{markChildless, "childless", "own, in childrenGone and bodyEnded", "when the last child has gone; deferred calls are left", 0, markVacant},
 	{markReported, "reported", "any goroutine", "with the event leak of it or of one above it", 0, markVacant},
 	{markLost, "lost", "own, in leaving", "when its system ends without it", markLeaked | markFinished, markVacant},
-	{markHard, "hard", "any goroutine, in harden", "with over, and before the task learns of the kill", markOver, markVacant},
+	{markHard, "hard", "any goroutine, in harden; own, in recovered", "with over, and before the task learns of the kill, unless its scheduler ends", markOver, markVacant},
 	{markSystem, "system", "any goroutine, in stopRoot", "before the kill of the root", 0, markVacant},
 	{markStarted, "started", "own, in hasStarted", "before the first step of the body; never without OnStart and init", 0, markVacant},
 	{markVacant, "vacant", "own, in NewSlot", "when the slot is made, or loses its tasklet", markLeft, 0},

@@ -115,11 +115,16 @@ func (t *Tasklet) kill(cause error) {
 // harden makes the kill hard, so that it is raised at every blocking point. It may be called from
 // any goroutine.
 func (t *Tasklet) harden() {
+	t.markHard()
+	t.task.Kill(true)
+	t.cutDrain()
+}
+
+// markHard records that the kill of t is hard, and ends the context.
+func (t *Tasklet) markHard() {
 	if t.marks.Or(markOver|markHard)&markOver == 0 {
 		t.closeDone()
 	}
-	t.task.Kill(true)
-	t.cutDrain()
 }
 
 // cutDrain ends a drain of t, so that its children are killed. It may be called from any goroutine.
