@@ -62,15 +62,16 @@ func serve(t *actor.Tasklet, orders actor.Ref[string]) error {
 			http.Error(w, err.Error(), http.StatusServiceUnavailable)
 		}
 	})}
-	stopped := make(chan error, 1)
+	stopped := make(chan error, 2) // results of Shutdown, in a drain, and of Close, after a kill
 	t.OnDrain(func() {
 		go func() { stopped <- server.Shutdown(context.Background()) }()
 	})
-	_, err = actor.Await(t, func(context.Context) (struct{}, error) {
+	_, err = actor.Await(t, func(ctx context.Context) (struct{}, error) {
+		defer context.AfterFunc(ctx, func() { stopped <- server.Close() })()
 		if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
 			return struct{}{}, err
 		}
-		return struct{}{}, <-stopped // every request that was accepted has its answer now
+		return struct{}{}, <-stopped // a drain has answered every accepted request
 	})
 	return err
 }
@@ -103,6 +104,47 @@ func TestGuideProgram(t *testing.T) {
 	require.GreaterOrEqual(t, accepted, 20)
 	require.Less(t, accepted, 1000)
 	require.Len(t, stored, accepted)
+}
+
+// A kill closes the server, so that a front that is restarted can listen again, although a drain
+// waits for a request.
+func TestGuideFrontIsKilled(t *testing.T) {
+	for _, draining := range []bool{false, true} {
+		err := actor.Run(context.Background(), actor.Config{Logger: zap.NewNop()}, func(root *actor.Tasklet) error {
+			front := actor.Go(root, func(t *actor.Tasklet) error { return serve(t, actor.NewRef[string]()) })
+			conn, err := actor.Await(root, func(context.Context) (net.Conn, error) {
+				conn, err := net.Dial("tcp", <-address)
+				if err != nil {
+					return nil, err
+				}
+				request := "POST / HTTP/1.1\r\nHost: shop\r\nContent-Length: 3\r\nExpect: 100-continue\r\n\r\n"
+				if _, err := io.WriteString(conn, request); err != nil {
+					return nil, err
+				}
+				// the answer to Expect says that the handler waits for the order
+				_, err = io.ReadFull(conn, make([]byte, len("HTTP/1.1 100")))
+				return conn, err
+			})
+			if err != nil {
+				return err
+			}
+			defer conn.Close()
+			if draining {
+				ctx, cancel := context.WithCancelCause(root)
+				cancel(errors.New("no time"))
+				var undrained *actor.DrainError
+				require.ErrorAs(t, front.Drain(ctx), &undrained) // and the front is killed
+			} else {
+				front.Kill()
+			}
+			// The front would be left behind after 6 s.
+			ctx, cancel := actor.WithTimeout(root, 4*time.Second)
+			defer cancel()
+			require.ErrorIs(t, front.Join(ctx), actor.ErrKilled)
+			return nil
+		})
+		require.NoError(t, err, "draining: %v", draining)
+	}
 }
 
 func TestGuide(t *testing.T) {
