@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
 
 	"github.com/gotasklet/tasklet/actor"
 	"github.com/gotasklet/tasklet/internal/guard"
@@ -104,7 +105,9 @@ var errSignal = errors.New("service: a second signal")
 // drain drains sys because of the signal sig.
 func drain(sys *actor.System, sig os.Signal, signals chan os.Signal, limit time.Duration) error {
 	begin := time.Now()
-	log := sys.Root().Log()
+	// As in the entries of the library's events, a caller and a stack would be the library's own.
+	none := zap.LevelEnablerFunc(func(zapcore.Level) bool { return false })
+	log := sys.Root().Log().WithOptions(zap.WithCaller(false), zap.AddStacktrace(none))
 	say(func() {
 		log.Info("draining", zap.String("signal", sig.String()), zap.Float64("limit_seconds", limit.Seconds()))
 		tree.Log(log, sys.Root())

@@ -78,7 +78,8 @@ func TestNotInTime(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			core, logs := observer.New(zap.InfoLevel)
-			code := service.Run(actor.Config{Name: "shop", Logger: zap.New(core)}, opts, func(t *actor.Tasklet) error {
+			logger := zap.New(core, zap.AddCaller(), zap.AddStacktrace(zap.WarnLevel))
+			code := service.Run(actor.Config{Name: "shop", Logger: logger}, opts, func(t *actor.Tasklet) error {
 				busy := actor.Receiver(t, func(t *actor.Tasklet, m int) error { t.Sleep(time.Hour); return nil }, actor.Name("busy"))
 				actor.Go(t, func(t *actor.Tasklet) error {
 					t.OnDrain(func() {
@@ -103,6 +104,8 @@ func TestNotInTime(t *testing.T) {
 			failed := logs.FilterMessage("not everything was drained").All()
 			require.Len(t, failed, 1)
 			require.Equal(t, zapcore.ErrorLevel, failed[0].Level)
+			require.Empty(t, failed[0].Stack, "it would be the library's own")
+			require.False(t, failed[0].Caller.Defined)
 			require.Contains(t, fmt.Sprint(failed[0].ContextMap()["error"]), "/shop/busy (messages: 2), /shop/job")
 		})
 	}
