@@ -23,6 +23,10 @@ import (
 //
 // If ctx ends first, Drain kills t with its subtree and does not wait for that. It returns a
 // *[DrainError] that names the work that was not done, joined with ErrTimeout or the cause of ctx.
+// The same happens, with a *[DeadlockError], if the wait would be a deadlock because t waits for
+// the caller. Of several calls of Drain the one whose context ends first kills t. If the calling
+// tasklet is killed while it waits, the drain continues without a limit.
+//
 // A [Tasklet.Kill] during a drain ends only the body, and the children still drain. A second one,
 // when the body has ended, kills the children too.
 //
@@ -34,6 +38,9 @@ import (
 func (t *Tasklet) Drain(ctx context.Context) error {
 	if ctx == nil {
 		misuse("Drain with a nil context")
+	}
+	if _, none := t.inst.(nothing); none {
+		misuse("Tasklet.Drain of the root of a system without main: use System.Drain")
 	}
 	var from *core.Scheduler
 	if by, _ := core.From(ctx); by != nil {
@@ -128,7 +135,7 @@ func (t *Tasklet) undrained(left map[string]int) {
 				n = l.stats().Len
 			}
 			if n > 0 || l == nil && familyOf(c) == nil || c.InHand() != nil {
-				left[c.Path()] = n
+				left[c.Path()] += n // another tasklet may have the same path
 			}
 		}
 		for _, s := range c.slots() {
@@ -136,7 +143,7 @@ func (t *Tasklet) undrained(left map[string]int) {
 				continue
 			}
 			if n := s.lineage.stats().Len; n > 0 { // it waits for a restart
-				left[s.path()] = n
+				left[s.path()] += n
 			}
 		}
 	}

@@ -33,7 +33,8 @@ type Family struct {
 	Bodies []Body
 	// StopTogether, if it is not 0, is the time that all children together have to end, as in
 	// [Shutdown], when the tasklet ends: all of them are killed and then awaited, and their own
-	// times do not count. If it is 0 they are stopped one after the other.
+	// times do not count. If it is 0 they are stopped one after the other. In a drain they are
+	// drained at the same time, without a limit.
 	StopTogether time.Duration
 	// Options are the options of each start, which come before those given there. The defaults are
 	// that a failure ends the tasklet, and that the time to stop its children is not limited:
@@ -42,8 +43,8 @@ type Family struct {
 	// Drain, if it is not nil, is called when the tasklet must drain; see [Tasklet.Drain]. Usually
 	// it sends a message to the tasklet. The tasklet then drains the slots, the newest first (see
 	// [Slot.Drain]), restarts children that fail and still have messages, and finally ends. Drain
-	// is called on the tasklet's scheduler, and must not block. If it is nil, the ref of the
-	// tasklet is closed, and its children are drained without restarts.
+	// is called on the tasklet's scheduler, once for each start, and must not block. If it is nil,
+	// the ref of the tasklet is closed, and its children are drained without restarts.
 	Drain func()
 }
 

@@ -45,9 +45,10 @@ type draining Tasklet
 func (d *draining) Do() { (*Tasklet)(d).drain() }
 
 // drain tells the body to end. It must be called on the scheduler of t, and has no effect after the
-// first call. Before the init is done it does nothing, and the start calls it again.
+// first call. Before the arrival, and before the init is done, it does nothing, and the start calls
+// it again.
 func (t *Tasklet) drain() {
-	if t.phase != living {
+	if t.phase != living || t.marks.Load()&markAway != 0 || t.marks.Or(markTold)&markTold != 0 {
 		return
 	}
 	t.callOnDrain()

@@ -69,3 +69,6 @@ func Walks(s *System) (n int) {
 	}
 	return n
 }
+
+// IsDraining reports whether t was asked to drain.
+func IsDraining(t *Tasklet) bool { return t.drained() }

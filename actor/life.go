@@ -16,7 +16,6 @@ import (
 // The scheduler calls a tasklet whenever it is ready, and the tasklet does the work of its phase. A
 // body that parks in the middle keeps the call open. In all other waits, for messages, for a time
 // or for the end of a child, the tasklet owns no stack.
-// end of a child, the tasklet owns no stack.
 type phase uint8
 
 const (
@@ -247,7 +246,8 @@ func (t *Tasklet) finish() {
 			t.parent.task.Scheduler().Inject(&e)
 		}
 	}
-	if t.onFailure == Escalate && exit.Kind.Failure() && t.parent != nil && t.marks.Load()&markStopped == 0 {
+	if t.onFailure == Escalate && exit.Kind.Failure() && t.parent != nil && t.marks.Load()&markStopped == 0 &&
+		!t.parent.drainsChildren() {
 		t.sys.emit(EventRecord{Kind: event.Escalate, Tasklet: t, Path: exit.Path, Err: err})
 		t.parent.kill(&ChildError{t, err})
 	}

@@ -27,6 +27,7 @@ const (
 	markVacant                // it is not a tasklet, but the placeholder of an empty slot
 	markDraining              // it drains: its body ends when its work is done
 	markCut                   // its drain was cut short by a kill
+	markTold                  // its body was told that it drains
 )
 
 // markRule is a row of the table of marks.
@@ -64,6 +65,7 @@ var markRules = []markRule{
 	{markVacant, "vacant", "own, in NewSlot", "when the slot is made, or loses its tasklet", markLeft, 0},
 	{markDraining, "draining", "any goroutine, in beginDrain", "before the body is told", 0, markVacant},
 	{markCut, "cut", "any goroutine, in cutDrain", "its children are killed from now on", markDraining, markVacant},
+	{markTold, "told", "own, in drain", "once, when it lives", markDraining, markVacant},
 }
 
 // markNames returns the names of the marks that are set, for messages.
@@ -106,6 +108,12 @@ func (t *Tasklet) endsDaemons() uint32 {
 		return markDraining
 	}
 	return markStopped
+}
+
+// drainsChildren reports whether t drains its children, because it drains and its body has ended.
+// It may be called from any goroutine.
+func (t *Tasklet) drainsChildren() bool {
+	return t.marks.Load()&markEnded != 0 && t.drains()
 }
 
 // drained reports whether the body of t must end because t drains. It is for bodies that are called

@@ -14,7 +14,7 @@ func TestMarkRules(t *testing.T) {
 		require.NotEmpty(t, r.by, r.name)
 		require.NotEmpty(t, r.when, r.name)
 	}
-	require.Equal(t, len(markRules)-1, bits.TrailingZeros32(markCut), "the last one")
+	require.Equal(t, len(markRules)-1, bits.TrailingZeros32(markTold), "the last one")
 
 	for _, c := range []struct {
 		marks uint32
@@ -35,6 +35,7 @@ func TestMarkRules(t *testing.T) {
 		{markVacant | markLeft | markParent, "parent"},
 		{markDraining, ""},
 		{markCut, "cut"},
+		{markTold, "told"},
 	} {
 		got := ""
 		if r := wrongMark(c.marks); r != nil {

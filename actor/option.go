@@ -132,7 +132,8 @@ const (
 	Resume FailurePolicy = iota
 	// End ends the tasklet with the error.
 	End
-	// Escalate ends the tasklet with the error, and kills the parent with a *ChildError.
+	// Escalate ends the tasklet with the error, and kills the parent with a *ChildError, unless the
+	// parent stops or drains its children already.
 	Escalate
 )
 

@@ -116,6 +116,9 @@ func (a *arrival) Do() {
 func (t *Tasklet) arrive(l anyLineage) {
 	if t.phase == living {
 		t.announce(nil)
+		if t.drained() { // since before its arrival
+			defer t.drain() // when its ref is open
+		}
 	}
 	if l != nil && !t.left() { // otherwise it was detached on its way, and another may read now
 		l.open(t)

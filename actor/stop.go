@@ -75,9 +75,12 @@ func (t *Tasklet) waited(since, now int64) int64 {
 // deadline for all.
 func (t *Tasklet) stopTogether(limit time.Duration) {
 	st := t.stopState()
-	if st.limit == 0 {
-		st.limit = limit
-		st.rest = t.Children()
+	if t.drains() {
+		t.drainTogether(st)
+		return
+	}
+	if st.limit == 0 || st.drains {
+		*st = stopState{limit: limit, rest: t.Children()}
 	}
 	for n := 0; len(st.rest) > 0; n++ {
 		if n == stepMessages {
@@ -124,6 +127,29 @@ func (t *Tasklet) stopTogether(limit time.Duration) {
 		return
 	}
 	t.awaitStop(c, now)
+}
+
+// drainTogether is like stopTogether, but drains all children, without a deadline.
+func (t *Tasklet) drainTogether(st *stopState) {
+	if !st.drains {
+		*st = stopState{limit: Infinity, drains: true, rest: t.Children()}
+	}
+	for n := 0; len(st.rest) > 0; n++ {
+		if n == stepMessages {
+			t.task.Wake() // lets other tasks run
+			return
+		}
+		c := st.rest[len(st.rest)-1]
+		st.rest = st.rest[:len(st.rest)-1]
+		c.beginDrain(t.task.Scheduler())
+	}
+	st.rest = nil
+	c := t.lastChild()
+	if c == nil {
+		t.childrenGone()
+		return
+	}
+	t.awaitStop(c, t.task.Scheduler().Nanotime())
 }
 
 // awaitStop makes t wait until the child c has finished or it is time to check again.

@@ -92,7 +92,9 @@ func (t *Tasklet) Kill() { t.kill(nil) }
 // kill is like Kill, with a cause that becomes the result.
 func (t *Tasklet) kill(cause error) {
 	if t.marks.Load()&(markOver|markFinished) != 0 {
-		t.cutDrain()
+		if _, failed := cause.(*ChildError); !failed { // a child that fails does not cut it
+			t.cutDrain()
+		}
 		return
 	}
 	if cause != nil {
