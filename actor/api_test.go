@@ -18,11 +18,14 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// The exported surface of the core packages, as declarations without comments. A change to it is
+// The exported surface of all packages, as declarations without comments. A change to it is
 // seen in review: run with -rewrite and commit what is meant.
 func TestAPI(t *testing.T) {
 	var out bytes.Buffer
-	for _, pkg := range []string{"scheduler", "scheduler/netio", "mailbox", "actor", "actor/event", "actor/reason", "actor/flow", "actor/actortest", "supervisor/tree", "supervisor/service"} {
+	for _, pkg := range []string{
+		"scheduler", "scheduler/netio", "mailbox", "actor", "actor/event", "actor/reason", "actor/flow", "actor/flow/limiter",
+		"actor/actortest", "supervisor/tree", "supervisor", "supervisor/service", "registry",
+	} {
 		fmt.Fprintf(&out, "package %s\n\n", path.Base(pkg))
 		for _, decl := range exported(t, filepath.Join("..", pkg)) {
 			out.WriteString(decl + "\n")

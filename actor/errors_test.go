@@ -96,6 +96,23 @@ func TestErrorsAreDocumented(t *testing.T) {
 	}
 }
 
+// Every exported error, variable or type, has its row in docs/errors.md.
+func TestErrorValuesAreDocumented(t *testing.T) {
+	api, err := os.ReadFile("testdata/api.txt")
+	require.NoError(t, err)
+	rows := make(map[string]bool)
+	for _, r := range errorRows(t) {
+		for _, text := range r.texts {
+			rows[text[strings.LastIndex(text, ".")+1:]] = true // without the package, and without *
+		}
+	}
+	names := regexp.MustCompile(`(?m)^(?:var | +|type )(Err[A-Z]\w*|[A-Z]\w*Error)\b`).FindAllStringSubmatch(string(api), -1)
+	require.Greater(t, len(names), 30)
+	for _, name := range names {
+		require.True(t, rows[name[1]], "no row in docs/errors.md for %s", name[1])
+	}
+}
+
 // prefixOf returns the name that begins the error texts of a package. The engine speaks for the
 // package that users see.
 func prefixOf(pkg string) string {
