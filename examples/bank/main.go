@@ -119,7 +119,7 @@ func open(t *actor.Tasklet, w io.Writer, transfers int, seed uint64) error {
 	if !errors.As(err, &deadlock) {
 		return fmt.Errorf("expected a deadlock, got %w", err)
 	}
-	fmt.Fprintln(w, "did not wait for ever:", deadlock)
+	fmt.Fprintln(w, "the wait was refused:", deadlock)
 	return audit(t, w, accounts)
 }
 

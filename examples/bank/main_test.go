@@ -22,7 +22,7 @@ func TestDay(t *testing.T) {
 		require.Regexp(t, `^ada 100, bob 100, cleo 100, dan 100, together 400
 [1-9]\d\d transfers, [1-9]\d* more were refused
 ada \d+, bob \d+, cleo \d+, dan \d+, together 400
-did not wait for ever: deadlock: /bank/bob in call to /bank/ada, /bank/ada in call to /bank/bob
+the wait was refused: deadlock: /bank/bob in call to /bank/ada, /bank/ada in call to /bank/bob
 ada \d+, bob \d+, cleo \d+, dan \d+, together 400
 $`, out.String())
 		var again strings.Builder

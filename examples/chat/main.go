@@ -18,8 +18,8 @@
 //	go run ./examples/chat -addr 127.0.0.1:7000 -queue 64 -slow drop
 //
 // and talk to it with nc 127.0.0.1 7000. Lines that begin with a slash are commands for the server:
-// /name NAME, /who, /quit. An interrupt ends it; queued lines are still written, for at most
-// -grace. A second interrupt ends it at once.
+// /name NAME, /who, /quit. An interrupt or SIGTERM ends it; queued lines are still written, for at
+// most -grace. A second one ends it at once.
 package main
 
 import (
@@ -30,6 +30,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"syscall"
 	"time"
 
 	"go.uber.org/zap"
@@ -42,9 +43,9 @@ import (
 func main() { os.Exit(run(os.Args[1:], os.Stdin, os.Stdout, os.Stderr)) }
 
 func run(args []string, _ io.Reader, stdout, stderr io.Writer) int {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	context.AfterFunc(ctx, stop) // a second interrupt ends the program at once
+	context.AfterFunc(ctx, stop) // a second signal ends the program at once
 	return runContext(ctx, args, stdout, stderr)
 }
 

@@ -19,8 +19,8 @@
 //
 // A client that does not know the result sends the same request again: requests with the same id
 // are done once. When a client goes away, its request is removed from the mailbox, but a transfer
-// that has begun is finished. Ctrl-C first ends the server, which answers all requests that it has
-// accepted, and then the tasklets.
+// that has begun is finished. Ctrl-C or SIGTERM first ends the server, which answers all requests
+// that it has accepted, and then the tasklets.
 //
 // Run it with
 //
@@ -41,6 +41,7 @@ import (
 	"net/http"
 	"os"
 	"os/signal"
+	"syscall"
 	"time"
 
 	"github.com/gotasklet/tasklet/actor"
@@ -87,7 +88,7 @@ func run(args []string, _ io.Reader, stdout, stderr io.Writer) int {
 		fmt.Fprintln(stderr, "httpapi:", err)
 		return 1
 	}
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	if *isDemo {
 		err = d.run(ctx, listener, o, stdout)

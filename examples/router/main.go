@@ -41,7 +41,7 @@ func run(args []string, _ io.Reader, stdout, stderr io.Writer) int {
 	flags.IntVar(&o.workers, "workers", 4, "how many there are")
 	flags.IntVar(&o.keys, "keys", 100, "how many there are")
 	flags.IntVar(&o.messages, "messages", 5000, "how many there are; one to all counts once")
-	flags.IntVar(&o.kill, "kill", 3, "how many times a worker is killed; the last time for good")
+	flags.IntVar(&o.kill, "kill", 3, "how many times a worker is killed; the last time permanently")
 	flags.Uint64Var(&o.seed, "seed", 1, "what the keys are drawn from; not 0")
 	virtual := flags.Bool("virtual", false, "let no time pass")
 	if err := flags.Parse(args); errors.Is(err, flag.ErrHelp) {

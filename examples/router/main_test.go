@@ -38,7 +38,7 @@ func TestAccount(t *testing.T) {
 			require.Equal(t, b.sent, b.handled+b.deadLetters+b.lost, out)
 			require.NotZero(t, b.handled, out)
 			require.NotZero(t, b.deadLetters+b.lost, out)
-			require.Contains(t, out, "is stopped for good")
+			require.Contains(t, out, "is stopped permanently")
 			_, again := play(t, args...)
 			require.Equal(t, out, again)
 		}

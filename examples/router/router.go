@@ -147,7 +147,7 @@ func (r *router) kill(t *actor.Tasklet) error {
 		return nil
 	}
 	name := most.Name()
-	fmt.Fprintf(r.out, "%s is stopped for good with %d queued\n", name, most.Len())
+	fmt.Fprintf(r.out, "%s is stopped permanently with %d queued\n", name, most.Len())
 	r.books.gone = name
 	if err := r.pool.StopChild(t, name); err != nil {
 		return err
