@@ -107,6 +107,9 @@ func (l *Limiter) Allow() bool {
 //   - scheduler.ErrTimeout, if the deadline of ctx passes;
 //   - the cause of ctx, if ctx ends in another way.
 //
+// In the tree, the first tasklet in the line is sleeping, and the others wait for a mutex that it
+// holds.
+//
 // A call that is refused, or whose tasklet is killed while it waits, is not counted, and the next
 // call has its turn. ctx must be the running tasklet or derived from it.
 func (l *Limiter) Wait(ctx context.Context) error {
