@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"github.com/gotasklet/tasklet/internal/core"
+	"github.com/gotasklet/tasklet/internal/own"
 )
 
 // Drain ends t when it has done its work, then ends its children in the same way, and waits for
@@ -156,4 +157,17 @@ func (s *Slot) Drain() {
 	if t := s.Tasklet(); t != nil {
 		t.beginDrain(s.parent.task.Scheduler())
 	}
+}
+
+// Queued returns the number of messages in the mailbox of the slot's ref. For a [Family] it
+// includes those for the children, and leaves out requests to the library's own supervisors. A
+// supervisor that drains asks it whether a child that has failed has work left. Queued never waits,
+// and may be called from any goroutine.
+func (s *Slot) Queued() (n int) {
+	refsOf(s.body, func(l anyLineage) {
+		if !own.Is(l.message()) {
+			n += l.stats().Len
+		}
+	})
+	return n
 }

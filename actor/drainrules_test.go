@@ -270,3 +270,39 @@ func TestDrainBeforeTheArrival(t *testing.T) {
 		})
 	}
 }
+
+// Queued counts the messages for the tasklet in a slot and for the family of one, at any depth, in
+// an empty slot as well.
+func TestSlotQueued(t *testing.T) {
+	actortest.Run(t, func(t *actor.Tasklet) {
+		tb := actortest.TB(t)
+		own, inner, leaf := actor.NewRef[string](), actor.NewRef[int](), actor.NewRef[int]()
+		init := func(*actor.Tasklet) (func(*actor.Tasklet, int) error, error) { return nil, errors.New("not today") }
+		group := actor.Supervise(inner, actor.Family{Kind: "group", Bodies: []actor.Body{
+			actor.ReceiverBody(leaf, func(*actor.Tasklet, int) error { return nil }),
+		}}, init)
+		for _, c := range []struct {
+			body actor.Body
+			want int
+		}{
+			{actor.GoBody(func(*actor.Tasklet) error { return nil }), 0},
+			{actor.ReceiverBody(own, func(*actor.Tasklet, string) error { return nil }), 1},
+			{group, 3},
+		} {
+			slot, err := actor.NewSlot(t, c.body, nil)
+			require.NoError(tb, err)
+			if c.want == 1 {
+				require.NoError(tb, own.Send(t, "a"))
+			} else if c.want == 3 {
+				require.NoError(tb, inner.Send(t, 1))
+				require.NoError(tb, leaf.Send(t, 1))
+				require.NoError(tb, leaf.Send(t, 2))
+				_, err := slot.Start(t)
+				require.ErrorContains(tb, err, "not today")
+			}
+			require.Equal(tb, c.want, slot.Queued())
+			slot.Retire()
+			require.Zero(tb, slot.Queued())
+		}
+	}, actortest.Allow(event.Exit), actortest.Allow(event.DeadLetter))
+}

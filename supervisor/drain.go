@@ -51,13 +51,19 @@ func (c *core) drainNext() error {
 			ch.slot.Drain()
 		}
 	}
-	for ; d.at != nil; d.at = d.at.Prev() {
-		switch ch := d.at.V; {
+	for d.at != nil {
+		ch := d.at.V
+		switch {
 		case ch.state == Running:
-			ch.slot.Drain() // has no effect the second time
+			ch.slot.Drain() // which has no effect the second time
 			return nil
-		case ch.state == Restarting, ch.held:
+		case ch.held, ch.state == Restarting && (c.held > 0 || ch.hasMessages()):
 			return nil // it is drained when it has started
+		}
+		d.at = d.at.Prev()
+		if ch.state == Restarting { // for which it has no reason any more
+			c.stop(ch)
+			c.leaveStopped(ch)
 		}
 	}
 	return actor.ErrShutdown
@@ -69,10 +75,7 @@ func (c *core) drainsChild(ch *child) bool {
 }
 
 // hasMessages reports whether the child, which has ended, has left messages in its mailbox.
-func (ch *child) hasMessages() bool {
-	box := ch.slot.Info().Mailbox
-	return box != nil && box.Len > 0
-}
+func (ch *child) hasMessages() bool { return ch.slot.Queued() > 0 }
 
 // mayStart returns the error of a call that would start a child during a drain.
 func (c *core) mayStart() error {
