@@ -47,7 +47,8 @@ const defaultDrain = 20 * time.Second
 // After the first signal the tree is written to the log, and the system drains. If that takes
 // longer than Options.Drain, the tree is written again, which shows what is left, and the system is
 // stopped. A second signal does the same at once. A third one ends the process as if Run were not
-// there. Each step is an entry in the log of cfg.
+// there. Each step is an entry in the log of cfg, with draining, drain_cut, drained or undrained as
+// the value of the key "event".
 //
 // Run must not be called inside a tasklet.
 func Run(cfg actor.Config, opts Options, main func(t *actor.Tasklet) error) (code int) {
@@ -109,7 +110,7 @@ func drain(sys *actor.System, sig os.Signal, signals chan os.Signal, limit time.
 	none := zap.LevelEnablerFunc(func(zapcore.Level) bool { return false })
 	log := sys.Root().Log().WithOptions(zap.WithCaller(false), zap.AddStacktrace(none))
 	say(func() {
-		log.Info("draining", zap.String("signal", sig.String()), zap.Float64("limit_seconds", limit.Seconds()))
+		log.Info("draining", zap.String("event", "draining"), zap.String("signal", sig.String()), zap.Float64("limit_seconds", limit.Seconds()))
 		tree.Log(log, sys.Root())
 	})
 	ctx, cancel := context.WithCancelCause(context.Background())
@@ -127,7 +128,7 @@ func drain(sys *actor.System, sig os.Signal, signals chan os.Signal, limit time.
 			signal.Stop(signals)
 		}
 		say(func() {
-			log.Warn("stopping before everything is drained", zap.NamedError("reason", cause))
+			log.Warn("stopping before everything is drained", zap.String("event", "drain_cut"), zap.NamedError("reason", cause))
 			tree.Log(log, sys.Root())
 		})
 		cancel(cause)
@@ -137,9 +138,9 @@ func drain(sys *actor.System, sig os.Signal, signals chan os.Signal, limit time.
 	cancel(nil)
 	say(func() {
 		if err != nil {
-			log.Error("not everything was drained", zap.Error(err), zap.Float64("took_seconds", time.Since(begin).Seconds()))
+			log.Error("not everything was drained", zap.String("event", "undrained"), zap.Error(err), zap.Float64("took_seconds", time.Since(begin).Seconds()))
 		} else {
-			log.Info("drained", zap.Float64("took_seconds", time.Since(begin).Seconds()))
+			log.Info("drained", zap.String("event", "drained"), zap.Float64("took_seconds", time.Since(begin).Seconds()))
 		}
 	})
 	return err

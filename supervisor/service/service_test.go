@@ -65,9 +65,9 @@ func TestSignal(t *testing.T) {
 	require.Equal(t, 0, code)
 	require.GreaterOrEqual(t, accepted.Load(), int64(500))
 	require.Equal(t, accepted.Load(), stored.Load())
-	require.Equal(t, 1, logs.FilterMessage("draining").Len())
+	require.Equal(t, 1, logs.FilterMessage("draining").FilterField(zap.String("event", "draining")).Len())
 	require.Equal(t, 1, logs.FilterMessageSnippet("supervision tree").Len())
-	require.Equal(t, 1, logs.FilterMessage("drained").Len())
+	require.Equal(t, 1, logs.FilterMessage("drained").FilterField(zap.String("event", "drained")).Len())
 }
 
 // What is not done in time, or before a second signal, is named; the exit code says so.
@@ -101,7 +101,8 @@ func TestNotInTime(t *testing.T) {
 			})
 			require.Equal(t, 1, code)
 			require.Equal(t, 2, logs.FilterMessageSnippet("supervision tree").Len())
-			failed := logs.FilterMessage("not everything was drained").All()
+			require.Equal(t, 1, logs.FilterField(zap.String("event", "drain_cut")).Len())
+			failed := logs.FilterField(zap.String("event", "undrained")).All()
 			require.Len(t, failed, 1)
 			require.Equal(t, zapcore.ErrorLevel, failed[0].Level)
 			require.Empty(t, failed[0].Stack, "it would be the library's own")
