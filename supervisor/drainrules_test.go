@@ -228,3 +228,8 @@ func drainAmid(t *actor.Tasklet, strategy supervisor.Strategy) {
 	require.True(tb, top.Tasklet().HasFinished())
 	require.NoError(tb, t.System().Check())
 }
+
+func TestDrainOfAPoolThatWasNotStarted(t *testing.T) {
+	pool := supervisor.NewPool(supervisor.PoolSpec[int]{Child: func(int) supervisor.Child { return supervisor.Child{} }})
+	require.PanicsWithValue(t, "supervisor: Drain of a pool that was not started", func() { _ = pool.Drain(t.Context()) })
+}

@@ -238,4 +238,14 @@ func (s *Supervisor) Count(ctx context.Context) (map[State]int, error) {
 // messages is restarted as usual, with those children of its group that are not drained yet. No
 // other child is restarted. During the drain, calls that would start a child return
 // mailbox.ErrClosed. The supervisor ends with actor.ErrShutdown.
-func (s *Supervisor) Drain(ctx context.Context) error { return s.Tasklet().Drain(ctx) }
+//
+// Drain applies to the present tasklet of the supervisor. A supervisor above it treats its end like
+// any other, and may start it again; while it waits for a restart, Drain returns nil. Drain panics
+// if the supervisor, or the pool, was never started.
+func (s *Supervisor) Drain(ctx context.Context) error {
+	t := s.Tasklet()
+	if t == nil {
+		panic("supervisor: Drain of a pool that was not started")
+	}
+	return t.Drain(ctx)
+}

@@ -8,6 +8,7 @@ package limiter
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 	"time"
@@ -113,8 +114,12 @@ func (l *Limiter) Allow() bool {
 // A call that is refused, or whose tasklet is killed while it waits, is not counted, and the next
 // call has its turn. ctx must be the running tasklet or derived from it.
 func (l *Limiter) Wait(ctx context.Context) error {
-	if err := context.Cause(ctx); err != nil {
-		return err
+	switch err := ctx.Err(); {
+	case err == nil:
+	case errors.Is(err, context.DeadlineExceeded):
+		return scheduler.ErrTimeout
+	default:
+		return context.Cause(ctx)
 	}
 	if l.waiting == 0 && l.Allow() {
 		return nil

@@ -176,3 +176,16 @@ func Example() {
 	// 3 200ms <nil>
 	// <nil>
 }
+
+// A context that has ended before the call has the same error as one that ends during it.
+func TestWaitAfterTheDeadline(t *testing.T) {
+	actortest.Run(t, func(t *actor.Tasklet) {
+		tb := actortest.TB(t)
+		l, err := limiter.New(t.System(), limiter.Config{PerSecond: 1, Burst: 1})
+		require.NoError(tb, err)
+		ctx, cancel := context.WithDeadline(t, time.Now().Add(-time.Second))
+		defer cancel()
+		require.Equal(tb, scheduler.ErrTimeout, l.Wait(ctx))
+		require.NoError(tb, l.Wait(t), "the refused call was not counted")
+	})
+}
