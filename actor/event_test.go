@@ -313,9 +313,9 @@ func TestEventLevels(t *testing.T) {
 }
 
 // Of a flood the first entry is written at once, and then one a second, which tells how many others
-// there were; what is held back at the end is written when the system stops.
+// there were; what is held back at the end is written before the entry that the system has stopped.
 func TestEventRateLimits(t *testing.T) {
-	logs := observe(t, zap.WarnLevel, func(t0 *actor.Tasklet) error {
+	logs := observe(t, zap.InfoLevel, func(t0 *actor.Tasklet) error {
 		full := actor.NewRef[int](actor.MailboxLen(1), actor.Overflow(mailbox.DropNewest), actor.Name("full"))
 		for range 11 { // one is kept, ten are dropped
 			_ = full.Send(t0, 1)
@@ -332,9 +332,11 @@ func TestEventRateLimits(t *testing.T) {
 		got = append(got, fmt.Sprint(e.Time.Second(), "s ", m["event"], " ", m["suppressed"], " ", m["suppressed_messages"]))
 	}
 	require.Equal(t, []string{
+		"0s system_start <nil> <nil>",
 		"0s overflow <nil> <nil>", "0s dead_letter <nil> <nil>",
 		"1s overflow 8 8", "1s dead_letter 8 8", // the last of the nine that were held back
 		"1s overflow 4 4", "1s dead_letter 4 4",
+		"1s system_stop <nil> <nil>",
 	}, got)
 }
 

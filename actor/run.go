@@ -98,6 +98,7 @@ func (s *System) loop() {
 		for _, h := range s.hosts[1:] {
 			<-h.done
 		}
+		s.events.do(s.events.endLimits) // before the last entry
 		s.emit(EventRecord{Kind: event.SystemStop, Tasklet: s.root})
 		s.events.flush()
 	}()
