@@ -7,23 +7,22 @@ import "time"
 // no effect.
 func (s *Slot) Retire() {
 	s.mustBeEmpty("Retire", slotRetired)
-	s.parent.sys.mu.Lock()
-	if s.hole != nil {
-		unlink(s.hole)
-		s.hole = nil
-	}
-	s.parent.sys.mu.Unlock()
 	refsOf(s.body, anyLineage.retire)
 }
 
-// mustBeEmpty sets the state of the slot to next, unless it was retired. It panics if the slot is
-// occupied.
+// mustBeEmpty sets the state of the slot to next, unless it was retired. A slot that is retired
+// leaves the children in the same step, because a check on another scheduler may look in between.
+// mustBeEmpty panics if the slot is occupied.
 func (s *Slot) mustBeEmpty(op string, next slotState) {
 	sys := s.parent.sys
 	sys.mu.Lock()
 	t := s.task
 	if t == nil && s.state != slotRetired {
 		s.state, s.until = next, time.Time{}
+		if next == slotRetired && s.hole != nil {
+			unlink(s.hole)
+			s.hole = nil
+		}
 	}
 	sys.mu.Unlock()
 	if t != nil {
