@@ -36,14 +36,19 @@ func (s *System) endRound() {
 	}
 }
 
-// hardenLeft kills all remaining tasklets hard, and reports whether any of them was not killed hard
-// before.
+// hardenLeft kills all remaining tasklets hard, and reports whether it had not done so before for
+// any of them. A kill of another goroutine does not count, even a hard one: the goroutine may be on
+// its way to deliver it, and a tasklet that was not woken has not run its deferred calls.
 func (s *System) hardenLeft() (any bool) {
 	for t := range s.left() {
-		if _, hard := t.task.Killed(); !hard {
+		if t.marks.Or(markSwept)&markSwept == 0 {
 			any = true
-			t.marks.Or(markStopped)
-			t.harden()
+			if _, hard := t.task.Killed(); !hard {
+				t.marks.Or(markStopped)
+				t.harden()
+			} else {
+				t.task.KillAgain()
+			}
 		}
 		if t.parent != nil && t.parent.marks.Load()&(markLeaked|markReported) != 0 {
 			t.marks.Or(markReported) // it is part of a subtree that was reported as left behind

@@ -28,6 +28,7 @@ const (
 	markDraining              // it drains: its body ends when its work is done
 	markCut                   // its drain was cut short by a kill
 	markTold                  // its body was told that it drains
+	markSwept                 // the end of the system has killed it hard
 )
 
 // markRule is a row of the table of marks.
@@ -66,6 +67,7 @@ var markRules = []markRule{
 	{markDraining, "draining", "any goroutine, in beginDrain", "before the body is told", 0, markVacant},
 	{markCut, "cut", "any goroutine, in cutDrain", "its children are killed from now on", markDraining, markVacant},
 	{markTold, "told", "own, in drain", "once, when it lives", markDraining, markVacant},
+	{markSwept, "swept", "any scheduler, in hardenLeft", "the system ends, and the tasklet is left", 0, markVacant},
 }
 
 // markNames returns the names of the marks that are set, for messages.

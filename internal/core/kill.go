@@ -100,6 +100,13 @@ func (t *Task) Kill(hard bool) bool {
 	}
 }
 
+// KillAgain delivers a pending kill once more, for a caller that cannot know whether the goroutine
+// that has made it has delivered it yet. It may be called from any goroutine.
+func (t *Task) KillAgain() {
+	t.s.alarm.Store(true)
+	t.s.Inject((*killWork)(t))
+}
+
 // Killed reports whether a kill is pending, to be raised or to be found by a stackless task, and
 // whether it is hard.
 func (t *Task) Killed() (pending, hard bool) {
