@@ -61,10 +61,11 @@ func (l *List[T]) Add(e *Entry[T]) {
 
 // Remove removes e from l, and reports whether e was in l. e must be in no other list.
 func (l *List[T]) Remove(e *Entry[T]) bool {
-	prev, next := e.prev, e.next
+	prev := e.prev
 	if prev == nil {
-		return false
+		return false // next may be in use by the goroutine that iterates over what Take has taken
 	}
+	next := e.next
 	e.next, e.prev = nil, nil
 	if prev == e { // the first
 		prev = nil

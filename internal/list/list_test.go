@@ -149,3 +149,26 @@ func TestSoundSeesEveryLink(t *testing.T) {
 		require.True(t, l.Sound())
 	}
 }
+
+// One goroutine may iterate over what Take has taken, while another removes the entries: the race
+// detector sees it otherwise.
+func TestRemoveDuringTake(t *testing.T) {
+	var l List[int]
+	entries := make([]Entry[int], 1000)
+	for i := range entries {
+		l.Add(&entries[i])
+	}
+	taken := l.Take()
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		for range taken {
+		}
+	}()
+	for i := range entries {
+		if l.Remove(&entries[i]) {
+			t.Error("was in the list")
+		}
+	}
+	<-done
+}
