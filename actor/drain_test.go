@@ -301,7 +301,11 @@ func TestMainReturnsDuringADrain(t *testing.T) {
 							}
 						}
 						last := actor.Receiver(t0, func(t *actor.Tasklet, m int) error { return nil })
-						t0.Defer(func() { _ = daemon.Send(t0, 1); _ = daemon.Send(t0, 2) })
+						t0.Defer(func() {
+							t0.Sleep(time.Second) // all children have ended
+							_ = daemon.Send(t0, 1)
+							_ = daemon.Send(t0, 2)
+						})
 						systems <- t0.System()
 						return last.Join(t0)
 					})

@@ -169,9 +169,10 @@ func (c endTrial) tree(p *actor.Tasklet, b *endBooks, began, release chan struct
 	}, opts...)
 	asked = actor.Receiver(p, func(_ *actor.Tasklet, a endAsk) error { a.reply.Delegate(stuck.Tasklet()); return nil },
 		actor.OnScheduler(c.at), actor.MailboxLen(1))
-	for i := range 3 {
-		_ = stuck.Send(p, endMsg{i})
-		b.sent.Add(1)
+	for i := range 3 { // a Send could wait for a scheduler that is held
+		if stuck.TrySend(p, endMsg{i}) == nil {
+			b.sent.Add(1)
+		}
 	}
 	return stuck, asked, scheds
 }

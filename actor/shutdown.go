@@ -39,10 +39,10 @@ func (s *System) stopNow() {
 	s.stopRoot()
 }
 
-// stopRoot kills the root because the system is to stop.
+// stopRoot kills main because the system is to stop. It does not cut a drain short.
 func (s *System) stopRoot() {
 	s.root.marks.Or(markSystem)
-	s.root.kill(nil)
+	s.root.killBody(nil)
 }
 
 // Times of the wall clock. They are variables for tests.

@@ -89,13 +89,20 @@ func (t *Tasklet) HasFinished() bool { return t.marks.Load()&markFinished != 0 }
 // [Shutdown] describes what happens to a tasklet that does not end.
 func (t *Tasklet) Kill() { t.kill(nil) }
 
-// kill is like Kill, with a cause that becomes the result.
+// kill is like Kill, with a cause that becomes the result. If the body has ended, it cuts a drain
+// of the children short.
 func (t *Tasklet) kill(cause error) {
-	if t.marks.Load()&(markOver|markFinished) != 0 {
+	if !t.killBody(cause) {
 		if _, failed := cause.(*ChildError); !failed { // a child that fails does not cut it
 			t.cutDrain()
 		}
-		return
+	}
+}
+
+// killBody kills the body. It returns false, and does nothing, if the body has ended.
+func (t *Tasklet) killBody(cause error) bool {
+	if t.marks.Load()&(markOver|markFinished) != 0 {
+		return false
 	}
 	if cause != nil {
 		x := t.extra()
@@ -112,6 +119,7 @@ func (t *Tasklet) kill(cause error) {
 		t.extra().killedAt.Store(max(1, t.task.Scheduler().Nanotime()))
 		t.sys.emit(EventRecord{Kind: event.Kill, Tasklet: t, Err: cause})
 	}
+	return true
 }
 
 // harden makes the kill hard, so that it is raised at every blocking point. It may be called from
