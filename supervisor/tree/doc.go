@@ -36,7 +36,8 @@
 //
 // A tree of more than [MaxRows] lines is folded: a line at the end counts the rows that are not
 // shown below a row, "(+897 more under front/sessions, all idle)". Rows that need attention are
-// shown first, then those high in the tree.
+// shown first, then those high in the tree. The idle children of a pool are always folded if there
+// are several. An entry of [Log] is folded further, so that it has at most 8 KiB.
 //
 // Names, labels and errors may come from a program's input. None of them can break a line, add one,
 // or look like another cell: characters that cannot be printed, the characters of branches and

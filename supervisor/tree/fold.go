@@ -35,7 +35,8 @@ func (w *survey) fold(limit int) shown {
 	if len(w.nodes) == 0 {
 		return s
 	}
-	if len(w.nodes) <= limit {
+	spares := w.spares()
+	if len(w.nodes) <= limit && spares == nil {
 		for i := range w.nodes {
 			s.nodes = append(s.nodes, i)
 		}
@@ -92,7 +93,7 @@ func (w *survey) fold(limit int) shown {
 			try(i)
 		}
 	}
-	for _, i := range w.byNoise(limit) {
+	for _, i := range w.byNoise(limit, spares) {
 		try(i)
 	}
 	for i := range w.nodes {
@@ -104,13 +105,50 @@ func (w *survey) fold(limit int) shown {
 	return s
 }
 
+// spares returns the pools with more than one idle child, each with true. Their idle children are
+// one line whatever the limit, because they are alike and say nothing. It returns nil if there are
+// none.
+func (w *survey) spares() map[int32]bool {
+	var pools map[int32]bool
+	for i := range w.nodes {
+		if n := &w.nodes[i]; w.isSpare(n) {
+			if pools == nil {
+				pools = make(map[int32]bool)
+			}
+			_, second := pools[n.parent]
+			pools[n.parent] = second
+		}
+	}
+	for p, several := range pools {
+		if !several {
+			delete(pools, p)
+		}
+	}
+	if len(pools) == 0 {
+		return nil
+	}
+	return pools
+}
+
+// isSpare reports whether n is an idle child of a pool, needs no attention, and has no children.
+func (w *survey) isSpare(n *node) bool {
+	if n.parent < 0 || n.noise > 0 || n.state != Idle || n.children > 0 {
+		return false
+	}
+	p := w.nodes[n.parent].over
+	return p != nil && p.Strategy == ""
+}
+
 // byNoise returns the places in the order in which they should be shown, with at most limit quiet
-// places of each kind.
-func (w *survey) byNoise(limit int) []int {
+// places of each kind, and without the idle children of the pools.
+func (w *survey) byNoise(limit int, pools map[int32]bool) []int {
 	order := make([]int, 0, limit)
 	quiet := make(map[int32]int) // how many quiet places of each cost and state were met
 	for i := range w.nodes {
 		n := &w.nodes[i]
+		if pools[n.parent] && w.isSpare(n) {
+			continue
+		}
 		if n.noise == 0 {
 			// At most limit of them can be shown. So it is not necessary to sort all places of a
 			// large tree.

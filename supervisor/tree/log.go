@@ -2,7 +2,10 @@ package tree
 
 import (
 	"bytes"
+	"cmp"
 	"fmt"
+	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -18,45 +21,74 @@ import (
 // Log writes t and everything below it as one entry, at level info with the event "tree". An
 // encoder that writes the message as it is, as zap's console encoder does, gets the text of [Write]
 // as the message. One that escapes line breaks, as zap's JSON encoder does, gets the field "tree",
-// an array with an object for each row, parents first, without nesting:
+// an array with an object for each row, without nesting. Rows that need attention come first, the
+// most urgent one at the top, and the others follow in the order of [Write]:
 //
 //	jq '.tree[] | select(.state=="stalled")'
 //
-// and the field "folded", with an object for each fold. Both have 200 rows at most. If the logger
-// writes to encoders of both sorts, the message is the text for all of them, and only the second
-// sort gets the array too. For a nil t nothing is written. It may be called from any goroutine and
-// waits for no tasklet; see [Snapshot]. A logger that fails, fails the caller.
-func Log(logger *zap.Logger, t *actor.Tasklet) {
+// Rows that are not shown are counted in the field "folded", with an object for each fold. The
+// entry has 200 rows and 8 KiB at most. [MaxRows] and [MaxBytes] change the limits, and [AsText]
+// replaces the array by the text.
+//
+// If the logger writes to encoders of both sorts, the message is the text for all of them, and only
+// the second sort gets the array too. For a nil t nothing is written. Log may be called from any
+// goroutine and waits for no tasklet; see [Snapshot]. A logger that fails, fails the caller.
+func Log(logger *zap.Logger, t *actor.Tasklet, opts ...Option) {
 	if t == nil || !logger.Core().Enabled(zap.InfoLevel) {
 		return
 	}
-	f := &treeField{survey: look(t)}
-	f.shown = f.survey.fold(defaultRows)
+	f := &treeField{survey: look(t), layout: layout{rows: defaultRows, bytes: defaultBytes}}
+	for _, o := range opts {
+		o(&f.layout)
+	}
 	// With passes each encoder behind the logger to f, which determines what kind it is.
 	logger = logger.With(zap.String("event", "tree"), zap.Inline(f))
 	f.decided = true
-	l := layout{rows: defaultRows}
+	var lines []string
 	if f.text {
-		l.write(f.survey, f.shown)
-		l.lines = append(l.lines, "") // puts the fields, if there are any, on a line of their own
+		lines = append(f.lines(), "") // puts the fields, if there are any, on a line of their own
 	} else {
-		l.fill(f.survey.header(), "", " ")
+		lines = []string{f.header()}
 	}
-	logger.Info(strings.Join(l.lines, "\n"))
+	logger.Info(strings.Join(lines, "\n"))
 }
 
 // treeField is a field whose encoding depends on the encoder.
 type treeField struct {
 	survey *survey
-	shown  shown
+	layout layout // what the options say
 
 	text    bool // an encoder that writes text as it is was met
 	decided bool // the message is decided, and encoders that are met later get the array
+
+	array *array   // made when the first encoder needs it
+	texts []string // the lines of the text, made when they are needed
 }
 
 // MarshalLogObject is called by each encoder.
 func (f *treeField) MarshalLogObject(enc zapcore.ObjectEncoder) error {
 	text, context := probe(enc)
+	f.head(enc, context)
+	if text && (f.text || !f.decided) {
+		f.text = true
+		return nil
+	}
+	f.numbers(enc)
+	if f.layout.asText {
+		enc.AddString("text", strings.Join(f.lines(), "\n"))
+		return nil
+	}
+	if f.array == nil {
+		f.array = f.rows()
+	}
+	if err := enc.AddArray("tree", treeRows{f}); err != nil || len(f.array.folds) == 0 {
+		return err
+	}
+	return enc.AddArray("folded", f.array.folds)
+}
+
+// head adds the fields that say which tree it is, except those that has reports.
+func (f *treeField) head(enc zapcore.ObjectEncoder, has func(key string) bool) {
 	t := f.survey.nodes[0].task
 	for _, add := range []struct {
 		key   string
@@ -67,19 +99,32 @@ func (f *treeField) MarshalLogObject(enc zapcore.ObjectEncoder) error {
 		{"path", t.Path},
 		{"kind", func() string { return t.Info().Kind }},
 	} {
-		if !context(add.key) {
-			enc.AddString(add.key, fields.Value(add.value()))
+		if !has(add.key) {
+			enc.AddString(add.key, fields.Name(add.value()))
 		}
 	}
-	if text && (f.text || !f.decided) {
-		f.text = true
-		return nil
-	}
-	return f.array(enc)
 }
 
-// array adds the rows as fields.
-func (f *treeField) array(enc zapcore.ObjectEncoder) error {
+// rest returns the size of an entry without rows and folds.
+func (f *treeField) rest() int {
+	n, _ := measure(func(enc zapcore.ObjectEncoder) error {
+		f.head(enc, func(string) bool { return false })
+		f.numbers(enc)
+		enc.AddString("msg", f.header())
+		return nil
+	})
+	return n + entryRest
+}
+
+// header returns the summary line.
+func (f *treeField) header() string {
+	l := layout{}
+	l.fill(f.survey.header(), "", " ")
+	return l.lines[0]
+}
+
+// numbers adds the counts of all rows, also of those that are not shown.
+func (f *treeField) numbers(enc zapcore.ObjectEncoder) {
 	w := f.survey
 	n := w.numbers()
 	enc.AddInt("tasklets", w.live)
@@ -88,24 +133,152 @@ func (f *treeField) array(enc zapcore.ObjectEncoder) error {
 	if w.dropped > 0 {
 		enc.AddUint64("dropped", w.dropped)
 	}
-	err := enc.AddArray("tree", treeRows{f})
-	if err != nil || len(f.shown.folds) == 0 {
-		return err
+}
+
+// lines returns the text of the tree, at most as long as MaxBytes says.
+func (f *treeField) lines() []string {
+	if f.texts != nil {
+		return f.texts
 	}
-	return enc.AddArray("folded", zapcore.ArrayMarshalerFunc(func(a zapcore.ArrayEncoder) error {
-		for i := range f.shown.folds {
-			fold := &f.shown.folds[i]
-			if err := a.AppendObject(zapcore.ObjectMarshalerFunc(func(enc zapcore.ObjectEncoder) error {
-				enc.AddString("under", fields.Name(w.row(fold.under).Path))
-				enc.AddInt("count", fold.count)
-				fold.parts(enc.AddInt)
-				return nil
-			})); err != nil {
-				return err
-			}
+	rest := f.rest()
+	f.survey.fit(f.layout.rows, f.layout.bytes, func(s shown) (size int) {
+		size = rest
+		l := f.layout
+		l.write(f.survey, s)
+		f.texts = l.lines
+		for _, line := range l.lines {
+			// A handler that writes it as one string escapes line breaks, quotes and backslashes.
+			size += len(line) + 2 + strings.Count(line, `"`) + strings.Count(line, `\`)
 		}
-		return nil
-	}))
+		return size
+	})
+	return f.texts
+}
+
+// array is a tree as an array of rows, and one of folds.
+type array struct {
+	rows  []rowObject
+	folds foldObjects
+}
+
+// rows returns the array, at most as long as MaxBytes says.
+func (f *treeField) rows() *array {
+	w := f.survey
+	var a *array
+	rest := f.rest()
+	f.survey.fit(f.layout.rows, f.layout.bytes, func(s shown) (size int) {
+		a = &array{}
+		nodes := slices.Clone(s.nodes)
+		slices.SortStableFunc(nodes, func(i, j int) int { return cmp.Compare(w.nodes[j].noise, w.nodes[i].noise) })
+		size = rest
+		for _, i := range nodes {
+			o := rowObject{Row: w.row(i)}
+			_, n := measure(o.MarshalLogObject)
+			if f.layout.bytes > 0 && n > longRow {
+				o.brief = true
+				_, n = measure(o.MarshalLogObject)
+			}
+			size += n
+			a.rows = append(a.rows, o)
+		}
+		for i := range s.folds {
+			fold := &s.folds[i]
+			o := foldObject{fold, cutStart(fields.Name(w.row(fold.under).Path), longPath)}
+			_, n := measure(o.MarshalLogObject)
+			size += n
+			a.folds = append(a.folds, o)
+		}
+		return size
+	})
+	return a
+}
+
+const (
+	// defaultBytes is the size of an entry, unless MaxBytes says otherwise.
+	defaultBytes = 8 << 10
+	// entryRest is room for the time, the level, the caller, the name of the logger and the keys.
+	entryRest = 400
+	// longRow is the size from which a row is written with short values and without labels.
+	longRow = 1 << 10
+	// longPath, longValue and briefValue are numbers of columns of a value in a row, the last one
+	// for a row that would be longer than longRow.
+	longPath, longValue, briefValue = 240, 240, 60
+	// maxLabels is the number of labels that a row shows.
+	maxLabels = 8
+)
+
+// fit folds w to at most rows lines, or fewer, until its size is at most limit; 0 means any size.
+// Whatever the limit, the top is shown, and all others are counted.
+func (w *survey) fit(rows, limit int, size func(shown) int) {
+	rows = min(rows, len(w.nodes))
+	for {
+		s := w.fold(rows)
+		n := size(s)
+		if limit <= 0 || n <= limit || rows <= 1 {
+			return
+		}
+		// The next attempt is as large as it would be if all rows had the same length.
+		rows = max(1, min(rows-1, len(s.nodes)+len(s.folds), rows*limit/n+1))
+	}
+}
+
+// measure returns the length of an object in JSON, and that with the characters of HTML escaped, as
+// package encoding/json does.
+func measure(add func(zapcore.ObjectEncoder) error) (n, html int) {
+	enc := zapcore.NewJSONEncoder(zapcore.EncoderConfig{SkipLineEnding: true})
+	if add(enc) != nil {
+		return 0, 0 // then the real encoder gets the error as well
+	}
+	buf, err := enc.EncodeEntry(zapcore.Entry{}, nil)
+	if err != nil {
+		return 0, 0
+	}
+	defer buf.Free()
+	n = buf.Len() + 1 // the comma
+	html = n
+	for _, c := range buf.Bytes() {
+		if c == '<' || c == '>' || c == '&' {
+			html += len(`\u003c`) - 1
+		}
+	}
+	return n, html
+}
+
+// foldObjects are the folds as an array.
+type foldObjects []foldObject
+
+// MarshalLogArray is called by encoders of zap.
+func (o foldObjects) MarshalLogArray(a zapcore.ArrayEncoder) error {
+	for _, f := range o {
+		if err := a.AppendObject(f); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// MarshalText is called by handlers of slog that write text. The text of the tree has the folds, so
+// that of the field is only the number of the rows.
+func (o foldObjects) MarshalText() ([]byte, error) {
+	n := 0
+	for _, f := range o {
+		n += f.fold.count
+	}
+	return strconv.AppendInt(nil, int64(n), 10), nil
+}
+
+// foldObject is a fold as an object.
+type foldObject struct {
+	fold *fold
+	path string
+}
+
+// MarshalLogObject is called by encoders of zap.
+func (o foldObject) MarshalLogObject(enc zapcore.ObjectEncoder) error {
+	enc.AddString("under", o.path)
+	enc.AddInt("count", o.fold.count)
+	o.fold.parts(enc.AddInt)
+	return nil
 }
 
 // treeRows are the rows that are shown. An encoder that has arrays gets an array of objects. An
@@ -114,9 +287,8 @@ type treeRows struct{ f *treeField }
 
 // MarshalLogArray is called by encoders of zap.
 func (t treeRows) MarshalLogArray(a zapcore.ArrayEncoder) error {
-	for _, i := range t.f.shown.nodes {
-		r := t.f.survey.row(i)
-		if err := a.AppendObject((*rowObject)(&r)); err != nil {
+	for i := range t.f.array.rows {
+		if err := a.AppendObject(&t.f.array.rows[i]); err != nil {
 			return err
 		}
 	}
@@ -124,11 +296,7 @@ func (t treeRows) MarshalLogArray(a zapcore.ArrayEncoder) error {
 }
 
 // MarshalText is called by handlers of slog that write text; see actor.SlogCore.
-func (t treeRows) MarshalText() ([]byte, error) {
-	l := layout{rows: defaultRows}
-	l.write(t.f.survey, t.f.shown)
-	return []byte(strings.Join(l.lines, "\n")), nil
-}
+func (t treeRows) MarshalText() ([]byte, error) { return []byte(strings.Join(t.f.lines(), "\n")), nil }
 
 // probe determines by a trial whether an encoder writes a message as it is or escapes its line
 // breaks, and which keys its context already has. An encoder that cannot be tried counts as one
@@ -154,17 +322,25 @@ func probe(enc zapcore.ObjectEncoder) (text bool, has func(key string) bool) {
 	return false, func(string) bool { return false }
 }
 
-// rowObject is a row as a flat object. The keys of times end in _seconds.
-type rowObject Row
+// rowObject is a row as a flat object. The keys of times end in _seconds. Keys without meaning for
+// a row, and counters that are 0, are left out.
+type rowObject struct {
+	Row
+	brief bool // with short values and without labels
+}
 
 // MarshalLogObject is called by encoders of zap.
 func (o *rowObject) MarshalLogObject(enc zapcore.ObjectEncoder) error {
-	r := (*Row)(o)
+	r := &o.Row
 	enc = fields.Encoder(enc)
+	long := longValue
+	if o.brief {
+		long = briefValue
+	}
+	value := func(key, s string) { enc.AddString(key, cutEnd(fields.Name(s), long)) }
 	enc.AddInt("depth", r.Depth)
-	enc.AddString("path", r.Path)
-	enc.AddString("name", r.Name)
-	enc.AddString("kind", r.Kind)
+	enc.AddString("path", cutStart(fields.Name(r.Path), longPath))
+	value("kind", r.Kind)
 	enc.AddString("state", r.State.String())
 	if r.Schedulers > 1 {
 		enc.AddInt("scheduler", r.Scheduler)
@@ -177,11 +353,16 @@ func (o *rowObject) MarshalLogObject(enc zapcore.ObjectEncoder) error {
 			enc.AddDuration(key, d)
 		}
 	}
+	count := func(key string, n uint64) {
+		if n > 0 {
+			enc.AddUint64(key, n)
+		}
+	}
 	switch r.State {
 	case Stalled:
 		duration("for", r.For)
 		if r.Message != nil {
-			enc.AddString("message", r.Message.String())
+			value("message", r.Message.String())
 		}
 	case Parked, Starting:
 		if r.Wait != "" {
@@ -189,7 +370,7 @@ func (o *rowObject) MarshalLogObject(enc zapcore.ObjectEncoder) error {
 			enc.AddString("wait", strings.TrimSpace(r.Wait))
 		}
 		if r.On != "" {
-			enc.AddString("on", r.On)
+			enc.AddString("on", cutStart(fields.Name(r.On), long))
 		}
 	case Idle:
 		duration("for", r.For)
@@ -199,19 +380,19 @@ func (o *rowObject) MarshalLogObject(enc zapcore.ObjectEncoder) error {
 	if m := r.Mailbox; m != nil {
 		enc.AddInt("mailbox_len", m.Len)
 		enc.AddInt("mailbox_cap", m.Cap)
-		enc.AddInt("mailbox_peak", m.Peak)
+		count("mailbox_peak", uint64(max(0, m.Peak)))
 		if m.Cap > 0 && m.Len >= m.Cap {
 			enc.AddBool("full", true)
 		}
 		if m.Closed {
 			enc.AddBool("closed", true)
 		}
-		enc.AddUint64("handled", m.Handled)
-		enc.AddUint64("dropped", m.Dropped)
+		count("handled", m.Handled)
+		count("dropped", m.Dropped)
 	}
 	if s := r.Supervision; s != nil {
 		if s.Strategy != "" {
-			enc.AddString("strategy", s.Strategy)
+			value("strategy", s.Strategy)
 		}
 		enc.AddInt("children", s.Children)
 		duration("up", s.Up)
@@ -227,15 +408,25 @@ func (o *rowObject) MarshalLogObject(enc zapcore.ObjectEncoder) error {
 		enc.AddBool("restarted", r.restarted())
 	}
 	if r.showsLast() {
-		enc.AddString("last_error", guard.Text(r.Last))
+		value("last_error", guard.Text(r.Last))
 		duration("last_ago", r.LastAgo)
 	}
 	if r.Fault != "" {
-		enc.AddString("fault", r.Fault)
+		value("fault", r.Fault)
 	}
 	duration("killed_ago", r.Killed)
+	shown := make(map[string]bool)
 	for _, k := range labelKeys(r.Labels) {
-		enc.AddString("label_"+text.Key(k), r.Labels[k])
+		if o.brief || len(shown) == maxLabels {
+			break
+		}
+		key := "label_" + cutEnd(text.Key(text.Cut(k, text.MaxName)), 40)
+		if shown[key] {
+			continue
+		}
+		shown[key] = true
+		enc.AddString(key, cutEnd(fields.Name(r.Labels[k]), 100))
 	}
+	count("labels_omitted", uint64(len(r.Labels)-len(shown)))
 	return nil
 }

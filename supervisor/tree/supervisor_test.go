@@ -130,7 +130,7 @@ func TestDescribeFails(t *testing.T) {
 				_, jsons, _, js := loggers()
 				tree.Log(jsons, top)
 				require.Contains(t, js.String(), `"fault":"`)
-				require.Contains(t, js.String(), `"name":"a"`)
+				require.Contains(t, js.String(), `/a"`)
 				rows := tree.Snapshot(t0)
 				require.Len(t, rows, 4)
 				require.NotEmpty(t, rows[1].Fault)

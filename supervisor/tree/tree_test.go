@@ -365,6 +365,9 @@ func TestTreeOfAThousand(t *testing.T) {
 			require.Equal(t, f.Count, f.Idle, f.Under)
 		}
 		require.Equal(t, 1014, n)
+		require.LessOrEqual(t, out.Len(), 8<<10)
+		require.Equal(t, "restarting", e.Tree[0]["state"], "problems first")
+		require.Equal(t, true, e.Tree[1]["full"], "problems first")
 		require.Equal(t, 1, e.Full)
 		require.Equal(t, 1, e.Restarting)
 		return nil
@@ -402,7 +405,7 @@ func TestTreeOfAStall(t *testing.T) {
 	require.Regexp(t, regexp.MustCompile(`(?m)^├─ worker  STALLED  receiver    busy \d+ms on tree_test.Charge`), out)
 	_, jsons, _, js := loggers()
 	tree.Log(jsons, sys.Root())
-	require.Regexp(t, `"path":"/sample/shop/worker","name":"worker","kind":"receiver","state":"stalled"`, js.String())
+	require.Regexp(t, `"path":"/sample/shop/worker","kind":"receiver","state":"stalled"`, js.String())
 	close(release)
 	for e := range stalls {
 		if e.Kind == event.StallOver {

@@ -16,7 +16,7 @@ import (
 	"github.com/gotasklet/tasklet/internal/text"
 )
 
-// An Option changes how Write writes a tree.
+// An Option changes how [Write] and [Log] write a tree.
 type Option func(*layout)
 
 // Width fits a tree to a terminal with this number of columns, at least 20. 0 means no limit, as
@@ -32,6 +32,20 @@ func Width(columns int) Option {
 // MaxRows limits a tree to n lines, at least 4, including the lines of folds. The default is 200.
 // The line at the top does not count, nor do lines that a narrow Width breaks.
 func MaxRows(n int) Option { return func(l *layout) { l.rows = max(n, 4) } }
+
+// MaxBytes limits an entry of [Log] to about n bytes, at least 2 KiB, by folding more rows. The
+// default is 8 KiB, because collectors of logs cut or refuse long lines. 0 means no limit except
+// MaxRows. It does not count the fields that the logger has of its own. For Write it has no effect.
+func MaxBytes(n int) Option {
+	if n > 0 {
+		n = max(n, 2<<10)
+	}
+	return func(l *layout) { l.bytes = max(n, 0) }
+}
+
+// AsText makes [Log] write the text of [Write] instead of the array, in the field "text" as one
+// string, to encoders that get the array otherwise. For Write it has no effect.
+func AsText() Option { return func(l *layout) { l.asText = true } }
 
 // Write writes t and all tasklets below it as text for people: a summary line, and a line for each
 // tasklet. Rows that do not fit into MaxRows are folded, those that need no attention first. Write
@@ -55,6 +69,8 @@ func Write(w io.Writer, t *actor.Tasklet, opts ...Option) error {
 // layout is a text in the making.
 type layout struct {
 	width, rows int
+	bytes       int  // of an entry; 0 means any number
+	asText      bool // in an entry
 	lines       []string
 	cols        [4]int // widths: name, mark, kind, state
 }
@@ -298,7 +314,11 @@ func (l *layout) describe(t *textRow, r Row) {
 	if r.Killed > 0 {
 		add(0, piece{pre: "killed " + ago(r.Killed) + " ago"})
 	}
-	for _, k := range labelKeys(r.Labels) {
+	for i, k := range labelKeys(r.Labels) {
+		if i == maxLabels {
+			add(3, piece{pre: fmt.Sprintf("(+%d more labels)", len(r.Labels)-i)})
+			break
+		}
 		add(3, piece{pre: cutEnd(text.Key(k), 40) + "=", name: cell(r.Labels[k], 100), end: true})
 	}
 }
