@@ -116,6 +116,20 @@ func TestTryJitter(t *testing.T) {
 	}
 }
 
+// Other packages get the defaults and the pauses from a Retry.
+func TestRetryChecked(t *testing.T) {
+	r, err := flow.Retry{Min: time.Second, Factor: 10}.Checked()
+	require.NoError(t, err)
+	require.Equal(t, flow.Retry{Attempts: 3, Min: time.Second, Max: 30 * time.Second, Factor: 10}, r)
+	_, err = flow.Retry{Jitter: 2}.Checked()
+	require.EqualError(t, err, "flow: Retry.Jitter is 2: must be from 0 to 1")
+	actortest.Run(t, func(t *actor.Tasklet) {
+		for n, want := range []time.Duration{time.Second, 10 * time.Second, 30 * time.Second, 30 * time.Second} {
+			require.Equal(actortest.TB(t), want, r.Pause(t.System(), n+1))
+		}
+	})
+}
+
 func TestRetryMisuse(t *testing.T) {
 	actortest.Run(t, func(t *actor.Tasklet) {
 		for want, r := range map[string]flow.Retry{

@@ -64,7 +64,8 @@ func (e *RetryError) Unwrap() []error {
 // pass through Try. If a field of r is invalid, Try returns an error that names the field, and does
 // not call f.
 func Try[R any](ctx context.Context, r Retry, f func(ctx context.Context) (R, error)) (v R, err error) {
-	if err := r.fill(); err != nil {
+	r, err = r.Checked()
+	if err != nil {
 		return v, err
 	}
 	t := actor.Current(ctx)
@@ -80,7 +81,7 @@ func Try[R any](ctx context.Context, r Retry, f func(ctx context.Context) (R, er
 		if n == r.Attempts || ctx.Err() != nil || r.If != nil && !r.If(err) {
 			break
 		}
-		if cause = actor.Sleep(ctx, backoff.Delay(r.Min, r.Max, r.Factor, r.Jitter, n-1, backoff.Draw(t.System().Rand()))); cause != nil {
+		if cause = actor.Sleep(ctx, r.Pause(t.System(), n)); cause != nil {
 			break
 		}
 	}
@@ -90,8 +91,9 @@ func Try[R any](ctx context.Context, r Retry, f func(ctx context.Context) (R, er
 	return v, &RetryError{n, err, cause}
 }
 
-// fill sets the defaults, and returns an error if a field of r is invalid.
-func (r *Retry) fill() error {
+// Checked returns r with the defaults in the place of zeros, or an error that names a field that is
+// invalid. It is for packages that use a Retry for something else than Try.
+func (r Retry) Checked() (Retry, error) {
 	if r.Attempts == 0 {
 		r.Attempts = 3
 	}
@@ -106,15 +108,21 @@ func (r *Retry) fill() error {
 	}
 	switch {
 	case r.Attempts < 0:
-		return fmt.Errorf("flow: Retry.Attempts is %d: negative", r.Attempts)
+		return Retry{}, fmt.Errorf("flow: Retry.Attempts is %d: negative", r.Attempts)
 	case r.Min < 0:
-		return fmt.Errorf("flow: Retry.Min is %v: negative", r.Min)
+		return Retry{}, fmt.Errorf("flow: Retry.Min is %v: negative", r.Min)
 	case r.Max < r.Min:
-		return fmt.Errorf("flow: Retry.Max is %v: less than Min, %v", r.Max, r.Min)
+		return Retry{}, fmt.Errorf("flow: Retry.Max is %v: less than Min, %v", r.Max, r.Min)
 	case !(r.Factor >= 1) || math.IsInf(r.Factor, 0):
-		return fmt.Errorf("flow: Retry.Factor is %v: must be at least 1 and finite", r.Factor)
+		return Retry{}, fmt.Errorf("flow: Retry.Factor is %v: must be at least 1 and finite", r.Factor)
 	case !(r.Jitter >= 0 && r.Jitter <= 1):
-		return fmt.Errorf("flow: Retry.Jitter is %v: must be from 0 to 1", r.Jitter)
+		return Retry{}, fmt.Errorf("flow: Retry.Jitter is %v: must be from 0 to 1", r.Jitter)
 	}
-	return nil
+	return r, nil
+}
+
+// Pause returns the pause after n attempts, at least 1, of which the random share is drawn from the
+// seed of sys if it has one. r must be the result of Checked.
+func (r Retry) Pause(sys *actor.System, n int) time.Duration {
+	return backoff.Delay(r.Min, r.Max, r.Factor, r.Jitter, n-1, backoff.Draw(sys.Rand()))
 }
