@@ -2,6 +2,7 @@ package actor
 
 import (
 	"github.com/gotasklet/tasklet/actor/event"
+	"github.com/gotasklet/tasklet/internal/own"
 	"github.com/gotasklet/tasklet/internal/stack"
 )
 
@@ -146,6 +147,9 @@ func (t *Tasklet) loseInHand() {
 	h, ok := as[interface{ inHand() int }](t.inst)
 	if !ok || t.isIdle() || t.phase != living || !t.task.OwnsStack() {
 		return
+	}
+	if l := t.inst.lineage(); l != nil && own.Is(l.message()) {
+		return // as in lose
 	}
 	if n := h.inHand(); n > 0 {
 		t.sys.emit(EventRecord{

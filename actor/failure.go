@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/gotasklet/tasklet/actor/event"
+	"github.com/gotasklet/tasklet/internal/own"
 	"github.com/gotasklet/tasklet/internal/stack"
 )
 
@@ -88,6 +89,9 @@ func (t *Tasklet) lose(err error) {
 	t.marks.Or(markInHand)
 	if r, ok := as[retrier](t.inst); ok && t.supervised && r.putBack() {
 		return
+	}
+	if l := t.inst.lineage(); l != nil && own.Is(l.message()) {
+		return // the user has lost nothing
 	}
 	t.sys.emit(EventRecord{
 		Kind: event.MessageLost, Tasklet: t, Err: err, Message: typeInHand(t.inst), Count: n, stopped: t.wasStopped(err),
