@@ -394,6 +394,9 @@ func (o *rowObject) MarshalLogObject(enc zapcore.ObjectEncoder) error {
 		if s.Strategy != "" {
 			value("strategy", s.Strategy)
 		}
+		if s.Note != "" {
+			enc.AddString("note", s.Note)
+		}
 		enc.AddInt("children", s.Children)
 		duration("up", s.Up)
 		if s.Max != unlimited {

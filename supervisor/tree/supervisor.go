@@ -34,6 +34,9 @@ type Supervision struct {
 	// Strategy is a word such as one_for_one. It is "" for a pool, whose children have no order and
 	// do not depend on each other; their number is shown instead.
 	Strategy string
+	// Note is a short text about what the supervisor itself does, such as "queued 3/64". It may be
+	// "".
+	Note     string
 	Restarts int           // within the last Period
 	Max      int           // the number allowed within Period; math.MaxInt means any number
 	Period   time.Duration // of the window; 0 means that all restarts since the start count
@@ -220,6 +223,7 @@ func (w *survey) call(r *registered, a *answer, s *Supervision) (fault string) {
 func (o *overview) correct(now, since time.Time) {
 	o.Up = max(0, now.Sub(since))
 	o.Strategy = text.Line(text.Cut(o.Strategy, text.MaxName))
+	o.Note = text.Line(text.Cut(o.Note, text.MaxName))
 	o.Restarts, o.Max, o.Total, o.Period = max(0, o.Restarts), max(0, o.Max), max(0, o.Total), max(0, o.Period)
 	for i := range o.children {
 		c := &o.children[i]

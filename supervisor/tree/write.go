@@ -259,6 +259,9 @@ func (l *layout) describe(t *textRow, r Row) {
 		default:
 			add(0, state)
 		}
+		if s.Note != "" {
+			add(0, piece{pre: cell(s.Note, 80)})
+		}
 		add(1, piece{pre: "up " + ago(s.Up)})
 		rank := int8(1)
 		if s.Restarts > 0 {
