@@ -89,6 +89,7 @@ var arrows = map[string][]arrow{
 		{"internal/guard", "what it calls of the user's is guarded, with nothing that users could not write themselves."},
 		{"internal/own", "its requests to itself are no dead letters, and its callback needs no guard."},
 		{"internal/list", "a child is taken out of the middle of the children."},
+		{"actor/flow", "a queue of supervisor/work tries a message again as actor/flow tries a call."},
 		{"actor", "a supervisor is an ordinary tasklet that uses what every user can use; a back door would be something that users miss too."},
 		{"actor/event", "it adds kinds of events, and reports them."},
 		{"actor/reason", "it looks at how tasklets ended."},

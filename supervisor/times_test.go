@@ -556,6 +556,8 @@ var (
 		"actortest.Probe.Within":      "actor/actortest TestTimesOfTests",
 		"actortest.Probe.ExpectNone":  "actor/actortest TestTimesOfTests",
 		"actortest.Message.Busy":      "actor/actortest TestTimesOfTests",
+		"work.Spec.Shutdown":          "supervisor/work TestOddTimes",
+		"work.Batch.Wait":             "supervisor/work TestOddTimes",
 		"flow.Retry.Min":              "actor/flow TestOddTimesInFlow",
 		"flow.Retry.Max":              "actor/flow TestOddTimesInFlow",
 		"flow.BreakerConfig.Window":   "actor/flow TestOddTimesInFlow",
@@ -717,7 +719,7 @@ func TestTimesOfTheAPI(t *testing.T) {
 // Whatever exported function, method or field takes a time has a case above.
 func TestAllTimesOfTheAPIAreTested(t *testing.T) {
 	var found []string
-	for _, dir := range []string{"internal/core", "scheduler", "scheduler/netio", "mailbox", "actor", "actor/event", "actor/reason", "actor/flow", "actor/actortest", "registry", "supervisor", "supervisor/tree", "supervisor/service"} {
+	for _, dir := range []string{"internal/core", "scheduler", "scheduler/netio", "mailbox", "actor", "actor/event", "actor/reason", "actor/flow", "actor/actortest", "registry", "supervisor", "supervisor/tree", "supervisor/work", "supervisor/service"} {
 		found = append(found, timesIn(t, filepath.Join("..", dir))...)
 	}
 	require.Contains(t, found, "actor.SendAfter")

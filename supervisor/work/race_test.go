@@ -1,0 +1,272 @@
+package work_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"go.uber.org/zap"
+
+	"github.com/gotasklet/tasklet/actor"
+	"github.com/gotasklet/tasklet/actor/event"
+	"github.com/gotasklet/tasklet/actor/flow"
+	"github.com/gotasklet/tasklet/mailbox"
+	"github.com/gotasklet/tasklet/scheduler"
+	"github.com/gotasklet/tasklet/supervisor"
+	"github.com/gotasklet/tasklet/supervisor/work"
+)
+
+// Goroutines and tasklets send, workers on one and on three schedulers fail in every way and are
+// killed, and every message is accounted for. With 3 schedulers each of them has workers.
+func TestSendersEverywhere(t *testing.T) {
+	for _, schedulers := range []int{1, 3} {
+		t.Run(fmt.Sprint(schedulers, " schedulers"), func(t *testing.T) {
+			const goroutines, tasklets, each = 4, 4, 300
+			var lost, buried, handled atomic.Int64
+			sys, err := actor.Start(actor.Config{Schedulers: schedulers, Logger: zap.NewNop(), OnEvent: func(e actor.EventRecord) {
+				if e.Kind == event.DeadLetter && e.Path == "/tasklet/s/q" {
+					lost.Add(int64(e.Count))
+				}
+			}})
+			require.NoError(t, err)
+			bin := actor.Receiver(sys, func(_ *actor.Tasklet, d work.Dead[int]) error {
+				buried.Add(int64(len(d.Messages)))
+				return nil
+			}, actor.MailboxLen(4))
+			var seen [3]atomic.Bool
+			q := work.New(work.Spec[int]{
+				Workers: 6, Cap: 16, Spread: true, Dead: bin, Retry: flow.Retry{Attempts: 2, Min: time.Millisecond},
+				Handle: func(t *actor.Tasklet, m int) error {
+					seen[t.Glance().Scheduler].Store(true)
+					switch m % 50 {
+					case 1:
+						return errBad
+					case 2:
+						panic("poison")
+					case 3:
+						runtime.Goexit()
+					case 4:
+						t.Sleep(time.Millisecond)
+					case 5:
+						defer handled.Add(1)
+						return actor.ErrShutdown
+					}
+					handled.Add(1)
+					return nil
+				},
+			})
+			s, err := supervisor.Start(sys, supervisor.Spec{Name: "s", Intensity: supervisor.Unlimited, Children: []supervisor.Child{{ID: "q", Body: q.Body()}}})
+			require.NoError(t, err)
+			var wg sync.WaitGroup
+			for i := range goroutines {
+				wg.Add(1)
+				go func() {
+					defer wg.Done()
+					rnd := rand.New(rand.NewPCG(1, uint64(i)))
+					for m := range each {
+						switch {
+						case m%30 == 7:
+							for _, w := range q.Tasklet().Children() {
+								if rnd.IntN(3) == 0 {
+									w.Kill()
+								}
+							}
+						case m == each/2:
+							q.Tasklet().Kill()
+						}
+						if err := q.Send(context.Background(), m); err != nil {
+							t.Error(err)
+						}
+					}
+				}()
+			}
+			for i := range tasklets {
+				wg.Add(1)
+				actor.Go(sys, func(t *actor.Tasklet) error {
+					defer wg.Done()
+					for m := range each {
+						for {
+							ctx, cancel := actor.WithTimeout(t, time.Millisecond)
+							err := q.Send(ctx, m)
+							cancel()
+							if err == nil {
+								break
+							}
+							if !errors.Is(err, actor.ErrTimeout) {
+								panic(err)
+							}
+						}
+					}
+					return nil
+				}, actor.OnScheduler(i%schedulers))
+			}
+			wg.Wait()
+			require.NoError(t, s.Drain(context.Background()))
+			bin.Close()
+			require.NoError(t, bin.Join(context.Background()))
+			require.NoError(t, sys.Stop(context.Background()))
+			st := q.Stats()
+			require.EqualValues(t, (goroutines+tasklets)*each, st.Accepted)
+			require.Equal(t, st.Accepted, st.Handled+st.SetAside+st.Lost, "%+v", st)
+			require.EqualValues(t, lost.Load(), st.Lost)
+			require.EqualValues(t, buried.Load(), st.SetAside)
+			require.GreaterOrEqual(t, handled.Load(), int64(st.Handled), "a killed worker may have handled a message that is tried again")
+			require.NotZero(t, st.SetAside)
+			require.NotZero(t, st.Restarts)
+			for i := range schedulers {
+				require.True(t, seen[i].Load(), "no worker on scheduler %d", i)
+			}
+		})
+	}
+}
+
+// simulate runs main on a virtual clock. The log is thrown away, and the events go to on.
+func simulate(t testing.TB, on func(actor.EventRecord), main func(t *actor.Tasklet) error) {
+	cfg := actor.Config{Clock: scheduler.NewVirtualClock(time.Time{}), Logger: zap.NewNop(), StallAfter: -1, OnEvent: on}
+	require.NoError(t, actor.Run(context.Background(), cfg, main))
+}
+
+// A worker that calls runtime.Goexit is started again, and the message is tried again.
+func TestGoexit(t *testing.T) {
+	kinds := map[string]int{}
+	simulate(t, func(e actor.EventRecord) { kinds[e.Kind.String()]++ }, func(t0 *actor.Tasklet) error {
+		bin := actor.NewRef[work.Dead[int]]()
+		q, err := work.Start(t0, work.Spec[int]{Name: "q", Retry: flow.Retry{Attempts: 3}, Dead: bin, Handle: func(*actor.Tasklet, int) error {
+			runtime.Goexit()
+			return nil
+		}})
+		require.NoError(t, err)
+		require.NoError(t, q.Send(t0, 1))
+		require.NoError(t, q.Drain(t0))
+		require.Equal(t, work.Stats{Accepted: 1, Retries: 2, SetAside: 1, Restarts: 3}, q.Stats())
+		require.Equal(t, 1, bin.Len())
+		return nil
+	})
+	require.Equal(t, 2, kinds[work.EventRetry.String()])
+	require.Equal(t, 1, kinds[work.EventSetAside.String()])
+	require.Equal(t, 3, kinds[supervisor.EventRestart.String()])
+	require.Zero(t, kinds[event.MessageLost.String()], "the bell of a worker is no message of a user's")
+}
+
+// A supervisor that drains starts a queue again that was killed and has messages left.
+func TestDrainSurvivesAKill(t *testing.T) {
+	simulate(t, nil, func(t0 *actor.Tasklet) error {
+		n := 0
+		q := work.New(work.Spec[int]{Handle: func(t *actor.Tasklet, m int) error { t.Sleep(time.Second); n++; return nil }})
+		s, err := supervisor.Start(t0, supervisor.Spec{Children: []supervisor.Child{{ID: "q", Body: q.Body()}}})
+		require.NoError(t, err)
+		for i := range 9 {
+			require.NoError(t, q.Send(t0, i))
+		}
+		actor.Later(t0, 3500*time.Millisecond, func(*actor.Tasklet) error { q.Tasklet().Kill(); return nil })
+		require.NoError(t, s.Drain(t0))
+		require.Equal(t, 9, n)
+		require.EqualValues(t, 9, q.Stats().Handled)
+		return nil
+	})
+}
+
+// A drain that is cut reports the messages that were left, and none is counted as anything else.
+func TestDrainIsCut(t *testing.T) {
+	lost := 0
+	simulate(t, func(e actor.EventRecord) {
+		if e.Kind == event.DeadLetter {
+			lost += e.Count
+		}
+	}, func(t0 *actor.Tasklet) error {
+		q, err := work.Start(t0, work.Spec[int]{Cap: 5, Handle: func(t *actor.Tasklet, m int) error { t.Sleep(time.Minute); return nil }})
+		require.NoError(t, err)
+		for i := range 5 {
+			require.NoError(t, q.Send(t0, i))
+		}
+		waits := actor.Go(t0, func(t *actor.Tasklet) error { return q.Send(t, 5) })
+		t0.Yield()
+		ctx, cancel := actor.WithTimeout(t0, 90*time.Second)
+		defer cancel()
+		require.Error(t, q.Drain(ctx))
+		_ = q.Tasklet().Join(t0)
+		require.ErrorIs(t, waits.Join(t0), nil, "there was room")
+		require.Equal(t, work.Stats{Accepted: 6, Handled: 1, Lost: 5, Retries: 1}, q.Stats())
+		return nil
+	})
+	require.Equal(t, 5, lost)
+}
+
+func TestSpecErrors(t *testing.T) {
+	h := func(*actor.Tasklet, int) error { return nil }
+	hs := func(*actor.Tasklet, []int) error { return nil }
+	for want, spec := range map[string]work.Spec[int]{
+		"work.Spec.Handle is one of Handle, Init and Batch, of which exactly one must be set: 0 are": {},
+		"work.Spec.Handle is one of Handle, Init and Batch, of which exactly one must be set: 2 are": {Handle: h, Batch: &work.Batch[int]{}},
+		"work.Spec.Workers is negative":                                                        {Handle: h, Workers: -1},
+		"work.Spec.Cap is negative":                                                            {Handle: h, Cap: -1},
+		fmt.Sprintf("work.Spec.Cap is above mailbox.MaxCap, %d", mailbox.MaxCap):               {Handle: h, Cap: math.MaxInt},
+		"work.Spec.Policy must be Block, Fail, DropNewest or DropOldest: the queue is bounded": {Handle: h, Policy: mailbox.Unbounded},
+		"work.Spec.Shutdown is negative":                                                       {Handle: h, Shutdown: -3},
+		"work.Spec.Batch.Handle and Batch.Init: exactly one of the two must be set":            {Batch: &work.Batch[int]{Max: 1}},
+		"work.Spec.Batch.Max must be positive":                                                 {Batch: &work.Batch[int]{Handle: hs}},
+		"work.Spec.Batch.Wait is negative":                                                     {Batch: &work.Batch[int]{Handle: hs, Max: 1, Wait: -1}},
+		"work.Spec.Retry is invalid: flow: Retry.Min is -1ns: negative":                        {Handle: h, Retry: flow.Retry{Min: -1}},
+		"work.Spec.Restart is invalid: flow: Retry.Jitter is 2: must be from 0 to 1":           {Handle: h, Restart: flow.Retry{Jitter: 2}},
+		"work.Spec.Restart.If is set: every end counts":                                        {Handle: h, Restart: flow.Retry{If: func(error) bool { return true }}},
+	} {
+		var e *supervisor.SpecError
+		_, err := work.Start[int](nil, spec)
+		require.ErrorAs(t, err, &e)
+		require.EqualError(t, err, "supervisor: "+want)
+		require.Panics(t, func() { work.New(spec) })
+	}
+	require.Panics(t, func() { _ = work.New(work.Spec[int]{Handle: h}).Drain(context.Background()) })
+}
+
+// Odd times are refused, or have their meaning.
+func TestOddTimes(t *testing.T) {
+	for _, d := range []time.Duration{0, 1, -1, -2, -3, math.MinInt64, time.Second, math.MaxInt64 - 1, math.MaxInt64} {
+		for name, spec := range map[string]work.Spec[int]{
+			"shutdown": {Shutdown: d, Handle: func(t *actor.Tasklet, m int) error {
+				defer t.Sleep(time.Hour) // ends when the kill is hard
+				t.Sleep(10 * time.Hour)
+				return nil
+			}},
+			"wait": {Batch: &work.Batch[int]{Max: 2, Wait: d, Handle: func(*actor.Tasklet, []int) error { return nil }}},
+		} {
+			simulate(t, nil, func(t0 *actor.Tasklet) error {
+				q, err := work.Start(t0, spec)
+				if d < 0 && name == "wait" || d < actor.Infinity {
+					require.Error(t, err, "%s %v", name, d)
+					return nil
+				}
+				require.NoError(t, err)
+				begin := t0.System().Now()
+				require.NoError(t, q.Send(t0, 1))
+				if name == "wait" {
+					for q.Stats().Handled == 0 && t0.System().Now().Sub(begin) < time.Minute {
+						t0.Sleep(time.Millisecond)
+					}
+					want := min(max(d, 0).Round(time.Millisecond), time.Minute)
+					require.InDelta(t, float64(want), float64(t0.System().Now().Sub(begin)), float64(2*time.Millisecond), "%v", d)
+					return nil
+				}
+				t0.Sleep(time.Millisecond)
+				begin = t0.System().Now()
+				q.Tasklet().Kill()
+				_ = q.Tasklet().Join(t0)
+				want := map[time.Duration]time.Duration{0: 5 * time.Second, actor.BrutalKill: 0, actor.Infinity: time.Hour}
+				w, ok := want[d]
+				if !ok {
+					w = min(d, time.Hour)
+				}
+				require.InDelta(t, float64(w), float64(t0.System().Now().Sub(begin)), float64(2*time.Millisecond), "%v", d)
+				return nil
+			})
+		}
+	}
+}
