@@ -37,6 +37,16 @@ func (v *events) entry(e *EventRecord, level zapcore.Level, more []zap.Field) {
 	}
 	if e.stopped {
 		fs = append(fs, zap.String("reason", "stopped")) // a stop is not an error
+	} else if k := e.killed(); k != nil && (e.Kind == event.Kill || e.Kind == event.Exit) {
+		if e.Kind == event.Exit {
+			fs = append(fs, zap.NamedError("error", ErrKilled))
+		}
+		if k.By != "" {
+			fs = append(fs, zap.String("by", fields.Name(k.By)))
+		}
+		if k.Cause != nil {
+			fs = append(fs, zap.NamedError("cause", fields.Error(k.Cause)))
+		}
 	} else if e.Err != nil {
 		fs = append(fs, zap.NamedError("error", fields.Error(e.Err)))
 	}
@@ -66,7 +76,7 @@ func message(e *EventRecord) string {
 		// The error may report the kill or panic of another tasklet, as the error of a Join does.
 		if e.stopped {
 			return who + " was stopped"
-		} else if e.Err == ErrKilled {
+		} else if e.Err == ErrKilled || e.killed() != nil {
 			return who + " was killed"
 		} else if _, own := e.Err.(*PanicError); own {
 			return who + " panicked"

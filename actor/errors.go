@@ -23,7 +23,7 @@ var (
 
 // Results of tasklets and calls.
 var (
-	// ErrKilled is the result of a tasklet that was killed.
+	// ErrKilled is the result of a tasklet that was killed without a cause.
 	ErrKilled = errors.New("actor: killed")
 	// ErrGoexit is the result of a tasklet whose body called runtime.Goexit, as t.FailNow of
 	// package testing does.
@@ -57,7 +57,7 @@ type (
 	Stack = core.Stack
 )
 
-// The methods of these errors look only at the error itself.
+// Unwrap, Is and As of these errors look only at the error itself.
 func init() {
 	guard.Trust[*Killed]()
 	guard.Trust[*JoinError]()
@@ -65,11 +65,32 @@ func init() {
 }
 
 // Killed is the value of the panic that a kill raises in a tasklet. If a deferred call
-// recovers it, the tasklet continues. errors.Is(err, ErrKilled) is true for it.
-type Killed struct{ Tasklet *Tasklet }
+// recovers it, the tasklet continues. errors.Is(err, ErrKilled) is true for it. It is also the
+// result of a tasklet that [Tasklet.KillCause] has killed.
+type Killed struct {
+	Tasklet *Tasklet // the killed tasklet
+	// Cause says why. It is nil if the kill had no cause, as one of [Tasklet.Kill].
+	Cause error
+	// By is the path of the tasklet that has called KillCause. It is "" for a call from outside,
+	// and for any other kill.
+	By string
+}
 
-// Error returns the path of the killed tasklet, and "killed".
-func (e *Killed) Error() string { return text.Word(e.Tasklet.Path()) + " killed" }
+// Error returns the path of the killed tasklet, "killed", the path of the sender and the cause, on
+// one line. Characters that cannot be printed are escaped.
+func (e *Killed) Error() string {
+	s := text.Word(e.Tasklet.Path()) + " killed"
+	if e.By != "" {
+		s += " by " + text.Word(e.By)
+	}
+	if e.Cause != nil {
+		s += ": " + text.Line(guard.Text(e.Cause))
+	}
+	return s
+}
+
+// Unwrap returns e.Cause.
+func (e *Killed) Unwrap() error { return e.Cause }
 
 // Is makes errors.Is(e, ErrKilled) true.
 func (e *Killed) Is(target error) bool { return target == ErrKilled }
@@ -78,7 +99,9 @@ func (e *Killed) Is(target error) bool { return target == ErrKilled }
 // cause.
 type JoinError struct {
 	Tasklet *Tasklet
-	Cause   error // the result: the error that it returned, a *PanicError, ErrKilled or ErrGoexit
+	// Cause is the result: the error that the tasklet returned, a *PanicError, ErrKilled, a *Killed
+	// or ErrGoexit.
+	Cause error
 }
 
 // Error returns the path and the cause on one line. Characters that cannot be printed are escaped.

@@ -29,6 +29,14 @@ type EventRecord struct {
 	stopped bool // Err is ErrKilled because of a stop, not because of a call of Kill
 }
 
+// killed returns Err if it is the kill of e.Tasklet with a cause or a sender, and otherwise nil.
+func (e *EventRecord) killed() *Killed {
+	if k, ok := e.Err.(*Killed); ok && k != nil && k.Tasklet == e.Tasklet {
+		return k
+	}
+	return nil
+}
+
 // level returns the level at which e is logged.
 func (e *EventRecord) level() zapcore.Level {
 	switch e.Kind {

@@ -39,8 +39,11 @@ type extra struct {
 	followers *followers    // nil until there is one, and kept then
 	locals    map[any]any
 	labels    []label
-	cause     error // the cause of its kill, or nil
-	logger    *zap.Logger
+	// cause is the cause of its kill, or nil. It is a pointer of this package: a *Killed for
+	// KillCause, a *ChildError or a *DeadlockError.
+	cause  error
+	raised error // the cause of the kill that was raised last
+	logger *zap.Logger
 
 	// Owned by the scheduler.
 	result   error
@@ -61,6 +64,25 @@ func (t *Tasklet) extra() *extra {
 	}
 	t.ex.CompareAndSwap(nil, new(extra))
 	return t.ex.Load()
+}
+
+// killed returns the kill of t, with its cause if it has one.
+func (t *Tasklet) killed() *Killed {
+	x := t.ex.Load()
+	if x == nil {
+		return &Killed{Tasklet: t}
+	}
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	return x.killed(t)
+}
+
+// killed is like [Tasklet.killed], but mu must be held.
+func (x *extra) killed(t *Tasklet) *Killed {
+	if k, ok := x.cause.(*Killed); ok {
+		return k
+	}
+	return &Killed{Tasklet: t, Cause: x.cause}
 }
 
 // rareOptions are the options that few starts use.

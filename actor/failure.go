@@ -103,12 +103,16 @@ func (t *Tasklet) resumes() bool { return t.onFailure == Resume }
 
 // recovered is called when t has recovered its kill and continues.
 func (t *Tasklet) recovered() {
-	if x := t.ex.Load(); x != nil {
+	_, hard := t.task.Killed()
+	if x := t.ex.Load(); x != nil && !hard { // a hard kill is raised again
 		x.mu.Lock()
-		x.cause = nil
+		if x.cause == x.raised { // otherwise it is that of a new kill
+			x.cause = nil
+		}
+		x.raised = nil
 		x.mu.Unlock()
 	}
-	if _, hard := t.task.Killed(); hard {
+	if hard {
 		t.markHard() // it is not yet marked if the scheduler, which ends, has made the kill hard
 		if t.marks.Or(markStubborn)&markStubborn != 0 {
 			return // a hard kill is raised repeatedly, but reported once

@@ -53,6 +53,11 @@ func TestGolden(t *testing.T) {
 			tasklets(s)[s.Arg(0)].Kill()
 			return nil
 		},
+		// blame NAME TEXT: kill a tasklet that family has started, with a cause.
+		"blame": func(s *actortest.Script) error {
+			tasklets(s)[s.Arg(0)].KillCause(s.T, errors.New(s.Arg(1)))
+			return nil
+		},
 		// stubborn NAME: a tasklet that recovers every kill.
 		"stubborn": func(s *actortest.Script) error {
 			tasklets(s)[s.Arg(0)] = actor.Go(s.T, func(t *actor.Tasklet) error {

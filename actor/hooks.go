@@ -15,7 +15,7 @@ import (
 func (s *System) hooks(h *host) core.Hooks {
 	hooks := core.Hooks{
 		Name:      func(t *core.Task) string { return taskletOf(t).Path() },
-		ExitValue: func(t *core.Task) any { return &Killed{taskletOf(t)} },
+		ExitValue: func(t *core.Task) any { return taskletOf(t).raise() },
 		Context:   func(t *core.Task) context.Context { return taskletOf(t) },
 		Recovered: func(t *core.Task) { taskletOf(t).recovered() },
 		Deadlock:  s.deadlock,

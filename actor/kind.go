@@ -32,6 +32,8 @@ func kindOf(err error) reason.Kind {
 	switch err.(type) {
 	case *PanicError: // also a nil pointer
 		return reason.Panic
+	case *Killed: // whatever the cause is, whose methods may be user code
+		return reason.Killed
 	case interface{ Unwrap() error }, interface{ Unwrap() []error }, interface{ Is(error) bool }, interface{ As(any) bool }:
 		return guarded(err)
 	}
@@ -109,7 +111,9 @@ func (e *JoinError) As(target any) bool {
 	if !ok || e.Tasklet == nil || e.Tasklet.marks.Load()&markKilled == 0 && KindOf(e.Cause) != reason.Killed {
 		return false
 	}
-	*exit = &Killed{e.Tasklet}
+	if *exit, ok = e.Cause.(*Killed); !ok || *exit == nil {
+		*exit = e.Tasklet.killed()
+	}
 	return true
 }
 
@@ -131,6 +135,8 @@ func (w *kindWalk) kind(err error) reason.Kind {
 	switch err.(type) {
 	case otherEnd:
 		return reason.Error
+	case *Killed:
+		return reason.Killed
 	case *PanicError:
 		// The value of the panic does not matter, even if returning it would be no failure.
 		return reason.Panic

@@ -237,6 +237,14 @@ func (r Ref[M]) Kill() {
 	}
 }
 
+// KillCause kills the current tasklet, with a cause and a sender; see [Tasklet.KillCause]. It has
+// no effect if there is none.
+func (r Ref[M]) KillCause(ctx context.Context, cause error) {
+	if t := r.must("KillCause").current(); t != nil {
+		t.KillCause(ctx, cause)
+	}
+}
+
 // Tasklet returns the current tasklet. It is nil before the start, and between two incarnations.
 func (r Ref[M]) Tasklet() *Tasklet { return r.must("Tasklet").current() }
 

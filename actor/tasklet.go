@@ -89,6 +89,47 @@ func (t *Tasklet) HasFinished() bool { return t.marks.Load()&markFinished != 0 }
 // [Shutdown] describes what happens to a tasklet that does not end.
 func (t *Tasklet) Kill() { t.kill(nil) }
 
+// KillCause is like [Tasklet.Kill], and says why and who kills. The result of t is then a *[Killed]
+// with the cause, and with the path of the tasklet that ctx belongs to. ctx has no other effect,
+// and may belong to no tasklet. errors.Is finds both [ErrKilled] and cause in it, and the exit kind
+// is reason.Killed, whatever cause is. The panic, [Tasklet.Killed], the notices of [Watch] and the
+// log have the same cause and sender.
+//
+// A kill that has no effect does not change the cause: the first one counts until it was recovered.
+// cause may be nil. KillCause may be called from any goroutine. It panics if ctx is nil.
+func (t *Tasklet) KillCause(ctx context.Context, cause error) {
+	if ctx == nil {
+		misuse("KillCause with a nil context")
+	}
+	k := &Killed{Tasklet: t, Cause: cause}
+	if by := Current(ctx); by != nil {
+		k.By = by.Path()
+	}
+	if !t.killBody(k) {
+		t.cutDrain()
+	}
+}
+
+// Killed returns the kill that has ended the body of t or that is about to: one that is pending,
+// or raised and not yet recovered. It returns nil if there is none. Functions given to
+// [Tasklet.Defer] can use it to find out why t ends. Killed may be called from any goroutine.
+func (t *Tasklet) Killed() *Killed {
+	m := t.marks.Load()
+	if m&markKilled == 0 && (m&(markEnded|markFinished) != 0 || !t.task.BeingKilled()) {
+		return nil
+	}
+	return t.killed()
+}
+
+// raise returns the value of the panic for a kill that is being raised.
+func (t *Tasklet) raise() any {
+	x := t.extra()
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	x.raised = x.cause
+	return x.killed(t)
+}
+
 // kill is like Kill, with a cause that becomes the result. If the body has ended, it cuts a drain
 // of the children short.
 func (t *Tasklet) kill(cause error) {
@@ -104,22 +145,32 @@ func (t *Tasklet) killBody(cause error) bool {
 	if t.marks.Load()&(markOver|markFinished) != 0 {
 		return false
 	}
-	if cause != nil {
-		x := t.extra()
-		x.mu.Lock()
-		if x.cause == nil {
-			x.cause = cause
-		}
-		x.mu.Unlock()
-	}
 	if t == t.sys.root {
 		t.sys.beginStop()
 	}
-	if t.task.Kill(false) {
+	if t.killTask(cause) {
 		t.extra().killedAt.Store(max(1, t.task.Scheduler().Nanotime()))
 		t.sys.emit(EventRecord{Kind: event.Kill, Tasklet: t, Err: cause})
 	}
 	return true
+}
+
+// killTask makes the kill pending, with its cause, and reports whether it has an effect. Whoever
+// sees a cause also sees the kill, because both are made under the lock.
+func (t *Tasklet) killTask(cause error) bool {
+	if cause == nil {
+		return t.task.Kill(false)
+	}
+	x := t.extra()
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	before := x.cause
+	x.cause = cause
+	effect := t.task.Kill(false)
+	if _, user := cause.(*Killed); !effect && (user || before != nil) {
+		x.cause = before // that of the library counts also if the kill before it had none
+	}
+	return effect
 }
 
 // harden makes the kill hard, so that it is raised at every blocking point. It may be called from

@@ -12,6 +12,7 @@ import (
 
 	"github.com/gotasklet/tasklet/actor"
 	"github.com/gotasklet/tasklet/actor/event"
+	"github.com/gotasklet/tasklet/actor/reason"
 	"github.com/gotasklet/tasklet/internal/core"
 	"github.com/gotasklet/tasklet/internal/guard"
 	"github.com/gotasklet/tasklet/mailbox"
@@ -388,7 +389,8 @@ func (s *trial) check(e actor.EventRecord) {
 	said := line(e, e.Time.Sub(s.trace.begin()))
 	switch e.Kind {
 	case event.Exit, event.Failure:
-		if p, ok := guard.As[*actor.PanicError](e.Err); ok && !isInjected(p) {
+		// The panic that a kill has as its cause is another tasklet's, which has its own entry.
+		if p, ok := guard.As[*actor.PanicError](e.Err); ok && !isInjected(p) && actor.KindOf(e.Err) != reason.Killed {
 			s.problem("panic", said+"\n"+ownFrames(p.Stack.String()))
 		}
 	case event.DeadLetter:

@@ -114,6 +114,10 @@ func (t *Task) Killed() (pending, hard bool) {
 	return k&(killSoft|killHard) != 0, k&killHard != 0
 }
 
+// BeingKilled reports whether a kill is pending or on its way up the stack, or was recovered by a
+// task that has not blocked since.
+func (t *Task) BeingKilled() bool { return t.kill.Load()&(killSoft|killHard|killRaised) != 0 }
+
 type killWork Task
 
 func (k *killWork) Do() {
