@@ -65,9 +65,6 @@ type (
 	drainRequest[M any] struct{ own.Mark }
 	// drainedRequest says that a queue that drains is empty.
 	drainedRequest[M any] struct{ own.Mark }
-	// leftRequest has no effect. In the mailbox of a keeper that has ended it says that messages
-	// are left, so that its supervisor starts it again also in a drain.
-	leftRequest[M any] struct{ own.Mark }
 )
 
 // tell sends r to the keeper. It has no effect if the queue has ended.
@@ -120,13 +117,9 @@ func (k *keeper[M]) ended() {
 		}
 	}
 	q.starting, q.armed = false, false
-	left := q.total() > 0
 	q.mu.Unlock()
 	for _, v := range vs {
 		q.report(k.t, &v)
-	}
-	if left {
-		q.tell(k.t, &leftRequest[M]{})
 	}
 }
 
@@ -307,8 +300,6 @@ func (k *keeper[M]) over() error {
 	}
 	return actor.ErrShutdown
 }
-
-func (r *leftRequest[M]) do(*keeper[M]) error { return nil }
 
 // end is called when the queue has ended permanently.
 func (q *Queue[M]) end() {

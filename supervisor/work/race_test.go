@@ -156,22 +156,49 @@ func TestGoexit(t *testing.T) {
 	require.Zero(t, kinds[event.MessageLost.String()], "the bell of a worker is no message of a user's")
 }
 
-// A supervisor that drains starts a queue again that was killed and has messages left.
+// The first kill of a queue that drains does not end its workers, and they handle what is queued.
 func TestDrainSurvivesAKill(t *testing.T) {
 	simulate(t, nil, func(t0 *actor.Tasklet) error {
 		n := 0
 		q := work.New(work.Spec[int]{Handle: func(t *actor.Tasklet, m int) error { t.Sleep(time.Second); n++; return nil }})
 		s, err := supervisor.Start(t0, supervisor.Spec{Children: []supervisor.Child{{ID: "q", Body: q.Body()}}})
 		require.NoError(t, err)
-		for i := range 9 {
+		for i := range 40 { // more than a worker handles in its turn
 			require.NoError(t, q.Send(t0, i))
 		}
 		actor.Later(t0, 3500*time.Millisecond, func(*actor.Tasklet) error { q.Tasklet().Kill(); return nil })
 		require.NoError(t, s.Drain(t0))
-		require.Equal(t, 9, n)
-		require.EqualValues(t, 9, q.Stats().Handled)
+		require.Equal(t, 40, n)
+		require.EqualValues(t, 40, q.Stats().Handled)
 		return nil
 	})
+}
+
+// A message whose worker was woken for it and is killed first goes to another worker, and does not
+// wait until the killed one has been started again.
+func TestKillOfTheWorkerThatIsWoken(t *testing.T) {
+	for name, batch := range map[string]*work.Batch[int]{"single": nil, "batch": {Max: 2, Wait: time.Second}} {
+		simulate(t, nil, func(t0 *actor.Tasklet) error {
+			spec := work.Spec[int]{Workers: 2, Restart: flow.Retry{Min: time.Hour, Max: time.Hour}, Batch: batch}
+			h := func(*actor.Tasklet, int) error { return nil }
+			if batch == nil {
+				spec.Handle = h
+			} else {
+				batch.Handle = func(t *actor.Tasklet, _ []int) error { return nil }
+			}
+			q, err := work.Start(t0, spec)
+			require.NoError(t, err)
+			t0.Sleep(time.Millisecond)
+			require.NoError(t, q.Send(t0, 1))
+			if batch != nil {
+				t0.Sleep(time.Millisecond) // the worker waits for more
+			}
+			q.Tasklet().Children()[0].Kill()
+			t0.Sleep(2 * time.Second)
+			require.EqualValues(t, 1, q.Stats().Handled, name)
+			return nil
+		})
+	}
 }
 
 // A drain that is cut reports the messages that were left, and none is counted as anything else.

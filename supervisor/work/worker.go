@@ -95,7 +95,13 @@ func (w *worker[M]) step(t *actor.Tasklet, _ bell) error {
 			return err
 		}
 	}
-	for range turn {
+	for n := 0; n < turn || w.bell.IsClosed(); n++ {
+		// A closed bell means that w drains, because the queue was killed in its own drain. Then no
+		// bell would wake w for the rest.
+		if n == turn {
+			n = 0
+			t.Yield()
+		}
 		g := w.next(t)
 		if g == nil {
 			return nil
@@ -280,7 +286,6 @@ type verdict[M any] struct {
 	err   error
 	wakes wakes[M]
 	arm   bool // the keeper must look at the pauses
-	empty bool // the queue drains, and has nothing left
 }
 
 type verdictKind uint8
@@ -335,7 +340,6 @@ func (q *Queue[M]) refused(w *worker[M], err error) (v verdict[M]) {
 	case err == nil:
 		v.what = verdictSetAside
 		q.setAside += uint64(v.n)
-		v.empty = q.draining && q.total() == 0
 	case err == mailbox.ErrClosed, g.handed >= q.spec.Retry.Attempts:
 		q.lose(g, &v)
 		v.err = err
@@ -359,7 +363,6 @@ func (q *Queue[M]) rest(g *group[M], v *verdict[M]) {
 func (q *Queue[M]) lose(g *group[M], v *verdict[M]) {
 	v.what = verdictLost
 	q.lost += uint64(len(g.ms))
-	v.empty = q.draining && q.total() == 0
 }
 
 // act does what v demands. t is the tasklet that calls it, and by the one that has failed.
@@ -369,7 +372,4 @@ func (q *Queue[M]) act(t, by *actor.Tasklet, v verdict[M]) {
 		q.tell(t, &armRequest[M]{})
 	}
 	q.report(by, &v)
-	if v.empty {
-		q.tell(t, &drainedRequest[M]{})
-	}
 }
