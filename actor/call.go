@@ -13,6 +13,8 @@ import (
 
 	"github.com/gotasklet/tasklet/actor/event"
 	"github.com/gotasklet/tasklet/internal/core"
+	"github.com/gotasklet/tasklet/internal/own"
+	"github.com/gotasklet/tasklet/mailbox"
 )
 
 // A Reply is the destination of the answer to one [Call]. It is a part of the request, and a small
@@ -236,7 +238,9 @@ func Call[M, R any](ctx context.Context, to Ref[M], msg func(Reply[R]) M) (R, er
 	}
 	if err != nil {
 		if c.leave(gen); by == nil {
-			c.giveBack(callTaken)
+			if err != mailbox.ErrClosed { // the pool would change the generation; see refused
+				c.giveBack(callTaken)
+			}
 		} else {
 			c.free(by)
 		}
@@ -251,6 +255,23 @@ func Call[M, R any](ctx context.Context, to Ref[M], msg func(Reply[R]) M) (R, er
 		defer whenGone(&by.task, l.scheduler(), (*answered)(&c.callBase))()
 	}
 	return c.wait(by, limit, gen, l)
+}
+
+func init() {
+	own.Refused = func(reply any) bool {
+		r, ok := reply.(interface{ refused() bool })
+		return ok && r.refused()
+	}
+}
+
+// refused implements own.Refused. A call that was answered is over, and its cell may be used for
+// another one.
+func (r Reply[R]) refused() bool {
+	if r.c == nil {
+		return false
+	}
+	s := r.c.state.Load()
+	return uint32(s/callGen) == r.gen && s&callPhase == callLeft
 }
 
 // freeCell returns the cell that t keeps, if it has the right type and the mailbox has settled it.
