@@ -329,9 +329,9 @@ func (c *core[K, M]) stop(e *entity[K, M], reply actor.Reply[struct{}]) {
 	}
 	reply.Delegate(c.t)
 	e.stops = append(e.stops, reply)
-	if started { // otherwise it closes after its init, so that it is started and handles its messages
+	if started {
 		e.ref.Close()
-	}
+	} // otherwise it closes after its init, so that it handles the messages that it has
 }
 
 // drain makes all entities handle their messages and end.

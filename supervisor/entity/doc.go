@@ -34,6 +34,6 @@
 //
 // # Idle receivers
 //
-// Idle stops use actor.IdleAfter: a receive timeout that costs no stack. For another use of it, call
-// actor.Tasklet.SetIdle.
+// Idle stops use actor.IdleAfter, a receive timeout that costs no stack. An Init that wants to do
+// something else after such a time calls actor.Tasklet.SetIdle.
 package entity

@@ -23,8 +23,8 @@ type Spec[K comparable, M any] struct {
 	// Init makes the state of the entity of key, and returns the handler that uses it. It is called
 	// inside the entity's tasklet at each start and restart, and may park; the inits of different
 	// entities do not wait for each other. An error is a failure of the entity, as an error of the
-	// handler is. actor.ErrStop says that there is no such entity: the messages that have started it
-	// become dead letters.
+	// handler is. actor.ErrStop says that there is no such entity. Then the messages that have
+	// started it become dead letters.
 	Init func(t *actor.Tasklet, key K) (actor.Handler[M], error)
 	// Label returns the name of the tasklet of key, which must be different for each key. It is
 	// called on the goroutine of a sender, and must not block. The default is fmt.Sprint. Slashes

@@ -131,7 +131,7 @@ func TestSuccessor(t *testing.T) {
 		require.ErrorAs(tb, es.Send(t, "b", message{}), &full)
 		require.Equal(tb, entity.FullError{Set: es.Tasklet().Path(), Limit: 1}, *full)
 		require.ErrorIs(tb, full, mailbox.ErrFull)
-		require.NoError(tb, es.Stop(t, "a")) // the second: not started yet, and it handles its message first
+		require.NoError(tb, es.Stop(t, "a")) // the second, which has not started yet
 		require.Equal(tb, "start a, a:1, a:2, end a, start a, a:3, end a", b.took())
 		require.Zero(tb, es.Len())
 		require.NoError(tb, es.Stop(t, "a"))

@@ -31,8 +31,8 @@ func (e *FullError) Is(target error) bool { return target == mailbox.ErrFull }
 type FailedError struct {
 	Name  string    // the name of the entity: the label of its key
 	Until time.Time // the key is put aside until then
-	// Cause is the last failure: a *actor.JoinError. The end of the entity does not count as the end
-	// of a tasklet that returns the error; see actor.KindOf.
+	// Cause is the last failure, a *actor.JoinError. A tasklet that returns a FailedError has failed,
+	// whatever the cause; see actor.KindOf.
 	Cause error
 }
 
