@@ -542,7 +542,7 @@ var (
 	told = []string{
 		"core.Stall.For", "core.View.Since", "core.View.Until", "actor.EventRecord.Time", "actor.Glance.For",
 		"actor.Glance.Until", "actor.Glance.KilledFor", "tree.Row.For", "tree.Row.Until", "tree.Row.Killed",
-		"tree.Row.LastAgo", "tree.Supervision.Up", "flow.BreakerChange.At", "flow.OpenError.Until", "actor.Slot.Restarting", "actor.SlotGlance.Until", "actor.SlotGlance.LastAt",
+		"tree.Row.LastAgo", "tree.Supervision.Up", "flow.BreakerChange.At", "flow.OpenError.Until", "entity.FailedError.Until", "actor.Slot.Restarting", "actor.SlotGlance.Until", "actor.SlotGlance.LastAt",
 	}
 	// Numbers that are no times.
 	counts = []string{
@@ -550,6 +550,10 @@ var (
 	}
 	takesThere = map[string]string{
 		"service.Options.Drain":       "supervisor/service TestOptionsDrain",
+		"entity.Spec.Idle":            "supervisor/entity TestOddTimes",
+		"entity.Spec.Period":          "supervisor/entity TestOddTimes",
+		"entity.Spec.Backoff":         "supervisor/entity TestOddTimes",
+		"entity.Spec.Shutdown":        "supervisor/entity TestOddTimes",
 		"core.NewVirtualClock":        "internal/core TestVirtualClocksOfAnyStart",
 		"scheduler.NewVirtualClock":   "internal/core TestVirtualClocksOfAnyStart",
 		"actortest.Limit":             "actor/actortest TestTimesOfTests",
@@ -719,7 +723,7 @@ func TestTimesOfTheAPI(t *testing.T) {
 // Whatever exported function, method or field takes a time has a case above.
 func TestAllTimesOfTheAPIAreTested(t *testing.T) {
 	var found []string
-	for _, dir := range []string{"internal/core", "scheduler", "scheduler/netio", "mailbox", "actor", "actor/event", "actor/reason", "actor/flow", "actor/actortest", "registry", "supervisor", "supervisor/tree", "supervisor/work", "supervisor/service"} {
+	for _, dir := range []string{"internal/core", "scheduler", "scheduler/netio", "mailbox", "actor", "actor/event", "actor/reason", "actor/flow", "actor/actortest", "registry", "supervisor", "supervisor/tree", "supervisor/work", "supervisor/service", "supervisor/entity"} {
 		found = append(found, timesIn(t, filepath.Join("..", dir))...)
 	}
 	require.Contains(t, found, "actor.SendAfter")

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"strings"
 	"testing"
 	"time"
@@ -467,4 +468,30 @@ func ExampleStart() {
 	// store alice 70
 	// 0 live
 	// <nil>
+}
+
+// Times from 10 ns to the largest do what they say.
+func TestOddTimes(t *testing.T) {
+	for _, d := range []time.Duration{10, time.Millisecond, math.MaxInt64 / 2, math.MaxInt64} {
+		actortest.Run(t, func(t *actor.Tasklet) {
+			tb := actortest.TB(t)
+			es, _ := start(t, entity.Spec[string, message]{Idle: d, Period: d, Backoff: d, Shutdown: d})
+			short := d < time.Hour
+			require.NoError(tb, es.Send(t, "a", message{text: "1", err: errCrash}))
+			settle(t)
+			require.NoError(tb, es.Send(t, "a", message{text: "2", err: errCrash}))
+			settle(t)
+			err := es.Send(t, "a", message{text: "3"})
+			var failed *entity.FailedError
+			if short { // the second failure is in another period
+				require.NoError(tb, err)
+			} else if require.ErrorAs(tb, err, &failed); true {
+				require.True(tb, failed.Until.After(t.System().Now().Add(time.Hour)))
+			}
+			require.NoError(tb, es.Stop(t, "a"))
+			require.NoError(tb, es.Send(t, "b", message{text: "1"}))
+			settle(t)
+			require.Equal(tb, !short, es.Get("b") != nil)
+		}, actortest.Allow(event.Failure), actortest.Limit(time.Hour))
+	}
 }

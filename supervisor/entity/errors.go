@@ -31,12 +31,13 @@ func (e *FullError) Is(target error) bool { return target == mailbox.ErrFull }
 type FailedError struct {
 	Name  string    // the name of the entity: the label of its key
 	Until time.Time // the key is put aside until then
-	// Cause is the last failure, a *actor.JoinError. A tasklet that returns a FailedError has failed,
-	// whatever the cause; see actor.KindOf.
+	// Cause is the last failure, a *actor.JoinError. A tasklet that returns a FailedError has
+	// failed, whatever the cause; see actor.KindOf.
 	Cause error
 }
 
-// Error returns the name and the cause on one line. Characters that cannot be printed are escaped.
+// Error returns the name and the cause on one line. Characters that cannot be printed are
+// escaped.
 func (e *FailedError) Error() string {
 	return text.Line(fmt.Sprintf("entity: %q is put aside because it has failed too often: %s", e.Name, guard.Text(e.Cause)))
 }
