@@ -132,6 +132,8 @@ func message(e *EventRecord) string {
 		return sinkMessage(e)
 	case event.EventsDropped:
 		return "events were not delivered"
+	case event.NotRestarted:
+		return who + " failed and is not restarted"
 	}
 	if who == "" {
 		return e.Kind.String()

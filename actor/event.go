@@ -42,6 +42,12 @@ func (e *EventRecord) level() zapcore.Level {
 	switch e.Kind {
 	case event.Exit:
 		return exitLevel(e.Tasklet, KindOf(e.Err))
+	case event.NotRestarted:
+		return failureLevel(e.Tasklet, KindOf(e.Err))
+	case event.MessageLost:
+		if k := KindOf(e.Err); k == reason.Error || k == reason.Panic {
+			return zap.DebugLevel // the entry of the end has the number and the type
+		}
 	case event.Failure:
 		if KindOf(e.Err) == reason.Panic {
 			return zap.ErrorLevel
@@ -51,12 +57,24 @@ func (e *EventRecord) level() zapcore.Level {
 			return zap.WarnLevel
 		}
 	}
-	return e.Kind.Level()
+	level := e.Kind.Level()
+	if level == zap.WarnLevel && KindOf(e.Err) == reason.Panic {
+		return zap.ErrorLevel // such as the restart after a panic
+	}
+	return level
 }
 
-// exitLevel returns the level for the end of t: error for a panic, warn for another failure, info
-// if t was killed by Kill, and debug if it was stopped with its parent or ended normally.
+// exitLevel returns the level for the end of t: debug if its supervisor reports it.
 func exitLevel(t *Tasklet, k reason.Kind) zapcore.Level {
+	if t.marks.Load()&markQuiet != 0 {
+		return zap.DebugLevel
+	}
+	return failureLevel(t, k)
+}
+
+// failureLevel returns the level for the end of t: error for a panic, warn for another failure,
+// info if t was killed by Kill, and debug if it was stopped with its parent or ended normally.
+func failureLevel(t *Tasklet, k reason.Kind) zapcore.Level {
 	switch {
 	case k == reason.Panic:
 		return zap.ErrorLevel

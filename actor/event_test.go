@@ -223,6 +223,7 @@ func TestRule38GoldenLog(t *testing.T) {
 	for k := event.Kind(1); k.String() != "unknown"; k++ {
 		switch k {
 		case event.Stall, event.StallOver, event.Leak, // have tests of their own
+			event.NotRestarted, // in package supervisor
 			event.Crash, event.HookPanic, event.HookStall, event.LogPanic, event.LogStall, event.EventsDropped:
 		default:
 			require.True(t, seen[k], k)

@@ -93,6 +93,7 @@ func (t *Tasklet) lose(err error) {
 	if l := t.inst.lineage(); l != nil && own.Is(l.message()) {
 		return // the user has lost nothing
 	}
+	t.marks.Or(markLostHand)
 	t.sys.emit(EventRecord{
 		Kind: event.MessageLost, Tasklet: t, Err: err, Message: typeInHand(t.inst), Count: n, stopped: t.wasStopped(err),
 	})

@@ -239,6 +239,7 @@ func (t *Tasklet) finish() {
 		case failedStart:
 			x.start.tell(t.task.Scheduler())
 		case !supervised:
+			notRestarted(exit)
 		case near:
 			t.tellSupervisor(exit)
 		default:
@@ -319,5 +320,7 @@ type childEnd Exit
 func (e *childEnd) Do() {
 	if t := e.Tasklet; t.parent.phase < stopping {
 		t.tellSupervisor(Exit(*e))
+	} else {
+		notRestarted(Exit(*e))
 	}
 }

@@ -29,6 +29,8 @@ const (
 	markCut                   // its drain was cut short by a kill
 	markTold                  // its body was told that it drains
 	markSwept                 // the end of the system has killed it hard
+	markLostHand              // the message in hand was reported as lost
+	markQuiet                 // its supervisor reports its end
 )
 
 // markRule is a row of the table of marks.
@@ -68,6 +70,8 @@ var markRules = []markRule{
 	{markCut, "cut", "any goroutine, in cutDrain", "its children are killed from now on", markDraining, markVacant},
 	{markTold, "told", "own, in drain", "once, when it lives", markDraining, markVacant},
 	{markSwept, "swept", "any scheduler, in hardenLeft", "the system ends, and the tasklet is left", 0, markVacant},
+	{markLostHand, "lost in hand", "own, in lose", "with the event message_lost", markInHand, markVacant},
+	{markQuiet, "quiet", "own, in System.leave", "with its leaving the tree, before its exit is told", 0, markVacant},
 }
 
 // markNames returns the names of the marks that are set, for messages.

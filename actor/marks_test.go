@@ -14,7 +14,7 @@ func TestMarkRules(t *testing.T) {
 		require.NotEmpty(t, r.by, r.name)
 		require.NotEmpty(t, r.when, r.name)
 	}
-	require.Equal(t, len(markRules)-1, bits.TrailingZeros32(markSwept), "the last one")
+	require.Equal(t, len(markRules)-1, bits.TrailingZeros32(markQuiet), "the last one")
 
 	for _, c := range []struct {
 		marks uint32

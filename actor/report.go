@@ -7,6 +7,7 @@ import (
 	"github.com/gotasklet/tasklet/actor/reason"
 	"github.com/gotasklet/tasklet/internal/core"
 	"github.com/gotasklet/tasklet/internal/guard"
+	"github.com/gotasklet/tasklet/internal/own"
 	"github.com/gotasklet/tasklet/internal/queue"
 	"github.com/gotasklet/tasklet/mailbox"
 	"go.uber.org/zap"
@@ -22,7 +23,51 @@ func exitEvent(t *Tasklet, exit Exit) EventRecord {
 	if p, ok := exit.Err.(*PanicError); ok {
 		e.Stack = p.Stack
 	}
+	if n := t.lostInHand(); n > 0 && exit.Kind != reason.Killed { // else message_lost has it
+		e.Fields = []zap.Field{zap.Int("messages_lost", n)}
+	}
 	return e
+}
+
+// lostInHand returns the number of messages that t had in hand and lost when it ended.
+func (t *Tasklet) lostInHand() int {
+	if t.marks.Load()&markLostHand == 0 {
+		return 0
+	}
+	h, _ := as[interface{ inHand() int }](t.inst)
+	return h.inHand()
+}
+
+// leaveReport decides that the supervisor of t, which has ended by itself, reports the end, so that
+// it is one entry in the log. System.mu must be held, and t must be in the tree.
+func (t *Tasklet) leaveReport(k reason.Kind) {
+	s := t.slot()
+	if s == nil || s.reports == own.NoEnds || s.reports == own.FailedEnds && !k.Failure() ||
+		s.state != slotRunning && s.state != slotStarting || t.parent.marks.Load()&markEnded != 0 {
+		return
+	}
+	t.marks.Or(markQuiet)
+}
+
+// notRestarted reports an end that the supervisor of the tasklet should have reported, and did not
+// because it does not restart the tasklet.
+func notRestarted(exit Exit) {
+	t := exit.Tasklet
+	if t == nil || t.marks.Load()&markQuiet == 0 {
+		return
+	}
+	e := exitEvent(t, exit)
+	e.Kind = event.NotRestarted
+	t.sys.emit(e)
+}
+
+func init() {
+	own.Report = func(slot any, ends own.Ends) { slot.(*Slot).reports = ends }
+	own.Reported = func(t any) (must bool, lost int) {
+		task := t.(*Tasklet)
+		return task.marks.Load()&markQuiet != 0, task.lostInHand()
+	}
+	own.NotRestarted = func(e any) { notRestarted(e.(Exit)) }
 }
 
 // reportFailure reports a message or round that failed, after which t continues.

@@ -74,6 +74,7 @@ func (t *Tasklet) endSlots() {
 // parent.
 func (s *Slot) ended(exit Exit) {
 	if s.cur != exit.Tasklet {
+		notRestarted(exit)
 		return // Stop was called for it, or Start has returned its end
 	}
 	s.cur = nil

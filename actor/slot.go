@@ -43,6 +43,7 @@ type Slot struct {
 	opts    []Option
 	onEnd   func(Exit) // may be nil
 	direct  bool       // onEnd is the library's own, and needs no guard
+	reports own.Ends   // the ends that the supervisor reports; set before the first start
 	name    string     // "" if each tasklet has a derived one
 	word    string     // the kind of the body
 	family  *family    // the family that keeps the ref when the parent ends, or nil

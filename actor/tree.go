@@ -58,12 +58,15 @@ func (s *System) takeOut(t *Tasklet) {
 // the marks from before.
 func (s *System) leave(t *Tasklet, exit Exit, tell bool) (before uint32) {
 	s.mu.Lock()
+	if tell = tell && s.wantsExit(t, exit.Kind); tell {
+		t.leaveReport(exit.Kind)
+	}
 	s.takeOut(t)
 	before = t.marks.Or(markFinished | markOver)
 	if before&markLeaked != 0 { // it was left behind and has ended after all
 		s.detached = slices.DeleteFunc(s.detached, func(d *Tasklet) bool { return d == t })
 	}
-	if tell = tell && s.wantsExit(t, exit.Kind); tell {
+	if tell {
 		s.emitLater(exitEvent(t, exit))
 	}
 	s.mu.Unlock()

@@ -8,6 +8,7 @@ import (
 	"github.com/gotasklet/tasklet/actor"
 	"github.com/gotasklet/tasklet/actor/reason"
 	"github.com/gotasklet/tasklet/internal/list"
+	"github.com/gotasklet/tasklet/internal/own"
 	"github.com/gotasklet/tasklet/internal/text"
 )
 
@@ -82,6 +83,12 @@ func (c *core) add(spec Child) (*child, error) {
 		return nil, err
 	}
 	ch.slot = slot
+	switch spec.Restart {
+	case Permanent:
+		own.Report(slot, own.AllEnds)
+	case Transient:
+		own.Report(slot, own.FailedEnds)
+	}
 	if c.byTask == nil {
 		c.byID[spec.ID] = ch
 	}
@@ -245,6 +252,7 @@ func (c *core) stop(ch *child) {
 		return
 	}
 	c.wasUp(ch)
+	ch.endUnhandled()
 	ch.run = nil          // so that its end is ignored
 	_ = ch.slot.Stop(c.t) // reports a child that does not stop in time, and leaves it behind
 	c.set(ch, Stopped, nil)
@@ -260,8 +268,19 @@ func (c *core) leaveStopped(ch *child) {
 	}
 }
 
+// endUnhandled reports the end of ch, if it has ended by itself and the supervisor has not decided
+// what follows.
+func (ch *child) endUnhandled() {
+	if ch.run != nil && ch.run.exit.Tasklet != nil {
+		own.NotRestarted(ch.run.exit)
+	}
+}
+
 // ended runs when the supervisor's children have ended.
 func (c *core) ended() {
+	for ch := range c.children.All() {
+		ch.endUnhandled()
+	}
 	handlesOf(c.t.System()).Delete(c.t)
 	c.s.mu.Lock()
 	c.s.view.core = nil
@@ -277,6 +296,7 @@ func (c *core) childEnded(ch *child, e actor.Exit) error {
 			return c.restart(ch, now)
 		}
 	}
+	own.NotRestarted(e)
 	drained := c.drainsChild(ch)
 	c.leaveStopped(ch)
 	if drained {

@@ -7,7 +7,9 @@ import (
 
 	"github.com/gotasklet/tasklet/actor"
 	"github.com/gotasklet/tasklet/actor/event"
+	"github.com/gotasklet/tasklet/actor/reason"
 	"github.com/gotasklet/tasklet/internal/guard"
+	"github.com/gotasklet/tasklet/internal/own"
 )
 
 // Kinds of events that supervisors emit, besides those of package actor. The strings are the values
@@ -53,8 +55,15 @@ func (r *report) emit() {
 			e.Fields = append(e.Fields, zap.Int("mailbox_len", i.Mailbox.Len))
 		}
 	}
+	must := r.kind == eventRestartFailed // there is no event exit
+	if t := r.last.Tasklet; t != nil && !must {
+		var lost int
+		if must, lost = own.Reported(t); must && lost > 0 && r.last.Kind != reason.Killed {
+			e.Fields = append(e.Fields, zap.Int("messages_lost", lost))
+		}
+	}
 	e.Fields = append(e.Fields, r.fields...)
-	if r.kind == eventRestartFailed { // for other ends the event exit has the stack
+	if must { // otherwise the event exit has the stack
 		if p, ok := guard.As[*actor.PanicError](r.last.Err); ok {
 			e.Stack = p.Stack
 		}
@@ -64,7 +73,11 @@ func (r *report) emit() {
 
 // report begins a report about ch. It returns nil if neither the log nor OnEvent wants the event.
 func (c *core) report(kind event.Kind, ch *child, err error) *report {
-	if !extension.Wants(c.t.System(), kind) {
+	wants := kind
+	if ch.last.Kind == reason.Panic {
+		wants = EventGiveUp // a panic is an error
+	}
+	if !extension.Wants(c.t.System(), wants) {
 		return nil
 	}
 	r := &report{kind: kind, sup: c.t, id: c.name(ch), path: c.path(ch), last: ch.last, err: err}

@@ -69,14 +69,14 @@ func TestCrashReport(t *testing.T) {
 		t0.Sleep(time.Second)
 	})
 	require.Equal(t, []string{
-		`{"level":"warn","msg":"/shop/top/orders/b: restart","system":"shop","event":"restart","tasklet":"ID","path":"/shop/top/orders/b","kind":"receiver",` +
+		`{"level":"error","msg":"/shop/top/orders/b: restart","system":"shop","event":"restart","tasklet":"ID","path":"/shop/top/orders/b","kind":"receiver",` +
 			`"message":"supervisor_test.order","error":"panic: no such order",` +
-			`"child":"b","ancestors":["orders","top","shop"],"reason":"panic","mailbox_len":2,` +
+			`"child":"b","ancestors":["orders","top","shop"],"reason":"panic","mailbox_len":2,"messages_lost":1,` +
 			`"restart_type":"transient","strategy":"rest_for_one","attempt":1,"delay_seconds":0.2,"affected":["b","c"],` +
-			`"window_restarts":1,"max_restarts":5,"window_seconds":60,"next":"restarts it and those started after it in 200ms"}`,
+			`"window_restarts":1,"max_restarts":5,"window_seconds":60,"next":"restarts it and those started after it in 200ms","stack":"STACK"}`,
 		`{"level":"warn","msg":"/shop/top/orders/c: restart","system":"shop","event":"restart","tasklet":"ID","path":"/shop/top/orders/c","kind":"receiver",` +
 			`"message":"*errors.errorString","error":"crash",` +
-			`"child":"c","ancestors":["orders","top","shop"],"reason":"error","mailbox_len":0,` +
+			`"child":"c","ancestors":["orders","top","shop"],"reason":"error","mailbox_len":0,"messages_lost":1,` +
 			`"restart_type":"permanent","strategy":"rest_for_one","attempt":1,"delay_seconds":0.2,"affected":["c"],` +
 			`"window_restarts":2,"max_restarts":5,"window_seconds":60,"next":"restarts it and those started after it in 200ms"}`,
 		`{"level":"warn","msg":"/shop/top/orders/c: restart","system":"shop","event":"restart","tasklet":"ID","path":"/shop/top/orders/c","kind":"receiver",` +

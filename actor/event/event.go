@@ -45,6 +45,9 @@ const (
 	LogPanic      // Config.Logger panicked or ended its goroutine
 	LogStall      // Config.Logger does not return
 	EventsDropped // events were not delivered; field reason
+	// NotRestarted means that a child of package supervisor has failed, and its supervisor does not
+	// restart it because it ends, drains, or has stopped the child with its group.
+	NotRestarted
 )
 
 // firstNew and all larger kinds are for New.
@@ -59,7 +62,7 @@ var kinds = [256]kindInfo{
 	Spawn:         {"spawn", zap.DebugLevel},
 	Exit:          {"exit", zap.WarnLevel}, // see exitLevel
 	Failure:       {"failure", zap.WarnLevel},
-	MessageLost:   {"message_lost", zap.WarnLevel},
+	MessageLost:   {"message_lost", zap.WarnLevel}, // debug if the entry of the end has it
 	DeadLetter:    {"dead_letter", zap.WarnLevel},
 	Overflow:      {"overflow", zap.WarnLevel},
 	Kill:          {"kill", zap.DebugLevel},
@@ -72,7 +75,7 @@ var kinds = [256]kindInfo{
 	Leak:          {"leak", zap.ErrorLevel},
 	ReplyLate:     {"reply_late", zap.WarnLevel},
 	CallTimeout:   {"call_timeout", zap.WarnLevel},
-	Escalate:      {"escalate", zap.ErrorLevel},
+	Escalate:      {"escalate", zap.DebugLevel}, // the ends of both have it
 	TicksMissed:   {"ticks_missed", zap.WarnLevel},
 	SystemStart:   {"system_start", zap.InfoLevel},
 	SystemStop:    {"system_stop", zap.InfoLevel},
@@ -82,6 +85,7 @@ var kinds = [256]kindInfo{
 	LogPanic:      {"log_panic", zap.ErrorLevel},
 	LogStall:      {"log_stall", zap.ErrorLevel},
 	EventsDropped: {"events_dropped", zap.WarnLevel},
+	NotRestarted:  {"not_restarted", zap.WarnLevel}, // see failureLevel
 }
 
 // String returns the name in snake case.

@@ -6,6 +6,9 @@
 // not read, because a caller that waits for an answer is notified in another way.
 //
 // A function of the library is called directly where a function of a user needs a guard.
+//
+// A failure of a child of package supervisor is one entry in the log, that of the supervisor's
+// decision. Package actor and package supervisor agree on that here, see [Ends].
 package own
 
 import "reflect"
