@@ -152,6 +152,9 @@ func TestGuide(t *testing.T) {
 	require.NoError(t, err)
 	source, err := os.ReadFile("guide_test.go")
 	require.NoError(t, err)
+	more, err := os.ReadFile("endwith_test.go")
+	require.NoError(t, err)
+	source = append(source, more...)
 	blocks := regexp.MustCompile("(?ms)^```go\n(.*?)^```$").FindAllStringSubmatch(string(guide), -1)
 	require.NotEmpty(t, blocks)
 	for _, b := range blocks {

@@ -1,6 +1,7 @@
-// Package service runs a system as the main part of a process: until its main function ends, or
-// until the process is asked to end by a signal. Then what was accepted is handled first, and the
-// rest is stopped; see actor.System.Drain.
+// Package service runs a system as the main part of a process: until its main function ends, until
+// the process is asked to end by a signal, or until a part ends that the program can't do without;
+// see [EndWith]. Then what was accepted is handled first, and the rest is stopped; see
+// actor.System.Drain.
 //
 //	func main() {
 //		os.Exit(service.Run(actor.Config{Name: "shop", Logger: logger}, service.Options{}, shop))
@@ -20,6 +21,7 @@ import (
 	"go.uber.org/zap/zapcore"
 
 	"github.com/gotasklet/tasklet/actor"
+	"github.com/gotasklet/tasklet/internal/fields"
 	"github.com/gotasklet/tasklet/internal/guard"
 	"github.com/gotasklet/tasklet/supervisor/tree"
 )
@@ -29,9 +31,9 @@ type Options struct {
 	// Signals are the signals that ask the process to end. The default is SIGTERM, which service
 	// managers and container runtimes send, and os.Interrupt, which is Ctrl-C.
 	Signals []os.Signal
-	// Drain is the time for the work that was accepted, from the first signal on. It should be less
-	// than the time after which the process is killed from outside. The default is 20 s. It must
-	// not be negative.
+	// Drain is the time for the work that was accepted, from the first signal on, or from the end
+	// of a part of [EndWith]. It should be less than the time after which the process is killed
+	// from outside. The default is 20 s. It must not be negative.
 	Drain time.Duration
 }
 
@@ -41,8 +43,9 @@ const defaultDrain = 20 * time.Second
 // Run runs main as the root of a system, as actor.Run does, and returns the exit code of the
 // process when all tasklets have finished:
 //
-//	0   main has ended without a failure, or everything was drained after a signal
-//	1   main has failed, or something was not done in time, or opts is invalid
+//	0   main has ended without a failure, or everything was drained after a signal, or after the end
+//	    of a part of EndWith
+//	1   main or a part of EndWith has failed, or something was not done in time, or opts is invalid
 //
 // After the first signal the tree is written to the log, and the system drains. If that takes
 // longer than Options.Drain, the tree is written again, which shows what is left, and the system is
@@ -68,8 +71,14 @@ func Run(cfg actor.Config, opts Options, main func(t *actor.Tasklet) error) (cod
 
 	started := make(chan *actor.System, 1)
 	ended := make(chan error, 1)
+	part := make(chan *actor.Tasklet, 1)
 	go func() {
 		ended <- actor.Run(context.Background(), cfg, func(t *actor.Tasklet) error {
+			e := endings.Of(t.System())
+			e.mu.Lock()
+			e.first = part
+			e.mu.Unlock()
+			defer e.mainEnded()
 			started <- t.System()
 			return main(t)
 		})
@@ -79,16 +88,33 @@ func Run(cfg actor.Config, opts Options, main func(t *actor.Tasklet) error) (cod
 		if len(started) == 0 && err != nil {
 			fmt.Fprintln(os.Stderr, "service:", err) // there was no system to log it
 		}
-		return codeOf(err)
+		return max(codeOf(err), endedWith(part))
+	case p := <-part:
+		err := drain(<-started, trigger{part: p}, signals, opts.Drain)
+		<-ended
+		return max(codeOf(err), codeOf(p.Join(outside)))
 	case sig := <-signals:
 		select {
 		case err := <-ended: // before it has started
 			return codeOf(err)
 		case sys := <-started:
-			err := drain(sys, sig, signals, opts.Drain)
+			err := drain(sys, trigger{signal: sig}, signals, opts.Drain)
 			<-ended // its error is that of a stop
-			return codeOf(err)
+			return max(codeOf(err), endedWith(part))
 		}
+	}
+}
+
+// outside is the context of calls that no tasklet makes.
+var outside = context.Background()
+
+// endedWith returns the exit code because of a part that has ended before main, or in a drain.
+func endedWith(part chan *actor.Tasklet) int {
+	select {
+	case p := <-part:
+		return codeOf(p.Join(outside))
+	default:
+		return 0
 	}
 }
 
@@ -103,14 +129,34 @@ func codeOf(err error) int {
 // errSignal is the cause of the end of a drain that a second signal has cut short.
 var errSignal = errors.New("service: a second signal")
 
-// drain drains sys because of the signal sig.
-func drain(sys *actor.System, sig os.Signal, signals chan os.Signal, limit time.Duration) error {
-	begin := time.Now()
-	// As in the entries of the library's events, a caller and a stack would be the library's own.
+// trigger says why a drain begins. One of its fields is nil.
+type trigger struct {
+	signal os.Signal
+	part   *actor.Tasklet // it has ended
+}
+
+// logOf returns the log of sys. As in the entries of the library's events, a caller and a stack
+// would be the library's own.
+func logOf(sys *actor.System) *zap.Logger {
 	none := zap.LevelEnablerFunc(func(zapcore.Level) bool { return false })
-	log := sys.Root().Log().WithOptions(zap.WithCaller(false), zap.AddStacktrace(none))
+	return sys.Root().Log().WithOptions(zap.WithCaller(false), zap.AddStacktrace(none))
+}
+
+// drain drains sys because of why.
+func drain(sys *actor.System, why trigger, signals chan os.Signal, limit time.Duration) error {
+	begin := time.Now()
+	log := logOf(sys)
 	say(func() {
-		log.Info("draining", zap.String("event", "draining"), zap.String("signal", sig.String()), zap.Float64("limit_seconds", limit.Seconds()))
+		level, fs := zap.InfoLevel, []zap.Field{zap.String("event", "draining"), zap.Float64("limit_seconds", limit.Seconds())}
+		if why.part == nil {
+			fs = append(fs, zap.String("signal", why.signal.String()))
+		} else {
+			fs = append(fs, zap.String("ended", fields.Name(why.part.Path())))
+			if err := why.part.Join(outside); err != nil {
+				level, fs = zap.ErrorLevel, append(fs, zap.NamedError("error", fields.Error(err)))
+			}
+		}
+		log.Log(level, "draining", fs...)
 		tree.Log(log, sys.Root())
 	})
 	ctx, cancel := context.WithCancelCause(context.Background())
@@ -119,6 +165,15 @@ func drain(sys *actor.System, sig os.Signal, signals chan os.Signal, limit time.
 		cause := context.DeadlineExceeded
 		timer := time.NewTimer(limit)
 		defer timer.Stop()
+		if why.part != nil {
+			select {
+			case <-over:
+				return
+			case <-timer.C:
+				timer.Reset(0)
+			case <-signals: // it asks for what is already being done
+			}
+		}
 		select {
 		case <-over:
 			return
