@@ -197,7 +197,10 @@ func (h *handling[M]) kind() string        { return "receiver" }
 //
 // Budget: a send and its handling, one way, cost 15 ns and no allocation.
 func (h *handling[M]) step(t *Tasklet) (bool, error) {
-	box := &h.l.box
+	box, f := &h.l.box, h.f
+	if t.sys.letters.Load() != nil {
+		f = keeping(t, f)
+	}
 	for range stepMessages {
 		if pending, _ := t.task.Killed(); pending {
 			t.takeKill()
@@ -213,7 +216,7 @@ func (h *handling[M]) step(t *Tasklet) (bool, error) {
 			}
 			continue
 		}
-		err := h.f(t, m)
+		err := f(t, m)
 		if err != nil {
 			done, result := t.failed(err)
 			if done {

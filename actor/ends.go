@@ -152,9 +152,11 @@ func (t *Tasklet) loseInHand() {
 		return // as in lose
 	}
 	if n := h.inHand(); n > 0 {
+		t.handOverInHand(ErrKilled)
 		t.sys.emit(EventRecord{
 			Kind: event.MessageLost, Tasklet: t, Err: ErrKilled, Message: typeInHand(t.inst), Count: n, stopped: true,
 		})
+		t.sys.lettersOver()
 	}
 }
 

@@ -775,3 +775,32 @@ func ExampleExtension() {
 	})
 	// Output: 1 visited
 }
+
+// What a mailbox drops, or a failure loses, goes to a receiver of dead letters. A daemon gets all
+// of it if the system is drained.
+func ExampleDeadLetters() {
+	simulate(func(t *actor.Tasklet) error {
+		letters := actor.Receiver(t, func(t *actor.Tasklet, d actor.DeadLetter) error {
+			fmt.Println(d.Kind, d.Message, d.Err)
+			return nil
+		}, actor.Daemon())
+		cancel := actor.DeadLetters(t.System(), letters)
+		defer cancel()
+
+		orders := actor.Receiver(t, func(t *actor.Tasklet, order string) error {
+			if order == "umbrella" {
+				return errors.New("sold out")
+			}
+			return nil
+		}, actor.MailboxLen(2), actor.Overflow(mailbox.DropNewest), actor.OnFailure(actor.End))
+		for _, order := range []string{"umbrella", "hat", "scarf"} {
+			_ = orders.Send(t, order)
+		}
+		t.Sleep(time.Second)
+		return nil
+	})
+	// Output:
+	// dead_letter scarf mailbox: dropped by the overflow policy
+	// message_lost umbrella sold out
+	// dead_letter hat mailbox: closed
+}

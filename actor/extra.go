@@ -53,6 +53,11 @@ type extra struct {
 	owned    ownedList // timers, watches, pipes
 	cell     any       // a free *cell[R]
 	start    *startWait
+	// hand has the message in hand while somebody wants dead letters, or is nil; see keeping.
+	hand interface {
+		take() (m any, ok bool)
+		drop()
+	}
 	// stopping is the stop of its children, one after the other, or nil until the stop has to wait
 	// for one.
 	stopping *stopState

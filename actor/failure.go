@@ -94,9 +94,11 @@ func (t *Tasklet) lose(err error) {
 		return // the user has lost nothing
 	}
 	t.marks.Or(markLostHand)
+	t.handOverInHand(err)
 	t.sys.emit(EventRecord{
 		Kind: event.MessageLost, Tasklet: t, Err: err, Message: typeInHand(t.inst), Count: n, stopped: t.wasStopped(err),
 	})
+	t.sys.lettersOver()
 }
 
 // resumes reports whether t continues after a failed message or round.

@@ -30,7 +30,10 @@ type typedHandling[M any] struct {
 // step is like handling.step. It determines the type when the step is over, in whatever way, and
 // not for each message, because that would cost a tenth of a send and its handling.
 func (k *typedHandling[M]) step(t *Tasklet) (bool, error) {
-	box := &k.l.box
+	box, f := &k.l.box, k.f
+	if t.sys.letters.Load() != nil {
+		f = keeping(t, f)
+	}
 	var m M
 	k.hand = nil
 	defer func() { k.hand = reflect.TypeOf(m) }()
@@ -49,7 +52,7 @@ func (k *typedHandling[M]) step(t *Tasklet) (bool, error) {
 			}
 			continue
 		}
-		err := k.f(t, m)
+		err := f(t, m)
 		if err != nil {
 			k.hand = reflect.TypeOf(m)
 			if done, result := t.failed(err); done {

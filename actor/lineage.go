@@ -243,20 +243,17 @@ func (l *lineage[M]) giveUp() {
 
 // MessagesLost implements queue.LossReporter.
 func (l *lineage[M]) MessagesLost(loss queue.Loss) {
-	if own.Is(l.message()) {
+	s := l.loser()
+	if s == nil || own.Is(l.message()) {
 		return
 	}
 	if loss.Reason == mailbox.ErrClosed {
-		if loss.Count = l.uncounted(loss.Count); loss.Count == 0 {
-			return
-		}
+		loss.Count = l.uncounted(loss.Count)
 	}
-	t := l.last()
-	if t != nil && t.sys != nil {
-		t.sys.deadLetters(l, t, loss)
-	} else if s := l.system(); s != nil {
-		s.deadLetters(l, nil, loss)
-	} // otherwise only ordinary goroutines have used it yet
+	if loss.Count > 0 {
+		s.deadLetters(l, l.last(), loss)
+	}
+	s.lettersOver()
 }
 
 // hookFailed reports a function of OnEnd that failed. The failure affects nothing else.

@@ -110,6 +110,7 @@ var misuses = []struct {
 	// Spawners.
 	{"actor: Go under a nil Spawner", func(*actor.Tasklet) { actor.Go(nil, nop) }},
 	{"actor: StartTasklet under a nil Spawner", func(t *actor.Tasklet) { actor.StartTasklet(nil, nothing) }},
+	{"actor: DeadLetters of a nil *System", func(*actor.Tasklet) { actor.DeadLetters(nil, actor.NewRef[actor.DeadLetter]()) }},
 	{"actor: Go under a nil *System", func(*actor.Tasklet) { actor.Go((*actor.System)(nil), nop) }},
 	{"actor: Go under /tasklet/me/c, which has finished", func(t *actor.Tasklet) {
 		c := actor.Go(t, nop, actor.Name("c"))

@@ -82,6 +82,7 @@ func (t *Tasklet) reportFailure(err error) {
 	if b, ok := as[interface{ inHand() int }](t.inst); ok && !t.isIdle() {
 		e.Count = b.inHand()
 	}
+	t.dropHand()
 	t.sys.emit(e)
 }
 

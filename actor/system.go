@@ -4,6 +4,7 @@ import (
 	"context"
 	"math/rand/v2"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/google/uuid"
@@ -83,6 +84,10 @@ type System struct {
 	events events
 
 	cells sync.Map // of reflect.Type to *sync.Pool: see pooledCell
+
+	// letters has the receivers of dead letters, or is nil if there are none. Atomic: replaced
+	// under mu, and read by every goroutine that loses a message and at every step of a receiver.
+	letters atomic.Pointer[[]*letterBox]
 
 	// mu protects the links of the tree in all tasklets, and the following. It is held for a few
 	// instructions, and only at starts and ends.

@@ -378,7 +378,9 @@ func (m *Queue[M]) takeIn() {
 func (m *Queue[M]) letIn(x *ext[M]) {
 	x.low = never
 	if m.Closed() {
-		m.report(m.refuse(m.home.Load(), &x.line))
+		lost, vs := m.refuse(m.home.Load(), &x.line)
+		m.handOver(vs, ErrClosed)
+		m.report(lost)
 		return
 	}
 	for !x.line.Empty() {

@@ -119,19 +119,22 @@ func (e *Envelope[M]) decide(on *core.Scheduler, err error) bool {
 }
 
 // refuse decides all envelopes in l with ErrClosed. It returns the loss, which is the messages for
-// which nobody waits.
-func (m *Queue[M]) refuse(on *core.Scheduler, l *core.Line) Loss {
-	lost := Loss{Reason: ErrClosed}
+// which nobody waits, and these messages if somebody wants them. A lock may be held.
+func (m *Queue[M]) refuse(on *core.Scheduler, l *core.Line) (lost Loss, vs []M) {
+	lost.Reason = ErrClosed
 	for !l.Empty() {
 		e := l.First().Item().(*Envelope[M])
-		alone, t := e.alone(), typeOf(&e.msg)
+		alone, v := e.alone(), e.msg
 		if e.decide(on, ErrClosed) && alone {
 			if lost.Count++; lost.Count == 1 {
-				lost.Type = t
+				lost.Type = typeOf(&v)
+			}
+			if m.taker() != nil {
+				vs = append(vs, v)
 			}
 		}
 	}
-	return lost
+	return lost, vs
 }
 
 // alone reports whether nobody waits for e.
@@ -172,7 +175,7 @@ func (m *Queue[M]) Deliver(on *core.Scheduler, e *Envelope[M], v M, mustWait boo
 		}
 	}
 	if err != nil {
-		m.report(Loss{Count: 1, Type: typeOf(&v), Reason: err})
+		m.lose(v, err)
 	}
 	return waits
 }

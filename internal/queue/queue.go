@@ -73,6 +73,16 @@ type ReaderTeller interface {
 	ReaderResource() *core.Resource
 }
 
+// A MessageTaker is a LossReporter that may want the lost messages themselves. WantsMessages
+// reports whether it does. It may be called while locks are held, and must not use a mailbox.
+// MessageLost is then called for each lost message, before MessagesLost counts them, on the same
+// goroutine. It must not park.
+type MessageTaker interface {
+	LossReporter
+	WantsMessages() bool
+	MessageLost(v any, reason error)
+}
+
 // LossFunc turns a function into a LossReporter.
 type LossFunc func(Loss)
 
@@ -221,8 +231,9 @@ func (m *Queue[M]) Close() {
 	// refuses them.
 	if x := m.ext.Load(); x != nil {
 		x.mu.Lock()
-		lost := m.refuse(nil, &x.queue)
+		lost, vs := m.refuse(nil, &x.queue)
 		x.mu.Unlock()
+		m.handOver(vs, ErrClosed)
 		m.report(lost)
 	}
 }
@@ -296,9 +307,14 @@ func (m *Queue[M]) CloseEmpty() {
 	if m.queue.n > 0 {
 		lost.Type = typeOf(&m.queue.buf[m.queue.head])
 	}
+	taker := m.taker()
 	for m.queue.n > 0 {
-		if _, ticket := m.queue.popTicket(); ticket != nil {
+		v, ticket := m.queue.popTicket()
+		if ticket != nil {
 			ticket.Settled(ErrClosed)
+		}
+		if taker != nil {
+			taker.MessageLost(v, ErrClosed)
 		}
 	}
 	m.queue = ring[M]{}
@@ -309,6 +325,27 @@ func (m *Queue[M]) CloseEmpty() {
 func (m *Queue[M]) report(l Loss) {
 	if l.Count > 0 && m.losses != nil {
 		m.losses.MessagesLost(l)
+	}
+}
+
+// taker returns the LossReporter of m if it wants the lost messages, and nil otherwise. So nothing
+// is boxed if nobody wants it.
+func (m *Queue[M]) taker() MessageTaker {
+	if taker, ok := m.losses.(MessageTaker); ok && taker.WantsMessages() {
+		return taker
+	}
+	return nil
+}
+
+// handOver hands over lost messages that were collected while a lock was held.
+func (m *Queue[M]) handOver(vs []M, reason error) {
+	if len(vs) == 0 {
+		return
+	}
+	if taker := m.taker(); taker != nil {
+		for _, v := range vs {
+			taker.MessageLost(v, reason)
+		}
 	}
 }
 

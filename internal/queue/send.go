@@ -152,7 +152,15 @@ func (m *Queue[M]) drop(v M, ticket Ticket) {
 	if ticket != nil {
 		ticket.Settled(ErrDropped)
 	}
-	m.report(Loss{Count: 1, Type: typeOf(&v), Reason: ErrDropped})
+	m.lose(v, ErrDropped)
+}
+
+// lose reports v, which will never be read.
+func (m *Queue[M]) lose(v M, reason error) {
+	if taker := m.taker(); taker != nil {
+		taker.MessageLost(v, reason)
+	}
+	m.report(Loss{Count: 1, Type: typeOf(&v), Reason: reason})
 }
 
 // dropOldest makes room for one message in a full mailbox. It must be called on home.
