@@ -38,6 +38,7 @@ var arrows = map[string][]arrow{
 	"internal/stack":   {},
 	"internal/guard":   {{"internal/stack", "a fault has the stack of its panic."}},
 	"internal/own":     {},
+	"internal/vitals":  {},
 	"internal/list":    {},
 	"internal/text":    {{"internal/guard", "it calls methods of the user's."}},
 	"internal/backoff": {},
@@ -74,6 +75,7 @@ var arrows = map[string][]arrow{
 		{"mailbox", "a body with a loop of its own reads a mailbox."},
 		{"internal/text", "no name and no text has what can't be printed."},
 		{"internal/fields", "no field of a log entry has what can't be printed."},
+		{"internal/vitals", "it answers what supervisor/health asks."},
 	},
 	"supervisor/tree": { // It knows supervisors by its own interface, so users can write others.
 		{"internal/guard", "supervisors, errors and loggers are the user's, and what they do is guarded."},
@@ -82,6 +84,14 @@ var arrows = map[string][]arrow{
 		{"mailbox", "a row has the numbers of a mailbox."},
 		{"internal/text", "no cell of a row has what can't be printed."},
 		{"internal/fields", "no field of a log entry has what can't be printed."},
+		{"internal/vitals", "it remembers for supervisor/health the supervisors that have given up."},
+	},
+	"supervisor/health": { // It asks and decides nothing, so nothing depends on it.
+		{"actor", "a system is healthy or not."},
+		{"internal/guard", "checks are the user's, and what they do is guarded."},
+		{"internal/text", "no path and no error in a response has what can't be printed."},
+		{"internal/vitals", "what it must know of schedulers and supervisors is nothing for users."},
+		{"supervisor/tree", "it remembers the supervisors that have given up."},
 	},
 	"supervisor": {
 		{"internal/backoff", "restarts wait longer and longer."},
@@ -89,6 +99,7 @@ var arrows = map[string][]arrow{
 		{"internal/guard", "what it calls of the user's is guarded, with nothing that users could not write themselves."},
 		{"internal/own", "its requests to itself are no dead letters, and its callback needs no guard."},
 		{"internal/list", "a child is taken out of the middle of the children."},
+		{"internal/vitals", "when it gives up, supervisor/health must know."},
 		{"actor/flow", "a queue of supervisor/work tries a message again as actor/flow tries a call."},
 		{"actor", "a supervisor is an ordinary tasklet that uses what every user can use; a back door would be something that users miss too."},
 		{"actor/event", "it adds kinds of events, and reports them."},
@@ -134,6 +145,12 @@ var testArrows = map[string][]arrow{
 		{"supervisor", "a test shows trees of the supervisors that most users have."},
 		{"actor/event", "a test looks at what is reported."},
 		{"actor/reason", "a test looks at how tasklets ended."},
+	},
+	"supervisor/health": {
+		{"scheduler", "a test picks the clock."},
+		{"supervisor", "a test asks about the supervisors that most users have."},
+		{"actor/event", "a test looks at what is reported."},
+		{"actor/actortest", "a test runs on the virtual clock."},
 	},
 	"supervisor": {
 		{"scheduler", "a test picks the clock."},

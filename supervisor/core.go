@@ -10,6 +10,7 @@ import (
 	"github.com/gotasklet/tasklet/internal/list"
 	"github.com/gotasklet/tasklet/internal/own"
 	"github.com/gotasklet/tasklet/internal/text"
+	"github.com/gotasklet/tasklet/internal/vitals"
 )
 
 // child is a child specification with the supervisor's knowledge of the child. Owned by the
@@ -339,6 +340,7 @@ func (c *core) restart(ch *child, now time.Time) error {
 	c.s.mu.Unlock()
 	if !allowed {
 		c.reportGiveUp(ch)
+		vitals.GiveUp(c.t)
 		return ErrIntensity // the children are stopped because their parent ends
 	}
 	delay := c.delay(ch)

@@ -560,6 +560,9 @@ var (
 		"actortest.Probe.Within":      "actor/actortest TestTimesOfTests",
 		"actortest.Probe.ExpectNone":  "actor/actortest TestTimesOfTests",
 		"actortest.Message.Busy":      "actor/actortest TestTimesOfTests",
+		"health.Options.Hold":         "supervisor/health TestMisuse",
+		"health.Options.Grace":        "supervisor/health TestMisuse",
+		"health.Check.Timeout":        "supervisor/health TestCheckTimeout",
 		"work.Spec.Shutdown":          "supervisor/work TestOddTimes",
 		"work.Batch.Wait":             "supervisor/work TestOddTimes",
 		"flow.Retry.Min":              "actor/flow TestOddTimesInFlow",
@@ -723,7 +726,7 @@ func TestTimesOfTheAPI(t *testing.T) {
 // Whatever exported function, method or field takes a time has a case above.
 func TestAllTimesOfTheAPIAreTested(t *testing.T) {
 	var found []string
-	for _, dir := range []string{"internal/core", "scheduler", "scheduler/netio", "mailbox", "actor", "actor/event", "actor/reason", "actor/flow", "actor/actortest", "registry", "supervisor", "supervisor/tree", "supervisor/work", "supervisor/service", "supervisor/entity"} {
+	for _, dir := range []string{"internal/core", "scheduler", "scheduler/netio", "mailbox", "actor", "actor/event", "actor/reason", "actor/flow", "actor/actortest", "registry", "supervisor", "supervisor/tree", "supervisor/work", "supervisor/service", "supervisor/entity", "supervisor/health"} {
 		found = append(found, timesIn(t, filepath.Join("..", dir))...)
 	}
 	require.Contains(t, found, "actor.SendAfter")

@@ -74,13 +74,17 @@ func Register(t *actor.Tasklet, s Supervisor) {
 	r := &registered{s: s, since: t.System().Now()}
 	_, r.ours = s.(own.Message)
 	all := registryOf(t.System())
+	all.gone.again(t)
 	t.Defer(func() { all.CompareAndDelete(t, r) })
 	all.Store(t, r)
 }
 
 // registry maps the tasklets of a system's supervisors to *registered. It is attached to the
 // system, so that it goes with it, whatever happens to the tasklets.
-type registry struct{ sync.Map }
+type registry struct {
+	sync.Map
+	gone gone
+}
 
 var extension = actor.NewExtension(func(*actor.System) *registry { return new(registry) })
 

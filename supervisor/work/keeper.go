@@ -8,6 +8,7 @@ import (
 	"github.com/gotasklet/tasklet/actor"
 	"github.com/gotasklet/tasklet/actor/reason"
 	"github.com/gotasklet/tasklet/internal/own"
+	"github.com/gotasklet/tasklet/internal/vitals"
 	"github.com/gotasklet/tasklet/supervisor"
 	"github.com/gotasklet/tasklet/supervisor/tree"
 )
@@ -186,6 +187,7 @@ func (k *keeper[M]) restart(i int, last actor.Exit) error {
 	p := &k.places[i]
 	if p.row >= k.q.spec.Restart.Attempts {
 		k.reportGiveUp(i, last)
+		vitals.GiveUp(k.t)
 		return fmt.Errorf("work: %s has ended %d times in a row without a message: %w", workerName(i), p.row, supervisor.ErrIntensity)
 	}
 	p.restarts++
