@@ -418,6 +418,7 @@ func (m *Queue[M]) Load() int {
 // Stats are counters for a log.
 type Stats struct {
 	Len, Cap, Peak   int
+	Waiting          int // the senders and timers that wait in line for room
 	Handled, Dropped uint64
 	Closed           bool
 }
@@ -425,14 +426,16 @@ type Stats struct {
 // Stats returns the counters. It may be called from any goroutine, and may lag behind as Len does.
 func (m *Queue[M]) Stats() Stats {
 	var dropped uint64
+	var waiting int32
 	if x := m.ext.Load(); x != nil {
+		waiting = x.waiting.Load()
 		x.mu.Lock()
 		dropped = x.dropped + core.Peek(&x.evicted)
 		x.mu.Unlock()
 	}
 	return Stats{
 		Len: m.Len(), Cap: m.Cap(), Peak: int(max(core.Peek(&m.peak), core.Peek(&m.queue.n))),
-		Handled: core.Peek(&m.handled), Dropped: dropped, Closed: m.Closed(),
+		Waiting: int(waiting), Handled: core.Peek(&m.handled), Dropped: dropped, Closed: m.Closed(),
 	}
 }
 

@@ -384,6 +384,7 @@ func (o *rowObject) MarshalLogObject(enc zapcore.ObjectEncoder) error {
 		if m.Cap > 0 && m.Len >= m.Cap {
 			enc.AddBool("full", true)
 		}
+		count("senders_waiting", uint64(max(0, m.Waiting)))
 		if m.Closed {
 			enc.AddBool("closed", true)
 		}

@@ -297,6 +297,9 @@ func (l *layout) describe(t *textRow, r Row) {
 			text += " closed"
 		}
 		add(rank, piece{pre: text})
+		if m.Waiting > 0 {
+			add(0, piece{pre: strconv.Itoa(m.Waiting) + " waiting to send"})
+		}
 		if m.Handled > 0 {
 			add(4, piece{pre: "handled " + strconv.FormatUint(m.Handled, 10)})
 		}
