@@ -9,6 +9,7 @@ import (
 
 	"github.com/gotasklet/tasklet/actor/event"
 	"github.com/gotasklet/tasklet/actor/reason"
+	"github.com/gotasklet/tasklet/internal/own"
 )
 
 // An EventRecord describes something that happened in a system. All events go through one place, in
@@ -52,6 +53,8 @@ func (e *EventRecord) level() zapcore.Level {
 		if KindOf(e.Err) == reason.Panic {
 			return zap.ErrorLevel
 		}
+	case event.Escalate:
+		return escalateLevel(e.Tasklet)
 	case event.Deadlock:
 		if e.Soft {
 			return zap.WarnLevel
@@ -84,6 +87,18 @@ func failureLevel(t *Tasklet, k reason.Kind) zapcore.Level {
 		return zap.InfoLevel
 	}
 	return zap.DebugLevel
+}
+
+// escalateLevel returns the level for the event that the failure of t kills its parent. It is error
+// if no supervisor restarts the parent and the parent does not escalate in turn, so that each chain
+// of escalations that nobody handles has one entry at error. Otherwise it is debug, because the end
+// of the parent names t.
+func escalateLevel(t *Tasklet) zapcore.Level {
+	p := t.parent
+	if s := p.slot(); p.onFailure == Escalate && p.parent != nil || s != nil && s.reports != own.NoEnds {
+		return zap.DebugLevel
+	}
+	return zap.ErrorLevel
 }
 
 var anyType = reflect.TypeFor[any]()

@@ -75,7 +75,7 @@ var kinds = [256]kindInfo{
 	Leak:          {"leak", zap.ErrorLevel},
 	ReplyLate:     {"reply_late", zap.WarnLevel},
 	CallTimeout:   {"call_timeout", zap.WarnLevel},
-	Escalate:      {"escalate", zap.DebugLevel}, // the ends of both have it
+	Escalate:      {"escalate", zap.ErrorLevel}, // debug if the end of the parent is handled
 	TicksMissed:   {"ticks_missed", zap.WarnLevel},
 	SystemStart:   {"system_start", zap.InfoLevel},
 	SystemStop:    {"system_stop", zap.InfoLevel},
