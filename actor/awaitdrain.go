@@ -4,7 +4,6 @@ import (
 	"context"
 
 	"github.com/gotasklet/tasklet/internal/core"
-	"github.com/gotasklet/tasklet/internal/own"
 )
 
 // Drain ends t when it has done its work, then ends its children in the same way, and waits for
@@ -133,7 +132,7 @@ func (t *Tasklet) undrained(left map[string]int) {
 			l := c.inst.lineage()
 			n := 0
 			if l != nil {
-				n = l.stats().Len
+				n = l.queued()
 			}
 			if n > 0 || l == nil && familyOf(c) == nil || c.InHand() != nil {
 				left[c.Path()] += n // another tasklet may have the same path
@@ -143,7 +142,7 @@ func (t *Tasklet) undrained(left map[string]int) {
 			if s.lineage == nil || s.Tasklet() != nil {
 				continue
 			}
-			if n := s.lineage.stats().Len; n > 0 { // it waits for a restart
+			if n := s.lineage.queued(); n > 0 { // it waits for a restart
 				left[s.path()] += n
 			}
 		}
@@ -164,10 +163,6 @@ func (s *Slot) Drain() {
 // supervisor that drains asks it whether a child that has failed has work left. Queued never waits,
 // and may be called from any goroutine.
 func (s *Slot) Queued() (n int) {
-	refsOf(s.body, func(l anyLineage) {
-		if !own.Is(l.message()) {
-			n += l.stats().Len
-		}
-	})
+	refsOf(s.body, func(l anyLineage) { n += l.queued() })
 	return n
 }

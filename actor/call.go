@@ -258,11 +258,23 @@ func Call[M, R any](ctx context.Context, to Ref[M], msg func(Reply[R]) M) (R, er
 }
 
 func init() {
+	own.Work = func(ref any, n func() int) { ref.(interface{ work(func() int) }).work(n) }
+	own.MustSend = func(ctx context.Context) {
+		if ctx == nil {
+			misuse("a send with a nil context")
+		}
+		if t := core.TaskOf(ctx); t != nil {
+			t.MustRun("a send")
+		}
+	}
 	own.Refused = func(reply any) bool {
 		r, ok := reply.(interface{ refused() bool })
 		return ok && r.refused()
 	}
 }
+
+// work implements own.Work.
+func (r Ref[M]) work(n func() int) { r.must("Work").extra().work = n }
 
 // refused implements own.Refused. A call that was answered is over, and its cell may be used for
 // another one.

@@ -9,6 +9,7 @@ import (
 	"github.com/gotasklet/tasklet/actor/event"
 	"github.com/gotasklet/tasklet/internal/core"
 	"github.com/gotasklet/tasklet/internal/list"
+	"github.com/gotasklet/tasklet/internal/own"
 	"github.com/gotasklet/tasklet/internal/queue"
 	"github.com/gotasklet/tasklet/mailbox"
 )
@@ -65,6 +66,9 @@ type lineageExtra struct {
 	last     *Tasklet          // the last tasklet at that time, or nil
 	watchers list.List[*watch] // watches of the ref, notified at that time
 
+	// work is the function given to own.Work, or nil. Set before the first start, then read-only.
+	work func() int
+
 	// Owned by the scheduler.
 	reopen bool // the next start opens the mailbox again
 
@@ -103,6 +107,7 @@ type anyLineage interface {
 	isDead() bool
 	message() reflect.Type
 	stats() mailbox.Stats
+	queued() int
 	name() string
 	identity() any
 	current() *Tasklet
@@ -435,4 +440,17 @@ func (l *lineage[M]) far() bool {
 func (l *lineage[M]) isDead() bool          { return l.dead.Load() }
 func (l *lineage[M]) message() reflect.Type { return reflect.TypeFor[M]() }
 func (l *lineage[M]) stats() mailbox.Stats  { return l.box.Stats() }
-func (l *lineage[M]) identity() any         { return l }
+
+// queued returns the number of messages of users that are queued for l. Those of the library are
+// not counted, but what they stand for is; see own.Work.
+func (l *lineage[M]) queued() int {
+	switch x := l.more.Load(); {
+	case !own.Is(l.message()):
+		return l.stats().Len
+	case x != nil && x.work != nil:
+		return x.work()
+	}
+	return 0
+}
+
+func (l *lineage[M]) identity() any { return l }

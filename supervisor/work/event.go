@@ -80,22 +80,30 @@ func (q *Queue[M]) reportEnd(sys *actor.System, n int) {
 
 // reportRestart reports that the worker in place i is started again after delay.
 func (k *keeper[M]) reportRestart(i int, last actor.Exit, delay time.Duration) {
-	k.t.System().Emit(actor.EventRecord{
-		Kind: supervisor.EventRestart, Tasklet: last.Tasklet, Path: last.Path, Err: last.Err,
+	e := actor.EventRecord{
+		Kind: supervisor.EventRestart, Tasklet: last.Tasklet, Path: last.Path, Err: last.Err, Message: messageType[M](),
 		Fields: []zap.Field{
 			zap.String("child", workerName(i)), zap.Stringer("reason", last.Kind),
 			zap.Int("attempt", k.places[i].restarts), zap.Duration("delay", delay),
 		},
-	})
+	}
+	if p, ok := guard.As[*actor.PanicError](last.Err); ok {
+		e.Stack = p.Stack
+	}
+	k.t.System().Emit(e)
 }
 
 // reportGiveUp reports that the worker in place i has ended once too often.
 func (k *keeper[M]) reportGiveUp(i int, last actor.Exit) {
-	k.t.System().Emit(actor.EventRecord{
+	e := actor.EventRecord{
 		Kind: supervisor.EventGiveUp, Tasklet: k.t, Err: supervisor.ErrIntensity,
 		Fields: []zap.Field{
 			zap.String("child", workerName(i)), zap.Stringer("reason", last.Kind),
 			zap.NamedError("cause", guard.Loggable(last.Err)), zap.String("next", "stops all workers and fails"),
 		},
-	})
+	}
+	if p, ok := guard.As[*actor.PanicError](last.Err); ok {
+		e.Stack = p.Stack
+	}
+	k.t.System().Emit(e)
 }

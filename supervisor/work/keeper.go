@@ -29,8 +29,9 @@ type keeper[M any] struct {
 // place is the place of a worker.
 type place struct {
 	slot     *actor.Slot
-	occupied bool // it was started, and its end is not handled yet
-	row      int  // ends in a row without a message
+	occupied bool       // it was started, and its end is not handled yet
+	exit     actor.Exit // its end, if that is not handled yet
+	row      int        // ends in a row without a message
 	restarts int
 }
 
@@ -89,9 +90,11 @@ func (q *Queue[M]) keep(t *actor.Tasklet) (func(*actor.Tasklet, request[M]) erro
 			opts = append(opts, actor.OnScheduler(i%t.System().Schedulers()))
 		}
 		slot, err := actor.NewSlot(t, q.bodies[i], func(e actor.Exit) {
+			k.places[i].exit = e
 			q.tell(context.Background(), &endRequest[M]{k: k, i: i, exit: e})
 		}, opts...)
 		if err == nil {
+			own.Report(slot, own.FailedEnds)
 			k.places[i].slot = slot
 			_, err = slot.Start(t)
 		}
@@ -110,6 +113,9 @@ func (q *Queue[M]) keep(t *actor.Tasklet) (func(*actor.Tasklet, request[M]) erro
 // ended runs when the keeper's workers have ended, or were left behind.
 func (k *keeper[M]) ended() {
 	q := k.q
+	for i := range k.places {
+		own.NotRestarted(k.places[i].exit)
+	}
 	q.mu.Lock()
 	var vs []verdict[M]
 	for i, w := range q.workers {
@@ -158,7 +164,7 @@ func (r *endRequest[M]) do(k *keeper[M]) error {
 		return nil // of an earlier life
 	}
 	q, p := k.q, &k.places[r.i]
-	p.occupied = false
+	p.occupied, p.exit = false, actor.Exit{}
 	err := r.exit.Err
 	if err == nil {
 		err = actor.ErrStop
@@ -173,6 +179,7 @@ func (r *endRequest[M]) do(k *keeper[M]) error {
 	q.mu.Unlock()
 	q.act(k.t, r.exit.Tasklet, v)
 	if k.ends {
+		own.NotRestarted(r.exit)
 		return k.over()
 	}
 	p.row++

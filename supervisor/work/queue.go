@@ -9,6 +9,7 @@ import (
 	"sync/atomic"
 
 	"github.com/gotasklet/tasklet/actor"
+	"github.com/gotasklet/tasklet/internal/own"
 	"github.com/gotasklet/tasklet/mailbox"
 )
 
@@ -84,6 +85,7 @@ func newQueue[M any](spec Spec[M]) (*Queue[M], error) {
 	q.body = actor.Supervise(q.ref, actor.Family{
 		Kind: "work-queue", Bodies: q.bodies, StopTogether: spec.Shutdown, Drain: q.drain,
 	}, q.keep)
+	own.Work(q.ref, q.left)
 	q.ref.OnEnd(q.end)
 	return q, nil
 }
@@ -122,11 +124,23 @@ func (q *Queue[M]) TrySend(ctx context.Context, m M) error {
 
 // offer puts m into the queue, or returns the reason why not, or a waiter if the sender must wait.
 func (q *Queue[M]) offer(ctx context.Context, m M, wait bool) (*waiter[M], error) {
+	own.MustSend(ctx) // a context that cannot be used panics before the message is accepted
+	if w, done, err := q.put(ctx, m, wait, false); done {
+		return w, err
+	}
+	// A context of the user's may do anything, so it is examined while the mutex is free.
+	w, _, err := q.put(ctx, m, wait && !q.isWorker(ctx), true)
+	return w, err
+}
+
+// put is one attempt of offer. If the sender would have to wait and sure is false, put changes
+// nothing and returns false.
+func (q *Queue[M]) put(ctx context.Context, m M, wait, sure bool) (w *waiter[M], done bool, err error) {
 	var k wakes[M]
 	q.mu.Lock()
 	if q.over || q.draining || q.ref.IsClosed() {
 		q.mu.Unlock()
-		return nil, mailbox.ErrClosed
+		return nil, true, mailbox.ErrClosed
 	}
 	if q.queued() < q.spec.Cap && q.waiters.Empty() {
 		q.accept(m, q.spec.batchMax(), &k)
@@ -134,7 +148,7 @@ func (q *Queue[M]) offer(ctx context.Context, m M, wait bool) (*waiter[M], error
 		if k.bell != nil {
 			k.bell.ring(ctx)
 		}
-		return nil, nil
+		return nil, true, nil
 	}
 	switch p := q.spec.Policy; {
 	case p == mailbox.DropNewest, p == mailbox.DropOldest:
@@ -144,16 +158,16 @@ func (q *Queue[M]) offer(ctx context.Context, m M, wait bool) (*waiter[M], error
 		q.mu.Unlock()
 		q.notify(ctx, &k)
 		q.reportDrop()
-		return nil, nil
-	case p == mailbox.Fail, !wait, q.isWorker(ctx):
+		return nil, true, nil
+	case p == mailbox.Fail, !wait, !sure:
 		q.mu.Unlock()
-		return nil, mailbox.ErrFull
+		return nil, p == mailbox.Fail || !wait, mailbox.ErrFull
 	}
-	w := &waiter[M]{m: m}
+	w = &waiter[M]{m: m}
 	w.place.V = w
 	q.waiters.Add(&w.place)
 	q.mu.Unlock()
-	return w, nil
+	return w, true, nil
 }
 
 // isWorker reports whether ctx belongs to a worker of q.
@@ -236,6 +250,13 @@ func (q *Queue[M]) Len() int {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	return q.queued()
+}
+
+// left returns the number of messages whose end is not decided.
+func (q *Queue[M]) left() int {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.total()
 }
 
 // Cap returns Spec.Cap.

@@ -14,6 +14,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 	"go.uber.org/zap"
+	"go.uber.org/zap/zaptest/observer"
 
 	"github.com/gotasklet/tasklet/actor"
 	"github.com/gotasklet/tasklet/actor/event"
@@ -296,4 +297,121 @@ func TestOddTimes(t *testing.T) {
 			})
 		}
 	}
+}
+
+// A send with a context that cannot be used panics before its message is accepted. The mutex is
+// free then, and also while a context of the user's is examined.
+func TestContextThatCannotBeUsed(t *testing.T) {
+	simulate(t, nil, func(t0 *actor.Tasklet) error {
+		q, err := work.Start(t0, work.Spec[int]{Cap: 1, Handle: func(t *actor.Tasklet, _ int) error { t.Sleep(time.Second); return nil }})
+		require.NoError(t, err)
+		other := actor.Go(t0, func(t *actor.Tasklet) error { t.Sleep(time.Hour); return nil })
+		t0.Yield()
+		for range 2 { // the second time the queue is full
+			for name, ctx := range map[string]context.Context{"nil": nil, "another tasklet's": other} {
+				require.Panics(t, func() { _ = q.Send(ctx, 1) }, name)
+				require.Panics(t, func() { _ = q.TrySend(ctx, 1) }, name)
+			}
+			require.Equal(t, 0, q.Len()+q.Stats().InHand-int(q.Stats().Accepted))
+			for q.TrySend(t0, 1) == nil {
+				t0.Yield()
+			}
+		}
+		require.EqualValues(t, 2, q.Stats().Accepted)
+		looks := 0
+		require.ErrorIs(t, q.Send(strange{t0, func() { looks++; q.Len() }}, 1), errBad)
+		require.NotZero(t, looks)
+		other.Kill()
+		return q.Drain(t0)
+	})
+}
+
+// strange is the context of a tasklet that has ended and looks at something else first.
+type strange struct {
+	context.Context
+	look func()
+}
+
+func (s strange) Value(key any) any { s.look(); return s.Context.Value(key) }
+func (s strange) Err() error        { return errBad }
+
+// The error of a drain that is cut names the queue, with the number of messages whose end is not
+// decided: those that are queued, in hand, and waiting for another try.
+func TestCutDrainNamesTheQueue(t *testing.T) {
+	simulate(t, nil, func(t0 *actor.Tasklet) error {
+		q, err := work.Start(t0, work.Spec[int]{Name: "q", Retry: flow.Retry{Attempts: 2, Min: time.Hour, Max: time.Hour}, Handle: func(t *actor.Tasklet, m int) error {
+			if m == 0 {
+				return errBad
+			}
+			t.Sleep(time.Minute)
+			return nil
+		}})
+		require.NoError(t, err)
+		for m := range 4 {
+			require.NoError(t, q.Send(t0, m))
+		}
+		ctx, cancel := actor.WithTimeout(t0, 10*time.Second)
+		defer cancel()
+		var left *actor.DrainError
+		require.ErrorAs(t, q.Drain(ctx), &left)
+		require.Equal(t, 4, left.Left["/tasklet/q"], "%v", left)
+		_ = q.Tasklet().Join(t0)
+		return nil
+	})
+}
+
+// A queue that is killed in the drain of its supervisor is started again for the messages that
+// wait for another try.
+func TestKillInADrainKeepsPausedMessages(t *testing.T) {
+	lost := 0
+	simulate(t, func(e actor.EventRecord) {
+		if e.Kind == event.DeadLetter {
+			lost += e.Count
+		}
+	}, func(t0 *actor.Tasklet) error {
+		tries := 0
+		q := work.New(work.Spec[int]{Retry: flow.Retry{Attempts: 3, Min: time.Minute, Max: time.Minute}, Handle: func(t *actor.Tasklet, m int) error {
+			if tries++; tries < 3 {
+				return errBad
+			}
+			return nil
+		}})
+		s, err := supervisor.Start(t0, supervisor.Spec{Children: []supervisor.Child{{ID: "q", Body: q.Body()}}})
+		require.NoError(t, err)
+		require.NoError(t, q.Send(t0, 1))
+		actor.Later(t0, 10*time.Second, func(*actor.Tasklet) error { q.Tasklet().Kill(); return nil })
+		require.NoError(t, s.Drain(t0))
+		require.Equal(t, work.Stats{Accepted: 1, Handled: 1, Retries: 2}, q.Stats())
+		return nil
+	})
+	require.Zero(t, lost)
+}
+
+// A crash of a worker is an entry about the message and one about the worker, with the stack and
+// the type of the message, and none names a type of the library.
+func TestOneCrashOfAWorker(t *testing.T) {
+	core, logs := observer.New(zap.InfoLevel)
+	cfg := actor.Config{Clock: scheduler.NewVirtualClock(time.Time{}), Logger: zap.New(core)}
+	require.NoError(t, actor.Run(context.Background(), cfg, func(t0 *actor.Tasklet) error {
+		q, err := work.Start(t0, work.Spec[int]{Name: "q", Retry: flow.Retry{Attempts: 2}, Handle: func(*actor.Tasklet, int) error {
+			panic("slipped")
+		}})
+		require.NoError(t, err)
+		require.NoError(t, q.Send(t0, 1))
+		t0.Sleep(time.Second)
+		var got []string
+		for _, e := range logs.TakeAll() {
+			f := e.ContextMap()
+			require.NotContains(t, fmt.Sprint(f["message"]), "work.")
+			if e := f["event"]; e == "restart" || e == "exit" {
+				require.Equal(t, "int", f["message"])
+				require.NotEmpty(t, f["stack"])
+			}
+			got = append(got, fmt.Sprint(e.Level, " ", f["event"]))
+		}
+		require.Equal(t, []string{
+			"info system_start", "error work_retry", "error restart", "error dead_letter", "error restart",
+		}, got)
+		return nil
+	}))
 }
