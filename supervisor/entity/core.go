@@ -8,8 +8,11 @@ import (
 	"sync/atomic"
 	"time"
 
+	"go.uber.org/zap"
+
 	"github.com/gotasklet/tasklet/actor"
 	"github.com/gotasklet/tasklet/actor/event"
+	"github.com/gotasklet/tasklet/actor/reason"
 	"github.com/gotasklet/tasklet/internal/list"
 	"github.com/gotasklet/tasklet/internal/own"
 	"github.com/gotasklet/tasklet/mailbox"
@@ -45,6 +48,7 @@ type entity[K comparable, M any] struct {
 	// Owned by the tasklet of the set.
 	slot     *actor.Slot
 	restarts int
+	exit     actor.Exit  // of its last tasklet, if that is not handled yet
 	times    []time.Time // of the restarts within the last Period, oldest first
 	stops    []actor.Reply[struct{}]
 }
@@ -115,6 +119,7 @@ func (c *core[K, M]) ended() {
 		if e.slot == nil {
 			c.discard(e)
 		}
+		own.NotRestarted(e.exit)
 	}
 }
 
@@ -126,6 +131,7 @@ func (c *core[K, M]) discard(e *entity[K, M]) {
 		c.t.System().Emit(actor.EventRecord{
 			Kind: event.DeadLetter, Path: c.t.Path() + "/" + e.name, Err: mailbox.ErrClosed,
 			Message: reflect.TypeFor[M](), Count: n,
+			Fields: []zap.Field{zap.String("target", c.t.Path()+"/"+e.name), zap.String("reason", "closed")},
 		})
 	}
 }
@@ -159,10 +165,14 @@ func (c *core[K, M]) start(e *entity[K, M]) {
 	if e.slot == nil {
 		slot, err := actor.NewSlot(c.t, actor.ReceiverInitBody(e.ref, e.init), e.ended, c.es.options...)
 		if err != nil {
-			c.giveUp(e, err)
+			c.es.mu.Lock()
+			c.giveUpLocked(e, err)
+			c.es.mu.Unlock()
+			c.reportGiveUp(e, actor.Exit{Path: c.t.Path() + "/" + e.name, Kind: reason.Error, Err: err})
 			c.finish(e)
 			return
 		}
+		own.Report(slot, own.FailedEnds)
 		e.slot = slot
 	}
 	e.ready.Store(false)
@@ -180,7 +190,7 @@ func (c *core[K, M]) start(e *entity[K, M]) {
 			exit = actor.Exit{Tasklet: t, Path: t.Path(), Kind: actor.KindOf(err), Err: err}
 		}
 		// Through the queue, so that an entity whose starts fail does not keep the set.
-		c.es.post(request[K, M]{what: hasEnded, e: e, exit: exit})
+		e.ended(exit)
 		return
 	}
 	if c.draining {
@@ -212,20 +222,22 @@ func (e *entity[K, M]) init(t *actor.Tasklet) (actor.Handler[M], error) {
 
 // ended is called on the scheduler of the set when a tasklet of e has ended by itself.
 func (e *entity[K, M]) ended(exit actor.Exit) {
+	e.exit = exit
 	e.c.es.post(request[K, M]{what: hasEnded, e: e, exit: exit})
 }
 
 // childEnded handles the end of a tasklet of e: there is another one if there is work for it.
 func (c *core[K, M]) childEnded(e *entity[K, M], exit actor.Exit) {
+	e.exit = actor.Exit{}
 	queued := e.slot.Queued() > 0
-	again, last := false, false
+	again, last, aside := false, false, false
 	c.es.mu.Lock()
 	c.idle.remove(e)
 	switch {
 	case !exit.Kind.Failure() && !e.ready.Load():
 		// Its init says that there is no such entity.
 	case exit.Kind.Failure() && !c.allowed(e):
-		c.giveUpLocked(e, &actor.JoinError{Tasklet: exit.Tasklet, Cause: exit.Err})
+		aside = c.giveUpLocked(e, &actor.JoinError{Tasklet: exit.Tasklet, Cause: exit.Err})
 	case queued, exit.Kind.Failure() && !e.closing:
 		again = true
 	default:
@@ -241,9 +253,17 @@ func (c *core[K, M]) childEnded(e *entity[K, M], exit actor.Exit) {
 	}
 	if again {
 		e.restarts++
+		if exit.Kind.Failure() {
+			c.reportRestart(e, exit)
+		}
 		e.slot.Restarting(e.restarts, time.Time{})
 		c.start(e)
 	} else {
+		if aside {
+			c.reportGiveUp(e, exit)
+		} else {
+			own.NotRestarted(exit)
+		}
 		c.finish(e)
 	}
 }
@@ -261,17 +281,14 @@ func (c *core[K, M]) allowed(e *entity[K, M]) bool {
 	return len(e.times) <= c.es.spec.Intensity
 }
 
-func (c *core[K, M]) giveUp(e *entity[K, M], err error) {
-	c.es.mu.Lock()
-	defer c.es.mu.Unlock()
-	c.giveUpLocked(e, err)
-}
-
-// giveUpLocked puts the key of e aside, unless the next entity of the key is there already.
-func (c *core[K, M]) giveUpLocked(e *entity[K, M], err error) {
-	if c.live[e.key] == e && !c.draining {
-		c.putAside(e, err)
+// giveUpLocked puts the key of e aside, unless the next entity of the key is there already, and
+// reports whether it did.
+func (c *core[K, M]) giveUpLocked(e *entity[K, M], err error) bool {
+	if c.live[e.key] != e || c.draining {
+		return false
 	}
+	c.putAside(e, err)
+	return true
 }
 
 // finish removes e, whose tasklet has ended and which is not restarted. Then it starts the entities

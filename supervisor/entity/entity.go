@@ -229,6 +229,7 @@ func (es *Entities[K, M]) Keys() []K {
 // between two incarnations. Get starts nothing, and never waits. An entity that is killed is
 // restarted, as after a failure.
 func (es *Entities[K, M]) Get(key K) *actor.Tasklet {
+	checkHash(key)
 	es.mu.RLock()
 	defer es.mu.RUnlock()
 	if es.core == nil {

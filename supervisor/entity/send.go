@@ -2,6 +2,7 @@ package entity
 
 import (
 	"context"
+	"fmt"
 	"time"
 
 	"github.com/gotasklet/tasklet/actor"
@@ -17,24 +18,24 @@ import (
 // mailbox.ErrClosed if the set drains or has ended, and the errors of actor.Ref.Send. If the error
 // is not nil, m was not sent. Inside a tasklet, ctx must belong to it.
 func (es *Entities[K, M]) Send(ctx context.Context, key K, m M) error {
-	e, err := es.get(key)
+	e, err := es.get(ctx, key)
 	for err == nil {
 		if err = e.ref.Send(ctx, m); err != mailbox.ErrClosed || ctx.Err() != nil {
 			return err
 		}
-		e, err = es.next(key, e)
+		e, err = es.next(ctx, key, e)
 	}
 	return err
 }
 
 // TrySend is like Send, but never waits: it returns mailbox.ErrFull where Send would wait.
 func (es *Entities[K, M]) TrySend(ctx context.Context, key K, m M) error {
-	e, err := es.get(key)
+	e, err := es.get(ctx, key)
 	for err == nil {
 		if err = e.ref.TrySend(ctx, m); err != mailbox.ErrClosed || ctx.Err() != nil {
 			return err
 		}
-		e, err = es.next(key, e)
+		e, err = es.next(ctx, key, e)
 	}
 	return err
 }
@@ -45,7 +46,7 @@ func (es *Entities[K, M]) TrySend(ctx context.Context, key K, m M) error {
 // *FailedError. msg may be called more than once, each time with another reply; only the last
 // request was sent.
 func Call[K comparable, M, R any](ctx context.Context, es *Entities[K, M], key K, msg func(actor.Reply[R]) M) (v R, err error) {
-	e, err := es.get(key)
+	e, err := es.get(ctx, key)
 	for err == nil {
 		var reply actor.Reply[R]
 		v, err = actor.Call(ctx, e.ref, func(r actor.Reply[R]) M {
@@ -61,7 +62,7 @@ func Call[K comparable, M, R any](ctx context.Context, es *Entities[K, M], key K
 			}
 			return v, err
 		}
-		e, err = es.next(key, e)
+		e, err = es.next(ctx, key, e)
 	}
 	return v, err
 }
@@ -74,6 +75,8 @@ func Call[K comparable, M, R any](ctx context.Context, es *Entities[K, M], key K
 // returns mailbox.ErrClosed or a *actor.JoinError if the set has ended. An entity must not stop
 // itself with Stop, which returns an error; its handler returns actor.ErrStop.
 func (es *Entities[K, M]) Stop(ctx context.Context, key K) error {
+	own.MustSend(ctx)
+	checkHash(key)
 	es.mu.Lock()
 	c := es.core
 	if c == nil {
@@ -96,7 +99,8 @@ func (es *Entities[K, M]) Stop(ctx context.Context, key K) error {
 }
 
 // get returns the entity of key, and makes it if there is none. It is the fast path of a send.
-func (es *Entities[K, M]) get(key K) (*entity[K, M], error) {
+func (es *Entities[K, M]) get(ctx context.Context, key K) (*entity[K, M], error) {
+	checkHash(key)
 	es.mu.RLock()
 	if c := es.core; c != nil {
 		if e := c.live[key]; e != nil {
@@ -105,12 +109,24 @@ func (es *Entities[K, M]) get(key K) (*entity[K, M], error) {
 		}
 	}
 	es.mu.RUnlock()
-	return es.next(key, nil)
+	return es.next(ctx, key, nil)
+}
+
+// checkHash panics, as a map does, if key is an interface with a value that cannot be hashed. That
+// must not happen while Entities.mu is held.
+func checkHash[K comparable](key K) {
+	var none map[K]struct{}
+	_ = none[key]
 }
 
 // next returns the entity of key after closed, which takes no messages any more. closed is nil if
 // key had no entity. If there is no entity, or it is still closed, next makes one.
-func (es *Entities[K, M]) next(key K, closed *entity[K, M]) (*entity[K, M], error) {
+func (es *Entities[K, M]) next(ctx context.Context, key K, closed *entity[K, M]) (*entity[K, M], error) {
+	// What is wrong with the call is found before an entity is made for it.
+	own.MustSend(ctx)
+	if key != key {
+		panic(fmt.Sprintf("entity: a send to the key %v, which is not equal to itself, so that its entity could not be found again", key))
+	}
 	name := es.name(key)
 	if es.ref.IsClosed() {
 		return nil, mailbox.ErrClosed // the set was given up, and nobody would start the entity
