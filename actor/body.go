@@ -246,6 +246,9 @@ type handlingInit[M any] struct {
 
 func (h *handlingInit[M]) familyOf() *family { return h.family }
 func (h *handlingInit[M]) allows() optionSet {
+	if h.family != nil {
+		return anyBody | refOptions | optResume | messageOptions
+	}
 	return anyBody | refOptions | repeatOptions | messageOptions
 }
 func (h *handlingInit[M]) instance() instance {

@@ -804,3 +804,52 @@ func ExampleDeadLetters() {
 	// message_lost umbrella sold out
 	// dead_letter hat mailbox: closed
 }
+
+// A hook around every handler of a system measures the time that each takes.
+func ExampleHook() {
+	timing := func(t *actor.Tasklet, m any, next func() error) error {
+		start := t.System().Now()
+		defer func() { // also after a panic
+			fmt.Println(t.Name(), m, t.System().Now().Sub(start))
+		}()
+		return next()
+	}
+	cfg := actor.Config{Clock: scheduler.NewVirtualClock(time.Time{}), Logger: zap.NewNop(), Around: timing}
+	err := actor.Run(context.Background(), cfg, func(t *actor.Tasklet) error {
+		orders := actor.Receiver(t, func(t *actor.Tasklet, order string) error {
+			t.Sleep(time.Duration(len(order)) * time.Second)
+			return nil
+		}, actor.Name("orders"))
+		_, _ = orders.Send(t, "hat"), orders.Send(t, "scarf")
+		orders.Close()
+		return orders.Join(t)
+	})
+	fmt.Println(err)
+	// Output:
+	// orders hat 3s
+	// orders scarf 5s
+	// <nil>
+}
+
+// A hook of one tasklet refuses messages.
+func ExampleAround() {
+	simulate(func(t *actor.Tasklet) error {
+		small := func(t *actor.Tasklet, m any, next func() error) error {
+			if m.(int) > 100 {
+				fmt.Println(m, "is refused")
+				return nil // it is handled
+			}
+			return next()
+		}
+		amounts := actor.Receiver(t, func(t *actor.Tasklet, n int) error {
+			fmt.Println(n)
+			return nil
+		}, actor.Around(small))
+		_, _ = amounts.Send(t, 50), amounts.Send(t, 500)
+		amounts.Close()
+		return amounts.Join(t)
+	})
+	// Output:
+	// 50
+	// 500 is refused
+}

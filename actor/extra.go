@@ -93,9 +93,10 @@ func (x *extra) killed(t *Tasklet) *Killed {
 // rareOptions are the options that few starts use.
 type rareOptions struct {
 	onStart  []func(*Tasklet) error
+	around   []Hook        // the first is the outermost
 	together time.Duration // see Family.StopTogether; 0 means one after the other
-	// source is the function that the name is derived from, if it is not the body's; see
-	// Simulation.
+	// source is the function that the name is derived from, if that of the instance is wrapped; see
+	// keepSource.
 	source any
 }
 

@@ -67,8 +67,8 @@ func (k *typedHandling[M]) step(t *Tasklet) (bool, error) {
 
 func (k *typedHandling[M]) typeInHand() reflect.Type { return k.hand }
 
-func (k *typedHandling[M]) simulate(before func()) instance {
-	return (&handling[M]{k.l, before2(before, k.f)}).typed()
+func (k *typedHandling[M]) wrap(h Hook) instance {
+	return (&handling[M]{k.l, around2(h, k.f)}).typed()
 }
 
 func (i *initialized[M]) typeInHand() reflect.Type { return i.hand }

@@ -82,13 +82,13 @@ func (i *idling) step(t *Tasklet) (bool, error) {
 	return done, err
 }
 
-// simulate implements simulated.
-func (i *idling) simulate(before func()) instance {
-	if in, ok := i.instance.(simulated); ok {
-		i.instance = in.simulate(before)
+// wrap implements wrapped.
+func (i *idling) wrap(h Hook) instance {
+	if in, ok := i.instance.(wrapped); ok {
+		i.instance = in.wrap(h)
 	}
 	if i.f != nil {
-		i.f = before1(before, i.f)
+		i.f = around1(h, i.f)
 	}
 	return i
 }

@@ -129,6 +129,7 @@ var misuses = []struct {
 		actor.BatchReceiverBody(actor.NewRef[int](), 0, 0, func(*actor.Tasklet, []int) error { return nil })
 	}},
 	{"mailbox: ReceiveBatch with max 0: it must be positive", func(*actor.Tasklet) { queue.New[int](queue.Config{}).ReceiveBatch(0, 0) }},
+	{"actor: Around with a nil function", func(*actor.Tasklet) { actor.Around(nil) }},
 	{"actor: IdleAfter(0s): the time must be positive", func(*actor.Tasklet) { actor.IdleAfter(0, nil) }},
 	{"actor: SetIdle with 0s: the time must be positive", func(t *actor.Tasklet) { t.SetIdle(0, nil) }},
 	{"actor: SetIdle of /tasklet/me, which was started without the option IdleAfter", func(t *actor.Tasklet) { t.SetIdle(1, nil) }},

@@ -15,6 +15,7 @@ type Option struct {
 	name  string
 	n     int64
 	start func(*Tasklet) error
+	hook  Hook
 }
 
 // optionSet is a set of options, one bit each.
@@ -36,10 +37,11 @@ const (
 	optStopTogether
 	optSpread
 	optIdle
+	optAround
 
 	anyBody = optName | optDaemon | optShutdown | optStop | optEscalate | optOnStart | optOnScheduler |
 		optStopTogether | optSpread
-	repeatOptions = optResume
+	repeatOptions = optResume | optAround // for a body that is called repeatedly
 	boxOptions    = optMailboxLen | optOverflow
 	refOptions    = optionSet(0) // for a body whose ref already exists
 	// for a body that handles one message after the other
@@ -51,7 +53,7 @@ var optionNames = map[optionSet]string{
 	optShutdown: "Shutdown", optResume: "OnFailure(Resume)", optStop: "OnFailure(End)", optEscalate: "OnFailure(Escalate)",
 	optOnStart: "OnStart", optOnScheduler: "OnScheduler",
 	optRetry: "Retry", optStopTogether: "StopTogether", optSpread: "Spread",
-	optIdle: "IdleAfter",
+	optIdle: "IdleAfter", optAround: "Around",
 }
 
 // Name sets the name of the tasklet, or of the ref and so of the tasklets that read it. Names need
@@ -210,6 +212,9 @@ func (t *Tasklet) apply(op string, opts []Option, allowed optionSet) (daemon boo
 		case optOnStart:
 			r := t.extra().set()
 			r.onStart = append(r.onStart, o.start)
+		case optAround:
+			r := t.extra().set()
+			r.around = append(r.around, o.hook)
 		case optStopTogether:
 			d := time.Duration(o.n)
 			if d == 0 {

@@ -116,7 +116,7 @@ func newSystem(ctx context.Context, cfg Config, main instance) (*System, error) 
 		name = "tasklet"
 	}
 	name = checkName("Config.Name", name)
-	s := &System{name: name, sim: cfg.Simulation, ctx: ctx, plain: context.WithoutCancel(ctx), done: make(chan struct{}), stopping: make(chan struct{})}
+	s := &System{name: name, sim: cfg.Simulation, around: cfg.Around, ctx: ctx, plain: context.WithoutCancel(ctx), done: make(chan struct{}), stopping: make(chan struct{})}
 	if cfg.Seed != 0 {
 		s.rand = rand.New(source(cfg))
 		binary.BigEndian.PutUint64(s.id[:], s.rand.Uint64())

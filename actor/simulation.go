@@ -54,12 +54,13 @@ func (m *Simulation) begin(t *Tasklet) {
 	if m.Panic == nil {
 		return
 	}
-	if i, ok := t.inst.(simulated); ok {
-		t.extra().set().source = t.inst.source() // so that the name is that of the function itself
-		t.inst = i.simulate(func() {
+	if i, ok := t.inst.(wrapped); ok {
+		t.keepSource()
+		t.inst = i.wrap(func(t *Tasklet, _ any, next func() error) error {
 			if v := m.Panic(t); v != nil {
 				panic(v)
 			}
+			return next()
 		})
 	}
 }
@@ -72,65 +73,3 @@ func (m *Simulation) opened(t *Tasklet, l anyLineage) {
 }
 
 func (l *lineage[M]) pretendFull(full func() bool) { l.box.PretendFull(full) }
-
-// simulated is an instance of a body that is called repeatedly. simulate returns an instance that
-// calls before first.
-type simulated interface{ simulate(before func()) instance }
-
-// before1 and before2 return a function that calls before and then f.
-func before1(before func(), f func(*Tasklet) error) func(*Tasklet) error {
-	return func(t *Tasklet) error { before(); return f(t) }
-}
-
-func before2[A any](before func(), f func(*Tasklet, A) error) func(*Tasklet, A) error {
-	return func(t *Tasklet, a A) error { before(); return f(t, a) }
-}
-
-func (h *handling[M]) simulate(before func()) instance {
-	return &handling[M]{h.l, before2(before, h.f)} // h is the body itself
-}
-
-func (i *initialized[M]) simulate(before func()) instance {
-	if i.what != "" {
-		return i // a supervisor
-	}
-	init := i.init0
-	i.init0 = func(t *Tasklet) (func(*Tasklet, M) error, error) {
-		f, err := init(t)
-		if f != nil {
-			f = before2(before, f)
-		}
-		return f, err
-	}
-	return i
-}
-
-func (r *retrying[M]) simulate(before func()) instance {
-	r.f = before2(before, r.f)
-	return r
-}
-
-func (r *retryingInit[M]) simulate(before func()) instance {
-	r.i.simulate(before)
-	return r
-}
-
-func (b *batching[M]) simulate(before func()) instance {
-	b.f = before2(before, b.f)
-	return b
-}
-
-func (e *every) simulate(before func()) instance {
-	e.f = before1(before, e.f)
-	return e
-}
-
-func (r *atRate) simulate(before func()) instance {
-	r.f = before2(before, r.f)
-	return r
-}
-
-func (l *loop) simulate(before func()) instance {
-	l.f = before1(before, l.f)
-	return l
-}

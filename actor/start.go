@@ -54,6 +54,7 @@ func (t *Tasklet) start(p Spawner, op string, opts []Option, allowed optionSet) 
 	if s.sim != nil {
 		s.sim.begin(t)
 	}
+	t.putAround()
 	l := t.inst.lineage()
 	h := s.place(op, parent, l, where)
 	t.phase = living

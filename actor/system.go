@@ -52,6 +52,10 @@ type Config struct {
 	// is not called again. If it has not returned after about a second, the system continues
 	// without it until it does. See event.HookPanic and event.HookStall.
 	OnEvent func(EventRecord)
+	// Around, if it is not nil, is a hook around each call of a handler of the system. It is
+	// outside those of the option Around. With several schedulers it is called on all of them at
+	// the same time. See [Hook].
+	Around Hook
 	// Simulation is for package actortest. If it is nil nothing is simulated. It requires a Seed
 	// and a virtual clock.
 	Simulation *Simulation
@@ -73,6 +77,7 @@ type System struct {
 	start   time.Time
 	real    bool          // the clock is not virtual
 	sim     *Simulation   // nil except in tests
+	around  Hook          // may be nil
 	done    chan struct{} // closed when the goroutines of all schedulers have ended
 	rand    *rand.Rand    // nil without a seed
 
