@@ -222,6 +222,7 @@ func TestSIGTERM(t *testing.T) {
 	require.Equal(t, 1, p.logged(`"event":"drained"`))
 	require.Positive(t, p.logged(`"event":"restart"`), "no worker has crashed")
 	require.Positive(t, p.logged(`"event":"work_retry"`), "no payment was tried again")
+	require.Zero(t, p.logged(`"msg":"/orders/shop/customers/`), "a customer has failed")
 	for i, n := range column(t, db, `SELECT max(number) - count(*) FROM orders GROUP BY customer`) {
 		require.Equal(t, "0", n, "a gap in the numbers of customer %d", i)
 	}
@@ -238,8 +239,10 @@ func TestKill9(t *testing.T) {
 	require.FileExists(t, db)
 
 	p = start(t, "-db", db, "-failures", "0.3", "-seed", "2")
+	limit := time.Now().Add(40 * time.Second)
 	for _, id := range acknowledged {
 		for paid := false; !paid; {
+			require.True(t, time.Now().Before(limit), "the order %s is still not paid", id)
 			var o order
 			status, err := p.request("GET", "/orders/"+id, "", &o)
 			require.NoError(t, err)
@@ -250,6 +253,7 @@ func TestKill9(t *testing.T) {
 	// Orders that were stored but not acknowledged are paid as well.
 	for customer := range 20 {
 		for a := (account{Unpaid: 1}); a.Unpaid > 0; {
+			require.True(t, time.Now().Before(limit), "customer %d has orders that are not paid", customer)
 			_, err := p.request("GET", fmt.Sprint("/customers/c", customer), "", &a)
 			require.NoError(t, err)
 		}
