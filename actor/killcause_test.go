@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+	"go.uber.org/zap"
+	"go.uber.org/zap/zaptest/observer"
 
 	"github.com/gotasklet/tasklet/actor"
 	"github.com/gotasklet/tasklet/actor/actortest"
@@ -177,6 +179,92 @@ func TestKillCauseIsEscaped(t *testing.T) {
 		require.NotContains(t, v.Killed().Error(), "\n")
 		return nil
 	})
+}
+
+// The fields by and cause of the entries in the log are there once, and whoever chose the name of
+// the sender and the text of the cause has no line of its own.
+func TestKillCauseInTheLog(t *testing.T) {
+	const hostile = "x\n2026-01-01\tERROR\tforged \x1b[2J\u202e"
+	core, logs := observer.New(zap.DebugLevel)
+	cfg := actor.Config{Name: "shop", Logger: zap.New(core), Clock: scheduler.NewVirtualClock(time.Time{})}
+	require.NoError(t, actor.Run(t.Context(), cfg, func(t0 *actor.Tasklet) error {
+		v := sleeper(t0, "victim")
+		t0.Yield()
+		actor.Go(t0, func(t *actor.Tasklet) error { v.KillCause(t, errors.New(hostile)); return nil }, actor.Name(hostile))
+		_ = v.Join(t0)
+		sleeper(t0, "other").KillCause(context.Background(), nil)
+		return nil
+	}))
+	seen := 0
+	for _, e := range logs.All() {
+		fs := e.ContextMap()
+		cause, by := fs["cause"], fs["by"]
+		if cause == nil {
+			require.Nil(t, by)
+			continue
+		}
+		seen++
+		for _, text := range []any{cause, by, e.Message} {
+			require.NotContains(t, text, "\n")
+			require.NotContains(t, text, "\t")
+			require.NotContains(t, text, "\x1b")
+			require.NotContains(t, text, "\u202e")
+		}
+		require.Contains(t, cause, "forged")
+		require.Contains(t, by, "/shop/x")
+		require.Contains(t, fs["path"], "/shop/victim")
+	}
+	require.Positive(t, seen)
+}
+
+// Two tasklets kill a third with different causes, and it recovers once: in each order the causes
+// that it sees are those of the kills that had an effect, in their order, and the first of two that
+// were pending at once wins.
+func TestKillCauseOrders(t *testing.T) {
+	outcomes := make(map[string]bool)
+	actortest.Explore(t, 300, func(t0 *actor.Tasklet) {
+		tb := actortest.TB(t0)
+		var kills, seen []string
+		v := actor.Go(t0, func(t *actor.Tasklet) error {
+			for range 2 {
+				func() {
+					defer func() {
+						if k, ok := recover().(*actor.Killed); ok {
+							seen = append(seen, k.Cause.Error())
+						}
+					}()
+					t.Sleep(time.Second)
+				}()
+			}
+			return nil
+		})
+		for _, cause := range []string{"a", "b"} {
+			actor.Go(t0, func(t *actor.Tasklet) error {
+				t.Yield()
+				if v.HasFinished() {
+					return nil
+				}
+				pending := v.Killed() != nil
+				v.KillCause(t, errors.New(cause))
+				if !pending {
+					kills = append(kills, cause)
+				}
+				require.Equal(tb, kills[len(kills)-1], v.Killed().Cause.Error())
+				return nil
+			})
+		}
+		err := v.Join(t0)
+		t0.Sleep(time.Minute)
+		if exit, _ := v.Exit(); exit.Kind == reason.Killed { // it was killed before its first step
+			require.Empty(tb, seen)
+			require.ErrorContains(tb, err, kills[0])
+			return
+		}
+		require.Equal(tb, kills, seen)
+		outcomes[strings.Join(seen, " ")] = true
+	})
+	require.True(t, outcomes["a"] && outcomes["b"], "%v", outcomes)
+	require.Greater(t, len(outcomes), 2, "both also one after the other: %v", outcomes)
 }
 
 // A kill with a cause of main is the result of Run.
