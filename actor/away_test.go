@@ -71,6 +71,9 @@ var callsOf = map[string]func(w *world){
 	"actor.Watch": func(w *world) {
 		actor.Watch(w.t, w.other.Tasklet(), w.roomy, func(actor.Exit) int { return 0 })
 	},
+	"actor.WatchLineage": func(w *world) {
+		actor.WatchLineage(w.t, w.full, w.roomy, func(actor.Life) int { return 0 })
+	},
 	"actor.SendAfter":     func(w *world) { actor.SendAfter(w.t, 0, w.roomy, 1) },
 	"actor.Local.Set":     func(w *world) { w.local.Set(w.t, 1) },
 	"actor.Local.Clear":   func(w *world) { w.local.Clear(w.t) },

@@ -218,6 +218,7 @@ func (l *lineage[M]) ended() {
 	}
 	l.over.Store(lineageOver)
 	l.tellStopped()
+	l.tellLives()
 }
 
 // giveUp closes the ref of a tasklet whose scheduler is held, and reports the queued messages. If

@@ -69,6 +69,9 @@ type lineageExtra struct {
 	// work is the function given to own.Work, or nil. Set before the first start, then read-only.
 	work func() int
 
+	lives        list.List[*lifeWatch] // those who follow all incarnations
+	livesWatched atomic.Bool           // there was one; set before a tasklet is looked for
+
 	// Owned by the scheduler.
 	reopen bool // the next start opens the mailbox again
 
@@ -89,6 +92,7 @@ func (l *lineage[M]) extra() *lineageExtra {
 type anyLineage interface {
 	claim(t *Tasklet, h *host)
 	reserve(s *Slot) error
+	began(t *Tasklet)
 	open(t *Tasklet)
 	home() *host
 	idle() bool

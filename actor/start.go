@@ -71,6 +71,7 @@ func (t *Tasklet) start(p Spawner, op string, opts []Option, allowed optionSet) 
 		if s.link(t, parent, h, true) {
 			if l != nil {
 				t.marks.Or(markPlaced)
+				l.began(t)
 			}
 			t.born()
 			t.arrive(l)
@@ -89,6 +90,7 @@ func (t *Tasklet) start(p Spawner, op string, opts []Option, allowed optionSet) 
 	// From here on the scheduler may see t and end it.
 	if l != nil {
 		t.marks.Or(markPlaced)
+		l.began(t)
 	}
 	if !h.sched.Inject((*arrival)(t)) && !t.HasFinished() {
 		s.unlink(t)

@@ -170,6 +170,7 @@ type watch struct {
 	t     *Tasklet           // the tasklet that watches
 	tell  func(Exit)         // called on the scheduler of t
 	place list.Entry[*watch] // among the watchers of a tasklet, whose extra.mu protects it
+	now   bool               // tell may be called on any goroutine
 
 	// For the watch of a ref. The ref's lineageExtra.mu protects them.
 	inLineage list.Entry[*watch] // among the ref's watchers
@@ -181,7 +182,7 @@ type watch struct {
 // end notifies t. from is the scheduler of the tasklet that has ended, or nil if the caller may be
 // on any goroutine.
 func (w *watch) end(e Exit, from *core.Scheduler) {
-	if s := w.t.task.Scheduler(); s == from {
+	if s := w.t.task.Scheduler(); s == from || w.now {
 		w.tell(e)
 	} else {
 		s.InjectFunc(func() { w.tell(e) })
