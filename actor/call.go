@@ -238,7 +238,7 @@ func Call[M, R any](ctx context.Context, to Ref[M], msg func(Reply[R]) M) (R, er
 	}
 	if err != nil {
 		if c.leave(gen); by == nil {
-			if err != mailbox.ErrClosed { // the pool would change the generation; see refused
+			if _, kept := ctx.(own.KeepCell); !kept || err != mailbox.ErrClosed {
 				c.giveBack(callTaken)
 			}
 		} else {

@@ -47,9 +47,13 @@ func (es *Entities[K, M]) TrySend(ctx context.Context, key K, m M) error {
 // request was sent.
 func Call[K comparable, M, R any](ctx context.Context, es *Entities[K, M], key K, msg func(actor.Reply[R]) M) (v R, err error) {
 	e, err := es.get(ctx, key)
+	with := ctx
+	if actor.Current(ctx) == nil {
+		with = own.KeepCell{Context: ctx}
+	}
 	for err == nil {
 		var reply actor.Reply[R]
-		v, err = actor.Call(ctx, e.ref, func(r actor.Reply[R]) M {
+		v, err = actor.Call(with, e.ref, func(r actor.Reply[R]) M {
 			reply = r
 			return msg(r)
 		})
