@@ -511,7 +511,7 @@ func TestDeadLettersAtTheEnd(t *testing.T) {
 func TestDeadLettersCostNothingUnused(t *testing.T) {
 	skipCounts(t)
 	run(t, func(t0 *actor.Tasklet) error {
-		type big struct{ n [10]int }
+		type big [10]int
 		r := actor.Receiver(t0, func(*actor.Tasklet, big) error { return nil }, actor.Overflow(mailbox.DropOldest), actor.MailboxLen(1))
 		lose := func() { _ = r.Send(t0, big{}) }
 		const events = 5 // what the two events cost

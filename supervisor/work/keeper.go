@@ -21,7 +21,6 @@ type keeper[M any] struct {
 	t      *actor.Tasklet
 	places []place
 	timer  *actor.Timer // until the first pause ends, or nil
-	until  time.Time
 	// ends says that everything is handled and the workers are being drained.
 	ends bool
 }
