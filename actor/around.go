@@ -82,14 +82,6 @@ func (t *Tasklet) putAround() {
 	*in = i
 }
 
-// keepSource keeps the function that the name of t is derived from. It must be called before the
-// instance is wrapped.
-func (t *Tasklet) keepSource() {
-	if r := t.extra().set(); r.source == nil {
-		r.source = t.inst.source()
-	}
-}
-
 // wrapped is an instance of a body that is called repeatedly. wrap returns an instance that calls h
 // around each call.
 type wrapped interface {

@@ -95,7 +95,11 @@ func failureLevel(t *Tasklet, k reason.Kind) zapcore.Level {
 // of the parent names t.
 func escalateLevel(t *Tasklet) zapcore.Level {
 	p := t.parent
-	if s := p.slot(); p.onFailure == Escalate && p.parent != nil || s != nil && s.reports != own.NoEnds {
+	var s *Slot
+	if p.supervised {
+		s = p.ex.Load().slot
+	}
+	if p.onFailure == Escalate && p.parent != nil || s != nil && s.reports != own.NoEnds {
 		return zap.DebugLevel
 	}
 	return zap.ErrorLevel

@@ -140,3 +140,10 @@ func as[T any](i instance) (v T, ok bool) {
 	v, ok = i.(T)
 	return v, ok
 }
+
+// dropHand forgets the message in hand of a tasklet that continues after it failed.
+func (t *Tasklet) dropHand() {
+	if x := t.ex.Load(); x != nil && x.hand != nil {
+		x.hand.drop()
+	}
+}

@@ -4,13 +4,10 @@ import (
 	"context"
 	"reflect"
 	"slices"
-	"sync/atomic"
 	"time"
 
 	"github.com/gotasklet/tasklet/actor/event"
 	"github.com/gotasklet/tasklet/internal/own"
-	"github.com/gotasklet/tasklet/internal/queue"
-	"github.com/gotasklet/tasklet/mailbox"
 )
 
 // A DeadLetter is a message that will not be handled, with what is known about it; see
@@ -58,78 +55,15 @@ func DeadLetters(s *System, to Ref[DeadLetter]) (cancel func()) {
 	if s == nil {
 		misuse("DeadLetters of a nil *System")
 	}
-	b := &letterBox{l: to.must("DeadLetters")}
-	b.l.use(s) // so that its own losses are reported
+	l := to.must("DeadLetters")
+	l.use(s) // so that its own losses are reported
+	b := &letterBox{l: l, send: func(d DeadLetter) error { return l.box.TrySend(context.Background(), d) }}
 	s.setLetters(func(all []*letterBox) []*letterBox { return append(all, b) })
 	return func() {
 		s.setLetters(func(all []*letterBox) []*letterBox {
 			return slices.DeleteFunc(all, func(other *letterBox) bool { return other == b })
 		})
 		s.countLetters(b)
-	}
-}
-
-// letterBox is a receiver of dead letters.
-type letterBox struct {
-	l *lineage[DeadLetter]
-	// The numbers of dead letters that it did not take, and that no event has reported yet. Atomic:
-	// written by every goroutine that loses a message.
-	full, closed atomic.Int64
-}
-
-// setLetters replaces the receivers of dead letters by what change returns for a copy of them.
-func (s *System) setLetters(change func([]*letterBox) []*letterBox) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	var all []*letterBox
-	if old := s.letters.Load(); old != nil {
-		all = slices.Clone(*old)
-	}
-	if all = change(all); len(all) == 0 {
-		s.letters.Store(nil)
-		return
-	}
-	s.letters.Store(&all)
-}
-
-// handOver gives d to the receivers of dead letters. It never waits. The caller reports the loss
-// afterwards, and calls lettersOver.
-func (s *System) handOver(d DeadLetter) {
-	all := s.letters.Load()
-	if _, again := d.Message.(DeadLetter); all == nil || again {
-		return
-	}
-	d.Time = s.Now()
-	for _, b := range *all {
-		switch b.l.box.TrySend(context.Background(), d) {
-		case nil:
-		case mailbox.ErrFull:
-			b.full.Add(1)
-		default:
-			b.closed.Add(1)
-		}
-	}
-}
-
-// lettersOver reports the dead letters that were not delivered.
-func (s *System) lettersOver() {
-	if all := s.letters.Load(); all != nil {
-		for _, b := range *all {
-			s.countLetters(b)
-		}
-	}
-}
-
-func (s *System) countLetters(b *letterBox) {
-	t := b.l.last()
-	if t != nil && t.sys != s {
-		t = nil
-	}
-	if n := b.full.Swap(0); n > 0 {
-		s.deadLetters(b.l, t, queue.Loss{Count: int(n), Type: b.l.message(), Reason: mailbox.ErrFull})
-	}
-	if n := b.closed.Swap(0); n > 0 {
-		s.deadLetters(b.l, t, queue.Loss{Count: int(n), Type: b.l.message(), Reason: mailbox.ErrClosed})
 	}
 }
 
@@ -154,20 +88,6 @@ func (l *lineage[M]) WantsMessages() bool {
 func (l *lineage[M]) MessageLost(v any, reason error) {
 	if s := l.loser(); s != nil {
 		s.handOver(DeadLetter{To: l.path(), Kind: event.DeadLetter, Err: reason, Message: v})
-	}
-}
-
-// handOverInHand gives the messages in hand, which are lost because of err, to the receivers of
-// dead letters.
-func (t *Tasklet) handOverInHand(err error) {
-	if t.sys.letters.Load() == nil {
-		return
-	}
-	if i, ok := as[interface{ eachInHand(*Tasklet, func(any)) }](t.inst); ok {
-		path := t.Path()
-		i.eachInHand(t, func(m any) {
-			t.sys.handOver(DeadLetter{To: path, Kind: event.MessageLost, Err: err, Message: m})
-		})
 	}
 }
 
@@ -225,12 +145,5 @@ func (r *retrying[M]) eachInHand(_ *Tasklet, f func(any)) {
 func (b *batching[M]) eachInHand(_ *Tasklet, f func(any)) {
 	for _, m := range b.buf {
 		f(m)
-	}
-}
-
-// dropHand forgets the message in hand of a tasklet that continues after it failed.
-func (t *Tasklet) dropHand() {
-	if x := t.ex.Load(); x != nil && x.hand != nil {
-		x.hand.drop()
 	}
 }

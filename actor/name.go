@@ -169,3 +169,11 @@ func (t *Tasklet) ID() uuid.UUID {
 	id[8] = id[8]&0x3f | 0x80 // variant
 	return id
 }
+
+// keepSource keeps the function that the name of t is derived from. It must be called before the
+// instance is wrapped.
+func (t *Tasklet) keepSource() {
+	if r := t.extra().set(); r.source == nil {
+		r.source = t.inst.source()
+	}
+}
