@@ -108,6 +108,10 @@ func TestDeadLettersAccountForEveryMessage(t *testing.T) {
 			keepsRestarting(t, actor.ReceiverBody(ref, b.handler), actor.Retry(1))
 		},
 	}
+	explored := 20
+	if raceEnabled || checked { // each run takes many times as long
+		explored = 2
+	}
 	for name, body := range bodies {
 		for p := mailbox.Block; p <= mailbox.Unbounded; p++ {
 			t.Run(name+"/"+p.String(), func(t *testing.T) {
@@ -157,7 +161,7 @@ func TestDeadLettersAccountForEveryMessage(t *testing.T) {
 					b.check(tb, sent)
 					cancel()
 				}
-				actortest.Explore(t, 20, f,
+				actortest.Explore(t, explored, f,
 					actortest.Faults(actortest.Kill, actortest.HandlerPanic, actortest.FullMailbox),
 					actortest.Victims(func(t *actor.Tasklet) bool { return t.Name() == "reader" || t.Name() == "letters" }),
 					actortest.Configure(func(c *actor.Config) { c.OnEvent = b.count }),

@@ -23,8 +23,6 @@ func Example() {
 	// Output:
 	// system started
 	// Hello, Ada
-	// /hello/front/greeter lost the message in hand
-	// /hello/front/greeter failed
 	// /hello/front/greeter: restart
 	// Hello, Grace
 	// supervision tree  system=hello tasklets=2 restarts=1 stalled=0

@@ -191,6 +191,9 @@ func TestExploreKillOfTheSet(t *testing.T) {
 
 // A send to a live entity allocates nothing.
 func TestSendAllocatesNothing(t *testing.T) {
+	if raceEnabled {
+		t.Skip("the race detector and the checks allocate")
+	}
 	require.NoError(t, actor.Run(context.Background(), actor.Config{Logger: zap.NewNop(), StallAfter: -1}, func(t0 *actor.Tasklet) error {
 		es, err := entity.Start(t0, entity.Spec[int, int]{Idle: time.Minute, Init: takes})
 		require.NoError(t, err)

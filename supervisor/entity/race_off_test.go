@@ -1,0 +1,5 @@
+//go:build !race && !tasklet_check
+
+package entity_test
+
+const raceEnabled = false
