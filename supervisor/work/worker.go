@@ -280,12 +280,18 @@ func (w *worker[M]) handOver(t *actor.Tasklet) {
 // verdict is what becomes of a group, and what must be done about it when the mutex is free.
 type verdict[M any] struct {
 	what  verdictKind
-	g     *group[M]
-	n     int // messages
+	g     *group[M] // a copy, because another worker may have the group by then
+	n     int       // messages
 	delay time.Duration
 	err   error
 	wakes wakes[M]
 	arm   bool // the keeper must look at the pauses
+}
+
+// about makes v one about g, as it is now. mu must be held.
+func (v *verdict[M]) about(g *group[M], err error) {
+	as := *g
+	v.g, v.n, v.err = &as, len(g.ms), err
 }
 
 type verdictKind uint8
@@ -308,7 +314,7 @@ func (q *Queue[M]) judge(w *worker[M], err error, path string, worth bool) (v ve
 	g := q.leaves(w)
 	g.tries++
 	g.err, g.worker = err, path
-	v.g, v.n, v.err = g, len(g.ms), err
+	v.about(g, err)
 	switch b := q.spec.Batch; {
 	case worth && g.tries < q.spec.Retry.Attempts:
 		q.retries++
@@ -334,7 +340,7 @@ func (q *Queue[M]) judge(w *worker[M], err error, path string, worth bool) (v ve
 // held.
 func (q *Queue[M]) refused(w *worker[M], err error) (v verdict[M]) {
 	g := q.leaves(w)
-	v.g, v.n, v.err = g, len(g.ms), g.err
+	v.about(g, g.err)
 	g.handed++
 	switch {
 	case err == nil:
