@@ -23,6 +23,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 )
 
@@ -215,13 +216,16 @@ func TestSIGTERM(t *testing.T) {
 	case <-time.After(4 * time.Second): // before the first one that is written periodically
 		t.Fatal("no tree after SIGUSR1")
 	}
-	acknowledged := p.load(300, func() { p.signal(syscall.SIGTERM) })
+	acknowledged := p.load(300, func() {
+		retried := func() bool { return p.logged(`"event":"work_retry"`) > 0 }
+		assert.Eventually(t, retried, 20*time.Second, 5*time.Millisecond, "no payment was tried again")
+		p.signal(syscall.SIGTERM)
+	})
 	require.Equal(t, 0, p.wait())
 	require.Equal(t, acknowledged, column(t, db, storedIDs))
 
 	require.Equal(t, 1, p.logged(`"event":"drained"`))
 	require.Positive(t, p.logged(`"event":"restart"`), "no worker has crashed")
-	require.Positive(t, p.logged(`"event":"work_retry"`), "no payment was tried again")
 	require.Zero(t, p.logged(`"msg":"/orders/shop/customers/`), "a customer has failed")
 	for i, n := range column(t, db, `SELECT max(number) - count(*) FROM orders GROUP BY customer`) {
 		require.Equal(t, "0", n, "a gap in the numbers of customer %d", i)
