@@ -52,11 +52,11 @@ func (h Hook) call(t *Tasklet, m any, f func() error) error {
 	})
 }
 
-// putAround installs the hooks for t, which is about to start. So a tasklet without hooks pays
-// nothing.
+// putAround installs the hooks for t, which is about to start, and around them the meter. So a
+// tasklet without them pays nothing.
 func (t *Tasklet) putAround() {
 	r := t.rareOptions()
-	if t.sys.around == nil && (r == nil || r.around == nil) {
+	if t.sys.around == nil && !t.sys.measure && (r == nil || r.around == nil) {
 		return
 	}
 	if l := t.inst.lineage(); l != nil && own.Is(l.message()) {
@@ -67,7 +67,7 @@ func (t *Tasklet) putAround() {
 		in = &w.instance
 	}
 	i, ok := (*in).(wrapped)
-	if !ok {
+	if f, sup := i.(interface{ familyOf() *family }); !ok || sup && f.familyOf() != nil {
 		return
 	}
 	t.keepSource()
@@ -79,14 +79,18 @@ func (t *Tasklet) putAround() {
 	if h := t.sys.around; h != nil {
 		i = i.wrap(h).(wrapped)
 	}
+	if t.sys.measure {
+		i = i.timed(t.newMeter()).(wrapped)
+	}
 	*in = i
 }
 
 // wrapped is an instance of a body that is called repeatedly. wrap returns an instance that calls h
-// around each call.
+// around each call, and timed one whose calls m measures.
 type wrapped interface {
 	instance
 	wrap(h Hook) instance
+	timed(m *meter) instance
 }
 
 // around1 and around2 return a function that calls h around f.

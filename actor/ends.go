@@ -2,6 +2,7 @@ package actor
 
 import (
 	"github.com/gotasklet/tasklet/actor/event"
+	"github.com/gotasklet/tasklet/internal/gauge"
 	"github.com/gotasklet/tasklet/internal/own"
 	"github.com/gotasklet/tasklet/internal/stack"
 )
@@ -153,6 +154,7 @@ func (t *Tasklet) loseInHand() {
 	}
 	if n := h.inHand(); n > 0 {
 		t.handOverInHand(ErrKilled)
+		t.sys.counts.lost[gauge.LostInHand].Add(uint64(n))
 		t.sys.emit(EventRecord{
 			Kind: event.MessageLost, Tasklet: t, Err: ErrKilled, Message: typeInHand(t.inst), Count: n, stopped: true,
 		})

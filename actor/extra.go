@@ -98,6 +98,7 @@ type rareOptions struct {
 	// source is the function that the name is derived from, if that of the instance is wrapped; see
 	// keepSource.
 	source any
+	meter  *meter // nil if the handler is not measured
 }
 
 // set returns the rare options, to be changed. It must be called only at the start.

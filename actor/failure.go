@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/gotasklet/tasklet/actor/event"
+	"github.com/gotasklet/tasklet/internal/gauge"
 	"github.com/gotasklet/tasklet/internal/own"
 	"github.com/gotasklet/tasklet/internal/stack"
 )
@@ -95,6 +96,7 @@ func (t *Tasklet) lose(err error) {
 	}
 	t.marks.Or(markLostHand)
 	t.handOverInHand(err)
+	t.sys.counts.lost[gauge.LostInHand].Add(uint64(n))
 	t.sys.emit(EventRecord{
 		Kind: event.MessageLost, Tasklet: t, Err: err, Message: typeInHand(t.inst), Count: n, stopped: t.wasStopped(err),
 	})

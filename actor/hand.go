@@ -71,6 +71,10 @@ func (k *typedHandling[M]) wrap(h Hook) instance {
 	return (&handling[M]{k.l, around2(h, k.f)}).typed()
 }
 
+func (k *typedHandling[M]) timed(m *meter) instance {
+	return (&handling[M]{k.l, timed2(m, k.f)}).typed()
+}
+
 func (i *initialized[M]) typeInHand() reflect.Type { return i.hand }
 
 // typeInHand returns the type of the messages if all have the same, and nil otherwise.

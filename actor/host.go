@@ -1,9 +1,11 @@
 package actor
 
 import (
+	"sync"
 	"time"
 
 	"github.com/gotasklet/tasklet/internal/core"
+	"github.com/gotasklet/tasklet/internal/gauge"
 )
 
 // host is one scheduler of a system, with the data that the system keeps for it. It is the
@@ -23,6 +25,10 @@ type host struct {
 	awaits []*await
 	// stacks limits the stacks of panics; see panicked. Owned by the scheduler.
 	stacks map[panicSite]*stackCount
+
+	totalsMu sync.Mutex // held while totals is changed, and by those who read it elsewhere
+	// totals has the sums of the kinds of its tasklets. Owned by the scheduler.
+	totals map[string]*gauge.Total
 }
 
 // hostOf returns the host whose scheduler is s.

@@ -82,17 +82,6 @@ func (i *idling) step(t *Tasklet) (bool, error) {
 	return done, err
 }
 
-// wrap implements wrapped.
-func (i *idling) wrap(h Hook) instance {
-	if in, ok := i.instance.(wrapped); ok {
-		i.instance = in.wrap(h)
-	}
-	if i.f != nil {
-		i.f = around1(h, i.f)
-	}
-	return i
-}
-
 // waits reports whether a message will wake the reader. It must be called on home.
 func (l *lineage[M]) waits() bool { return l.box.Awaited() }
 

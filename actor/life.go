@@ -204,6 +204,9 @@ func (t *Tasklet) finish() {
 	if x != nil {
 		x.owned.releaseAll()
 		x.cell = nil
+		if x.rare != nil {
+			x.rare.stopMeter()
+		}
 	}
 	t.phase = finished
 	t.task.Finish()

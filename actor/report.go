@@ -6,6 +6,7 @@ import (
 	"github.com/gotasklet/tasklet/actor/event"
 	"github.com/gotasklet/tasklet/actor/reason"
 	"github.com/gotasklet/tasklet/internal/core"
+	"github.com/gotasklet/tasklet/internal/gauge"
 	"github.com/gotasklet/tasklet/internal/guard"
 	"github.com/gotasklet/tasklet/internal/own"
 	"github.com/gotasklet/tasklet/internal/queue"
@@ -92,13 +93,14 @@ func (s *System) deadLetters(l anyLineage, t *Tasklet, loss queue.Loss) {
 	if t != nil {
 		path = t.Path()
 	}
-	why := "closed"
+	why, count := "closed", gauge.LostClosed
 	if loss.Reason == mailbox.ErrDropped {
-		why = "dropped"
+		why, count = "dropped", gauge.LostDropped
 		s.emit(EventRecord{Kind: event.Overflow, Tasklet: t, Path: path, Message: loss.Type, Count: loss.Count})
 	} else if loss.Reason == mailbox.ErrFull {
-		why = "full"
+		why, count = "full", gauge.LostFull
 	}
+	s.counts.lost[count].Add(uint64(loss.Count))
 	s.emit(EventRecord{
 		Kind: event.DeadLetter, Tasklet: t, Path: path, Err: loss.Reason, Message: loss.Type, Count: loss.Count,
 		Fields: []zap.Field{zap.String("target", path), zap.String("reason", why)},

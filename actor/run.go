@@ -116,7 +116,7 @@ func newSystem(ctx context.Context, cfg Config, main instance) (*System, error) 
 		name = "tasklet"
 	}
 	name = checkName("Config.Name", name)
-	s := &System{name: name, sim: cfg.Simulation, around: cfg.Around, ctx: ctx, plain: context.WithoutCancel(ctx), done: make(chan struct{}), stopping: make(chan struct{})}
+	s := &System{name: name, sim: cfg.Simulation, around: cfg.Around, measure: cfg.Measure, ctx: ctx, plain: context.WithoutCancel(ctx), done: make(chan struct{}), stopping: make(chan struct{})}
 	if cfg.Seed != 0 {
 		s.rand = rand.New(source(cfg))
 		binary.BigEndian.PutUint64(s.id[:], s.rand.Uint64())
@@ -146,7 +146,7 @@ func newSystem(ctx context.Context, cfg Config, main instance) (*System, error) 
 
 // makeHosts makes the schedulers. Several of them form a team with one clock.
 func (s *System) makeHosts(cfg Config) {
-	sc := core.Config{Clock: cfg.Clock, StallAfter: cfg.StallAfter, Labels: s.plain, CheckThreads: cfg.Simulation != nil && cfg.Simulation.CheckThreads}
+	sc := core.Config{Clock: cfg.Clock, StallAfter: cfg.StallAfter, Labels: s.plain, CheckThreads: cfg.Simulation != nil && cfg.Simulation.CheckThreads, MeasureSleep: cfg.Measure}
 	if cfg.Schedulers > 1 {
 		sc.Team = new(core.Team)
 	}

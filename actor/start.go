@@ -93,7 +93,7 @@ func (t *Tasklet) start(p Spawner, op string, opts []Option, allowed optionSet) 
 		l.began(t)
 	}
 	if !h.sched.Inject((*arrival)(t)) && !t.HasFinished() {
-		s.unlink(t)
+		s.unlinkNew(t)
 		t.stillborn(l)
 		// It may have been found in the tree already.
 		t.tellEnd(t.extra(), Exit{Tasklet: t, Kind: KindOf(ErrStopped), Err: ErrStopped}, nil)

@@ -56,6 +56,12 @@ type Config struct {
 	// outside those of the option Around. With several schedulers it is called on all of them at
 	// the same time. See [Hook].
 	Around Hook
+	// Measure measures the calls of handlers, with their hooks, and the time in which a scheduler
+	// has work. Package actor/stats and trees show the numbers. Without it, nothing is measured and
+	// it costs nothing. A call that takes less than 4 µs is measured with a probability of 1/2 to
+	// 1/64, so that a message costs a few nanoseconds more. It applies to the same tasklets as
+	// Around.
+	Measure bool
 	// Simulation is for package actortest. If it is nil nothing is simulated. It requires a Seed
 	// and a virtual clock.
 	Simulation *Simulation
@@ -78,6 +84,7 @@ type System struct {
 	real    bool          // the clock is not virtual
 	sim     *Simulation   // nil except in tests
 	around  Hook          // may be nil
+	measure bool          // Config.Measure
 	done    chan struct{} // closed when the goroutines of all schedulers have ended
 	rand    *rand.Rand    // nil without a seed
 
@@ -87,6 +94,9 @@ type System struct {
 	stoppingOnce sync.Once
 
 	events events
+
+	counts counts
+	meters atomic.Uint32 // the number of meters made; atomic because starts may be on any goroutine
 
 	cells sync.Map // of reflect.Type to *sync.Pool: see pooledCell
 
@@ -98,7 +108,8 @@ type System struct {
 	// instructions, and only at starts and ends.
 	mu     sync.Mutex
 	lastID uint64
-	walks  *walk // the walks over children that have released mu and will continue
+	kinds  map[string]struct{} // the kinds that have sums of their own; see countedKind
+	walks  *walk               // the walks over children that have released mu and will continue
 	leaked []Leak
 	// detached has the tasklets that were taken out of the tree and have not finished, in order.
 	detached []*Tasklet

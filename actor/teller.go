@@ -198,6 +198,7 @@ func pureLevel(core reflect.Value) bool {
 func (s *System) Emit(e EventRecord) { s.emit(e) }
 
 func (s *System) emit(e EventRecord) {
+	s.counts.events[e.Kind].Add(1)
 	if s.events.wants(e.level()) {
 		s.events.put(&telling{EventRecord: e})
 	}
@@ -207,6 +208,7 @@ func (s *System) emit(e EventRecord) {
 // lock is held that OnEvent might need, and call emitNow after the lock is released. It may be
 // called from any goroutine.
 func (s *System) emitLater(e EventRecord) {
+	s.counts.events[e.Kind].Add(1)
 	if v := &s.events; v.wants(e.level()) {
 		e.fillPath()
 		own := v.busy.Load() && tellers.On() // a sink emits it; see called
@@ -539,6 +541,7 @@ func (v *events) dropped(n int, why string) {
 // add emits e, which is about the sinks, without waiting. mu must be held.
 func (v *events) add(e EventRecord) {
 	e.Tasklet, e.Path = v.sys.root, "/"+v.sys.name
+	v.sys.counts.events[e.Kind].Add(1)
 	v.place(&e)
 	v.queue = append(v.queue, &telling{EventRecord: e, own: true})
 	v.own++

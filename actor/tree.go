@@ -25,6 +25,7 @@ func (s *System) link(t, parent *Tasklet, h *host, inside bool) bool {
 	}
 	t.num = parent.started
 	h.tasklets++
+	s.counts.started++
 	if sl := t.slot(); sl != nil {
 		sl.occupy(t)
 		return true
@@ -38,6 +39,14 @@ func (s *System) unlink(t *Tasklet) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.takeOut(t)
+}
+
+// unlinkNew is unlink for a tasklet that will never arrive on its scheduler.
+func (s *System) unlinkNew(t *Tasklet) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.takeOut(t)
+	s.counts.ended[KindOf(ErrStopped)]++
 }
 
 // takeOut is unlink. mu must be held.
@@ -63,6 +72,9 @@ func (s *System) leave(t *Tasklet, exit Exit, tell bool) (before uint32) {
 	}
 	s.takeOut(t)
 	before = t.marks.Or(markFinished | markOver)
+	if t.parent != nil {
+		s.counts.ended[exit.Kind]++
+	}
 	if before&markLeaked != 0 { // it was left behind and has ended after all
 		s.detached = slices.DeleteFunc(s.detached, func(d *Tasklet) bool { return d == t })
 	}

@@ -35,10 +35,13 @@ type arrow struct{ to, because string }
 // arrows bind the files that are built into a program.
 var arrows = map[string][]arrow{
 	// The bottom: what several parts need and no user does.
-	"internal/stack":   {},
-	"internal/guard":   {{"internal/stack", "a fault has the stack of its panic."}},
-	"internal/own":     {},
-	"internal/vitals":  {},
+	"internal/stack":  {},
+	"internal/guard":  {{"internal/stack", "a fault has the stack of its panic."}},
+	"internal/own":    {},
+	"internal/vitals": {},
+	"internal/gauge": {
+		{"internal/core", "it reads counters that a scheduler writes without synchronization."},
+	},
 	"internal/list":    {},
 	"internal/text":    {{"internal/guard", "it calls methods of the user's."}},
 	"internal/backoff": {},
@@ -76,6 +79,7 @@ var arrows = map[string][]arrow{
 		{"internal/text", "no name and no text has what can't be printed."},
 		{"internal/fields", "no field of a log entry has what can't be printed."},
 		{"internal/vitals", "it answers what supervisor/health asks."},
+		{"internal/gauge", "it keeps the counters that actor/stats shows."},
 	},
 	"supervisor/tree": { // It knows supervisors by its own interface, so users can write others.
 		{"internal/guard", "supervisors, errors and loggers are the user's, and what they do is guarded."},

@@ -170,6 +170,10 @@ func (s *Scheduler) jump(ns int64) {
 func (s *Scheduler) sleep(ns int64) (woken bool) {
 	s.watch.idle()
 	defer s.watch.busy()
+	if s.naps.on {
+		s.fallAsleep()
+		defer s.wakeUp()
+	}
 	d := &s.door
 	d.sleeping.Store(true)
 	if d.pending.Load() && d.sleeping.CompareAndSwap(true, false) {

@@ -27,6 +27,8 @@ type Config struct {
 	// goroutine is locked to an OS thread, which would end the program. The check costs
 	// microseconds. Builds with the tag tasklet_check always do it.
 	CheckThreads bool
+	// MeasureSleep makes the scheduler measure the time that it sleeps; see [Scheduler.Asleep].
+	MeasureSleep bool
 	// Owner is a value of the code that makes the scheduler, returned by [Scheduler.Owner].
 	Owner any
 }

@@ -22,7 +22,8 @@ type Scheduler struct {
 	agenda
 	crew
 	chaser
-	current *Task  // the task that has control; nil while the loop itself has it
+	current *Task // the task that has control; nil while the loop itself has it
+	naps    naps
 	header  []byte // how stacks begin, for lockedToThread; nil if that is not checked
 
 	membership
@@ -45,7 +46,7 @@ type Scheduler struct {
 // New returns a scheduler. Tasks can be made ready before Run is called.
 func New(cfg Config) *Scheduler {
 	s := &Scheduler{clock: cfg.Clock, hooks: cfg.Hooks, owner: cfg.Owner, labels: labelsOf(cfg.Labels)}
-	s.team = cfg.Team
+	s.team, s.naps.on = cfg.Team, cfg.MeasureSleep
 	if cfg.CheckThreads || checking {
 		s.header = make([]byte, 128)
 	}
@@ -98,6 +99,7 @@ func (s *Scheduler) Run() error {
 	s.watch.start()
 	s.switchTo(s.driver, s.freeWorker())
 	s.unwind()
+	s.fallAsleep()
 	s.clock.release()
 	s.watch.stop()
 	giveBack(s.number.Swap(0))
