@@ -1,6 +1,7 @@
 package actor
 
 import (
+	"context"
 	"errors"
 	"sync/atomic"
 	"time"
@@ -13,15 +14,19 @@ import (
 // result counts as that of the handler, and so does its panic. A hook that does not call next has
 // handled the message, and [OnFailure] applies to its error.
 //
-// next returns what the handler, or the next hook, returns. A panic of the handler passes through
-// the hook, so what must happen in any case is deferred. next must be called inside t, and at most
-// once. If it is called again, or after the hook has ended, it calls nothing and returns an error.
+// ctx belongs to the tasklet, which [Current] returns, and has the values that the message carries;
+// see [Carrier]. The context that is given to next is what [Tasklet.Context] returns inside. It is
+// ctx, or derived from it; next panics with a context that does not belong to the tasklet. next
+// returns what the handler, or the next hook, returns. A panic of the handler passes through the
+// hook, so what must happen in any case is deferred. next must be called inside the tasklet, and at
+// most once. If it is called again, or after the hook has ended, it calls nothing and returns an
+// error.
 //
 // m is the message of a Receiver, and the slice of a BatchReceiver, which is valid until the hook
 // returns. It is nil for a call of Interval, Rate or Loop. Hooks do not apply to Go and Spawn,
 // whose functions are called only once, to the functions of OnStart, IdleAfter and Defer, to
 // supervisors, and to tasklets that only the library sends messages to.
-type Hook func(t *Tasklet, m any, next func() error) error
+type Hook func(ctx context.Context, m any, next func(context.Context) error) error
 
 // Around makes h a hook around each call of the handler of the tasklet, inside that of
 // Config.Around. It may be given more than once; the first hook is the outermost one. It panics if
@@ -41,10 +46,10 @@ func (h Hook) call(t *Tasklet, m any, f func() error) error {
 	const used, over = 1, 2
 	var state atomic.Uint32
 	defer state.Store(over)
-	return h(t, m, func() error {
+	return h(t.Context(), m, func(ctx context.Context) error {
 		switch {
 		case state.CompareAndSwap(0, used):
-			return f()
+			return t.within(ctx, f)
 		case state.Load() == over:
 			return errNextLate
 		}
@@ -52,11 +57,14 @@ func (h Hook) call(t *Tasklet, m any, f func() error) error {
 	})
 }
 
-// putAround installs the hooks for t, which is about to start, and around them the meter. So a
-// tasklet without them pays nothing.
+// putAround installs the hooks for t, which is about to start, outside of them what puts the values
+// of a message into its context, and around all of it the meter. So a tasklet without them pays
+// nothing.
 func (t *Tasklet) putAround() {
 	r := t.rareOptions()
-	if t.sys.around == nil && !t.sys.measure && (r == nil || r.around == nil) {
+	c, carries := as[carries](t.inst)
+	carries = carries && c.carries()
+	if t.sys.around == nil && !t.sys.measure && (r == nil || r.around == nil) && !carries {
 		return
 	}
 	if l := t.inst.lineage(); l != nil && own.Is(l.message()) {
@@ -79,6 +87,9 @@ func (t *Tasklet) putAround() {
 	if h := t.sys.around; h != nil {
 		i = i.wrap(h).(wrapped)
 	}
+	if carries {
+		i = i.wrap(nil).(wrapped)
+	}
 	if t.sys.measure {
 		i = i.timed(t.newMeter()).(wrapped)
 	}
@@ -86,7 +97,8 @@ func (t *Tasklet) putAround() {
 }
 
 // wrapped is an instance of a body that is called repeatedly. wrap returns an instance that calls h
-// around each call, and timed one whose calls m measures.
+// around each call, or, if h is nil, one whose messages give the context; see carrying. timed returns
+// one whose calls m measures.
 type wrapped interface {
 	instance
 	wrap(h Hook) instance
@@ -99,6 +111,9 @@ func around1(h Hook, f func(*Tasklet) error) func(*Tasklet) error {
 }
 
 func around2[M any](h Hook, f func(*Tasklet, M) error) func(*Tasklet, M) error {
+	if h == nil {
+		return carrying(f)
+	}
 	return func(t *Tasklet, m M) error { return h.call(t, m, func() error { return f(t, m) }) }
 }
 

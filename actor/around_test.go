@@ -17,9 +17,9 @@ import (
 
 // noting returns a hook that notes when it begins and ends, and with which message.
 func noting(notes *[]string, name string) actor.Hook {
-	return func(t *actor.Tasklet, m any, next func() error) error {
+	return func(ctx context.Context, m any, next func(context.Context) error) error {
 		*notes = append(*notes, fmt.Sprint(name, "(", m))
-		err := next()
+		err := next(ctx)
 		*notes = append(*notes, fmt.Sprint(")", name, " ", err))
 		return err
 	}
@@ -115,7 +115,7 @@ func TestAroundOrder(t *testing.T) {
 // With hooks that only call next, whatever the handlers do, a run is the same as without, down to
 // the names of tasklets.
 func TestAroundChangesNothing(t *testing.T) {
-	pass := func(t *actor.Tasklet, m any, next func() error) error { return next() }
+	pass := func(ctx context.Context, m any, next func(context.Context) error) error { return next(ctx) }
 	main := func(opts ...actor.Option) func(t *actor.Tasklet) error {
 		return func(t *actor.Tasklet) error {
 			handle := func(t *actor.Tasklet, n int) error {
@@ -178,11 +178,11 @@ func TestAroundWithoutNext(t *testing.T) {
 			runAround(t, 0, nil, func(t *actor.Tasklet) error {
 				ref := actor.NewRef[int]()
 				r := actor.StartTasklet(t, actor.ReceiverBody(ref, func(*actor.Tasklet, int) error { handled++; return nil }),
-					actor.OnFailure(actor.End), actor.Around(func(t *actor.Tasklet, m any, next func() error) error {
+					actor.OnFailure(actor.End), actor.Around(func(ctx context.Context, m any, next func(context.Context) error) error {
 						if m.(int) == 1 {
 							return c.err
 						}
-						return next()
+						return next(ctx)
 					}))
 				_, _ = ref.Send(t, 1), ref.Send(t, 2)
 				t.Sleep(time.Second)
@@ -203,27 +203,27 @@ func TestAroundWithoutNext(t *testing.T) {
 // next calls the handler at most once, and only while its hook runs.
 func TestAroundNext(t *testing.T) {
 	var handled []int
-	var kept func() error
+	var kept func(context.Context) error
 	var errs []string
 	say := func(err error) { errs = append(errs, fmt.Sprint(err)) }
 	runAround(t, 0, nil, func(t *actor.Tasklet) error {
 		r := actor.Receiver(t, func(_ *actor.Tasklet, n int) error {
 			handled = append(handled, n)
 			return nil
-		}, actor.Around(func(t *actor.Tasklet, m any, next func() error) error {
+		}, actor.Around(func(ctx context.Context, m any, next func(context.Context) error) error {
 			switch m.(int) {
 			case 1:
 				kept = next
 				panic("before next")
 			case 2:
-				say(kept())
-				say(next())
-				say(next())
+				say(kept(ctx))
+				say(next(ctx))
+				say(next(ctx))
 			case 3:
 				kept = next
-				return next()
+				return next(ctx)
 			case 4:
-				say(kept())
+				say(kept(ctx))
 			}
 			return nil
 		}))
@@ -231,7 +231,7 @@ func TestAroundNext(t *testing.T) {
 			_ = r.Send(t, n+1)
 		}
 		t.Sleep(time.Second)
-		say(kept())
+		say(kept(t))
 		return nil
 	})
 	require.Equal(t, []int{2, 3}, handled)
@@ -251,7 +251,7 @@ func TestAroundFails(t *testing.T) {
 				run := func(hook bool) string {
 					var opts []actor.Option
 					if hook {
-						opts = append(opts, actor.Around(func(*actor.Tasklet, any, func() error) error { return fail() }))
+						opts = append(opts, actor.Around(func(context.Context, any, func(context.Context) error) error { return fail() }))
 					}
 					events := runAround(t, 0, nil, func(t *actor.Tasklet) error {
 						r := actor.Receiver(t, func(*actor.Tasklet, int) error { return fail() },
@@ -273,7 +273,7 @@ func TestAroundFails(t *testing.T) {
 // A supervisor's requests, and messages of the library, are not for hooks.
 func TestAroundNotForSupervisors(t *testing.T) {
 	calls := 0
-	h := func(t *actor.Tasklet, m any, next func() error) error { calls++; return next() }
+	h := func(ctx context.Context, m any, next func(context.Context) error) error { calls++; return next(ctx) }
 	runAround(t, 0, h, func(t *actor.Tasklet) error {
 		handled := false
 		ref := actor.NewRef[int]()

@@ -807,12 +807,13 @@ func ExampleDeadLetters() {
 
 // A hook around every handler of a system measures the time that each takes.
 func ExampleHook() {
-	timing := func(t *actor.Tasklet, m any, next func() error) error {
+	timing := func(ctx context.Context, m any, next func(context.Context) error) error {
+		t := actor.Current(ctx)
 		start := t.System().Now()
 		defer func() { // also after a panic
 			fmt.Println(t.Name(), m, t.System().Now().Sub(start))
 		}()
-		return next()
+		return next(ctx)
 	}
 	cfg := actor.Config{Clock: scheduler.NewVirtualClock(time.Time{}), Logger: zap.NewNop(), Around: timing}
 	err := actor.Run(context.Background(), cfg, func(t *actor.Tasklet) error {
@@ -834,12 +835,12 @@ func ExampleHook() {
 // A hook of one tasklet refuses messages.
 func ExampleAround() {
 	simulate(func(t *actor.Tasklet) error {
-		small := func(t *actor.Tasklet, m any, next func() error) error {
+		small := func(ctx context.Context, m any, next func(context.Context) error) error {
 			if m.(int) > 100 {
 				fmt.Println(m, "is refused")
 				return nil // it is handled
 			}
-			return next()
+			return next(ctx)
 		}
 		amounts := actor.Receiver(t, func(t *actor.Tasklet, n int) error {
 			fmt.Println(n)
@@ -852,4 +853,56 @@ func ExampleAround() {
 	// Output:
 	// 50
 	// 500 is refused
+}
+
+// An order carries the number of the request that it is a part of.
+type carriedOrder struct {
+	article string
+	request int
+}
+
+type requestKey struct{}
+
+func (o carriedOrder) Carry(ctx context.Context) context.Context {
+	return context.WithValue(ctx, requestKey{}, o.request)
+}
+
+// Messages carry values to the handler, which finds them in its context, and so does what it calls.
+func ExampleCarrier() {
+	simulate(func(t *actor.Tasklet) error {
+		log := func(ctx context.Context, text string) {
+			fmt.Printf("request %v: %s\n", ctx.Value(requestKey{}), text)
+		}
+		orders := actor.Receiver(t, func(t *actor.Tasklet, o carriedOrder) error {
+			log(t.Context(), o.article)
+			return nil
+		})
+		_, _ = orders.Send(t, carriedOrder{"hat", 17}), orders.Send(t, carriedOrder{"scarf", 18})
+		orders.Close()
+		return orders.Join(t)
+	})
+	// Output:
+	// request 17: hat
+	// request 18: scarf
+}
+
+// A hook gives the handler a context of its own.
+func ExampleTasklet_Context() {
+	type user struct{}
+	authorize := func(ctx context.Context, m any, next func(context.Context) error) error {
+		return next(context.WithValue(ctx, user{}, "alice"))
+	}
+	simulate(func(t *actor.Tasklet) error {
+		orders := actor.Receiver(t, func(t *actor.Tasklet, article string) error {
+			ctx, cancel := actor.WithTimeout(t.Context(), time.Second)
+			defer cancel()
+			fmt.Println(ctx.Value(user{}), "orders a", article, actor.Sleep(ctx, time.Hour))
+			return nil
+		}, actor.Around(authorize))
+		_ = orders.Send(t, "hat")
+		orders.Close()
+		return orders.Join(t)
+	})
+	// Output:
+	// alice orders a hat timeout
 }

@@ -1,6 +1,7 @@
 package actor
 
 import (
+	"context"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -49,9 +50,10 @@ type extra struct {
 	result   error
 	startErr error // the error of a failed init, even if it is no failure as a result, as ErrStop
 	deferred []func()
-	onDrain  []func()  // not yet called
-	owned    ownedList // timers, watches, pipes
-	cell     any       // a free *cell[R]
+	onDrain  []func()        // not yet called
+	owned    ownedList       // timers, watches, pipes
+	cell     any             // a free *cell[R]
+	ctx      context.Context // of the message in hand; nil if it is the tasklet
 	start    *startWait
 	// hand has the message in hand while somebody wants dead letters, or is nil; see keeping.
 	hand interface {

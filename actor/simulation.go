@@ -1,6 +1,7 @@
 package actor
 
 import (
+	"context"
 	"time"
 
 	"github.com/gotasklet/tasklet/internal/core"
@@ -56,11 +57,11 @@ func (m *Simulation) begin(t *Tasklet) {
 	}
 	if i, ok := t.inst.(wrapped); ok {
 		t.keepSource()
-		t.inst = i.wrap(func(t *Tasklet, _ any, next func() error) error {
+		t.inst = i.wrap(func(ctx context.Context, _ any, next func(context.Context) error) error {
 			if v := m.Panic(t); v != nil {
 				panic(v)
 			}
-			return next()
+			return next(ctx)
 		})
 	}
 }

@@ -7,6 +7,7 @@ import (
 
 	"github.com/gotasklet/tasklet/actor"
 	"github.com/gotasklet/tasklet/actor/flow"
+	"github.com/gotasklet/tasklet/internal/own"
 	"github.com/gotasklet/tasklet/mailbox"
 	"github.com/gotasklet/tasklet/supervisor"
 )
@@ -163,9 +164,11 @@ func (s *Spec[M]) wait() time.Duration {
 	return 0
 }
 
-// handlerOf returns the handler of one worker for what it has in hand.
+// handlerOf returns the handler of one worker for what it has in hand. Hooks and carriers apply to
+// it, and not to the bells that the worker's tasklet receives.
 func (s *Spec[M]) handlerOf(t *actor.Tasklet) (func(*actor.Tasklet, []M) error, error) {
 	one := s.Handle
+	around := own.Around(t, reflect.TypeFor[M]())
 	switch {
 	case s.Init != nil:
 		h, err := s.Init(t)
@@ -190,7 +193,15 @@ func (s *Spec[M]) handlerOf(t *actor.Tasklet) (func(*actor.Tasklet, []M) error, 
 		return func(t *actor.Tasklet, ms []M) error {
 			buf = append(buf[:0], ms...)
 			defer clear(buf)
+			if around != nil {
+				return around(buf, func() error { return h(t, buf) })
+			}
 			return h(t, buf)
+		}, nil
+	}
+	if around != nil {
+		return func(t *actor.Tasklet, ms []M) error {
+			return around(ms[0], func() error { return one(t, ms[0]) })
 		}, nil
 	}
 	return func(t *actor.Tasklet, ms []M) error { return one(t, ms[0]) }, nil

@@ -1,20 +1,24 @@
 package work_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"math/rand/v2"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
+	"go.uber.org/zap"
 
 	"github.com/gotasklet/tasklet/actor"
 	"github.com/gotasklet/tasklet/actor/actortest"
 	"github.com/gotasklet/tasklet/actor/event"
 	"github.com/gotasklet/tasklet/actor/flow"
 	"github.com/gotasklet/tasklet/mailbox"
+	"github.com/gotasklet/tasklet/scheduler"
 	"github.com/gotasklet/tasklet/supervisor"
 	"github.com/gotasklet/tasklet/supervisor/tree"
 	"github.com/gotasklet/tasklet/supervisor/work"
@@ -469,3 +473,59 @@ func accounts(t *actor.Tasklet, batch int, lost *int, started *bool) {
 		tb.Errorf("%d messages are missing, %d were reported as lost, %+v", missing, *lost, st)
 	}
 }
+
+type requestKey struct{}
+
+// job carries the number of its request.
+type job int
+
+func (j job) Carry(ctx context.Context) context.Context {
+	return context.WithValue(ctx, requestKey{}, int(j))
+}
+
+// Hooks and carriers apply to the messages of a queue, and not to what wakes its workers.
+func TestHooksAndCarriers(t *testing.T) {
+	for name, spec := range map[string]work.Spec[job]{
+		"one": {Handle: func(t *actor.Tasklet, j job) error {
+			fmt.Fprint(noted, "handler ", t.Context().Value(requestKey{}), ";")
+			return nil
+		}},
+		"batch": {Batch: &work.Batch[job]{Max: 2, Handle: func(t *actor.Tasklet, js []job) error {
+			fmt.Fprint(noted, "handler ", js, t.Context() == t, ";")
+			return nil
+		}}},
+	} {
+		for _, hooked := range []bool{false, true} {
+			noted = new(strings.Builder)
+			cfg := actor.Config{Clock: scheduler.NewVirtualClock(time.Time{}), Logger: zap.NewNop()}
+			if hooked {
+				cfg.Around = func(ctx context.Context, m any, next func(context.Context) error) error {
+					fmt.Fprint(noted, "hook ", m, " ", ctx.Value(requestKey{}), ";")
+					return next(ctx)
+				}
+			}
+			require.NoError(t, actor.Run(context.Background(), cfg, func(t *actor.Tasklet) error {
+				q, err := work.Start(t, spec)
+				if err != nil {
+					return err
+				}
+				_, _ = q.Send(t, 1), q.Send(t, 2)
+				return q.Drain(t)
+			}))
+			want := map[string]string{
+				"one":   "handler 1;handler 2;",
+				"batch": "handler [1 2] true;",
+			}[name]
+			if hooked {
+				want = map[string]string{
+					"one":   "hook 1 1;handler 1;hook 2 2;handler 2;",
+					"batch": "hook [1 2] <nil>;handler [1 2] true;",
+				}[name]
+			}
+			require.Equal(t, want, noted.String(), name)
+		}
+	}
+}
+
+// noted has what the handlers and hooks of TestHooksAndCarriers have seen.
+var noted *strings.Builder
