@@ -3,6 +3,7 @@ package actor
 import (
 	"context"
 	"errors"
+	"reflect"
 	"sync/atomic"
 	"time"
 
@@ -167,4 +168,33 @@ func (r *atRate) wrap(h Hook) instance {
 func (l *loop) wrap(h Hook) instance {
 	l.f = around1(h, l.f)
 	return l
+}
+
+// carries is an instance that handles messages one at a time, and knows whether they are carriers.
+type carries interface{ carries() bool }
+
+func (h *handling[M]) carries() bool { return isCarrier[M]() }
+
+func init() {
+	own.Around = func(by any, typ reflect.Type) func(m any, f func() error) error {
+		t := by.(*Tasklet)
+		h := t.sys.around
+		if !typ.Implements(carrierType) {
+			if h == nil {
+				return nil
+			}
+			return func(m any, f func() error) error { return h.call(t, m, f) }
+		}
+		return func(m any, f func() error) error {
+			g := f
+			if h != nil {
+				g = func() error { return h.call(t, m, f) }
+			}
+			c, ok := m.(Carrier)
+			if !ok {
+				return g()
+			}
+			return t.within(c.Carry(t), g)
+		}
+	}
 }

@@ -3,8 +3,6 @@ package actor
 import (
 	"context"
 	"reflect"
-
-	"github.com/gotasklet/tasklet/internal/own"
 )
 
 // A Carrier is a message that carries values, such as the trace or the number of the request that
@@ -71,11 +69,6 @@ func (t *Tasklet) leave(before context.Context) { t.extra().ctx = before }
 
 var carrierType = reflect.TypeFor[Carrier]()
 
-// carries is an instance that handles messages one at a time, and knows whether they are carriers.
-type carries interface{ carries() bool }
-
-func (h *handling[M]) carries() bool { return isCarrier[M]() }
-
 // isCarrier reports whether the messages of type M are carriers. It is called at each start, so it
 // avoids reflection and allocation where it can.
 func isCarrier[M any]() (ok bool) {
@@ -115,29 +108,5 @@ func carrying[M any](f func(*Tasklet, M) error) func(*Tasklet, M) error {
 		before := t.enter(ctx)
 		defer t.leave(before)
 		return f(t, m)
-	}
-}
-
-func init() {
-	own.Around = func(by any, typ reflect.Type) func(m any, f func() error) error {
-		t := by.(*Tasklet)
-		h := t.sys.around
-		if !typ.Implements(carrierType) {
-			if h == nil {
-				return nil
-			}
-			return func(m any, f func() error) error { return h.call(t, m, f) }
-		}
-		return func(m any, f func() error) error {
-			g := f
-			if h != nil {
-				g = func() error { return h.call(t, m, f) }
-			}
-			c, ok := m.(Carrier)
-			if !ok {
-				return g()
-			}
-			return t.within(c.Carry(t), g)
-		}
 	}
 }
