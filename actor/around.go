@@ -98,8 +98,8 @@ func (t *Tasklet) putAround() {
 }
 
 // wrapped is an instance of a body that is called repeatedly. wrap returns an instance that calls h
-// around each call, or, if h is nil, one whose messages give the context; see carrying. timed returns
-// one whose calls m measures.
+// around each call, or, if h is nil, one whose messages give the context; see carrying. timed
+// returns one whose calls m measures.
 type wrapped interface {
 	instance
 	wrap(h Hook) instance
