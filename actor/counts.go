@@ -25,6 +25,12 @@ func init() {
 		}
 		return nil
 	}
+	gauge.LeftOf = func(t any) uint64 {
+		if l := t.(*Tasklet).inst.lineage(); l != nil {
+			return l.left()
+		}
+		return 0
+	}
 	gauge.Of = func(s any) gauge.Numbers { return s.(*System).numbers() }
 }
 

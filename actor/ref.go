@@ -112,6 +112,7 @@ type anyLineage interface {
 	message() reflect.Type
 	stats() mailbox.Stats
 	queued() int
+	left() uint64
 	name() string
 	identity() any
 	current() *Tasklet
@@ -444,6 +445,8 @@ func (l *lineage[M]) far() bool {
 func (l *lineage[M]) isDead() bool          { return l.dead.Load() }
 func (l *lineage[M]) message() reflect.Type { return reflect.TypeFor[M]() }
 func (l *lineage[M]) stats() mailbox.Stats  { return l.box.Stats() }
+
+func (l *lineage[M]) left() uint64 { return l.box.Left() }
 
 // queued returns the number of messages of users that are queued for l. Those of the library are
 // not counted, but what they stand for is; see own.Work.

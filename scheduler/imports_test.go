@@ -89,6 +89,8 @@ var arrows = map[string][]arrow{
 		{"internal/text", "no cell of a row has what can't be printed."},
 		{"internal/fields", "no field of a log entry has what can't be printed."},
 		{"internal/vitals", "it remembers for supervisor/health the supervisors that have given up."},
+		{"internal/gauge", "a row compares counters of two moments."},
+		{"actor/stats", "a row has the times of a handler."},
 	},
 	"supervisor/health": { // It asks and decides nothing, so nothing depends on it.
 		{"actor", "a system is healthy or not."},

@@ -11,6 +11,7 @@ import (
 	"github.com/gotasklet/tasklet/internal/own"
 	"github.com/gotasklet/tasklet/internal/text"
 	"github.com/gotasklet/tasklet/internal/vitals"
+	"github.com/gotasklet/tasklet/supervisor/tree"
 )
 
 // child is a child specification with the supervisor's knowledge of the child. Owned by the
@@ -59,9 +60,10 @@ type core struct {
 	n        int // the number of children
 	restarts int // since the supervisor's start
 
-	drains      *drains // nil unless it drains
-	significant int     // the number of significant children that are not Stopped
-	held        int     // the number of children that are held
+	drains      *drains    // nil unless it drains
+	rates       tree.Rates // of LogEvery
+	significant int        // the number of significant children that are not Stopped
+	held        int        // the number of children that are held
 }
 
 // add adds a stopped child at the end of the children. It returns an error if the child's body or

@@ -47,13 +47,14 @@ func (c *core) logEvery(d time.Duration) {
 func logTrees(t *actor.Tasklet, d time.Duration) {
 	tick := time.NewTicker(d)
 	defer tick.Stop()
+	var rates tree.Rates
 	for {
 		select {
 		case <-t.Done():
 			return
 		case <-tick.C:
 		}
-		fault := guard.Call(func() { tree.Log(t.Log(), t) })
+		fault := guard.Call(func() { tree.Log(t.Log(), t, tree.WithRates(&rates)) })
 		switch {
 		case fault == nil:
 			continue

@@ -144,7 +144,7 @@ func (r countRequest) do(c *core) error {
 
 func (r logRequest) do(c *core) error {
 	if r.c == c {
-		if fault := guard.Call(func() { tree.Log(c.t.Log(), c.t) }); fault != nil {
+		if fault := guard.Call(func() { tree.Log(c.t.Log(), c.t, tree.WithRates(&c.rates)) }); fault != nil {
 			// A fault of the logger, or of a method of a logged value, must not end the supervisor.
 			e := actor.EventRecord{Kind: event.Failure, Tasklet: c.t, Err: actor.ErrGoexit}
 			if !fault.Goexit {

@@ -134,6 +134,9 @@ func blockFor(ns int64) uint32 {
 // Open returns the number of calls since the last Done. Only the owner may call it.
 func (m *Meter) Open() uint64 { return uint64(m.step - m.Left) }
 
+// Sum returns the sum of the times. It may be called from any goroutine.
+func (m *Meter) Sum() time.Duration { return time.Duration(core.Peek(&m.times.Sum)) }
+
 // Read returns the number of calls that have begun, and adds the times to sum. It may be called
 // from any goroutine.
 func (m *Meter) Read(sum *Histogram) (calls uint64) {
@@ -182,6 +185,9 @@ type Scheduler struct {
 var (
 	// MeterOf returns the meter of a tasklet, or nil if it has none.
 	MeterOf func(tasklet any) *Meter
+	// LeftOf returns at least the number of messages that have left the mailbox of a tasklet:
+	// handled, dropped or taken back. It returns 0 if the tasklet has none.
+	LeftOf func(tasklet any) uint64
 	// Of returns the counters of a system.
 	Of func(system any) Numbers
 )

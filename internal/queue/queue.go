@@ -439,5 +439,19 @@ func (m *Queue[M]) Stats() Stats {
 	}
 }
 
+// Left returns at least the number of messages that are not in m any more: read, dropped or taken
+// back. A message that was dropped when it came counts too. Left may be called from any goroutine,
+// and may lag behind as Len does.
+func (m *Queue[M]) Left() uint64 {
+	n := core.Peek(&m.handled)
+	if x := m.ext.Load(); x != nil {
+		x.mu.Lock()
+		n += x.dropped
+		x.mu.Unlock()
+		n += core.Peek(&x.evicted) + core.Peek(&x.revoked)
+	}
+	return n
+}
+
 // Reader returns the resource on which a task waits for m's reader to make room.
 func (m *Queue[M]) Reader() *core.Resource { return &m.reader }

@@ -11,3 +11,8 @@ func LimitCalls(d time.Duration) (undo func()) {
 	callLimit = d
 	return func() { callLimit = before }
 }
+
+const MaxLooked = maxLooked
+
+// Kept returns the number of tasklets whose counters r keeps.
+func (r *Rates) Kept() int { return len(r.last.tasks) }

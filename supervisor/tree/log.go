@@ -37,10 +37,11 @@ func Log(logger *zap.Logger, t *actor.Tasklet, opts ...Option) {
 	if t == nil || !logger.Core().Enabled(zap.InfoLevel) {
 		return
 	}
-	f := &treeField{survey: look(t), layout: layout{rows: defaultRows, bytes: defaultBytes}}
+	f := &treeField{layout: layout{rows: defaultRows, bytes: defaultBytes}}
 	for _, o := range opts {
 		o(&f.layout)
 	}
+	f.survey = look(t, f.layout.rates)
 	// With passes each encoder behind the logger to f, which determines what kind it is.
 	logger = logger.With(zap.String("event", "tree"), zap.Inline(f))
 	f.decided = true
@@ -132,6 +133,9 @@ func (f *treeField) numbers(enc zapcore.ObjectEncoder) {
 	n.parts(enc.AddInt)
 	if w.dropped > 0 {
 		enc.AddUint64("dropped", w.dropped)
+	}
+	if d := w.over(); d > 0 {
+		fields.Encoder(enc).AddDuration("rates_over", d)
 	}
 }
 
@@ -388,8 +392,21 @@ func (o *rowObject) MarshalLogObject(enc zapcore.ObjectEncoder) error {
 		if m.Closed {
 			enc.AddBool("closed", true)
 		}
+		duration("oldest_at_least", r.Oldest)
 		count("handled", m.Handled)
+		if r.showsRate() {
+			enc.AddFloat64("handled_per_second", digits(r.Rate))
+		}
 		count("dropped", m.Dropped)
+	}
+	if t := r.Timing; t != nil && t.Calls > 0 {
+		enc.AddUint64("handler_calls", t.Calls)
+		duration("handler_p50", t.Handler.Quantile(0.5))
+		duration("handler_p99", t.Handler.Quantile(0.99))
+		duration("handler_max", t.Handler.Max)
+		if r.Over > 0 {
+			enc.AddFloat64("busy_ratio", digits(r.Busy))
+		}
 	}
 	if s := r.Supervision; s != nil {
 		if s.Strategy != "" {

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/gotasklet/tasklet/actor"
+	"github.com/gotasklet/tasklet/actor/stats"
 	"github.com/gotasklet/tasklet/mailbox"
 )
 
@@ -26,6 +27,22 @@ type Row struct {
 	Mailbox *mailbox.Stats    // nil if it has none
 	Killed  time.Duration     // the time since it was killed; 0 if it was not
 	Labels  map[string]string // the labels except kind and strategy
+	// Timing has the times of the handler, or is nil if they are not measured; see package
+	// actor/stats.
+	Timing *stats.Timing
+
+	// The following are known from the second look with a [Rates] on.
+
+	// Over is the time since the last look, which Rate and Busy are about. It is 0 if there was
+	// none at this tasklet.
+	Over time.Duration
+	Rate float64 // messages that it has handled, per second
+	// Busy is the part of the time in which its handler was being called, from 0 to 1, waits inside
+	// the handler included. A call counts when it returns. It is 0 if Timing is nil.
+	Busy float64
+	// Oldest is a time that its oldest message has at least been in the mailbox; 0 if nothing is
+	// known.
+	Oldest time.Duration
 
 	Scheduler  int  // the number of its scheduler, as for actor.OnScheduler
 	Schedulers int  // the number of schedulers of the system
@@ -80,8 +97,9 @@ func (s State) String() string {
 // be called from any goroutine and waits for no tasklet, not even for one that holds its scheduler.
 // Each row is what could be seen at one moment without stopping anything; two rows may be of
 // different moments.
-func Snapshot(t *actor.Tasklet) []Row {
-	w := look(t)
+func Snapshot(t *actor.Tasklet) []Row { return snapshot(look(t, nil)) }
+
+func snapshot(w *survey) []Row {
 	rows := make([]Row, len(w.nodes))
 	for i := range w.nodes {
 		rows[i] = w.row(i)
@@ -108,6 +126,12 @@ func (w *survey) row(i int) Row {
 		delete(r.Labels, "kind")
 		delete(r.Labels, "strategy")
 		r.Message = info.Message
+		if timing, ok := stats.Of(n.task); ok && n.over == nil {
+			r.Timing = &timing
+		}
+		if w.rates != nil {
+			w.rates.fill(&r)
+		}
 		r.Scheduler, r.Schedulers = g.Scheduler, n.task.System().Schedulers()
 		if n.parent >= 0 {
 			if p := w.nodes[n.parent].task; p != nil {

@@ -14,7 +14,8 @@ import (
 
 // OnSignal writes the tree of s to the log, as [Log] does, whenever the process gets one of the
 // signals. With a nil logger it writes to standard error, as [Write] does. It works while a tasklet
-// holds the scheduler, which is the moment that it is meant for.
+// holds the scheduler, which is the moment that it is meant for. From the second signal on it shows
+// rates since the last one.
 //
 // Without signals it waits for SIGUSR1, and on macOS and the BSDs also for SIGINFO, which Ctrl-T
 // sends from a terminal. They do not end the process. SIGQUIT is not among them, because Go's
@@ -36,12 +37,13 @@ func OnSignal(s *actor.System, logger *zap.Logger, sig ...os.Signal) (stop func(
 	signal.Notify(got, sig...)
 	go func() {
 		defer close(gone)
+		var rates Rates
 		for {
 			select {
 			case <-quit:
 				return
 			case <-got:
-				dump(s, logger)
+				dump(s, logger, &rates)
 			}
 		}
 	}()
@@ -57,12 +59,12 @@ func OnSignal(s *actor.System, logger *zap.Logger, sig ...os.Signal) (stop func(
 
 // dump writes the tree. A logger that fails, or a method of a written value, does not end the
 // process.
-func dump(s *actor.System, logger *zap.Logger) {
+func dump(s *actor.System, logger *zap.Logger, rates *Rates) {
 	fault := guard.Call(func() {
 		if logger != nil {
-			Log(logger, s.Root())
+			Log(logger, s.Root(), WithRates(rates))
 		} else {
-			_ = Write(os.Stderr, s.Root())
+			_ = Write(os.Stderr, s.Root(), WithRates(rates))
 		}
 	})
 	if fault != nil {

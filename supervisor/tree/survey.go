@@ -22,6 +22,7 @@ type survey struct {
 	// failures.
 	faults map[int]string
 	waited time.Duration // the time spent on supervisors that did not answer in time
+	rates  *comparison   // nil if there is nothing to compare with
 }
 
 // node is a place in the tree.
@@ -60,12 +61,15 @@ const longWait = time.Second
 
 // look walks over t and all tasklets below it. If t is the root of a system it includes the
 // daemons.
-func look(t *actor.Tasklet) *survey {
+// With rates they are compared with the last look.
+func look(t *actor.Tasklet, rates *Rates) *survey {
 	w := &survey{}
 	if t == nil {
 		return w
 	}
 	w.now = t.System().Now()
+	w.rates = rates.begin(w.now)
+	defer rates.end(w.rates)
 	w.add(t, nil, nil, -1, 0, 0)
 	if t != t.System().Root() {
 		return w
@@ -244,6 +248,9 @@ func (w *survey) judge(n *node) {
 		g.Mailbox = n.child.mailbox() // the mailbox that is held for the next tasklet
 	}
 	n.state = stateOf(n, g)
+	if w.rates != nil && n.task != nil && n.over == nil {
+		w.rates.add(n.task, g)
+	}
 	c := n.child
 	recently := false
 	if c != nil && !c.LastAt.IsZero() {

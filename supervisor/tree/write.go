@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"fmt"
 	"io"
+	"math"
 	"slices"
 	"strconv"
 	"strings"
@@ -56,7 +57,7 @@ func Write(w io.Writer, t *actor.Tasklet, opts ...Option) error {
 	for _, o := range opts {
 		o(&l)
 	}
-	s := look(t)
+	s := look(t, l.rates)
 	l.write(s, s.fold(l.rows))
 	b := bufio.NewWriter(w)
 	for _, line := range l.lines {
@@ -71,6 +72,7 @@ type layout struct {
 	width, rows int
 	bytes       int  // of an entry; 0 means any number
 	asText      bool // in an entry
+	rates       *Rates
 	lines       []string
 	cols        [4]int // widths: name, mark, kind, state
 }
@@ -150,7 +152,18 @@ func (w *survey) header() []piece {
 	add("stopping", uint64(n.states[Stopping]), false)
 	add("full", uint64(n.full), false)
 	add("dropped", w.dropped, false)
+	if d := w.over(); d > 0 {
+		ps = append(ps, piece{pre: "rates_over=" + span(d)})
+	}
 	return ps
+}
+
+// over returns the time that the rates are about, or 0 if there are none.
+func (w *survey) over() time.Duration {
+	if w.rates == nil {
+		return 0
+	}
+	return w.rates.over
 }
 
 // numbers returns the counts of all places.
@@ -300,11 +313,25 @@ func (l *layout) describe(t *textRow, r Row) {
 		if m.Waiting > 0 {
 			add(0, piece{pre: strconv.Itoa(m.Waiting) + " waiting to send"})
 		}
+		if r.Oldest > 0 {
+			add(1, piece{pre: "oldest >= " + ago(r.Oldest)})
+		}
+		if r.showsRate() {
+			add(2, piece{pre: strconv.FormatFloat(digits(r.Rate), 'f', -1, 64) + "/s"})
+		}
 		if m.Handled > 0 {
 			add(4, piece{pre: "handled " + strconv.FormatUint(m.Handled, 10)})
 		}
 		if m.Dropped > 0 {
 			add(0, piece{pre: "dropped " + strconv.FormatUint(m.Dropped, 10)})
+		}
+	}
+	if m := r.Timing; m != nil && m.Calls > 0 {
+		if r.Over > 0 {
+			add(2, piece{pre: "busy " + strconv.Itoa(int(math.Round(100*r.Busy))) + "%"})
+		}
+		if m.Handler.Count > 0 {
+			add(3, piece{pre: "calls p50 " + short(m.Handler.Quantile(0.5)) + " p99 " + short(m.Handler.Quantile(0.99))})
 		}
 	}
 	if r.showsLast() {
@@ -531,6 +558,30 @@ func span(d time.Duration) string {
 		return strings.TrimSuffix(strconv.FormatFloat(d.Round(100*time.Millisecond).Seconds(), 'f', 1, 64), ".0") + "s"
 	}
 	return ago(d)
+}
+
+// short returns the length of a call as text, with two digits: 96ns, 1.5µs, 2.3s.
+func short(d time.Duration) string {
+	unit := time.Duration(1)
+	for d/unit >= 100 {
+		unit *= 10
+	}
+	return d.Round(unit).String()
+}
+
+// digits returns v with three digits, or all of those before the point.
+func digits(v float64) float64 {
+	if v >= 100 {
+		return math.Round(v)
+	}
+	v, _ = strconv.ParseFloat(strconv.FormatFloat(v, 'g', 3, 64), 64)
+	return v
+}
+
+// showsRate reports whether the rate of r is shown. That of a tasklet that had nothing to do is
+// not.
+func (r *Row) showsRate() bool {
+	return r.Over > 0 && r.Mailbox != nil && (r.Rate > 0 || r.Mailbox.Len > 0)
 }
 
 // ago returns the time since something as text: 41s, 2h14m.
