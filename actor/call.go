@@ -393,6 +393,8 @@ func (c *cell[R]) waitOutside(ctx context.Context, gen uint32, l anyLineage) (v 
 	if c.state.Or(callBlocks)&callPhase == callOver {
 		return c.takeOutside()
 	}
+	l.countCaller(1) // only now, because a call that need not block would pay for it
+	defer l.countCaller(-1)
 	for {
 		home := c.answerer(l)
 		var gone, change <-chan struct{}

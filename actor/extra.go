@@ -26,6 +26,8 @@ type extra struct {
 	// killedAt is the time of the last kill in ns on the clock, or 0. Atomic: written by the
 	// goroutine that kills, and read by those that show it.
 	killedAt atomic.Int64
+	// joining is the number of goroutines in Join. Atomic: written by these.
+	joining atomic.Int32
 
 	// Atomic: written by the scheduler, and read by the parent, which may be on another one, while
 	// it stops t.

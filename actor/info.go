@@ -40,7 +40,11 @@ type Glance struct {
 	Killed    bool           // it was killed, and has not ended yet
 	KilledFor time.Duration  // the time since the last kill; 0 if it was never killed
 	Mailbox   *mailbox.Stats // nil if it has no mailbox
-	Scheduler int            // the number of its scheduler, as for OnScheduler
+	// Callers and Joiners are the numbers of ordinary goroutines that wait for it: in a Call to its
+	// ref, for the answer, and in Tasklet.Join or Ref.Join, for its end. A Call or Join by a
+	// tasklet is the Wait of that one.
+	Callers, Joiners int
+	Scheduler        int // the number of its scheduler, as for OnScheduler
 }
 
 // Info returns the state of t. On t's scheduler it is exact. When called from another goroutine it
@@ -102,8 +106,11 @@ func (t *Tasklet) Glance() Glance {
 		if at := x.killedAt.Load(); at != 0 {
 			i.KilledFor = max(1, time.Duration(now-at))
 		}
+		i.Joiners = int(x.joining.Load())
 	}
 	if l := t.inst.lineage(); l != nil {
+		callers, joiners := l.outside()
+		i.Callers, i.Joiners = callers, i.Joiners+joiners
 		st := l.stats()
 		i.Mailbox = &st
 	}

@@ -45,6 +45,8 @@ func (t *Tasklet) Join(ctx context.Context) error {
 		x.fin = fin
 	}
 	x.mu.Unlock()
+	x.joining.Add(1)
+	defer x.joining.Add(-1)
 	select {
 	case <-fin:
 		return t.joined()
@@ -231,6 +233,8 @@ func (l *lineage[M]) waitStopped(ctx context.Context, begun uint32) error {
 		return nil
 	}
 	change := l.changeUnless(over)
+	x.joining.Add(1)
+	defer x.joining.Add(-1)
 	select {
 	case <-change:
 		return nil

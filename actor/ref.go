@@ -47,6 +47,9 @@ const (
 
 // lineageExtra is the part of a lineage that most lineages never need.
 type lineageExtra struct {
+	// joining is the number of goroutines in Ref.Join. Atomic: written by these.
+	joining atomic.Int32
+
 	name string                 // set in NewRef, then read-only
 	sys  atomic.Pointer[System] // the first whose tasklet used it before its start
 
@@ -113,6 +116,8 @@ type anyLineage interface {
 	stats() mailbox.Stats
 	queued() int
 	left() uint64
+	countCaller(n int32)
+	outside() (callers, joiners int)
 	name() string
 	identity() any
 	current() *Tasklet
@@ -447,6 +452,16 @@ func (l *lineage[M]) message() reflect.Type { return reflect.TypeFor[M]() }
 func (l *lineage[M]) stats() mailbox.Stats  { return l.box.Stats() }
 
 func (l *lineage[M]) left() uint64 { return l.box.Left() }
+
+func (l *lineage[M]) countCaller(n int32) { l.box.CountCaller(n) }
+
+// outside returns the numbers of goroutines that wait in a Call and in Ref.Join.
+func (l *lineage[M]) outside() (callers, joiners int) {
+	if x := l.more.Load(); x != nil {
+		joiners = int(x.joining.Load())
+	}
+	return l.box.Callers(), joiners
+}
 
 // queued returns the number of messages of users that are queued for l. Those of the library are
 // not counted, but what they stand for is; see own.Work.

@@ -541,7 +541,7 @@ func rate(hz float64) time.Duration {
 var (
 	told = []string{
 		"core.Stall.For", "core.View.Since", "core.View.Until", "actor.EventRecord.Time", "actor.DeadLetter.Time", "actor.Glance.For",
-		"actor.Glance.Until", "actor.Glance.KilledFor", "tree.Row.For", "tree.Row.Until", "tree.Row.Killed",
+		"actor.Glance.Until", "actor.Glance.KilledFor", "tree.Row.For", "tree.Row.Until", "tree.Row.Killed", "tree.Row.Over", "tree.Row.Oldest", "tree.Row.Rate", "tree.Row.Busy",
 		"tree.Row.LastAgo", "tree.Supervision.Up", "flow.BreakerChange.At", "flow.OpenError.Until", "entity.FailedError.Until", "actor.Slot.Restarting", "actor.SlotGlance.Until", "actor.SlotGlance.LastAt",
 	}
 	// Numbers that are no times.

@@ -66,6 +66,11 @@ type ext[M any] struct {
 	early   bool      // m was not opened yet, and all of its capacity was promised
 	knocked bool      // home was notified that it has something to do
 	dropped uint64    // the number of messages that foreign sends lost to the overflow policy
+
+	_ [64]byte // so that callers is in another cache line than mu
+	// callers is the number of goroutines that wait for the answer to a message; see CountCaller.
+	// Atomic: written by these.
+	callers atomic.Int32
 }
 
 // extra returns ext, and makes it if necessary.

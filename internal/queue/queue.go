@@ -439,6 +439,18 @@ func (m *Queue[M]) Stats() Stats {
 	}
 }
 
+// CountCaller adds n to the number of goroutines that wait for the answer to a message that they
+// have sent to m. It may be called from any goroutine.
+func (m *Queue[M]) CountCaller(n int32) { m.extra().callers.Add(n) }
+
+// Callers returns that number. It may be called from any goroutine.
+func (m *Queue[M]) Callers() int {
+	if x := m.ext.Load(); x != nil {
+		return int(x.callers.Load())
+	}
+	return 0
+}
+
 // Left returns at least the number of messages that are not in m any more: read, dropped or taken
 // back. A message that was dropped when it came counts too. Left may be called from any goroutine,
 // and may lag behind as Len does.

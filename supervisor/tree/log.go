@@ -399,6 +399,8 @@ func (o *rowObject) MarshalLogObject(enc zapcore.ObjectEncoder) error {
 		}
 		count("dropped", m.Dropped)
 	}
+	count("callers_waiting", uint64(max(0, r.Callers)))
+	count("joiners_waiting", uint64(max(0, r.Joiners)))
 	if t := r.Timing; t != nil && t.Calls > 0 {
 		enc.AddUint64("handler_calls", t.Calls)
 		duration("handler_p50", t.Handler.Quantile(0.5))

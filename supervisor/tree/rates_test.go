@@ -9,6 +9,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/require"
@@ -293,4 +294,74 @@ func TestLogEveryHasRates(t *testing.T) {
 		}
 	}
 	require.Equal(t, []any{nil, 1.0}, rates)
+}
+
+// Goroutines that wait for a tasklet are counted in its row, until they do not wait any more.
+func TestWaitersFromOutside(t *testing.T) {
+	type ask = actor.Reply[int]
+	request := func(r ask) ask { return r }
+	synctest.Test(t, func(t *testing.T) {
+		sys, err := actor.Start(actor.Config{Name: "app", Logger: zap.NewNop()})
+		require.NoError(t, err)
+		stuck := actor.Receiver(sys, func(t *actor.Tasklet, r ask) error {
+			t.Sleep(time.Minute)
+			return r.Send(t, 1)
+		}, actor.Name("stuck"), actor.MailboxLen(2))
+		ref := actor.NewRef[int](actor.Name("child"))
+		actor.Go(sys, func(t *actor.Tasklet) error {
+			slot, err := actor.NewSlot(t, actor.ReceiverBody(ref, func(t *actor.Tasklet, m int) error { return nil }), func(actor.Exit) {})
+			if err == nil {
+				_, err = slot.Start(t)
+			}
+			t.Sleep(time.Hour)
+			return err
+		}, actor.Name("parent"))
+		check := func(name string, callers, senders, joiners int) {
+			t.Helper()
+			synctest.Wait()
+			r := rowOf(tree.Snapshot(sys.Root()), name)
+			require.Equal(t, callers, r.Callers, "callers")
+			require.Equal(t, senders, r.Mailbox.Waiting, "senders")
+			require.Equal(t, joiners, r.Joiners, "joiners")
+			_, o := entryOf(sys.Root(), name)
+			for key, n := range map[string]int{"callers_waiting": callers, "senders_waiting": senders, "joiners_waiting": joiners} {
+				if n == 0 {
+					require.NotContains(t, o, key)
+				} else {
+					require.EqualValues(t, n, o[key])
+				}
+			}
+			line := lineOf(text(sys.Root()), name)
+			require.Equal(t, callers == 1, strings.Contains(line, "1 caller waiting"), line)
+			require.Equal(t, callers > 1, strings.Contains(line, fmt.Sprintf("%d callers waiting", callers)), line)
+			require.Equal(t, senders > 0, strings.Contains(line, fmt.Sprintf("%d waiting to send", senders)), line)
+			require.Equal(t, joiners > 0, strings.Contains(line, fmt.Sprintf("%d waiting to join", joiners)), line)
+		}
+		var wg sync.WaitGroup
+		ctx, cancel := context.WithCancel(context.Background())
+		defer cancel()
+		call := func() {
+			wg.Go(func() { _, _ = actor.Call(ctx, stuck, request) })
+		}
+		check("stuck", 0, 0, 0)
+		call()
+		check("stuck", 1, 0, 0)
+		call()
+		call()
+		check("stuck", 3, 0, 0)
+		call()
+		check("stuck", 3, 1, 0)
+		wg.Go(func() { _ = stuck.Tasklet().Join(ctx) })
+		wg.Go(func() { _ = stuck.Join(ctx) })
+		check("stuck", 3, 1, 2)
+		wg.Go(func() { _ = ref.Join(ctx) })
+		check("child", 0, 0, 1)
+		time.Sleep(61 * time.Second) // one is answered, and the next request comes in
+		check("stuck", 3, 0, 2)
+		cancel()
+		wg.Wait()
+		check("stuck", 0, 0, 0)
+		check("child", 0, 0, 0)
+		require.NoError(t, sys.Stop(context.Background()))
+	})
 }

@@ -27,6 +27,9 @@ type Row struct {
 	Mailbox *mailbox.Stats    // nil if it has none
 	Killed  time.Duration     // the time since it was killed; 0 if it was not
 	Labels  map[string]string // the labels except kind and strategy
+	// Callers and Joiners are the numbers of ordinary goroutines that wait for it, in a Call or a
+	// Join; see actor.Glance. Those that wait to send are in Mailbox.Waiting.
+	Callers, Joiners int
 	// Timing has the times of the handler, or is nil if they are not measured; see package
 	// actor/stats.
 	Timing *stats.Timing
@@ -159,6 +162,7 @@ func (w *survey) row(i int) Row {
 		}
 	}
 	r.Mailbox, r.Killed = g.Mailbox, g.KilledFor
+	r.Callers, r.Joiners = g.Callers, g.Joiners
 	r.For = g.For
 	if r.State == Parked || r.State == Starting && g.Wait != "" {
 		r.Wait = g.Wait

@@ -326,6 +326,14 @@ func (l *layout) describe(t *textRow, r Row) {
 			add(0, piece{pre: "dropped " + strconv.FormatUint(m.Dropped, 10)})
 		}
 	}
+	if r.Callers == 1 {
+		add(0, piece{pre: "1 caller waiting"})
+	} else if r.Callers > 0 {
+		add(0, piece{pre: strconv.Itoa(r.Callers) + " callers waiting"})
+	}
+	if r.Joiners > 0 {
+		add(1, piece{pre: strconv.Itoa(r.Joiners) + " waiting to join"})
+	}
 	if m := r.Timing; m != nil && m.Calls > 0 {
 		if r.Over > 0 {
 			add(2, piece{pre: "busy " + strconv.Itoa(int(math.Round(100*r.Busy))) + "%"})
