@@ -278,5 +278,5 @@ func ExampleStats() {
 		fmt.Printf("%+v\n", stats)
 		return nil
 	})
-	// Output: {Len:0 Cap:4 Peak:4 Waiting:0 Handled:4 Dropped:2 Closed:false}
+	// Output: {Len:0 Cap:4 Peak:4 Waiting:0 Handled:4 Dropped:2 Closed:false FullFor:0s}
 }

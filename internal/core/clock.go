@@ -134,6 +134,10 @@ func (c *VirtualClock) release() {
 // may be called from any goroutine.
 func (s *Scheduler) Nanotime() int64 { return s.clock.since() }
 
+// Recent returns what Nanotime has returned a short time ago: when nothing was ready, or at most 64
+// activations before. It must be called on the scheduler.
+func (s *Scheduler) Recent() int64 { return s.now }
+
 // Now returns the time of the scheduler's clock. It may be called from any goroutine.
 func (s *Scheduler) Now() time.Time { return s.clock.Now() }
 

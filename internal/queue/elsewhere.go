@@ -57,6 +57,11 @@ type ext[M any] struct {
 	// these, and read by Load.
 	waiting atomic.Int32
 
+	// fullAt is the time, in ns on the clock of home, at which a send first found no room and since
+	// when there was none; 0 if that has not happened. Atomic: set by every sender, by a foreign
+	// one with mu held, and reset by home when there is room.
+	fullAt atomic.Int64
+
 	// mu protects the following. Before the first Open it protects the whole mailbox.
 	mu      sync.Mutex
 	in      ring[M]   // the messages in transit
@@ -189,7 +194,8 @@ func (m *Queue[M]) enter(v M, ticket Ticket, onFull Policy) (wait *ext[M], err e
 		x.early = true
 		x.credits, m.granted = m.cap, m.cap
 	}
-	if x.credits == 0 {
+	if x.credits == 0 && onFull != Unbounded {
+		x.foundFull(home)
 		switch onFull {
 		case Block:
 			return x, nil
@@ -404,7 +410,19 @@ func (m *Queue[M]) letIn(x *ext[M]) {
 	if !m.full() {
 		m.promise(x)
 	}
+	if m.queue.n < m.cap && x.fullAt.Load() != 0 {
+		x.fullAt.Store(0)
+	}
 	m.lower(x)
+}
+
+// foundFull records that a foreign send has found no room. home is nil before the first Open. letIn
+// is called when there is room again: no credit is left, so low is at least cap, or a message is in
+// transit and home will check.
+func (x *ext[M]) foundFull(home *core.Scheduler) {
+	if home != nil && x.fullAt.Load() == 0 {
+		x.fullAt.CompareAndSwap(0, max(1, home.Nanotime()))
+	}
 }
 
 // promise gives credits to foreign senders, so that half of the room is promised and neither side

@@ -4,6 +4,7 @@ import (
 	"math"
 	"reflect"
 	"sync/atomic"
+	"time"
 
 	"github.com/gotasklet/tasklet/internal/core"
 )
@@ -421,6 +422,10 @@ type Stats struct {
 	Waiting          int // the senders and timers that wait in line for room
 	Handled, Dropped uint64
 	Closed           bool
+	// FullFor is the time since a send first found no room, if there was none since then. It is 0
+	// if the mailbox has room, or if no send has come since it is full. It may be too long by the
+	// time for which the scheduler of the mailbox was busy before that send.
+	FullFor time.Duration
 }
 
 // Stats returns the counters. It may be called from any goroutine, and may lag behind as Len does.
@@ -433,10 +438,16 @@ func (m *Queue[M]) Stats() Stats {
 		dropped = x.dropped + core.Peek(&x.evicted)
 		x.mu.Unlock()
 	}
-	return Stats{
+	s := Stats{
 		Len: m.Len(), Cap: m.Cap(), Peak: int(max(core.Peek(&m.peak), core.Peek(&m.queue.n))),
 		Waiting: int(waiting), Handled: core.Peek(&m.handled), Dropped: dropped, Closed: m.Closed(),
 	}
+	if x, home := m.ext.Load(), m.home.Load(); x != nil && home != nil && s.Cap > 0 && s.Len >= s.Cap {
+		if at := x.fullAt.Load(); at != 0 {
+			s.FullFor = max(1, time.Duration(home.Nanotime()-at))
+		}
+	}
+	return s
 }
 
 // CountCaller adds n to the number of goroutines that wait for the answer to a message that they

@@ -4,7 +4,7 @@
 //	supervision tree  system=app tasklets=3 restarts=1 stalled=0 restarting=1 full=1
 //	shop                   supervisor  one_for_one        up 30s  restarts 0/1 in 5s
 //	├─ feed    RESTARTING  task        restarting in 50s  last: connection refused (10s ago)
-//	├─ worker              receiver    sleeping 59m30s    mailbox 2/2 FULL  1 waiting to send  handled 1
+//	├─ worker              receiver    sleeping 59m30s    mailbox 2/2 FULL for 30s  1 waiting to send  handled 1
 //	└─ mailer              receiver    parked 30s in send to /app/shop/worker  mailbox 4/8 peak 8  handled 4
 //
 // [Snapshot] returns the rows, [Write] writes the text, [Log] writes one entry that fits the

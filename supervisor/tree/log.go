@@ -387,6 +387,7 @@ func (o *rowObject) MarshalLogObject(enc zapcore.ObjectEncoder) error {
 		count("mailbox_peak", uint64(max(0, m.Peak)))
 		if m.Cap > 0 && m.Len >= m.Cap {
 			enc.AddBool("full", true)
+			duration("full", m.FullFor)
 		}
 		count("senders_waiting", uint64(max(0, m.Waiting)))
 		if m.Closed {

@@ -303,6 +303,9 @@ func (l *layout) describe(t *textRow, r Row) {
 		}
 		if full {
 			text, rank = text+" FULL", 0
+			if m.FullFor > 0 {
+				text += " for " + span(m.FullFor)
+			}
 		} else if m.Peak > m.Len && m.Peak > 1 {
 			text += " peak " + strconv.Itoa(m.Peak)
 		}
