@@ -62,7 +62,10 @@ func TestOfEveryBody(t *testing.T) {
 		},
 		"with a hook": func(t *actor.Tasklet) *actor.Tasklet {
 			return send(t, actor.Receiver(t, func(*actor.Tasklet, int) error { return nil },
-				actor.Around(func(t *actor.Tasklet, _ any, next func() error) error { _ = work(t); return next() })))
+				actor.Around(func(ctx context.Context, _ any, next func(context.Context) error) error {
+					_ = work(actor.Current(ctx))
+					return next(ctx)
+				})))
 		},
 		"init": func(t *actor.Tasklet) *actor.Tasklet {
 			ref := actor.NewRef[int]()
