@@ -145,3 +145,23 @@ func ExampleRegister() {
 	// keeper               task  keep               sleeping 50s  up 30s  restarts 1 unlimited
 	// └─ feed  RESTARTING  task  restarting in 50s  last: connection refused (10s ago)
 }
+
+// A page that is loaded again and again shows rates since its last look.
+func ExampleRates() {
+	clock := scheduler.NewVirtualClock(time.Time{})
+	_ = actor.Run(context.Background(), actor.Config{Name: "app", Clock: clock}, func(t *actor.Tasklet) error {
+		orders := actor.Receiver(t, func(t *actor.Tasklet, m int) error { t.Sleep(time.Second); return nil },
+			actor.Name("orders"), actor.MailboxLen(64))
+		for m := range 64 {
+			_ = orders.Send(t, m)
+		}
+		var rates tree.Rates
+		rates.Snapshot(t)
+		t.Sleep(20 * time.Second)
+		for _, r := range rates.Snapshot(t)[1:] {
+			fmt.Printf("%s handled %.0f a second, its oldest message is %v old or more\n", r.Name, r.Rate, r.Oldest)
+		}
+		return nil
+	})
+	// Output: orders handled 1 a second, its oldest message is 20s old or more
+}
