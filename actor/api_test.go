@@ -24,7 +24,7 @@ func TestAPI(t *testing.T) {
 	var out bytes.Buffer
 	for _, pkg := range []string{
 		"scheduler", "scheduler/netio", "mailbox", "actor", "actor/event", "actor/reason", "actor/flow", "actor/flow/limiter",
-		"actor/actortest", "supervisor/tree", "supervisor", "supervisor/work", "supervisor/service", "supervisor/entity", "supervisor/health",
+		"actor/actortest", "supervisor/tree", "supervisor", "supervisor/work", "supervisor/service", "supervisor/entity", "supervisor/health", "supervisor/inspector",
 		"supervisor/schedule", "registry",
 	} {
 		fmt.Fprintf(&out, "package %s\n\n", path.Base(pkg))

@@ -114,6 +114,7 @@ type anyLineage interface {
 	isDead() bool
 	message() reflect.Type
 	stats() mailbox.Stats
+	overflow() mailbox.Policy
 	queued() int
 	left() uint64
 	countCaller(n int32)
@@ -462,6 +463,8 @@ func (l *lineage[M]) outside() (callers, joiners int) {
 	}
 	return l.box.Callers(), joiners
 }
+
+func (l *lineage[M]) overflow() mailbox.Policy { return l.box.Overflow() }
 
 // queued returns the number of messages of users that are queued for l. Those of the library are
 // not counted, but what they stand for is; see own.Work.

@@ -5,6 +5,7 @@ import (
 	"io"
 	"os"
 	"reflect"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -54,6 +55,10 @@ type events struct {
 	// The sinks. Atomic: written by the teller and by look, and read by every goroutine that asks
 	// whether an event is wanted.
 	log, on sink
+
+	// observers get each event in the step that numbers it, with mu held. Atomic: read by every
+	// goroutine that asks whether an event is wanted, and replaced under mu.
+	observers atomic.Pointer[[]*observer]
 
 	// busy is teller != nil, for goroutines that do not hold mu. An emitter must know before it
 	// waits that it is not the teller itself.
@@ -134,7 +139,9 @@ func (v *events) init(s *System, cfg Config) {
 // wants reports whether a sink wants events of kind k. Budget: a few nanoseconds.
 func (s *System) wants(k event.Kind) bool { return s.events.wants(k.Level()) }
 
-func (v *events) wants(level zapcore.Level) bool { return v.hooked() || v.logs(level) }
+func (v *events) wants(level zapcore.Level) bool {
+	return v.hooked() || v.logs(level) || level >= zapcore.InfoLevel && v.observers.Load() != nil
+}
 
 func (v *events) hooked() bool { return v.hook != nil && !v.on.broken.Load() }
 
@@ -247,6 +254,47 @@ func (e *EventRecord) fillPath() {
 func (v *events) place(e *EventRecord) {
 	v.seq++
 	e.Seq, e.Time = v.seq, v.sys.Now()
+	if all := v.observers.Load(); all != nil {
+		tellObservers(*all, *e)
+	}
+}
+
+// observer is a function of package supervisor/inspector.
+type observer struct{ f func(record any, level int8) }
+
+// tellObservers is a separate function so that e is on the heap only if there are observers.
+//
+//go:noinline
+func tellObservers(all []*observer, e EventRecord) {
+	level := int8(e.level())
+	for _, o := range all {
+		o.f(&e, level)
+	}
+}
+
+// observe calls f with each event from now on; see vitals.Observe.
+func (v *events) observe(f func(record any, level int8)) (cancel func()) {
+	o := &observer{f}
+	v.setObservers(func(all []*observer) []*observer { return append(all, o) })
+	return func() {
+		v.setObservers(func(all []*observer) []*observer {
+			return slices.DeleteFunc(all, func(other *observer) bool { return other == o })
+		})
+	}
+}
+
+func (v *events) setObservers(change func([]*observer) []*observer) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	var all []*observer
+	if p := v.observers.Load(); p != nil {
+		all = slices.Clone(*p)
+	}
+	if all = change(all); len(all) == 0 {
+		v.observers.Store(nil)
+	} else {
+		v.observers.Store(&all)
+	}
 }
 
 // put queues it for delivery, and makes the caller wait as the comment on events says.

@@ -1,6 +1,9 @@
 package actor
 
-import "github.com/gotasklet/tasklet/internal/vitals"
+import (
+	"github.com/gotasklet/tasklet/internal/core"
+	"github.com/gotasklet/tasklet/internal/vitals"
+)
 
 func init() {
 	vitals.PhaseOf = func(s any) vitals.Phase { return s.(*System).vitalPhase() }
@@ -15,6 +18,54 @@ func init() {
 	vitals.Parent = func(t any) bool { return t.(*Tasklet).marks.Load()&markParent != 0 }
 	vitals.Ending = func(t any) bool { return t.(*Tasklet).endsNow() }
 	vitals.Supervised = func(t any) bool { return t.(*Tasklet).supervised }
+	vitals.Observe = func(s any, f func(record any, level int8)) func() { return s.(*System).events.observe(f) }
+	vitals.DetailsOf = func(t any) vitals.Details { return t.(*Tasklet).details() }
+	vitals.StackOf = func(t any) []byte { return t.(*Tasklet).stackNow() }
+}
+
+// details returns what is known of t besides its Info. It may be called from any goroutine.
+func (t *Tasklet) details() vitals.Details {
+	d := vitals.Details{
+		OnFailure: [...]string{Resume: "resume", End: "end", Escalate: "escalate"}[t.onFailure],
+		Shutdown:  t.shutdown(), Daemon: t.parent == t.sys.daemons && t.parent != nil, Supervised: t.supervised,
+	}
+	if l := t.inst.lineage(); l != nil {
+		d.Overflow = l.overflow().String()
+	}
+	x := t.ex.Load()
+	if x == nil {
+		return d
+	}
+	x.mu.Lock()
+	var by []*Tasklet
+	if x.followers != nil {
+		for w := range x.followers.watchers.All() {
+			if d.Watched++; d.Watched <= vitals.MaxWatchers {
+				by = append(by, w.t)
+			}
+		}
+	}
+	x.mu.Unlock()
+	for _, w := range by {
+		d.Watchers = append(d.Watchers, w.Path())
+	}
+	return d
+}
+
+// stackNow returns the stack of t if it is running. It may be called from any goroutine.
+func (t *Tasklet) stackNow() []byte {
+	s := t.task.Scheduler()
+	if t.task.Glance().State != core.Running {
+		return nil
+	}
+	if id, _ := s.Busy(); id != t.task.ID() {
+		return nil
+	}
+	stack := s.Hog()
+	if id, _ := s.Busy(); id != t.task.ID() {
+		return nil // another tasklet may have been running when the stack was taken
+	}
+	return stack
 }
 
 // vitalPhase returns how far s has come.

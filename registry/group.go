@@ -64,6 +64,7 @@ type list[M any] struct {
 type anyGroup interface {
 	message() reflect.Type
 	checked() (refs []any, err error)
+	some(max int) (paths []string, members int)
 }
 
 // SendError reports that a member of a group did not get a broadcast message, and why.
@@ -107,6 +108,16 @@ func NewGroup[M any](r *Registry, name string) (*Group[M], error) {
 }
 
 func (g *Group[M]) message() reflect.Type { return reflect.TypeFor[M]() }
+
+// some returns the paths of the first members, at most max, and the number of members.
+func (g *Group[M]) some(max int) (paths []string, members int) {
+	all := g.list().members
+	for _, m := range all[:min(max, len(all))] {
+		_, path := who(m.ref)
+		paths = append(paths, path)
+	}
+	return paths, len(all)
+}
 
 // Name returns the name of the group.
 func (g *Group[M]) Name() string { return g.name }

@@ -1,10 +1,14 @@
-// Package vitals has what package supervisor/health must know of a system, and no user needs. The
-// functions are set when the packages that know the answers are initialized. They may be called
-// from any goroutine, and wait for no tasklet. A system is an *actor.System and a tasklet an
-// *actor.Tasklet, which this package cannot name because package actor imports it.
+// Package vitals has what packages supervisor/health and supervisor/inspector must know of a
+// system, and no user needs. The functions are set when the packages that know the answers are
+// initialized. They may be called from any goroutine, and wait for no tasklet. A system is an
+// *actor.System and a tasklet an *actor.Tasklet, which this package cannot name because package
+// actor imports it.
 package vitals
 
-import "time"
+import (
+	"reflect"
+	"time"
+)
 
 // Phase is how far a system has come.
 type Phase uint8
@@ -40,6 +44,47 @@ var (
 	// Supervised reports whether a tasklet is in a slot.
 	Supervised func(tasklet any) bool
 )
+
+// Set by package actor, for supervisor/inspector.
+var (
+	// Observe calls f with a pointer to each event, an *actor.EventRecord, in order, one at a time.
+	// The events are those that the log or OnEvent of the system take, and all of level info and
+	// above. f is called with a lock held: it must neither block nor emit, and must not keep the
+	// pointer. level is the zapcore.Level at which the event is logged.
+	Observe func(system any, f func(record any, level int8)) (cancel func())
+	// DetailsOf returns what is known of a tasklet besides its actor.Info.
+	DetailsOf func(tasklet any) Details
+	// StackOf returns the stack of a tasklet that is running, or nil. It stops the program for a
+	// moment.
+	StackOf func(tasklet any) []byte
+)
+
+// Details are facts about a tasklet.
+type Details struct {
+	Watchers   []string // the paths of the tasklets that watch it, at most MaxWatchers
+	Watched    int      // the number of watches
+	OnFailure  string   // resume, end or escalate
+	Overflow   string   // the policy of its mailbox; "" if it has none
+	Shutdown   time.Duration
+	Daemon     bool
+	Supervised bool // it is in a slot
+}
+
+// MaxWatchers is the largest number of Details.Watchers.
+const MaxWatchers = 50
+
+// Set by package registry. They are nil in a program without it.
+var (
+	// Names calls yield for each name, in no order, with the path of the tasklet that has it and
+	// the type of its messages.
+	Names func(system any, yield func(name, path string, message reflect.Type) bool)
+	// Groups calls yield for each group, in no order, with the number of its members and the paths
+	// of the first of them, at most MaxMembers.
+	Groups func(system any, yield func(name string, message reflect.Type, members int, paths []string) bool)
+)
+
+// MaxMembers is the largest number of members of a group that are named.
+const MaxMembers = 20
 
 // Set by package supervisor/tree.
 var (
