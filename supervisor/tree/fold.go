@@ -30,13 +30,21 @@ type fold struct {
 // shown place above it. A fold is a line too. The places with noise are shown first, in order of
 // their noise. Then the quiet places are shown: those high in the tree and at the beginning of a
 // long family before the others. A place is shown only with all places above it.
-func (w *survey) fold(limit int) shown {
+func (w *survey) fold(limit int) shown { return w.foldFor(limit, nil, false) }
+
+// foldFor is like fold, for the places that want selects, or all if it is nil. A place that want
+// does not select is shown if one below it is. If all is true, the idle children of pools are shown
+// like other places.
+func (w *survey) foldFor(limit int, want func(i int) bool, all bool) shown {
 	var s shown
 	if len(w.nodes) == 0 {
 		return s
 	}
-	spares := w.spares()
-	if len(w.nodes) <= limit && spares == nil {
+	var spares map[int32]bool
+	if !all {
+		spares = w.spares()
+	}
+	if len(w.nodes) <= limit && spares == nil && want == nil {
 		for i := range w.nodes {
 			s.nodes = append(s.nodes, i)
 		}
@@ -93,7 +101,7 @@ func (w *survey) fold(limit int) shown {
 			try(i)
 		}
 	}
-	for _, i := range w.byNoise(limit, spares) {
+	for _, i := range w.byNoise(limit, spares, want) {
 		try(i)
 	}
 	for i := range w.nodes {
@@ -140,13 +148,13 @@ func (w *survey) isSpare(n *node) bool {
 }
 
 // byNoise returns the places in the order in which they should be shown, with at most limit quiet
-// places of each kind, and without the idle children of the pools.
-func (w *survey) byNoise(limit int, pools map[int32]bool) []int {
+// places of each kind, without the idle children of the pools and those that want does not select.
+func (w *survey) byNoise(limit int, pools map[int32]bool, want func(i int) bool) []int {
 	order := make([]int, 0, limit)
 	quiet := make(map[int32]int) // how many quiet places of each cost and state were met
 	for i := range w.nodes {
 		n := &w.nodes[i]
-		if pools[n.parent] && w.isSpare(n) {
+		if pools[n.parent] && w.isSpare(n) || want != nil && !want(i) {
 			continue
 		}
 		if n.noise == 0 {

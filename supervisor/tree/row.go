@@ -110,9 +110,10 @@ func snapshot(w *survey) []Row {
 	return rows
 }
 
-// row returns the row of the i-th place.
+// row returns the row of the i-th place. It does not change w, which goroutines may share.
 func (w *survey) row(i int) Row {
-	n := &w.nodes[i]
+	place := w.nodes[i]
+	n := &place
 	r := Row{Depth: int(n.depth), State: n.state, Tasklet: n.task, Fault: w.faults[i]}
 	if n.collected {
 		r.Name, r.Path, r.Kind = "(daemons)", "/(daemons)", "daemons"
@@ -192,5 +193,11 @@ func (w *survey) row(i int) Row {
 	return r
 }
 
-// path returns the path of the i-th place, which must have a tasklet.
-func (w *survey) path(i int) string { return w.nodes[i].task.Path() }
+// path returns the path of the i-th place, which must have a tasklet; for -1 that of the place
+// above the top.
+func (w *survey) path(i int) string {
+	if i < 0 {
+		return w.above
+	}
+	return w.nodes[i].task.Path()
+}

@@ -13,6 +13,8 @@ import (
 // it is shown.
 type survey struct {
 	now     time.Time
+	sys     *actor.System
+	above   string // the path of the place above the top; "" if there is none or it is not known
 	nodes   []node // in pre-order
 	stalled int
 	live    int // the number of tasklets
@@ -21,6 +23,7 @@ type survey struct {
 	// faults maps the indexes of supervisors that have failed to describe their children to the
 	// failures.
 	faults map[int]string
+	waits  []wait        // the tasklets that wait for another one, in pre-order
 	waited time.Duration // the time spent on supervisors that did not answer in time
 	rates  *comparison   // nil if there is nothing to compare with
 }
@@ -38,7 +41,8 @@ type node struct {
 	state     State
 	flags     flags
 	noise     uint8 // how much attention the place needs; 0 means quiet
-	collected bool  // the line "(daemons)", which is not a tasklet
+	scheduler uint16
+	collected bool // the line "(daemons)", which is not a tasklet
 }
 
 // flags are noteworthy facts besides the state.
@@ -67,7 +71,8 @@ func look(t *actor.Tasklet, rates *Rates) *survey {
 	if t == nil {
 		return w
 	}
-	w.now = t.System().Now()
+	w.sys = t.System()
+	w.now = w.sys.Now()
 	w.rates = rates.begin(w.now)
 	defer rates.end(w.rates)
 	w.add(t, nil, nil, -1, 0, 0)
@@ -112,7 +117,7 @@ func (w *survey) add(t *actor.Tasklet, child *kid, in *overview, parent, depth, 
 	if in != nil {
 		n.window = in.Period
 	}
-	w.judge(&n)
+	w.judge(&n, me)
 	w.nodes[me] = n
 	for i, b := range below {
 		w.add(b.task, b.child, n.over, me, depth+1, i)
@@ -239,11 +244,15 @@ func (o *overview) join(ps []place) []place {
 	return joined
 }
 
-// judge sets the state of n, its flags, and its noise.
-func (w *survey) judge(n *node) {
+// judge sets the state of n, the place with the index me, its flags, and its noise.
+func (w *survey) judge(n *node, me int) {
 	var g actor.Glance
 	if n.task != nil {
 		g = n.task.Glance()
+		n.scheduler = uint16(g.Scheduler)
+		if g.On != nil {
+			w.waits = append(w.waits, wait{int32(me), g.On})
+		}
 	} else {
 		g.Mailbox = n.child.mailbox() // the mailbox that is held for the next tasklet
 	}

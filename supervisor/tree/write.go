@@ -143,7 +143,7 @@ func (w *survey) header() []piece {
 			ps = append(ps, piece{pre: word + "=" + strconv.FormatUint(n, 10)})
 		}
 	}
-	ps = append(ps, piece{pre: "system=", name: cutEnd(text.Key(w.nodes[0].task.System().Name()), 100)})
+	ps = append(ps, piece{pre: "system=", name: cutEnd(text.Key(w.sys.Name()), 100)})
 	n := w.numbers()
 	add("tasklets", uint64(w.live), true)
 	add("restarts", uint64(w.total), true)
@@ -190,6 +190,9 @@ func (w *survey) place(i int) string {
 		return path[strings.LastIndexByte(path, '/')+1:]
 	}
 	top := &w.nodes[0]
+	if top.task == nil {
+		return strings.TrimPrefix(path, "/")
+	}
 	if rel, ok := strings.CutPrefix(path, cell(top.task.Path(), 1000)+"/"); ok {
 		return rel
 	}
