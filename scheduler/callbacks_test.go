@@ -63,7 +63,7 @@ func TestCallbacksAreGuarded(t *testing.T) {
 // findCallbacks gives the places, as "package function callee".
 func findCallbacks(t *testing.T) map[string]bool {
 	t.Helper()
-	pkgs := []string{"internal/core", "scheduler", "internal/queue", "mailbox", "actor", "supervisor/tree", "supervisor", "supervisor/work", "supervisor/service", "supervisor/entity", "supervisor/health", "registry"}
+	pkgs := []string{"internal/core", "scheduler", "internal/queue", "mailbox", "actor", "supervisor/tree", "supervisor", "supervisor/work", "supervisor/service", "supervisor/entity", "supervisor/health", "supervisor/inspector", "registry"}
 	exports := exportsOf(t, pkgs...)
 	places := map[string]bool{}
 	for _, pkg := range pkgs {

@@ -78,8 +78,11 @@ var arrows = map[string][]arrow{
 		{"mailbox", "a body with a loop of its own reads a mailbox."},
 		{"internal/text", "no name and no text has what can't be printed."},
 		{"internal/fields", "no field of a log entry has what can't be printed."},
-		{"internal/vitals", "it answers what supervisor/health asks."},
+		{"internal/vitals", "it answers what supervisor/health and supervisor/inspector ask."},
 		{"internal/gauge", "it keeps the counters that actor/stats shows."},
+	},
+	"internal/view": {
+		{"actor", "what supervisor/inspector sees of a tree are tasklets."},
 	},
 	"supervisor/tree": { // It knows supervisors by its own interface, so users can write others.
 		{"internal/guard", "supervisors, errors and loggers are the user's, and what they do is guarded."},
@@ -91,6 +94,19 @@ var arrows = map[string][]arrow{
 		{"internal/vitals", "it remembers for supervisor/health the supervisors that have given up."},
 		{"internal/gauge", "a row compares counters of two moments."},
 		{"actor/stats", "a row has the times of a handler."},
+		{"internal/view", "it is the source of the rows that supervisor/inspector shows."},
+	},
+	"supervisor/inspector": { // It shows and does what users could, so nothing depends on it.
+		{"actor", "it shows a system, and kills and drains tasklets."},
+		{"actor/event", "an action is an event."},
+		{"internal/fields", "no text that it shows has what can't be printed."},
+		{"internal/guard", "who gets in, states and errors are the user's, and what they do is guarded."},
+		{"internal/text", "no text that it shows has what can't be printed."},
+		{"internal/view", "the rows of the page are those of the log."},
+		{"internal/vitals", "it shows schedulers, names and watchers, and keeps the last events."},
+		{"mailbox", "it says why a message was lost."},
+		{"supervisor/tree", "each handler compares its surveys, for rates."},
+		{"supervisor", "it restarts the children of supervisors."},
 	},
 	"supervisor/health": { // It asks and decides nothing, so nothing depends on it.
 		{"actor", "a system is healthy or not."},
@@ -116,6 +132,7 @@ var arrows = map[string][]arrow{
 	},
 	"registry": {
 		{"internal/text", "no text has what can't be printed."},
+		{"internal/vitals", "it answers what supervisor/inspector asks."},
 		{"internal/guard", "what it calls of the user's is guarded, with nothing that users could not write themselves."},
 		{"internal/own", "its requests to itself are no dead letters."},
 		{"actor", "a name is a name for a ref."},
@@ -151,6 +168,11 @@ var testArrows = map[string][]arrow{
 		{"supervisor", "a test shows trees of the supervisors that most users have."},
 		{"actor/event", "a test looks at what is reported."},
 		{"actor/reason", "a test looks at how tasklets ended."},
+	},
+	"supervisor/inspector": {
+		{"actor/actortest", "a test looks at a tree on a virtual clock."},
+		{"registry", "a page shows names and groups."},
+		{"supervisor/tree", "a test compares a page with the log."},
 	},
 	"supervisor/health": {
 		{"scheduler", "a test picks the clock."},

@@ -13,8 +13,9 @@ import (
 )
 
 // Look surveys t and all tasklets below it, and below the root of a system the daemons too. It may
-// be called from any goroutine and waits for no tasklet. Package supervisor/tree sets it.
-var Look func(t *actor.Tasklet) Survey
+// be called from any goroutine and waits for no tasklet. rates is a *tree.Rates, with which the
+// survey is compared with the one before, or nil. Package supervisor/tree sets it.
+var Look func(t *actor.Tasklet, rates any) Survey
 
 // Survey is one walk over a tree. It is not changed after it was made, so any number of goroutines
 // may use it. The places are numbered in pre-order.
@@ -23,6 +24,7 @@ type Survey interface {
 	Now() time.Time // the time of the walk, on the clock of the system
 	Place(i int) Place
 	Task(i int) *actor.Tasklet // as Place has it
+	Load(i int) Load
 	Name(i int) string
 	Path(i int) string
 
@@ -57,6 +59,14 @@ type Place struct {
 	Restarted bool // within the last minute, or the period of its supervisor
 	Killed    bool
 	Daemons   bool // the line of the daemons, which is not a tasklet
+}
+
+// Load is how much a place has to do. Numbers that are not known are 0.
+type Load struct {
+	Rate   float64 // messages per second
+	Busy   float64 // the part of the time that its handler takes
+	Oldest time.Duration
+	P99    time.Duration // of its handler
 }
 
 // Query says what is shown.

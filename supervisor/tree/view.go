@@ -10,12 +10,16 @@ import (
 	"go.uber.org/zap/zapcore"
 
 	"github.com/gotasklet/tasklet/actor"
+	"github.com/gotasklet/tasklet/actor/stats"
 	"github.com/gotasklet/tasklet/internal/fields"
 	"github.com/gotasklet/tasklet/internal/view"
 )
 
 func init() {
-	view.Look = func(t *actor.Tasklet) view.Survey { return viewed{look(t)} }
+	view.Look = func(t *actor.Tasklet, rates any) view.Survey {
+		r, _ := rates.(*Rates)
+		return viewed{look(t, r)}
+	}
 }
 
 // viewed is a survey as package view has it.
@@ -39,6 +43,22 @@ func (v viewed) Place(i int) view.Place {
 		p.Slot, p.Restarts = n.child.slot, n.child.Restarts
 	}
 	return p
+}
+
+func (v viewed) Load(i int) (l view.Load) {
+	n := &v.w.nodes[i]
+	if n.task == nil || n.over != nil {
+		return l
+	}
+	if t, ok := stats.Of(n.task); ok && t.Calls > 0 {
+		l.P99 = t.Handler.Quantile(0.99)
+	}
+	if v.w.rates != nil {
+		r := Row{Tasklet: n.task}
+		v.w.rates.fill(&r)
+		l.Rate, l.Busy, l.Oldest = r.Rate, r.Busy, r.Oldest
+	}
+	return l
 }
 
 func (v viewed) Name(i int) string {
@@ -154,7 +174,7 @@ func (w *survey) end(i int) int {
 // below returns the survey of the i-th place and what is below it.
 func (w *survey) below(i int) *survey {
 	end := w.end(i)
-	s := &survey{now: w.now, sys: w.sys, nodes: slices.Clone(w.nodes[i:end])}
+	s := &survey{now: w.now, sys: w.sys, rates: w.rates, nodes: slices.Clone(w.nodes[i:end])}
 	if p := w.nodes[i].parent; p >= 0 && w.nodes[p].task != nil {
 		s.above = w.path(int(p))
 	}
