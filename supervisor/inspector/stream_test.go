@@ -317,7 +317,7 @@ func TestSlowBrowser(t *testing.T) {
 		slow.mu.Unlock()
 		for i := range 400 {
 			sys.Emit(actor.EventRecord{Kind: event.TicksMissed, Path: strings.Repeat("x", 1000), Count: i})
-			time.Sleep(500 * time.Millisecond)
+			time.Sleep(1100 * time.Millisecond)
 		}
 		synctest.Wait()
 		require.Greater(t, len(parse(t, fast.text())), 300)
