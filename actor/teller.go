@@ -139,6 +139,12 @@ func (v *events) init(s *System, cfg Config) {
 // wants reports whether a sink wants events of kind k. Budget: a few nanoseconds.
 func (s *System) wants(k event.Kind) bool { return s.events.wants(k.Level()) }
 
+// takes reports whether anybody wants e. Observers want all messages that are lost, also those that
+// the log has in the entry of an end.
+func (v *events) takes(e *EventRecord) bool {
+	return v.wants(e.level()) || e.Kind == event.MessageLost && v.observers.Load() != nil
+}
+
 func (v *events) wants(level zapcore.Level) bool {
 	return v.hooked() || v.logs(level) || level >= zapcore.InfoLevel && v.observers.Load() != nil
 }
@@ -206,7 +212,7 @@ func (s *System) Emit(e EventRecord) { s.emit(e) }
 
 func (s *System) emit(e EventRecord) {
 	s.counts.events[e.Kind].Add(1)
-	if s.events.wants(e.level()) {
+	if s.events.takes(&e) {
 		s.events.put(&telling{EventRecord: e})
 	}
 }

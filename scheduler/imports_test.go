@@ -99,6 +99,7 @@ var arrows = map[string][]arrow{
 	"supervisor/inspector": { // It shows and does what users could, so nothing depends on it.
 		{"actor", "it shows a system, and kills and drains tasklets."},
 		{"actor/event", "an action is an event."},
+		{"actor/stats", "it shows the load of schedulers."},
 		{"internal/fields", "no text that it shows has what can't be printed."},
 		{"internal/guard", "who gets in, states and errors are the user's, and what they do is guarded."},
 		{"internal/text", "no text that it shows has what can't be printed."},

@@ -48,7 +48,7 @@ var (
 // Set by package actor, for supervisor/inspector.
 var (
 	// Observe calls f with a pointer to each event, an *actor.EventRecord, in order, one at a time.
-	// The events are those that the log or OnEvent of the system take, and all of level info and
+	// The events are those that the log or OnEvent of the system take, all of level info and
 	// above. f is called with a lock held: it must neither block nor emit, and must not keep the
 	// pointer. level is the zapcore.Level at which the event is logged.
 	Observe func(system any, f func(record any, level int8)) (cancel func())

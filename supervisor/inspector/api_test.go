@@ -562,6 +562,21 @@ func spin(release chan struct{}) {
 	}
 }
 
+// The load of a scheduler is the part of the time in which it had work.
+func TestLoad(t *testing.T) {
+	sys := system(t, actor.Config{Schedulers: 2, Measure: true})
+	h := inspector.Handler(sys)
+	release := make(chan struct{}, 1)
+	actor.Go(sys, func(*actor.Tasklet) error { spin(release); return nil }, actor.OnScheduler(1))
+	defer func() { release <- struct{}{} }()
+	eventually(t, func() bool {
+		all := list(get(t, h, "system"), "schedulers")
+		busy, known := all[1]["load"].(float64)
+		idle, _ := all[0]["load"].(float64)
+		return known && busy > 0.9 && idle < 0.1
+	})
+}
+
 // The requests of a moment share one survey, and a tasklet that was started since is found anyway.
 func TestSharedSurvey(t *testing.T) {
 	sys := system(t, actor.Config{})

@@ -8,6 +8,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/gotasklet/tasklet/actor"
+	"github.com/gotasklet/tasklet/actor/stats"
 	"github.com/gotasklet/tasklet/internal/view"
 )
 
@@ -16,6 +17,8 @@ type moment struct {
 	view.Survey
 	at   time.Time    // real time, when the survey was made
 	cost atomic.Int64 // ns that it took, with what was computed from it since
+	read stats.System
+	load []float64 // of each scheduler since the survey before, from 0 to 1; nil if it is not known
 }
 
 // look returns the last survey, or a new one if that is too old. A survey on a virtual clock is
@@ -32,9 +35,29 @@ func (h *handler) lookAfter(least, times time.Duration) *moment {
 	}
 	begin := time.Now()
 	m := &moment{Survey: view.Look(h.sys.Root(), &h.rates), at: begin}
+	m.read = stats.Read(h.sys)
+	if h.now != nil {
+		m.load = loadSince(m.read, h.now.read)
+	}
 	m.cost.Store(int64(time.Since(begin)))
 	h.now = m
 	return m
+}
+
+// loadSince returns the load of each scheduler between two readings, or nil if it is not measured.
+func loadSince(now, before stats.System) (load []float64) {
+	up, measured := now.Up-before.Up, false
+	for i, s := range now.Schedulers {
+		if up <= 0 || i >= len(before.Schedulers) {
+			return nil
+		}
+		measured = measured || s.Busy > 0
+		load = append(load, min(1, max(0, float64(s.Busy-before.Schedulers[i].Busy)/float64(up))))
+	}
+	if !measured {
+		return nil
+	}
+	return load
 }
 
 // pays adds the time since begin to the cost of m.

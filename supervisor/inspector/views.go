@@ -3,6 +3,7 @@ package inspector
 import (
 	"bytes"
 	"cmp"
+	"math"
 	"net/http"
 	"net/url"
 	"reflect"
@@ -318,6 +319,7 @@ func (h *handler) taskletView(id string) (*result, *problem) {
 	t := p.Task
 	d := vitals.DetailsOf(t)
 	r := &result{head: rowOf(m, i).fields}
+	r.head["system"] = fields.Name(h.sys.Name())
 	set := func(key string, v any, if_ bool) {
 		if if_ {
 			r.head[key] = v
@@ -333,6 +335,9 @@ func (h *handler) taskletView(id string) (*result, *problem) {
 	labels := map[string]string{}
 	for k, v := range info.Labels {
 		labels[fields.Name(k)] = fields.Name(v)
+	}
+	if info.Message != nil {
+		r.head["message_type"] = fields.Name(info.Message.String())
 	}
 	set("labels", labels, len(labels) > 0)
 	set("watchers", d.Watchers, len(d.Watchers) > 0)
@@ -619,6 +624,9 @@ func (h *handler) systemView(q url.Values) *result {
 	for n, l := range all {
 		b := vitals.BusyOf(h.sys, n)
 		f := map[string]any{"scheduler": n, "tasklets": l.tasklets, "ready": l.ready, "in_io": l.io, "busy": b.Word != 0}
+		if m.load != nil {
+			f["load"] = math.Round(m.load[n]*1000) / 1000
+		}
 		if b.Stalled > 0 {
 			f["stalled_seconds"] = b.Stalled.Seconds()
 		}

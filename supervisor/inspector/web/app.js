@@ -115,7 +115,7 @@ const loud = (r) => (r.attention >= 80 ? 'bad' : r.attention > 0 ? 'warn' : '');
 
 const cols = {
   state: {title: 'State', cls: 'wrap', draw: (r) => {
-    const t = stateText(r) + (r.killed_ago_at ? ', killed ' + since(r.killed_ago_at) + ' ago' : '');
+    const t = (stateText(r) || '') + (r.killed_ago_at ? ', killed ' + since(r.killed_ago_at) + ' ago' : '');
     return [t + loud(r), () => [el('span', {class: loud(r), text: t})]];
   }},
   mailbox: {title: 'Mailbox', sort: 'depth', draw: (r) => {
@@ -180,7 +180,7 @@ const query = (name, q, keys) => name + url('', Object.fromEntries(keys.map((k) 
 
 const pages = {
   tree(q) {
-    const [bar] = tools(q, [['q', 'Filter'], ['state', 'State', states], ['rows', 'Rows', ['', '50', '200', '500', '1000']]]);
+    const [bar] = tools(q, [['q', 'Filter'], ['state', 'State', states], ['rows', 'Rows', ['200', '50', '500', '1000']]]);
     const crumbs = el('p', {class: 'soft'});
     const sum = el('p', {class: 'soft', id: 'summary'});
     const [loudBox, showLoud] = table('Needs attention', [cols.path, cols.state, cols.mailbox, cols.restarts, cols.notes], {empty: 'Nothing needs attention.'});
@@ -297,7 +297,7 @@ const pages = {
           ['ID', h.tasklet], ['Kind', h.kind], ['Scheduler', h.scheduler],
           ['Parent', h.parent && link(h.parent, h.parent.path)],
           ['Waits for', h.waits_for && link(h.waits_for, h.waits_for.path)],
-          ['Message type', h.message || h.message_type], ['In hand', h.in_hand],
+          ['Message type', h.message_type], ['In hand', h.in_hand],
           ['Mailbox', h.mailbox_len !== undefined && cols.mailbox.draw(h)[0] + ', peak ' + num(h.mailbox_peak || 0)],
           ['Oldest message', h.oldest_at_least_at && since(h.oldest_at_least_at)],
           ['Handled', h.handled && num(h.handled) + (rate(h) && ', ' + rate(h))],
@@ -406,7 +406,7 @@ const pages = {
     const level = el('p');
     const text = (title, key, cls) => ({title, cls: cls || 'wrap', draw: (r) => r[key]});
     const [schedulers, showSchedulers] = table('Schedulers', [text('Scheduler', 'scheduler', 'num'), {title: 'Tasklets', cls: 'num', draw: (r) => num(r.tasklets)},
-      {title: 'Running or ready', cls: 'num', draw: (r) => num(r.ready)}, {title: 'In I/O', cls: 'num', draw: (r) => num(r.in_io)},
+      {title: 'Load', cls: 'num', draw: (r) => (r.load === undefined ? '' : (100 * r.load).toFixed(1) + ' %')}, {title: 'Ready', cls: 'num wide', draw: (r) => num(r.ready)}, {title: 'In I/O', cls: 'num wide', draw: (r) => num(r.in_io)},
       {title: 'Now', draw: (r) => (r.stalled_seconds ? 'stalled ' + span(r.stalled_seconds * 1000) : r.busy ? 'awake' : 'sleeps')}]);
     const [names, showNames] = table('Names', [text('Name', 'name'), text('Path', 'path'), text('Type', 'message')]);
     const [groups, showGroups] = table('Groups', [text('Group', 'name'), {title: 'Members', cls: 'num', draw: (r) => num(r.members)}, text('Type', 'message'), {title: 'First members', cls: 'wrap wide', draw: (r) => (r.paths || []).join('  ')}]);

@@ -100,7 +100,7 @@ export function table(caption, columns, opts = {}) {
   return [whole, show];
 }
 
-// ring draws tasklets that wait for each other.
+// ring draws tasklets that wait for each other, clockwise from the top.
 export function ring(links, closed) {
   const n = links.length;
   const at = links.map((_, i) => {
@@ -118,10 +118,7 @@ export function ring(links, closed) {
     const [bx, by] = [x2 - ux * 16 - uy * side, y2 - uy * 16 + ux * side];
     g.append(svg('path', {d: `M${ax} ${ay}L${bx} ${by}M${bx - ux * 7 - uy * 4} ${by - uy * 7 + ux * 4}L${bx} ${by}L${bx - ux * 7 + uy * 4} ${by - uy * 7 - ux * 4}`}));
   }
-  at.forEach(([x, y], i) => {
-    const label = svg('text', {x, y});
-    label.textContent = i + 1;
-    g.append(svg('circle', {cx: x, cy: y, r: 13}), label);
-  });
+  // No text: axe cannot tell the contrast of one in a drawing. The first of the list is the filled one at the top.
+  at.forEach(([x, y], i) => g.append(svg('circle', {cx: x, cy: y, r: 11, class: i ? '' : 'first'})));
   return g;
 }

@@ -9,12 +9,12 @@ export class Hub {
     setInterval(() => this.sweep(), 20000);
   }
 
-  // A client shows these views. It says so again while it is seen, because a tab that has crashed says nothing.
+  // A client shows these views, and needs a snapshot of them. It sends a beat while it is seen, because a tab that has crashed
+  // says nothing.
   set(client, views) {
-    const old = this.clients.get(client);
     if (views.length) this.clients.set(client, {views, seen: Date.now()});
-    else this.clients.delete(client);
-    if (String(old ? old.views : []) !== String(views)) this.later(20);
+    else if (!this.clients.delete(client)) return;
+    this.later(20);
   }
 
   beat(client) {
