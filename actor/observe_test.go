@@ -36,7 +36,8 @@ func TestObserve(t *testing.T) {
 			s.Emit(actor.EventRecord{Kind: event.Spawn})
 			s.Emit(actor.EventRecord{Kind: event.TicksMissed})
 			s.Emit(actor.EventRecord{Kind: event.SystemStart})
-			s.Emit(actor.EventRecord{Kind: event.MessageLost, Err: &actor.PanicError{}}) // at level debug
+			// This one is at level debug.
+			s.Emit(actor.EventRecord{Kind: event.MessageLost, Err: &actor.PanicError{}})
 			other()
 			s.Emit(actor.EventRecord{Kind: event.Stall})
 			cancel()

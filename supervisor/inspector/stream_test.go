@@ -385,13 +385,13 @@ func TestNothingWithoutStreams(t *testing.T) {
 }
 
 // A stream does not hold up Shutdown of the server that serves it, and those of another server go
-// on. WriteTimeout does not end it.
+// on. ReadTimeout and WriteTimeout do not end it.
 func TestShutdown(t *testing.T) {
 	h := inspector.Handler(system(t, actor.Config{}))
 	serve := func() (*http.Server, string, chan error) {
 		l, err := net.Listen("tcp", "127.0.0.1:0")
 		require.NoError(t, err)
-		s := &http.Server{Handler: h, WriteTimeout: 300 * time.Millisecond}
+		s := &http.Server{Handler: h, ReadTimeout: 300 * time.Millisecond, WriteTimeout: 300 * time.Millisecond}
 		over := make(chan error, 1)
 		go func() { over <- s.Serve(l) }()
 		return s, "http://" + l.Addr().String() + mount, over
@@ -420,7 +420,7 @@ func TestShutdown(t *testing.T) {
 	for _, e := range []chan struct{}{end, endToo} {
 		select {
 		case <-e:
-			require.Fail(t, "WriteTimeout has ended the stream")
+			require.Fail(t, "a timeout of the server has ended the stream")
 		default:
 		}
 	}

@@ -88,7 +88,7 @@ func inState(p view.Place, state string) bool {
 	case "killed":
 		return p.Killed
 	case "attention":
-		return p.Noise > 0
+		return p.Noise > quietNoise
 	}
 	return p.State == state
 }
@@ -168,9 +168,10 @@ func (h *handler) treeView(q url.Values) (*result, *problem) {
 	return r, nil
 }
 
-// loudest returns the places that need most attention, at most n.
+// loudest returns the places that need most attention, at most n, without those that may be as they
+// should be, such as a main that joins its children.
 func loudest(m view.Survey, n int) []int {
-	return best(m, n, func(i int) float64 { return float64(m.Place(i).Noise) }, func(x float64) bool { return x > 0 })
+	return best(m, n, func(i int) float64 { return float64(m.Place(i).Noise) }, func(x float64) bool { return x > quietNoise })
 }
 
 // best returns the n places with the largest values, of those that keep selects. The first of equal
@@ -447,8 +448,12 @@ func (h *handler) stuckView() *result {
 	return r
 }
 
-// waitingNoise is the attention that a tasklet needs which has waited for another one for long.
-const waitingNoise = 40
+// waitingNoise is the attention that a tasklet needs which has waited for another one for long, and
+// quietNoise that of one which has waited for something else.
+const (
+	waitingNoise = 40
+	quietNoise   = 20
+)
 
 // rings returns the rings of tasklets that wait for each other now, and the deadlocks that were
 // reported.
