@@ -20,6 +20,7 @@ import (
 	"github.com/gotasklet/tasklet/actor"
 	"github.com/gotasklet/tasklet/mailbox"
 	"github.com/gotasklet/tasklet/supervisor/entity"
+	"github.com/gotasklet/tasklet/supervisor/inspector"
 )
 
 const (
@@ -35,6 +36,7 @@ const (
 //	GET  /orders/{id}
 //	GET  /customers/{name}
 //	POST /debug/crash-worker, with -debug
+//	GET  /debug/tasklets/, the pages of package inspector, for this machine
 //
 // The status says what happened:
 //
@@ -52,12 +54,17 @@ type api struct {
 	slots     chan struct{} // as many as requests are being handled
 }
 
-func newAPI(o options, s *store, p *payments, customers *entity.Entities[string, newOrder]) *api {
+func newAPI(sys *actor.System, o options, s *store, p *payments, customers *entity.Entities[string, newOrder]) *api {
 	a := &api{addr: o.addr, store: s, customers: customers, slots: make(chan struct{}, maxRequests)}
 	mux := http.NewServeMux()
 	mux.HandleFunc("POST /orders", a.limited(a.postOrder))
 	mux.HandleFunc("GET /orders/{id}", a.limited(a.getOrder))
 	mux.HandleFunc("GET /customers/{name}", a.limited(a.getCustomer))
+	var allowed []inspector.Option
+	if o.debug {
+		allowed = append(allowed, inspector.AllowActions())
+	}
+	mux.Handle("/debug/tasklets/", inspector.Handler(sys, allowed...))
 	if o.debug {
 		var n atomic.Uint32
 		mux.HandleFunc("POST /debug/crash-worker", func(w http.ResponseWriter, r *http.Request) {

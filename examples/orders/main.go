@@ -23,7 +23,8 @@
 // accepted are answered, payments that were begun are finished, and the exit code is 0. Orders that
 // are not paid by then are paid after the next start.
 //
-// The state of all tasklets is written to the log every 5 s, and at once with kill -USR1.
+// The state of all tasklets is written to the log every 5 s, and at once with kill -USR1. A browser
+// on the same machine sees it at http://localhost:8080/debug/tasklets/.
 package main
 
 import (
@@ -80,7 +81,7 @@ func parse(args []string, stderr io.Writer) (o options, err error) {
 	flags.IntVar(&o.workers, "workers", 4, "how many payments are in flight at a time, 1 to 64")
 	flags.Float64Var(&o.failures, "failures", 0.1, "the probability that the payment provider fails, 0 to 1")
 	flags.Uint64Var(&o.seed, "seed", 1, "what the failures are drawn from")
-	flags.BoolVar(&o.debug, "debug", false, "serve POST /debug/crash-worker, which kills a payment worker")
+	flags.BoolVar(&o.debug, "debug", false, "serve POST /debug/crash-worker, which kills a payment worker, and allow actions on the pages")
 	if err := flags.Parse(args); err != nil {
 		if errors.Is(err, flag.ErrHelp) {
 			flags.SetOutput(stderr)
@@ -123,7 +124,7 @@ func serve(o options) (code int, err error) {
 	}
 	defer func() { err = errors.Join(err, provider.close()) }()
 
-	return service.Run(actor.Config{Name: "orders", Logger: logger}, service.Options{}, func(t *actor.Tasklet) error {
+	return service.Run(actor.Config{Name: "orders", Logger: logger, Measure: true}, service.Options{}, func(t *actor.Tasklet) error {
 		return shop(t, o, store, provider)
 	}), nil
 }
@@ -137,7 +138,7 @@ func shop(t *actor.Tasklet, o options, store *store, provider *provider) error {
 		return err
 	}
 	customers := newCustomers(store)
-	api := newAPI(o, store, payments, customers)
+	api := newAPI(t.System(), o, store, payments, customers)
 
 	top, err := supervisor.Start(t, supervisor.Spec{
 		Name:      "shop",

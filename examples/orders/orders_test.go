@@ -25,6 +25,9 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	"go.uber.org/zap"
+
+	"github.com/gotasklet/tasklet/actor"
 )
 
 // TestMain makes the test binary the program itself, so that the tests can run it as a process.
@@ -296,6 +299,8 @@ func TestRequests(t *testing.T) {
 		{"POST", "/orders", `{"item": "` + strings.Repeat("x", maxBody) + `"}`, 413, "more than 4096 bytes"},
 		{"POST", "/debug/crash-worker", ``, 404, ""}, // without -debug
 		{"GET", "/orders/ada-1", "", 200, `"item":"tea"`},
+		{"GET", "/debug/tasklets/", "", 200, "Tasklets"},
+		{"GET", "/debug/tasklets/api/tree?format=text", "", 200, "payments"},
 		{"GET", "/orders/ada-3", "", 404, "no such order"},
 		{"GET", "/customers/ada", "", 200, `"orders":2`},
 		{"GET", "/customers/bob", "", 200, `"orders":0`},
@@ -320,7 +325,10 @@ func TestOverload(t *testing.T) {
 	store, err := openStore(filepath.Join(t.TempDir(), "orders.db"))
 	require.NoError(t, err)
 	defer store.close()
-	a := newAPI(options{}, store, nil, nil)
+	sys, err := actor.Start(actor.Config{Logger: zap.NewNop()})
+	require.NoError(t, err)
+	defer func() { _ = sys.Stop(context.Background()) }()
+	a := newAPI(sys, options{}, store, nil, nil)
 	get := func() *httptest.ResponseRecorder {
 		w := httptest.NewRecorder()
 		a.handler.ServeHTTP(w, httptest.NewRequestWithContext(context.Background(), "GET", "/customers/ada", nil))
