@@ -62,6 +62,7 @@ func init() {
 	guard.Trust[*Killed]()
 	guard.Trust[*JoinError]()
 	guard.Trust[*ChildError]()
+	guard.Trust[*LinkError]()
 }
 
 // Killed is the value of the panic that a kill raises in a tasklet. If a deferred call
@@ -126,6 +127,21 @@ func (e *ChildError) Error() string {
 
 // Unwrap returns e.Cause.
 func (e *ChildError) Unwrap() error { return e.Cause }
+
+// LinkError is the result of a tasklet that was killed because a tasklet that it was linked to
+// failed; see [Link]. In a chain of links it names the tasklet that failed first.
+type LinkError struct {
+	Tasklet *Tasklet // the tasklet that failed first
+	Cause   error    // its result
+}
+
+// Error returns the path and the cause on one line. Characters that cannot be printed are escaped.
+func (e *LinkError) Error() string {
+	return "linked to " + text.Word(e.Tasklet.Path()) + ": " + text.Line(guard.Text(e.Cause))
+}
+
+// Unwrap returns e.Cause.
+func (e *LinkError) Unwrap() error { return e.Cause }
 
 // Leak is a tasklet that did not end when it was stopped.
 type Leak struct {

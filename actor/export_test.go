@@ -21,8 +21,13 @@ func Finished[M any](r Ref[M]) bool {
 // Owned is how many timers, watches and pipes t has.
 func Owned(t *Tasklet) (n int) { return t.extra().owned.Len() }
 
-// Watchers is how many watches t knows of.
-func Watchers(t *Tasklet) int { return t.extra().follow().watchers.Len() }
+// Watchers is how many watches and links t knows of.
+func Watchers(t *Tasklet) int {
+	x := t.extra()
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	return x.followed().watchers.Len()
+}
 
 // IsLinked reports whether t is among its parent's children.
 func IsLinked(t *Tasklet) bool {

@@ -43,7 +43,7 @@ type extra struct {
 	locals    map[any]any
 	labels    []label
 	// cause is the cause of its kill, or nil. It is a pointer of this package: a *Killed for
-	// KillCause, a *ChildError or a *DeadlockError.
+	// KillCause, a *ChildError, a *LinkError or a *DeadlockError.
 	cause  error
 	raised error // the cause of the kill that was raised last
 	logger *zap.Logger

@@ -8,9 +8,9 @@ import (
 // KindOf returns the exit kind of a tasklet whose result is err. A wrapped error counts as the
 // error that it wraps. Of several errors, as errors.Join makes them, the worst counts, so that
 // ErrStop hides no failure. An error that reports the end of another tasklet is a reason.Error,
-// whatever its cause: a *[JoinError], a *[ChildError], and the errors of Call and of a start that
-// come from the other tasklet. Tasklet.Exit returns how that tasklet ended. An error with a method
-// that panics is a reason.Error.
+// whatever its cause: a *[JoinError], a *[ChildError], a *[LinkError], and the errors of Call and
+// of a start that come from the other tasklet. Tasklet.Exit returns how that tasklet ended. An
+// error with a method that panics is a reason.Error.
 func KindOf(err error) reason.Kind {
 	switch err {
 	case nil:
@@ -88,6 +88,8 @@ type otherEnd interface {
 func (*JoinError) ofAnother() {}
 
 func (*ChildError) ofAnother() {}
+
+func (*LinkError) ofAnother() {}
 
 func (*otherError) ofAnother() {}
 

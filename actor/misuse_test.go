@@ -219,6 +219,22 @@ var misuses = []struct {
 		}()
 		actor.Watch(t, other.Root(), actor.NewRef[string](), noticeText)
 	}},
+	{"actor: Link of a nil *Tasklet", func(t *actor.Tasklet) { _, _ = actor.Link(nil, t) }},
+	{"actor: Link of a nil *Tasklet", func(t *actor.Tasklet) { _, _ = actor.Link(t, nil) }},
+	{"actor: Link with a zero Ref", func(t *actor.Tasklet) { _, _ = actor.Link(t, actor.Ref[int]{}) }},
+	{"actor: Link of /tasklet/me with itself", func(t *actor.Tasklet) { _, _ = actor.Link(t, t) }},
+	{"actor: Link of /tasklet/me with /tasklet, which belongs to another system", func(t *actor.Tasklet) {
+		other, err := actor.Start(actor.Config{Logger: zap.NewNop()})
+		if err != nil {
+			panic(err)
+		}
+		defer func() { // from an ordinary goroutine
+			stopped := make(chan error)
+			go func() { stopped <- other.Stop(context.Background()) }()
+			<-stopped
+		}()
+		_, _ = actor.Link(t, other.Root())
+	}},
 	{"mailbox: TryNext by /tasklet/me of the mailbox that /tasklet/me/r reads: a mailbox has one reader", func(t *actor.Tasklet) {
 		var box *mailbox.Mailbox[int]
 		actor.Spawn(t, func(r *actor.Tasklet, in *mailbox.Mailbox[int]) error { box = in; r.Sleep(time.Hour); return nil }, actor.Name("r"))

@@ -33,6 +33,7 @@ func (s *System) Stop(ctx context.Context) error {
 
 // stopNow stops the system without a drain, or in the middle of one.
 func (s *System) stopNow() {
+	s.beginStop()                 // before a cut makes the first tasklet end
 	s.root.marks.Or(markDraining) // so that no drain begins any more
 	s.root.cutDrain()
 	s.daemons.cutDrain()

@@ -167,10 +167,19 @@ func (t *Tasklet) killTask(cause error) bool {
 	before := x.cause
 	x.cause = cause
 	effect := t.task.Kill(false)
-	if _, user := cause.(*Killed); !effect && (user || before != nil) {
-		x.cause = before // that of the library counts also if the kill before it had none
+	if !effect && (before != nil || !overrules(cause)) {
+		x.cause = before
 	}
 	return effect
+}
+
+// overrules reports whether the cause of a kill counts also if the kill before it had none.
+func overrules(cause error) bool {
+	switch cause.(type) {
+	case *Killed, *LinkError:
+		return false // somebody has asked for the kill, and the first one counts
+	}
+	return true
 }
 
 // harden makes the kill hard, so that it is raised at every blocking point. It may be called from

@@ -116,9 +116,11 @@ func (d *delivery[M]) send(m M, mustWait bool) {
 	}
 }
 
-// Watchable is a target of [Watch]: a *[Tasklet], which is one incarnation, or a [Ref], which is
-// the address of its lineage.
+// Watchable is a target of [Watch], or a side of a [Link]: a *[Tasklet], which is one incarnation,
+// or a [Ref], which is the address of its lineage.
 type Watchable interface {
+	// incarnation returns the current tasklet, or nil if there is none.
+	incarnation() *Tasklet
 	// mayWatch panics if t may not watch the target.
 	mayWatch(t *Tasklet)
 	// watchedBy makes w be notified of the end. If the end has been already, it returns true and
@@ -189,6 +191,8 @@ func (w *watch) end(e Exit, from *core.Scheduler) {
 	}
 }
 
+func (t *Tasklet) incarnation() *Tasklet { return t }
+
 func (t *Tasklet) mayWatch(by *Tasklet) {
 	switch {
 	case t == nil:
@@ -225,6 +229,8 @@ func (t *Tasklet) unwatch(w *watch) {
 		f.watchers.Remove(&w.place)
 	}
 }
+
+func (r Ref[M]) incarnation() *Tasklet { return r.must("Link").current() }
 
 func (r Ref[M]) mayWatch(by *Tasklet) {
 	l := r.must("Watch")

@@ -348,6 +348,25 @@ func keep(name string, job actor.Body, max int, delay time.Duration) actor.Body 
 	})
 }
 
+func Example_link() {
+	demo(func(t *actor.Tasklet) {
+		locks, _ := supervisor.Start(t, supervisor.Spec{Name: "locks"})
+		lock := actor.GoBody(func(t *actor.Tasklet) error {
+			t.Defer(func() { fmt.Println("the lock is free:", t.Killed().Cause) })
+			t.Sleep(time.Hour)
+			return nil
+		})
+		report, _ := locks.StartChild(t, supervisor.Child{ID: "report", Body: lock, Restart: supervisor.Temporary})
+		job := actor.Go(t, func(t *actor.Tasklet) error { t.Sleep(time.Second); return errors.New("no paper") }, actor.Name("job"))
+		unlink, _ := actor.Link(job, report)
+		_ = report.Join(t)
+		fmt.Println(unlink())
+	})
+	// Output:
+	// the lock is free: linked to /app/job: no paper
+	// false
+}
+
 func Example_ownSupervisor() {
 	demo(func(t *actor.Tasklet) {
 		orders := actor.NewRef[string]()
