@@ -90,6 +90,11 @@ func BenchmarkReceiverPingPongMeasured(b *testing.B) {
 	pingPong(b, actor.Config{Logger: zap.NewNop(), Measure: true})
 }
 
+// BenchmarkReceiverPingPongLabelled shows what Config.ProfileLabels costs.
+func BenchmarkReceiverPingPongLabelled(b *testing.B) {
+	pingPong(b, actor.Config{Logger: zap.NewNop(), ProfileLabels: true})
+}
+
 func pingPong(b *testing.B, cfg actor.Config) {
 	benchWith(b, cfg, func(t *actor.Tasklet) {
 		var ping, pong actor.Ref[ball]

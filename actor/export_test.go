@@ -77,3 +77,13 @@ func Walks(s *System) (n int) {
 
 // IsDraining reports whether t was asked to drain.
 func IsDraining(t *Tasklet) bool { return t.drained() }
+
+// Pooled is the name of a tasklet in its profiler labels.
+func Pooled(name string) string { return pooled(name) }
+
+// The bounds of profiler labels.
+const (
+	MaxLabelNames = maxLabelNames
+	MaxLabelSets  = maxLabelSets
+	MaxLabelPath  = maxLabelPath
+)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/binary"
 	"math/rand/v2"
+	"runtime/pprof"
 
 	"github.com/google/uuid"
 	"github.com/gotasklet/tasklet/actor/event"
@@ -39,6 +40,20 @@ func (r *runner) Run(*core.Task) {
 	}
 }
 
+// labelled is the runner of a tasklet in a system with Config.ProfileLabels. It has a type of its
+// own so that other systems pay nothing.
+type labelled struct {
+	*runner
+	set *labelSet
+}
+
+// Run sets the labels for one activation. The scheduler removes them after it. An activation that
+// parks keeps its goroutine, and so its labels.
+func (l *labelled) Run(t *core.Task) {
+	pprof.SetGoroutineLabels(l.set.ctx)
+	l.runner.Run(t)
+}
+
 // Run runs main as the root tasklet of a new system. It returns when main and all tasklets below it
 // have finished, with main's own error.
 //
@@ -48,9 +63,9 @@ func (r *runner) Run(*core.Task) {
 // nothing can ever happen again is an error too: main is killed, with a *DeadlockError as its
 // result.
 //
-// Tasklets begin with the profiler labels of ctx (see runtime/pprof.Do). Changes that a tasklet
-// makes to the labels, or by debug.SetPanicOnFault, end with its activation. Run panics if ctx is
-// nil or cfg is invalid.
+// Tasklets begin with the profiler labels of ctx (see runtime/pprof.Do), and with those of
+// Config.ProfileLabels. Changes that a tasklet makes to the labels, or by debug.SetPanicOnFault,
+// end with its activation. Run panics if ctx is nil or cfg is invalid.
 func Run(ctx context.Context, cfg Config, main func(t *Tasklet) error) error {
 	if ctx == nil {
 		misuse("Run with a nil context")
@@ -125,6 +140,9 @@ func newSystem(ctx context.Context, cfg Config, main instance) (*System, error) 
 		copy(s.id[:8], id[:])
 	}
 	s.id[6] = s.id[6]&0x0f | 0x80 // version 8: made in a way of our own
+	if cfg.ProfileLabels {
+		s.labels = &labelSets{plain: s.plain}
+	}
 	s.makeHosts(cfg)
 	s.real = !s.hosts[0].sched.Virtual()
 	s.start = s.Now()

@@ -62,6 +62,14 @@ type Config struct {
 	// 1/64, so that a message costs a few nanoseconds more. It applies to the same tasklets as
 	// Around.
 	Measure bool
+	// ProfileLabels puts the profiler labels "tasklet" and "kind" on the goroutine of a tasklet
+	// while it runs, so that a CPU profile can be read by tasklet, for example with
+	// go tool pprof -tagfocus. A tasklet that is parked in the middle of a call keeps them, so a
+	// goroutine profile has them too. "tasklet" is the path with "*" for the numbers at the end of
+	// names, as in /shop/worker#*, and "kind" is the kind of the body. The number of names under
+	// one place and that of all label sets are bounded. Further tasklets have the name "*", and
+	// finally the path "(other)". Labels that a tasklet sets with pprof.Do are added.
+	ProfileLabels bool
 	// Simulation is for package actortest. If it is nil nothing is simulated. It requires a Seed
 	// and a virtual clock.
 	Simulation *Simulation
@@ -85,6 +93,7 @@ type System struct {
 	sim     *Simulation   // nil except in tests
 	around  Hook          // may be nil
 	measure bool          // Config.Measure
+	labels  *labelSets    // nil without Config.ProfileLabels
 	done    chan struct{} // closed when the goroutines of all schedulers have ended
 	rand    *rand.Rand    // nil without a seed
 

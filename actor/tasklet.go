@@ -333,7 +333,11 @@ func (t *Tasklet) Value(key any) any {
 	if v := t.task.Value(key); v != nil {
 		return v
 	}
-	return t.sys.plain.Value(key) // not of ctx, whose cause context.Cause would take for that of t
+	// plain is not ctx, whose cause context.Cause would take for that of t.
+	if l, ok := t.task.Runner().(*labelled); ok {
+		return l.set.ctx.Value(key) // plain with the labels of t, on which pprof.Do builds
+	}
+	return t.sys.plain.Value(key)
 }
 
 // AfterFunc calls f in its own goroutine when Done is closed. Package context uses it to end
@@ -394,7 +398,12 @@ func WithDeadline(ctx context.Context, at time.Time) (context.Context, context.C
 }
 
 // taskletOf returns the tasklet that a task is part of.
-func taskletOf(t *core.Task) *Tasklet { return (*Tasklet)(t.Runner().(*runner)) }
+func taskletOf(t *core.Task) *Tasklet {
+	if r, ok := t.Runner().(*runner); ok {
+		return (*Tasklet)(r)
+	}
+	return (*Tasklet)(t.Runner().(*labelled).runner)
+}
 
 // callerOf is like core.From, for tasklets.
 func callerOf(ctx context.Context) (*Tasklet, context.Context) {

@@ -9,10 +9,11 @@ import (
 // more children. It may be called from any goroutine; inside says that the parent itself is running
 // and calls it.
 func (s *System) link(t, parent *Tasklet, h *host, inside bool) bool {
+	r := s.runnerOf(t, parent)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.lastID++
-	t.task.Init(h.sched, s.lastID, (*runner)(t))
+	t.task.Init(h.sched, s.lastID, r)
 	t.parent = parent
 	if parent == nil {
 		return true
