@@ -9,10 +9,7 @@
 //	}
 //	defer recorder.Stop()
 //	stalls := flight.NewWriter(recorder, flight.Files("/var/tmp", 5))
-//	err := actor.Run(ctx, actor.Config{OnEvent: stalls.OnEvent, ProfileLabels: true}, run)
-//
-// With actor.Config.ProfileLabels the recording has a region for each message, with the path of its
-// tasklet.
+//	err := actor.Run(ctx, actor.Config{OnEvent: stalls.OnEvent}, run)
 package flight
 
 import (
