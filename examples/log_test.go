@@ -21,9 +21,11 @@ import (
 	"github.com/gotasklet/tasklet/scheduler"
 	"github.com/gotasklet/tasklet/supervisor"
 
-	_ "github.com/gotasklet/tasklet/registry"            // has kinds of events
-	_ "github.com/gotasklet/tasklet/supervisor/schedule" // has kinds of events
-	_ "github.com/gotasklet/tasklet/supervisor/work"     // has kinds of events
+	_ "github.com/gotasklet/tasklet/actor/flight"         // has kinds of events
+	_ "github.com/gotasklet/tasklet/registry"             // has kinds of events
+	_ "github.com/gotasklet/tasklet/supervisor/inspector" // has kinds of events
+	_ "github.com/gotasklet/tasklet/supervisor/schedule"  // has kinds of events
+	_ "github.com/gotasklet/tasklet/supervisor/work"      // has kinds of events
 )
 
 // order is the message of the incident in docs/log.md.
