@@ -170,6 +170,12 @@ func (c *checker) joins(t, target *Tasklet) {
 	}
 }
 
+// awaitsTimer reports whether t is a machine that a timer will wake, and nothing else.
+func (t *Tasklet) awaitsTimer() bool {
+	i, ok := t.inst.(interface{ awaitsTimer() bool })
+	return ok && i.awaitsTimer()
+}
+
 // check examines the ref of t.
 func (l *lineage[M]) check(t *Tasklet) error {
 	_, waits := as[interface{ waitsFirst() }](t.inst)
@@ -178,7 +184,7 @@ func (l *lineage[M]) check(t *Tasklet) error {
 		return fmt.Errorf("its ref is %v's", l.current())
 	case t.phase >= stopping && l.current() == t && !l.isDead():
 		return errors.New("its body has ended and its ref has not")
-	case t.phase == living && waits && t.task.State() == core.Idle && !l.box.Awaited():
+	case t.phase == living && waits && t.task.State() == core.Idle && !l.box.Awaited() && !t.awaitsTimer():
 		return fmt.Errorf("is idle with %d messages, and no message will wake it", l.box.Len())
 	}
 	return l.box.Check()

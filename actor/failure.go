@@ -99,6 +99,7 @@ func (t *Tasklet) lose(err error) {
 	t.sys.counts.lost[gauge.LostInHand].Add(uint64(n))
 	t.sys.emit(EventRecord{
 		Kind: event.MessageLost, Tasklet: t, Err: err, Message: typeInHand(t.inst), Count: n, stopped: t.wasStopped(err),
+		Fields: t.stateFields(),
 	})
 	t.sys.lettersOver()
 }

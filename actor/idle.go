@@ -82,6 +82,9 @@ func (i *idling) step(t *Tasklet) (bool, error) {
 	return done, err
 }
 
+// handsEmpty implements emptyHanded.
+func (i *idling) handsEmpty() bool { return i.calling }
+
 // waits reports whether a message will wake the reader. It must be called on home.
 func (l *lineage[M]) waits() bool { return l.box.Awaited() }
 

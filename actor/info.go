@@ -65,6 +65,17 @@ func (t *Tasklet) Info() Info {
 		}
 		x.mu.Unlock()
 	}
+	if l, ok := as[withLabels](t.inst); ok {
+		l.addLabels(func(key, value string) {
+			if _, set := i.Labels[key]; set {
+				return
+			}
+			if i.Labels == nil {
+				i.Labels = make(map[string]string)
+			}
+			i.Labels[key] = value
+		})
+	}
 	return i
 }
 

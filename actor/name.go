@@ -9,6 +9,8 @@ import (
 	"strings"
 
 	"github.com/google/uuid"
+	"go.uber.org/zap"
+
 	"github.com/gotasklet/tasklet/internal/fields"
 	"github.com/gotasklet/tasklet/internal/text"
 )
@@ -115,6 +117,20 @@ func (t *Tasklet) SetLabel(key, value string) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	x.labels = setLabel(x.labels, key, value)
+}
+
+// withLabels is an instance that adds labels of its own. addLabels may be called from any
+// goroutine.
+type withLabels interface {
+	addLabels(add func(key, value string))
+}
+
+// stateFields returns the labels of t's instance as fields of the log.
+func (t *Tasklet) stateFields() (fs []zap.Field) {
+	if l, ok := as[withLabels](t.inst); ok {
+		l.addLabels(func(key, value string) { fs = append(fs, zap.String(key, value)) })
+	}
+	return fs
 }
 
 // rareOptions returns the rare options of t, or nil if there are none.

@@ -27,6 +27,7 @@ func exitEvent(t *Tasklet, exit Exit) EventRecord {
 	if n := t.lostInHand(); n > 0 && exit.Kind != reason.Killed { // else message_lost has it
 		e.Fields = []zap.Field{zap.Int("messages_lost", n)}
 	}
+	e.Fields = append(e.Fields, t.stateFields()...)
 	return e
 }
 
@@ -83,6 +84,7 @@ func (t *Tasklet) reportFailure(err error) {
 	if b, ok := as[interface{ inHand() int }](t.inst); ok && !t.isIdle() {
 		e.Count = b.inHand()
 	}
+	e.Fields = t.stateFields()
 	t.dropHand()
 	t.sys.emit(e)
 }
@@ -142,7 +144,7 @@ func (t *Tasklet) InHand() reflect.Type {
 // typeInHand returns the type of the message that i handles or has handled last. i must be an
 // instance that has a message in hand.
 func typeInHand(i instance) reflect.Type {
-	if w, ok := i.(*idling); ok && w.calling {
+	if e, ok := i.(emptyHanded); ok && e.handsEmpty() {
 		return nil
 	}
 	if h, ok := as[interface{ typeInHand() reflect.Type }](i); ok {
@@ -171,8 +173,13 @@ func (s *System) deadlock(t *core.Task, e *DeadlockError, soft bool) {
 	})
 }
 
-// isIdle reports whether t has no message in hand because the function of IdleAfter is called.
+// emptyHanded is an instance that can be called without a message. handsEmpty reports whether the
+// last call was so.
+type emptyHanded interface{ handsEmpty() bool }
+
+// isIdle reports whether t has no message in hand because the function of IdleAfter is called, or
+// one that a machine calls without a message.
 func (t *Tasklet) isIdle() bool {
-	i, ok := t.inst.(*idling)
-	return ok && i.calling
+	e, ok := t.inst.(emptyHanded)
+	return ok && e.handsEmpty()
 }

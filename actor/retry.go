@@ -99,9 +99,14 @@ func (r *retrying[M]) step(t *Tasklet) (bool, error) {
 
 func (r *retrying[M]) take(box *queue.Queue[M]) (ok bool) {
 	r.drop() // the last message may have been left by a panic after which the tasklet resumed
-	if r.m, ok = box.Take(); !ok {
-		return false
+	if r.m, ok = box.Take(); ok {
+		r.took()
 	}
+	return ok
+}
+
+// took is called when m was taken.
+func (r *retrying[M]) took() {
 	r.holds = true
 	if r.hand = nil; r.typed {
 		r.hand = reflect.TypeOf(r.m)
@@ -113,7 +118,6 @@ func (r *retrying[M]) take(box *queue.Queue[M]) (ok bool) {
 		x.tries = 0
 	}
 	r.first = false
-	return true
 }
 
 // dropped returns the number of messages that the mailbox has dropped from its head.

@@ -565,6 +565,7 @@ var (
 		"health.Check.Timeout":        "supervisor/health TestCheckTimeout",
 		"work.Spec.Shutdown":          "supervisor/work TestOddTimes",
 		"work.Batch.Wait":             "supervisor/work TestOddTimes",
+		"machine.State.Timeout":       "supervisor/machine TestMisuse",
 		"flow.Retry.Min":              "actor/flow TestOddTimesInFlow",
 		"flow.Retry.Max":              "actor/flow TestOddTimesInFlow",
 		"flow.BreakerConfig.Window":   "actor/flow TestOddTimesInFlow",
@@ -726,7 +727,7 @@ func TestTimesOfTheAPI(t *testing.T) {
 // Whatever exported function, method or field takes a time has a case above.
 func TestAllTimesOfTheAPIAreTested(t *testing.T) {
 	var found []string
-	for _, dir := range []string{"internal/core", "scheduler", "scheduler/netio", "mailbox", "actor", "actor/event", "actor/reason", "actor/flow", "actor/actortest", "registry", "supervisor", "supervisor/tree", "supervisor/work", "supervisor/service", "supervisor/entity", "supervisor/health", "supervisor/inspector"} {
+	for _, dir := range []string{"internal/core", "scheduler", "scheduler/netio", "mailbox", "actor", "actor/event", "actor/reason", "actor/flow", "supervisor/machine", "actor/actortest", "registry", "supervisor", "supervisor/tree", "supervisor/work", "supervisor/service", "supervisor/entity", "supervisor/health", "supervisor/inspector"} {
 		found = append(found, timesIn(t, filepath.Join("..", dir))...)
 	}
 	require.Contains(t, found, "actor.SendAfter")

@@ -19,6 +19,7 @@ import (
 //   - A reader that waits for a number of messages has been woken if that many are queued.
 //   - In the line of senders there are envelopes whose messages are undecided. A task that is
 //     parked with one waits for room in m.
+//   - The stashed messages are queued, and there is a reader that skips them.
 //   - Tickets are at the same indexes as their messages. A free place has neither a message nor a
 //     ticket.
 func (m *Queue[M]) Check() error {
@@ -30,6 +31,10 @@ func (m *Queue[M]) Check() error {
 		c.bad("%d messages, the capacity is %d", n, m.cap)
 	case n >= m.need && !m.any:
 		c.bad("%d messages are queued, and the reader that waits for %d was not woken", n, m.need)
+	case m.stashed() > n:
+		c.bad("%d of %d messages are stashed", m.stashed(), n)
+	case m.stashed() > 0 && m.reader.Holder == nil:
+		c.bad("%d messages are stashed without a reader", m.stashed())
 	case m.need != never && m.reader.Holder == nil:
 		c.bad("%d messages are waited for without a reader", m.need)
 	}

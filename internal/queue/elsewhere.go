@@ -52,6 +52,7 @@ type ext[M any] struct {
 	pretend pretence // see PretendFull
 	revoked uint64   // the number of messages that were taken out of the middle; see Revoke
 	putBack bool     // a message was put back, so one may be above the capacity
+	stashed uint32   // the number of messages at the front that the reader skips; see Stash
 
 	// waiting is the number of senders in line and in queue. Atomic: written by the owners of
 	// these, and read by Load.

@@ -45,6 +45,7 @@ type model struct {
 	now     int64 // ms
 	planned []plan
 
+	stashed        int // so many at the front are skipped
 	handled, drops int
 	lost           map[error]int
 	results        map[int]error // of senders
@@ -77,6 +78,12 @@ func (m *model) lose(id int, reason error) {
 
 func (m *model) drop(id int) { m.drops++; m.lose(id, ErrDropped) }
 
+func (m *model) dropOldest() {
+	m.drop(m.queue[0])
+	m.queue = m.queue[1:]
+	m.stashed = max(0, m.stashed-1)
+}
+
 // home does what was left at the door.
 func (m *model) home() {
 	for len(m.door) > 0 {
@@ -99,8 +106,7 @@ func (m *model) takeIn() {
 	m.away = nil
 	for _, id := range m.in {
 		if m.over > 0 && len(m.queue) >= m.cap {
-			m.drop(m.queue[0])
-			m.queue = m.queue[1:]
+			m.dropOldest()
 		}
 		m.queue = append(m.queue, id)
 	}
@@ -147,8 +153,7 @@ func (m *model) send(id int, onFull Policy) (wait bool) {
 		if len(m.queue) == 0 {
 			m.takeIn()
 		}
-		m.drop(m.queue[0])
-		m.queue = m.queue[1:]
+		m.dropOldest()
 	}
 	m.queue = append(m.queue, id)
 	m.results[id] = nil
@@ -220,6 +225,15 @@ func (m *model) drained() bool {
 	}
 	m.takeIn()
 	return len(m.queue) == 0
+}
+
+// drainedFresh is drained, if the stashed ones do not count.
+func (m *model) drainedFresh() bool {
+	if !m.closed || len(m.queue) > m.stashed {
+		return false
+	}
+	m.takeIn()
+	return len(m.queue) == m.stashed
 }
 
 // pass lets time pass until the moment till (0: without end), or until stop, which is asked
@@ -453,9 +467,13 @@ func (w *twin) read(op string, v int, err error, wantErr error) {
 func (w *twin) step() {
 	took := w.took
 	w.took = 0
-	op := w.draw(22)
+	op := w.draw(26)
 	w.log = append(w.log, fmt.Sprint(op))
 	m, d := w.box, w.d
+	if op >= 7 && op <= 12 { // what reads in another way skips nothing
+		m.Unstash()
+		w.stashed = 0
+	}
 	switch op {
 	case 0, 1: // a task sends
 		id, ticket := w.next()
@@ -636,11 +654,13 @@ func (w *twin) step() {
 		if took != 0 {
 			m.PutBack(took)
 			w.queue = append([]int{took}, w.queue...)
+			w.stashed = 0
 			w.hand = w.hand[:len(w.hand)-1]
 		}
 	case 17: // the next reader
 		m.Hold()
 		m.Open(d)
+		w.stashed = 0
 		w.takeIn()
 		w.knocked = len(w.door) > 0 && w.knocked
 	case 18:
@@ -665,9 +685,48 @@ func (w *twin) step() {
 		if w.draw(4) == 0 {
 			w.closeEmpty(m.CloseEmpty)
 		}
+	case 21, 22: // TakeFresh
+		v, ok := m.TakeFresh()
+		if ok != (len(w.queue) > w.stashed) {
+			w.fail("TakeFresh found %v, with %d stashed", ok, w.stashed)
+		}
+		if ok {
+			if want := w.take(w.stashed); v != want {
+				w.fail("TakeFresh gave %d, want %d", v, want)
+			}
+			w.took = v
+			if w.draw(2) == 0 {
+				w.stash(v)
+			}
+		}
+	case 23:
+		if took != 0 {
+			w.stash(took)
+		}
+	case 24:
+		if w.draw(2) == 0 {
+			m.Unstash()
+			w.stashed = 0
+		}
+		if got := m.Stashed(); got != w.stashed {
+			w.fail("%d are stashed, want %d", got, w.stashed)
+		}
+		if got, want := m.DrainedFresh(), w.drainedFresh(); got != want {
+			w.fail("drained but for the stash: %v, want %v", got, want)
+		}
 	default:
 		w.rest()
 	}
+}
+
+// stash keeps the last one for later.
+func (w *twin) stash(v int) {
+	w.box.Stash(v)
+	w.queue = slices.Insert(slices.Clone(w.queue), w.stashed, v)
+	w.hand = w.hand[:len(w.hand)-1]
+	w.stashed++
+	w.handled--
+	w.took = 0
 }
 
 func (w *twin) closeEmpty(f func()) {
@@ -678,7 +737,7 @@ func (w *twin) closeEmpty(f func()) {
 	for _, id := range w.queue {
 		w.lose(id, ErrClosed)
 	}
-	w.queue = nil
+	w.queue, w.stashed = nil, 0
 }
 
 // playModel plays the commands that draw gives, at most n, in the task d.

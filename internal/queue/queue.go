@@ -215,6 +215,7 @@ func (m *Queue[M]) Open(t *core.Task) {
 func (m *Queue[M]) Hold() {
 	m.reader.Holder, m.taken = nil, 0
 	m.need = never
+	m.Unstash()
 }
 
 // Close lets no more messages in. Queued messages are still read, and after them the reader's calls
@@ -319,6 +320,7 @@ func (m *Queue[M]) CloseEmpty() {
 		}
 	}
 	m.queue = ring[M]{}
+	m.Unstash()
 	m.report(lost)
 	m.wakeReader()
 }

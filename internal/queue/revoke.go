@@ -27,9 +27,13 @@ func (r *revocation[M]) Do() {
 			continue
 		}
 		m.queue.remove(i)
-		m.extra().revoked++
+		x := m.extra()
+		x.revoked++
+		if i < x.stashed {
+			x.stashed--
+		}
 		r.ticket.Settled(ErrDropped)
-		if x := m.ext.Load(); x != nil && m.queue.n < x.low {
+		if m.queue.n < x.low {
 			m.letIn(x)
 		}
 		return

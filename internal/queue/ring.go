@@ -98,17 +98,56 @@ func (r *ring[M]) remove(i uint32) (M, Ticket) {
 	if r.tickets != nil {
 		ticket = r.tickets.slots[at]
 	}
-	// The messages in front of it move one place towards the tail, because in a selective receive
-	// they are usually fewer than those behind it.
-	for ; i > 0; i-- {
-		to, from := r.index(i), r.index(i-1)
-		r.buf[to] = r.buf[from]
-		if r.tickets != nil {
-			r.tickets.slots[to] = r.tickets.slots[from]
+	// The shorter part moves: the messages in front of it one place towards the tail, or those
+	// behind it one place towards the head.
+	if behind := r.n - 1 - i; behind < i {
+		for ; i < r.n-1; i++ {
+			r.move(i+1, i)
 		}
+		var zero M
+		last := r.index(r.n - 1)
+		r.buf[last] = zero
+		if r.tickets != nil {
+			r.tickets.slots[last] = nil
+		}
+		r.n--
+		return v, ticket
+	}
+	for ; i > 0; i-- {
+		r.move(i-1, i)
 	}
 	_, _ = r.popTicket()
 	return v, ticket
+}
+
+// insert puts v, with its ticket, before the i-th message from the head, or behind all of them if
+// there are i. The shorter part moves.
+func (r *ring[M]) insert(i uint32, v M, ticket Ticket) {
+	if behind := r.n - i; behind < i {
+		r.push(v, ticket)
+		for k := r.n - 1; k > i; k-- {
+			r.move(k-1, k)
+		}
+	} else {
+		r.pushFront(v, ticket)
+		for k := range i {
+			r.move(k+1, k)
+		}
+	}
+	at := r.index(i)
+	r.buf[at] = v
+	if r.tickets != nil {
+		r.tickets.slots[at] = ticket
+	}
+}
+
+// move copies the message at place from, counted from the head, to place to.
+func (r *ring[M]) move(from, to uint32) {
+	src, dst := r.index(from), r.index(to)
+	r.buf[dst] = r.buf[src]
+	if r.tickets != nil {
+		r.tickets.slots[dst] = r.tickets.slots[src]
+	}
 }
 
 func (r *ring[M]) grow() {

@@ -40,8 +40,9 @@ func ringStep(t *testing.T, r *ring[int], s *slowRing, op byte, next, limit int)
 			*s = append(*s, slowEntry{next, ticket})
 		}
 	case 3:
-		r.pushFront(next, ticket)
-		*s = slices.Insert(*s, 0, slowEntry{next, ticket})
+		i := int(op>>3&15) % (len(*s) + 1)
+		r.insert(uint32(i), next, ticket)
+		*s = slices.Insert(*s, i, slowEntry{next, ticket})
 	case 4, 5:
 		if len(*s) > 0 {
 			v, got := r.popTicket()

@@ -141,14 +141,10 @@ func (m *Queue[M]) arrived() {
 // PutBack makes v, which the reader took last, the next message to be read, because it must be
 // handled again. It may exceed the capacity. It must be called on home.
 func (m *Queue[M]) PutBack(v M) {
-	var ticket Ticket
-	if k := m.queue.tickets; k != nil && len(k.taken) > 0 {
-		last := len(k.taken) - 1
-		ticket, k.taken = k.taken[last], k.taken[:last]
-	}
 	m.extra().putBack = true
+	m.Unstash()
 	m.taken = 0
-	m.queue.pushFront(v, ticket)
+	m.queue.pushFront(v, m.handTicket())
 	m.arrived()
 }
 
@@ -175,6 +171,8 @@ func (m *Queue[M]) dropOldest() {
 		m.takeIn() // all messages of m are in transit
 	}
 	v, ticket := m.queue.popTicket()
-	m.extra().evicted++
+	x := m.extra()
+	x.evicted++
+	x.stashed -= min(x.stashed, 1)
 	m.drop(v, ticket)
 }

@@ -1,0 +1,5 @@
+//go:build race || tasklet_check
+
+package machine_test
+
+const raceEnabled = true
