@@ -12,6 +12,7 @@ import (
 	"net/http"
 	"regexp"
 	"strconv"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -27,6 +28,7 @@ const (
 	maxRequests  = 512 // requests that are handled at a time; others get a 503
 	maxBody      = 4 << 10
 	maxItem      = 100
+	maxKey       = 64
 	requestLimit = 5 * time.Second
 )
 
@@ -38,12 +40,15 @@ const (
 //	POST /debug/crash-worker, with -debug
 //	GET  /debug/tasklets/, the pages of package inspector, for this machine
 //
+// A POST with the header Idempotency-Key can be sent again, whatever happened to the first one: a
+// customer has one order for each key.
+//
 // The status says what happened:
 //
 //	201  the order is stored
 //	400  the request is wrong, and the answer says why; 413 if it is too large
 //	404  there is no such order
-//	409  the credit limit is exceeded; nothing was stored
+//	409  the credit limit is exceeded, or the key belongs to another order; nothing was stored
 //	503  overload, or the program ends; nothing was stored; try again after Retry-After
 //	500  a failure, or 504 no answer in time; it is unknown whether the order was stored
 type api struct {
@@ -133,8 +138,12 @@ func (a *api) postOrder(r *http.Request) (int, any, error) {
 	if err != nil {
 		return 0, nil, err
 	}
+	key := r.Header.Get("Idempotency-Key")
+	if len(r.Header.Values("Idempotency-Key")) > 1 || len(key) > maxKey || strings.ContainsFunc(key, func(c rune) bool { return c < '!' || c > '~' }) {
+		return 0, nil, badInput(fmt.Sprintf("Idempotency-Key must be given once, with at most %d visible ASCII characters", maxKey))
+	}
 	o, err := entity.Call(r.Context(), a.customers, input.Customer, func(reply actor.Reply[order]) newOrder {
-		return newOrder{input.Item, input.Amount, reply}
+		return newOrder{input.Item, input.Amount, key, reply}
 	})
 	return http.StatusCreated, o, err
 }
@@ -201,7 +210,7 @@ func writeError(w http.ResponseWriter, err error) {
 		status, text = http.StatusRequestEntityTooLarge, fmt.Sprintf("the body has more than %d bytes", maxBody)
 	case errors.Is(err, sql.ErrNoRows):
 		status, text = http.StatusNotFound, "there is no such order"
-	case errors.Is(err, errCredit):
+	case errors.Is(err, errCredit), errors.Is(err, errKey):
 		status = http.StatusConflict
 	case errors.As(err, &aside): // the customer's tasklet has failed several times
 		status, wait = http.StatusServiceUnavailable, time.Until(aside.Until)

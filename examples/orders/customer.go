@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"database/sql"
 	"errors"
 	"fmt"
 	"time"
@@ -16,10 +17,14 @@ const creditLimit = 1_000_000
 // errCredit is a refusal, because nothing was stored.
 const errCredit refusal = "the customer's credit limit is exceeded"
 
+// errKey is a refusal, because the key belongs to another order.
+const errKey refusal = "the Idempotency-Key belongs to an order of something else"
+
 // newOrder is a message to a customer.
 type newOrder struct {
 	item   string
 	amount int64
+	key    string // of the request, or ""
 	reply  actor.Reply[order]
 }
 
@@ -51,13 +56,26 @@ func (c *customer) place(t *actor.Tasklet, n newOrder) error {
 	if !n.reply.Awaited() {
 		return nil // the client has gone, and this order was not begun
 	}
+	if n.key != "" {
+		switch o, err := actor.Await(t, func(ctx context.Context) (order, error) { return c.store.requested(ctx, c.Customer, n.key) }); {
+		case err == nil && (o.Item != n.item || o.Amount != n.amount):
+			_ = n.reply.Fail(t, errKey)
+			return nil
+		case err == nil: // the client did not get the answer
+			_ = n.reply.Send(t, o)
+			return nil
+		case !errors.Is(err, sql.ErrNoRows):
+			_ = n.reply.Fail(t, err)
+			return nil
+		}
+	}
 	if c.Spent+n.amount > creditLimit {
 		_ = n.reply.Fail(t, errCredit)
 		return nil
 	}
 	number := c.Orders + 1
 	o := order{ID: fmt.Sprintf("%s-%d", c.Customer, number), Customer: c.Customer, Number: number, Item: n.item, Amount: n.amount}
-	if err := c.store.add(t, o); err != nil {
+	if err := c.store.add(t, o, n.key); err != nil {
 		_ = n.reply.Fail(t, err)
 		if errors.Is(err, errUnpaid) {
 			return nil

@@ -8,6 +8,7 @@ import (
 	"context"
 	"database/sql"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -28,6 +29,8 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/gotasklet/tasklet/actor"
+	"github.com/gotasklet/tasklet/mailbox"
+	"github.com/gotasklet/tasklet/supervisor/entity"
 )
 
 // TestMain makes the test binary the program itself, so that the tests can run it as a process.
@@ -362,5 +365,75 @@ func TestFlags(t *testing.T) {
 		var out bytes.Buffer
 		require.Equal(t, c.code, run(strings.Fields(c.args), &out), c.args)
 		require.Contains(t, out.String(), c.text)
+	}
+}
+
+// An order whose answer was lost can be sent again with its key, also after a crash.
+func TestIdempotencyKey(t *testing.T) {
+	db := filepath.Join(t.TempDir(), "orders.db")
+	p := start(t, "-db", db, "-failures", "0")
+	post := func(input, key string) (status int, answer string) {
+		r, err := http.NewRequest("POST", p.url+"/orders", strings.NewReader(input))
+		require.NoError(t, err)
+		if key != "" {
+			r.Header.Set("Idempotency-Key", key)
+		}
+		resp, err := client.Do(r)
+		require.NoError(t, err)
+		defer resp.Body.Close()
+		all, err := io.ReadAll(resp.Body)
+		require.NoError(t, err)
+		return resp.StatusCode, string(all)
+	}
+	expect := func(input, key string, status int, part string) {
+		t.Helper()
+		got, answer := post(input, key)
+		require.Equal(t, status, got, answer)
+		require.Contains(t, answer, part)
+	}
+	const tea = `{"customer": "ada", "item": "tea", "amount": 250}`
+	expect(tea, "k-1", 201, `"id":"ada-1"`)
+	expect(tea, "k-1", 201, `"id":"ada-1"`)
+	expect(tea, "k-2", 201, `"id":"ada-2"`)
+	expect(tea, "", 201, `"id":"ada-3"`)
+	expect(tea, "", 201, `"id":"ada-4"`)
+	require.NoError(t, p.cmd.Process.Kill())
+	<-p.ended
+
+	p = start(t, "-db", db, "-failures", "0")
+	expect(tea, "k-2", 201, `"id":"ada-2"`)
+	expect(`{"customer": "ada", "item": "tea", "amount": 251}`, "k-2", 409, "belongs to an order of something else")
+	expect(`{"customer": "bob", "item": "tea", "amount": 251}`, "k-2", 201, `"id":"bob-1"`)
+	expect(tea, strings.Repeat("k", maxKey+1), 400, "at most 64 visible ASCII characters")
+	expect(tea, "k 2", 400, "visible ASCII")
+	expect(tea, "k-3", 201, `"id":"ada-5"`)
+	p.signal(syscall.SIGTERM)
+	require.Equal(t, 0, p.wait())
+}
+
+// Each error has its status, and the overload of each part tells the client when to come back.
+func TestStatusOfErrors(t *testing.T) {
+	for _, c := range []struct {
+		err    error
+		status int
+		retry  string
+		text   string
+	}{
+		{errCredit, 409, "", "credit limit"},
+		{errKey, 409, "", "Idempotency-Key"},
+		{errUnpaid, 503, "1", "overloaded"},
+		{mailbox.ErrFull, 503, "1", "overloaded"},
+		{&entity.FullError{Set: "customers", Limit: 1000}, 503, "1", "overloaded"},
+		{&entity.FailedError{Name: "ada", Cause: errors.New("no disk"), Until: time.Now().Add(90 * time.Second)}, 503, "90", "no disk"},
+		{mailbox.ErrClosed, 503, "1", "the program ends"},
+		{actor.ErrTimeout, 504, "", "it is unknown"},
+		{sql.ErrNoRows, 404, "", "no such order"},
+		{errors.New("boom"), 500, "", "boom"},
+	} {
+		w := httptest.NewRecorder()
+		writeError(w, fmt.Errorf("wrapped: %w", c.err))
+		require.Equal(t, c.status, w.Code, "%v", c.err)
+		require.Equal(t, c.retry, w.Header().Get("Retry-After"), "%v", c.err)
+		require.Contains(t, w.Body.String(), c.text)
 	}
 }

@@ -20,7 +20,8 @@ const (
 )
 
 // schema has a row in the outbox for each order that is not paid. The row is written in the
-// transaction that stores the order, so no crash can separate them.
+// transaction that stores the order, so no crash can separate them. The same holds for the row of a
+// request that has a key, which finds the order if the client sends the request again.
 const schema = `
 CREATE TABLE IF NOT EXISTS orders (
 	id       TEXT PRIMARY KEY,
@@ -34,6 +35,12 @@ CREATE TABLE IF NOT EXISTS orders (
 CREATE TABLE IF NOT EXISTS outbox (
 	place    INTEGER PRIMARY KEY AUTOINCREMENT,
 	order_id TEXT NOT NULL UNIQUE REFERENCES orders
+);
+CREATE TABLE IF NOT EXISTS requests (
+	customer TEXT NOT NULL,
+	key      TEXT NOT NULL,
+	order_id TEXT NOT NULL REFERENCES orders,
+	PRIMARY KEY (customer, key)
 );`
 
 // order is an order as it is stored and shown. Amounts are in cents.
@@ -185,8 +192,8 @@ func (s *store) do(t *actor.Tasklet, apply func(tx *transaction) error) error {
 	return err
 }
 
-// add stores an order, and puts it into the outbox.
-func (s *store) add(t *actor.Tasklet, o order) error {
+// add stores an order, and puts it into the outbox. key is the key of the request, or "".
+func (s *store) add(t *actor.Tasklet, o order, key string) error {
 	return s.do(t, func(tx *transaction) error {
 		if tx.unpaid >= maxUnpaid {
 			return errUnpaid
@@ -202,6 +209,11 @@ func (s *store) add(t *actor.Tasklet, o order) error {
 			return errTaken
 		}
 		tx.unpaid++
+		if key != "" {
+			if _, err = tx.Exec(`INSERT INTO requests VALUES (?, ?, ?)`, o.Customer, key, o.ID); err != nil {
+				return err
+			}
+		}
 		_, err = tx.Exec(`INSERT INTO outbox (order_id) VALUES (?)`, o.ID)
 		return err
 	})
@@ -252,6 +264,16 @@ func (s *store) order(ctx context.Context, id string) (o order, err error) {
 	err = s.reads.QueryRowContext(ctx, `SELECT id, customer, number, item, amount, paid FROM orders WHERE id = ?`, id).
 		Scan(&o.ID, &o.Customer, &o.Number, &o.Item, &o.Amount, &o.Paid)
 	return o, err
+}
+
+// requested returns the order of the customer's request with that key, or sql.ErrNoRows.
+func (s *store) requested(ctx context.Context, customer, key string) (o order, err error) {
+	var id string
+	err = s.reads.QueryRowContext(ctx, `SELECT order_id FROM requests WHERE customer = ? AND key = ?`, customer, key).Scan(&id)
+	if err != nil {
+		return o, err
+	}
+	return s.order(ctx, id)
 }
 
 // account returns the sums of a customer, which are 0 for one without orders.
