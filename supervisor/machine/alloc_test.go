@@ -46,7 +46,7 @@ func TestAllocations(t *testing.T) {
 		t.Skip("the race detector allocates, and so does a check of the invariants after each step")
 	}
 	actorRun(func(t0 *actor.Tasklet) error {
-		for name, c := range map[string]struct{ each, kind int }{"message": {1 << 60, 0}, "change of state": {1, 0}, "stash": {3, 1}} {
+		for name, c := range map[string]struct{ each, kind int }{"message": {1 << 30, 0}, "change of state": {1, 0}, "stash": {3, 1}} {
 			ref := actor.NewRef[int](actor.MailboxLen(100))
 			actor.StartTasklet(t0, ticking(ref, c.each))
 			f := func() {
@@ -77,7 +77,7 @@ func BenchmarkMachine(b *testing.B) {
 		},
 		"message in a limited state": func(t *actor.Tasklet) actor.Ref[int] {
 			ref := actor.NewRef[int]()
-			actor.StartTasklet(t, ticking(ref, 1<<60))
+			actor.StartTasklet(t, ticking(ref, 1<<30))
 			return ref
 		},
 		"change of state": func(t *actor.Tasklet) actor.Ref[int] {
@@ -87,7 +87,7 @@ func BenchmarkMachine(b *testing.B) {
 		},
 		"message beside a full stash": func(t *actor.Tasklet) actor.Ref[int] {
 			ref := actor.NewRef[int]()
-			actor.StartTasklet(t, ticking(ref, 1<<60))
+			actor.StartTasklet(t, ticking(ref, 1<<30))
 			for range machine.DefaultStash {
 				_ = ref.Send(t, 1)
 			}
