@@ -125,11 +125,18 @@ type withLabels interface {
 	addLabels(add func(key, value string))
 }
 
-// stateFields returns the labels of t's instance as fields of the log.
-func (t *Tasklet) stateFields() (fs []zap.Field) {
-	if l, ok := as[withLabels](t.inst); ok {
-		l.addLabels(func(key, value string) { fs = append(fs, zap.String(key, value)) })
+// stateFields returns the labels of t's instance as fields of the log. Few instances have any, and
+// others allocate nothing.
+func (t *Tasklet) stateFields() []zap.Field {
+	l, ok := as[withLabels](t.inst)
+	if !ok {
+		return nil
 	}
+	return labelFields(l)
+}
+
+func labelFields(l withLabels) (fs []zap.Field) {
+	l.addLabels(func(key, value string) { fs = append(fs, zap.String(key, value)) })
 	return fs
 }
 
