@@ -7,6 +7,8 @@ import (
 	"runtime/pprof"
 	"sync/atomic"
 	"time"
+
+	"github.com/gotasklet/tasklet/internal/stack"
 )
 
 // Stall describes a task that keeps control, so that nothing else can run on its scheduler.
@@ -160,10 +162,15 @@ func (s *Scheduler) Stalled() (id uint64, d time.Duration) {
 	return m.word >> 24, time.Since(m.since)
 }
 
-// Hog returns the stack of the goroutine that has control, if it is inside an activation and not
-// inside a switch. It returns nil if there are too many goroutines to search. It may be called from
-// any goroutine.
+// Hog returns the stack of the goroutine that has control, as debug.Stack prints it, if it is
+// inside an activation and not inside a switch. It returns nil if there are too many goroutines to
+// search. It may be called from any goroutine.
 func (s *Scheduler) Hog() []byte {
+	return stack.Tidy(s.hog())
+}
+
+// hog returns what Hog returns, in the form of the goroutine profile or in that of runtime.Stack.
+func (s *Scheduler) hog() []byte {
 	var found [][]byte
 	for group := range goroutines() {
 		if s.has(group) {
@@ -250,6 +257,6 @@ func framesEnd(frame []byte) string {
 // workerUnwinds reports whether a panic is in flight on the stack of the worker that has control of
 // s. It also returns true if that stack is not found.
 func (s *Scheduler) workerUnwinds() bool {
-	stack := s.Hog()
-	return len(stack) == 0 || bytes.Contains(stack, []byte("\truntime.gopanic+")) || bytes.Contains(stack, []byte("\npanic("))
+	text := s.hog()
+	return len(text) == 0 || bytes.Contains(text, []byte("\truntime.gopanic+")) || bytes.Contains(text, []byte("\npanic("))
 }

@@ -73,7 +73,7 @@ func TestStallIsReportedOnce(t *testing.T) {
 				t.Errorf("the stack does not show %s:\n%s", name, stack)
 			}
 		}
-		if n := bytes.Count(stack, []byte("core.(*Scheduler).call+")); n != 1 {
+		if n := bytes.Count(stack, []byte("core.(*Scheduler).call(")); n != 1 {
 			t.Errorf("the stack shows %d activations:\n%s", n, stack)
 		}
 	})

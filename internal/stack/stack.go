@@ -6,6 +6,7 @@ package stack
 import (
 	"bytes"
 	"fmt"
+	"regexp"
 	"runtime"
 	"strings"
 )
@@ -61,4 +62,23 @@ func (s *Stack) String() string {
 		fmt.Fprintf(&b, "%s(...)\n\t%s:%d +0x%x\n", name, f.File, f.Line, f.PC-f.Entry)
 	}
 	return b.String()
+}
+
+// frame matches a call in a goroutine profile with debug information, as package runtime/pprof
+// writes it: the program counter, the function with an offset, and where it stands.
+var frame = regexp.MustCompile(`^#\t0x[0-9a-f]+\t(.+?)\+(0x[0-9a-f]+)\t+(.+:[0-9]+)$`)
+
+// Tidy returns text, the group of a goroutine in the text of a goroutine profile, as debug.Stack
+// prints stacks, and without the labels. It returns any other text as it is.
+func Tidy(text []byte) []byte {
+	var b bytes.Buffer
+	for line := range bytes.Lines(text) {
+		if m := frame.FindSubmatch(bytes.TrimRight(line, "\n")); m != nil {
+			fmt.Fprintf(&b, "%s(...)\n\t%s +%s\n", m[1], m[3], m[2])
+		}
+	}
+	if b.Len() == 0 {
+		return text
+	}
+	return append([]byte("goroutine [running]:\n"), b.Bytes()...)
 }

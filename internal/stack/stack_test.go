@@ -1,8 +1,11 @@
 package stack
 
 import (
+	"bytes"
+	"context"
 	"regexp"
 	"runtime/debug"
+	"runtime/pprof"
 	"strings"
 	"testing"
 
@@ -65,4 +68,29 @@ func TestTextOfNoStack(t *testing.T) {
 	require.Equal(t, "", s.String())
 	require.Nil(t, Text(nil))
 	require.Equal(t, "a\nb\n", Text([]byte("a\nb")).String())
+}
+
+// A group of a goroutine profile has the same calls in the form of debug.Stack, and no label.
+func TestTidy(t *testing.T) {
+	var text string
+	pprof.Do(context.Background(), pprof.Labels("kind", "x"), func(context.Context) {
+		var buf bytes.Buffer
+		require.NoError(t, pprof.Lookup("goroutine").WriteTo(&buf, 1))
+		for group := range strings.SplitSeq(buf.String(), "\n\n") {
+			if strings.Contains(group, "stack.TestTidy.") {
+				text = group
+			}
+		}
+	})
+	require.Contains(t, text, `"kind":"x"`)
+	tidy := string(Tidy([]byte(text)))
+	require.Regexp(t, `\Agoroutine \[running\]:\n(\S+\(\.\.\.\)\n\t\S+:\d+ \+0x[0-9a-f]+\n)+\z`, tidy)
+	require.Equal(t, strings.Count(text, "\n#\t"), strings.Count(tidy, "\n\t"))
+	for _, call := range []string{"internal/stack.TestTidy(...)\n", "internal/stack.TestTidy.func1(...)\n", "runtime/pprof.Do(...)\n"} {
+		require.Contains(t, tidy, call)
+	}
+
+	for _, other := range []string{"", "goroutine 7 [running]:\nmain.f()\n\tf.go:1 +0x1\n", "1 @ 0x1 0x2\n"} {
+		require.Equal(t, other, string(Tidy([]byte(other))))
+	}
 }
