@@ -47,6 +47,9 @@ type labelled struct {
 	set *labelSet
 }
 
+// SetsLabels implements core.Labeller.
+func (l *labelled) SetsLabels() {}
+
 // Run sets the labels for one activation. The scheduler removes them after it. An activation that
 // parks keeps its goroutine, and so its labels.
 func (l *labelled) Run(t *core.Task) {

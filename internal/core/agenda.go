@@ -47,7 +47,11 @@ func (s *Scheduler) next() *Task {
 		s.stepCheck()
 	}
 	for {
-		if s.door.pending.Load() {
+		pending := s.door.pending.Load()
+		if s.stained && (pending || s.ready.n == 0 || s.stopping || s.draw != nil || (s.tick+1)%glance == 0) {
+			s.removeLabels() // what follows is not only the next task
+		}
+		if pending {
 			s.takeIn()
 		}
 		if s.tick++; s.tick%glance == 0 {

@@ -15,6 +15,9 @@ type crew struct {
 	handed  *Task   // the task that a free worker calls first
 	coros   []*coro // all living coroutines
 	free    []*coro // the coroutines that serve no task
+	// stained says that the goroutine may have labels that a Labeller has left. They are removed
+	// before anything but the next Labeller runs there.
+	stained bool
 }
 
 // maxFree is the number of free coroutines that are kept. Each has a stack of about 8 KiB, and
@@ -102,9 +105,22 @@ func (s *Scheduler) loop(me *coro) (over bool) {
 		}
 		s.handed = nil
 		if t != nil && t.co == nil {
+			if t.labels {
+				s.stained = false // while t runs: it keeps its labels if it parks
+				s.call(t)
+				debug.SetPanicOnFault(false)
+				s.stained = true
+				continue
+			}
+			if s.stained {
+				s.removeLabels()
+			}
 			s.call(t)
 			s.cleanGoroutine()
 			continue
+		}
+		if s.stained {
+			s.removeLabels()
 		}
 		heir := s.driver
 		if t != nil {
@@ -179,6 +195,12 @@ func (s *Scheduler) afterCall(t *Task) {
 func (s *Scheduler) cleanGoroutine() {
 	pprof.SetGoroutineLabels(s.labels)
 	debug.SetPanicOnFault(false)
+}
+
+// removeLabels removes the labels that a Labeller has left.
+func (s *Scheduler) removeLabels() {
+	s.stained = false
+	pprof.SetGoroutineLabels(s.labels)
 }
 
 // labelsOf returns a context with the labels of ctx and nothing else, because they are looked up at

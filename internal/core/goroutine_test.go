@@ -7,6 +7,7 @@ import (
 	"runtime"
 	"runtime/debug"
 	"runtime/pprof"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -303,5 +304,94 @@ func TestKillThroughOtherStacks(t *testing.T) {
 			mustEnd(t, s)
 			require.Equal(t, c.recovered, recovered > 0, "%d", recovered)
 		})
+	}
+}
+
+// labeller is a Labeller with the label n.
+type labeller struct {
+	n string
+	f func(*Task)
+}
+
+func (l *labeller) SetsLabels() {}
+
+func (l *labeller) Run(t *Task) {
+	pprof.SetGoroutineLabels(pprof.WithLabels(context.Background(), pprof.Labels("n", l.n)))
+	l.f(t)
+	t.Finish()
+}
+
+// What a Labeller leaves on its goroutine is there for nothing but the next Labeller: not for
+// another task, for injected work, a timer, or a hook, nor for a task that goes on. A Labeller that
+// parks keeps its own.
+func TestLabellersLeaveNothing(t *testing.T) {
+	seen := map[string]int{}
+	for _, seed := range []uint64{0, 1, 2, 3} {
+		var s *Scheduler
+		parked := 0 // the loop may run on the goroutine of a labeller that is parked
+		clean := func(what string) {
+			if parked > 0 && !strings.HasPrefix(what, "task") {
+				return
+			}
+			seen[what]++
+			if got := labelsHere(); got != "" {
+				fail(s, "%s: labels %q", what, got)
+			}
+			if panicsOnFault() {
+				fail(s, "%s: SetPanicOnFault is on", what)
+			}
+		}
+		s = New(Config{StallAfter: -1, Seed: seed, Hooks: Hooks{
+			Idle: func() { clean("idle") }, Settled: func() { clean("settled") }, Quiescent: func() { clean("quiescent") },
+		}})
+		id := uint64(100)
+		label := func(f func(t *Task)) {
+			id++
+			n := strconv.FormatUint(id, 10)
+			l := new(Task)
+			l.Init(s, id, &labeller{n, func(t *Task) {
+				own := `{"n":"` + n + `"}`
+				f(t)
+				seen["labeller"]++
+				if got := labelsHere(); got != own {
+					fail(s, "a labeller: labels %q, want %q", got, own)
+				}
+				debug.SetPanicOnFault(true)
+			}})
+			l.Wake()
+		}
+		spawn(s, 1, func(t *Task) {
+			for i := range 300 { // in the second half labellers park too
+				label(func(t *Task) {})
+				switch i % 6 {
+				case 0:
+					if i < 150 {
+						break
+					}
+					label(func(t *Task) { parked++; t.Sleep(time.Millisecond); parked-- })
+				case 1:
+					id++
+					spawn(s, id, func(t *Task) { clean("task"); t.Yield(); clean("task that goes on") })
+				case 2:
+					s.InjectFunc(func() { clean("injected") })
+				case 3:
+					if i < 150 {
+						break
+					}
+					label(func(t *Task) { parked++; t.Yield(); t.Sleep(time.Millisecond); t.Yield(); parked-- })
+				case 4:
+					label(func(t *Task) { s.InjectFunc(func() { clean("injected") }) })
+				case 5:
+					t.Sleep(time.Millisecond)
+					clean("task that goes on")
+				}
+			}
+			t.Sleep(100 * time.Millisecond) // idle after all others, on a busy machine too
+			s.Stop()
+		})
+		mustEnd(t, s)
+	}
+	for _, what := range []string{"task", "task that goes on", "injected", "labeller", "idle"} {
+		require.NotZero(t, seen[what], what)
 	}
 }

@@ -11,6 +11,14 @@ type Runner interface {
 	Run(t *Task)
 }
 
+// A Labeller is a Runner that sets the profiler labels of the goroutine before it does anything
+// else. So those that another task has left need not be removed before its Run.
+type Labeller interface {
+	Runner
+	// SetsLabels marks the type. It is not called.
+	SetsLabels()
+}
+
 // A Catcher is a Runner that handles a Run that did not return. After runtime.Goexit, which ends
 // the goroutine too, Run is called once more in its turn.
 type Catcher interface {

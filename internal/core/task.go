@@ -35,6 +35,7 @@ type Task struct {
 	kind    Kind // of the wait
 	soft    bool // the wait has a limit: a time or a context
 	again   bool // woken while it ran, so it must be called once more
+	labels  bool // its runner is a Labeller; set in Init, then read-only
 	outcome outcome
 	told    bool  // this wait was reported as part of a cycle that a wait in it will leave
 	panics  uint8 // the panics in flight below the kill that was raised last, see unwinding
@@ -57,6 +58,7 @@ type Resource struct {
 // below 1<<40 and not 0. The stall watchdog reports it.
 func (t *Task) Init(s *Scheduler, id uint64, r Runner) {
 	t.s, t.id, t.runner = s, id, r
+	_, t.labels = r.(Labeller)
 	t.self.Holder = t
 	t.timer.V.target = (*taskTimer)(t)
 }
