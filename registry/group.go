@@ -12,6 +12,7 @@ import (
 
 	"github.com/gotasklet/tasklet/actor"
 	"github.com/gotasklet/tasklet/internal/guard"
+	"github.com/gotasklet/tasklet/internal/rendezvous"
 	"github.com/gotasklet/tasklet/internal/text"
 	"github.com/gotasklet/tasklet/mailbox"
 )
@@ -302,11 +303,11 @@ func (g *Group[M]) LeastLoaded() (actor.Ref[M], error) {
 // joining, and the member with the highest number has the key. ForKey examines all members. It
 // returns ErrNoMembers if there is no open member.
 func (g *Group[M]) ForKey(key string) (actor.Ref[M], error) {
-	h := hash(key)
+	h := rendezvous.Hash(key)
 	var best actor.Ref[M]
 	highest := uint64(0)
 	for _, m := range g.list().members {
-		if w := weight(h, m.id); (w > highest || best.IsZero()) && !m.ref.IsClosed() {
+		if w := rendezvous.Weight(h, m.id); (w > highest || best.IsZero()) && !m.ref.IsClosed() {
 			best, highest = m.ref, w
 		}
 	}
@@ -317,22 +318,3 @@ func (g *Group[M]) ForKey(key string) (actor.Ref[M], error) {
 }
 
 func (g *Group[M]) none() error { return fmt.Errorf("%w: %q", ErrNoMembers, g.name) }
-
-// hash is FNV-1a, which is the same in every process.
-func hash(key string) uint64 {
-	h := uint64(14695981039346656037)
-	for i := range len(key) {
-		h = (h ^ uint64(key[i])) * 1099511628211
-	}
-	return h
-}
-
-// weight mixes the hash of a key with the number of a member. It is the finalizer of splitmix64 (G.
-// Steele, D. Lea, C. Flood, 2014), in which every bit of the input changes half of the bits of the
-// result.
-func weight(h, id uint64) uint64 {
-	x := h + id*0x9e3779b97f4a7c15
-	x = (x ^ x>>30) * 0xbf58476d1ce4e5b9
-	x = (x ^ x>>27) * 0x94d049bb133111eb
-	return x ^ x>>31
-}
