@@ -35,6 +35,13 @@ func TestAllocations(t *testing.T) {
 			_ = ref.TrySend(t0, 1)
 			t0.Yield()
 		})
+		sorted := actor.Receiver(t0, func(*actor.Tasklet, int) error { return nil }, actor.Urgent(func(m int) bool { return m == 2 }))
+		count("local sends with Urgent, and their handling", 0, func() {
+			for m := range 3 {
+				_ = sorted.Send(t0, m)
+			}
+			t0.Yield()
+		})
 		full := actor.NewRef[int](actor.MailboxLen(1))
 		_ = full.Send(t0, 1)
 		count("TrySend that is refused", 0, func() { _ = full.TrySend(t0, 1) })

@@ -23,7 +23,7 @@ import (
 func TestAPI(t *testing.T) {
 	var out bytes.Buffer
 	for _, pkg := range []string{
-		"scheduler", "scheduler/netio", "mailbox", "actor", "actor/event", "actor/reason", "supervisor/machine", "actor/flow", "actor/flow/limiter",
+		"scheduler", "scheduler/netio", "mailbox", "actor", "actor/event", "actor/reason", "supervisor/machine", "actor/flight", "actor/stats", "actor/flow", "actor/flow/limiter", "actor/otelactor",
 		"actor/actortest", "supervisor/tree", "supervisor", "supervisor/work", "supervisor/service", "supervisor/entity", "supervisor/health", "supervisor/inspector",
 		"supervisor/schedule", "registry",
 	} {

@@ -63,13 +63,18 @@ func (h Hook) call(t *Tasklet, m any, f func() error) error {
 // nothing.
 func (t *Tasklet) putAround() {
 	r := t.rareOptions()
-	c, carries := as[carries](t.inst)
+	c, carries := inner(t.inst).(carries)
 	carries = carries && c.carries()
 	if t.sys.around == nil && !t.sys.measure && (r == nil || r.around == nil) && !carries {
 		return
 	}
-	if l := t.inst.lineage(); l != nil && own.Is(l.message()) {
-		return
+	if l := t.inst.lineage(); l != nil {
+		if own.Is(l.message()) {
+			return
+		}
+		if t.sys.measure {
+			t.extra().set() // for MessageWaited
+		}
 	}
 	in := &t.inst
 	if w, ok := t.inst.(*idling); ok { // its function is not a handler

@@ -130,11 +130,11 @@ func (t *Tasklet) undrained(left map[string]int) {
 		marks := c.marks.Load()
 		if marks&(markFinished|markEnded) == 0 {
 			l := c.inst.lineage()
-			n := 0
+			n, works := 0, familyOf(c) == nil
 			if l != nil {
-				n = l.queued()
+				n, works = l.queued(), l.busy()
 			}
-			if n > 0 || l == nil && familyOf(c) == nil || c.InHand() != nil {
+			if n > 0 || works {
 				left[c.Path()] += n // another tasklet may have the same path
 			}
 		}

@@ -409,7 +409,7 @@ func TestStallReport(t *testing.T) {
 	stack = strings.NewReplacer(`\n`, "\n", `\t`, "\t").Replace(stack)
 	// on a slow machine more
 	report = regexp.MustCompile(`"for_seconds": [0-9.]+`).ReplaceAllString(report, `"for_seconds": 0.1`) + "}\n"
-	for _, m := range regexp.MustCompile(`(?m)^#\t0x\w+\t(\S+)\+0x\w+\t+\S*?([^/\s]+/[^/\s]+\.go):\d+$`).FindAllStringSubmatch(stack, -1) {
+	for _, m := range regexp.MustCompile(`(?m)^(\S+)\(\.\.\.\)\n\t\S*?([^/\s]+/[^/\s]+\.go):\d+ \+0x\w+$`).FindAllStringSubmatch(stack, -1) {
 		if !strings.HasPrefix(m[1], "internal/") { // Go's own, which changes
 			report += fmt.Sprintf("    %-63s %s\n", m[1], m[2])
 		}

@@ -86,7 +86,7 @@ type family struct {
 
 // familyOf returns the family of t, or nil if t is not a supervisor that has one.
 func familyOf(t *Tasklet) *family {
-	if i, ok := as[interface{ familyOf() *family }](t.inst); ok {
+	if i, ok := inner(t.inst).(interface{ familyOf() *family }); ok {
 		return i.familyOf()
 	}
 	return nil
@@ -247,7 +247,7 @@ type handlingInit[M any] struct {
 func (h *handlingInit[M]) familyOf() *family { return h.family }
 func (h *handlingInit[M]) allows() optionSet {
 	if h.family != nil {
-		return anyBody | refOptions | optResume | messageOptions
+		return anyBody | refOptions | optResume | optRetry | optIdle
 	}
 	return anyBody | refOptions | repeatOptions | messageOptions
 }

@@ -13,6 +13,7 @@ import (
 
 	"github.com/gotasklet/tasklet/actor/event"
 	"github.com/gotasklet/tasklet/internal/core"
+	"github.com/gotasklet/tasklet/internal/far"
 	"github.com/gotasklet/tasklet/internal/own"
 	"github.com/gotasklet/tasklet/mailbox"
 )
@@ -50,14 +51,19 @@ type callBase struct {
 	// Set when it is made, then read-only.
 	caller *Tasklet   // nil for an ordinary goroutine
 	pool   *sync.Pool // the pool of the cell of an ordinary goroutine, or nil
-	self   any        // the cell with its type, as it is put into pool
+	// self is the cell with its type, as it is put into pool. For a call on another node it is the
+	// far.Answered, and otherwise nil.
+	self any
 
-	// done has room for one value. An ordinary goroutine makes it before it sets callBlocks.
+	// done has room for one value. An ordinary goroutine makes it before it sets callBlocks. It
+	// stays nil for a call on another node, whose callBlocks is set from the start.
 	done chan struct{}
 
 	err error // written by the winner before callOver
 
 	parked bool // the caller is parked in wait; owned by its scheduler
+
+	id far.Cell // the identity of the cell for package registry/cluster
 }
 
 // The phases of a call, and the flags.
@@ -116,6 +122,10 @@ func (c *callBase) written() {
 	if c.caller != nil {
 		c.caller.task.Scheduler().Inject((*answered)(c))
 	} else if s&callBlocks != 0 {
+		if c.done == nil {
+			c.self.(far.Answered).Answered()
+			return
+		}
 		c.done <- struct{}{}
 	}
 }
@@ -267,6 +277,12 @@ func init() {
 			t.MustRun("a send")
 		}
 	}
+	own.Ended = func(ctx context.Context) error {
+		if _, limit := callerOf(ctx); limit != nil {
+			return core.ContextError(limit)
+		}
+		return nil
+	}
 	own.Refused = func(reply any) bool {
 		r, ok := reply.(interface{ refused() bool })
 		return ok && r.refused()
@@ -327,7 +343,25 @@ func pooledCell[R any](s *System) *cell[R] {
 }
 
 // leave gives the call up. It returns false if the call has ended already.
-func (c *callBase) leave(gen uint32) bool { return c.move(gen, callLeft) }
+func (c *callBase) leave(gen uint32) bool {
+	if !c.move(gen, callLeft) {
+		return false
+	}
+	if c.state.Load()&callDelegated != 0 {
+		if x := c.delegate.Load().ex.Load(); x != nil {
+			x.mu.Lock()
+			var left func(far.Call)
+			if f := x.followers; f != nil {
+				left = f.left
+			}
+			x.mu.Unlock()
+			if left != nil {
+				left(far.Call{Cell: &c.id, Gen: gen})
+			}
+		}
+	}
+	return true
+}
 
 // wait parks the caller until call number gen, the cell's current one, is over.
 func (c *cell[R]) wait(by *Tasklet, limit context.Context, gen uint32, l anyLineage) (v R, err error) {

@@ -170,21 +170,22 @@ func (c *checker) joins(t, target *Tasklet) {
 	}
 }
 
-// awaitsTimer reports whether t is a machine that a timer will wake, and nothing else.
-func (t *Tasklet) awaitsTimer() bool {
-	i, ok := t.inst.(interface{ awaitsTimer() bool })
-	return ok && i.awaitsTimer()
+// awaitsOther reports whether something else than a message will wake t: the timer of a machine, or
+// room on another node.
+func (t *Tasklet) awaitsOther() bool {
+	i, ok := t.inst.(interface{ awaitsOther() bool })
+	return ok && i.awaitsOther()
 }
 
 // check examines the ref of t.
 func (l *lineage[M]) check(t *Tasklet) error {
-	_, waits := as[interface{ waitsFirst() }](t.inst)
+	_, waits := inner(t.inst).(interface{ waitsFirst() })
 	switch {
 	case t.phase < stopping && l.current() != t:
 		return fmt.Errorf("its ref is %v's", l.current())
 	case t.phase >= stopping && l.current() == t && !l.isDead():
 		return errors.New("its body has ended and its ref has not")
-	case t.phase == living && waits && t.task.State() == core.Idle && !l.box.Awaited() && !t.awaitsTimer():
+	case t.phase == living && waits && t.task.State() == core.Idle && !l.box.Awaited() && !t.awaitsOther():
 		return fmt.Errorf("is idle with %d messages, and no message will wake it", l.box.Len())
 	}
 	return l.box.Check()

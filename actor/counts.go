@@ -25,6 +25,12 @@ func init() {
 		}
 		return nil
 	}
+	gauge.WaitsOf = func(t any) *gauge.Histogram {
+		if r := t.(*Tasklet).rareOptions(); r != nil {
+			return r.waited.Load()
+		}
+		return nil
+	}
 	gauge.LeftOf = func(t any) uint64 {
 		if l := t.(*Tasklet).inst.lineage(); l != nil {
 			return l.left()
@@ -76,5 +82,6 @@ func (h *host) addTotals(sums map[string]*gauge.Total) {
 		}
 		sum.Calls += core.Peek(&k.Calls)
 		k.Times.AddTo(&sum.Times)
+		k.Waits.AddTo(&sum.Waits)
 	}
 }

@@ -90,7 +90,7 @@ func TestDrainOfEachBody(t *testing.T) {
 
 // A tasklet that drains hands on to its children, which drain after it, the newest first.
 func TestDrainOfASubtree(t *testing.T) {
-	actortest.Explore(t, 100, func(t *actor.Tasklet) {
+	actortest.Explore(t, runs(100), func(t *actor.Tasklet) {
 		tb := actortest.TB(t)
 		var log []string
 		var workers []actor.Ref[int]
@@ -170,7 +170,7 @@ func TestDrainIsCut(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			actortest.Explore(t, 100, func(t *actor.Tasklet) {
+			actortest.Explore(t, runs(100), func(t *actor.Tasklet) {
 				tb, rand := actortest.TB(t), t.System().Rand()
 				var top *actor.Tasklet
 				slow := func(t *actor.Tasklet, m int) error { t.Sleep(time.Hour); return nil }
@@ -337,17 +337,19 @@ func TestDrainOfASystemThatTakesTooLong(t *testing.T) {
 		slow := actor.Receiver(sys, func(t *actor.Tasklet, m int) error { t.Sleep(time.Hour); return nil }, actor.Name("slow"))
 		actor.Go(sys, func(t *actor.Tasklet) error { t.Sleep(time.Hour); return nil }, actor.Name("job"))
 		actor.Receiver(sys, func(t *actor.Tasklet, m int) error { return nil }, actor.Name("idle"))
+		last := actor.Receiver(sys, func(t *actor.Tasklet, m int) error { t.Sleep(time.Hour); return nil }, actor.Name("last"))
 		for m := range 3 {
 			require.NoError(t, slow.Send(t.Context(), m))
 		}
+		require.NoError(t, last.Send(t.Context(), 0)) // nothing is queued, but it is not handled
 		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 		defer cancel()
 		err = sys.Drain(ctx)
 		require.ErrorIs(t, err, context.DeadlineExceeded)
 		var left *actor.DrainError
 		require.ErrorAs(t, err, &left)
-		require.Equal(t, map[string]int{"/app/slow": 2, "/app/job": 0}, left.Left)
-		require.ErrorContains(t, err, "actor: not drained in time: /app/job, /app/slow (messages: 2)")
+		require.Equal(t, map[string]int{"/app/slow": 2, "/app/job": 0, "/app/last": 0}, left.Left)
+		require.ErrorContains(t, err, "actor: not drained in time: /app/job, /app/last, /app/slow (messages: 2)")
 		require.Nil(t, sys.Root().Children())
 	})
 }

@@ -144,15 +144,9 @@ func TestDrainOfASystemNamesDaemons(t *testing.T) {
 			err = sys.Drain(short)
 			var left *actor.DrainError
 			require.ErrorAs(t, err, &left)
-			want := map[string]int{"(daemons)/journal": 2}
-			for path := range left.Left {
-				if path != "/app/job" {
-					require.Contains(t, path, "journal")
-					want = map[string]int{path: 2}
-				}
-			}
-			if limit < 30*time.Second {
-				want["/app/job"] = 0
+			want := map[string]int{"/(daemons)/journal": 2}
+			if _, job := left.Left["/app/job"]; job || limit < 30*time.Second {
+				want["/app/job"] = 0 // when it has cancelled it may still have its last step to do
 			}
 			require.Equal(t, want, left.Left)
 		})

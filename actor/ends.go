@@ -145,7 +145,7 @@ func (t *Tasklet) tellFinished() {
 
 // loseInHand reports the message that t was handling when it was left behind.
 func (t *Tasklet) loseInHand() {
-	h, ok := as[interface{ inHand() int }](t.inst)
+	h, ok := inner(t.inst).(interface{ inHand() int })
 	if !ok || t.isIdle() || t.phase != living || !t.task.OwnsStack() {
 		return
 	}

@@ -62,7 +62,8 @@ func TestErrorsAreDocumented(t *testing.T) {
 	}
 
 	var texts []string // with … for what varies
-	for _, pkg := range []string{"internal/core", "scheduler", "scheduler/netio", "internal/queue", "actor", "actor/event", "actor/actortest", "registry"} {
+	for _, pkg := range []string{"internal/core", "scheduler", "scheduler/netio", "internal/queue", "actor", "actor/event", "actor/actortest", "registry",
+		"supervisor", "supervisor/tree", "supervisor/machine", "supervisor/entity", "supervisor/work", "supervisor/service", "supervisor/health"} {
 		texts = append(texts, misuseTexts(t, pkg)...)
 	}
 	require.Greater(t, len(texts), 60)
@@ -146,7 +147,13 @@ func misuseTexts(t *testing.T, pkg string) (texts []string) {
 			if !ok {
 				return true
 			}
-			if fun, ok := call.Fun.(*ast.Ident); !ok || fun.Name != "misuse" {
+			fun, ok := call.Fun.(*ast.Ident)
+			if ok && fun.Name == "panic" && strings.HasPrefix(pkg, "supervisor") {
+				if text := panicText(call.Args[0]); strings.Contains(text, ": ") && text != prefixOf(pkg)+": …" {
+					texts = append(texts, strings.ReplaceAll(verb.ReplaceAllString(text, "…"), "……", "…"))
+				}
+			}
+			if !ok || fun.Name != "misuse" {
 				return true
 			}
 			lit, ok := call.Args[0].(*ast.BasicLit)
@@ -161,6 +168,20 @@ func misuseTexts(t *testing.T, pkg string) (texts []string) {
 		})
 	}
 	return texts
+}
+
+// panicText returns the text of a panic's value, with … for what varies.
+func panicText(e ast.Expr) string {
+	switch e := e.(type) {
+	case *ast.BasicLit:
+		text, _ := strconv.Unquote(e.Value)
+		return text
+	case *ast.BinaryExpr:
+		return panicText(e.X) + panicText(e.Y)
+	case *ast.CallExpr: // of fmt.Sprintf
+		return panicText(e.Args[0])
+	}
+	return "…"
 }
 
 // hasTest reports whether a package has a test function.

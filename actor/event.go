@@ -67,12 +67,20 @@ func (e *EventRecord) level() zapcore.Level {
 	return level
 }
 
-// exitLevel returns the level for the end of t: debug if its supervisor reports it.
+// exitLevel returns the level for the end of t: debug if its supervisor reports it, or if it stands
+// for a tasklet on another node, whose log has the end. A node that is lost is one entry of its
+// own, and there may be thousands of tasklets that stand for those there.
 func exitLevel(t *Tasklet, k reason.Kind) zapcore.Level {
-	if t.marks.Load()&markQuiet != 0 {
+	if t.marks.Load()&markQuiet != 0 || (k == reason.Error || k == reason.Killed) && mirrors(t.inst) {
 		return zap.DebugLevel
 	}
 	return failureLevel(t, k)
+}
+
+// mirrors reports whether i is the body of a tasklet that ends because one on another node does.
+func mirrors(i instance) bool {
+	_, ok := inner(i).(interface{ mirrors() })
+	return ok
 }
 
 // failureLevel returns the level for the end of t: error for a panic, warn for another failure,

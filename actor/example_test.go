@@ -156,6 +156,38 @@ func ExampleReceiver() {
 	// two
 }
 
+// A configuration comes before the orders that wait.
+func ExampleUrgent() {
+	simulate(func(t *actor.Tasklet) error {
+		type config struct{ price int }
+		type order struct{ n int }
+		price := 1
+		shop := actor.Receiver(t, func(t *actor.Tasklet, m any) error {
+			switch m := m.(type) {
+			case config:
+				price = m.price
+			case order:
+				fmt.Println(m.n, "at", price, "each")
+				t.Sleep(time.Second)
+			}
+			return nil
+		}, actor.Urgent(func(m any) bool { _, is := m.(config); return is }))
+		for n := range 3 {
+			if err := shop.Send(t, order{n + 1}); err != nil {
+				return err
+			}
+		}
+		t.Sleep(time.Second / 2)
+		_ = shop.Send(t, config{price: 5})
+		shop.Close()
+		return shop.Join(t)
+	})
+	// Output:
+	// 1 at 1 each
+	// 2 at 5 each
+	// 3 at 5 each
+}
+
 func ExampleBatchReceiver() {
 	simulate(func(t *actor.Tasklet) error {
 		rows := actor.BatchReceiver(t, 3, time.Second, func(t *actor.Tasklet, rows []int) error {

@@ -73,10 +73,19 @@ func TestExploreNothingIsLostInSilence(t *testing.T) {
 				require.True(tb, actor.Finished(reader))
 				require.Equal(tb, sent, handled+reported, "%d sent, %d handled, %d reported", sent, handled, reported)
 			}
-			actortest.Explore(t, 150, f,
+			actortest.Explore(t, runs(150), f,
 				actortest.Faults(actortest.Kill, actortest.HandlerPanic, actortest.FullMailbox),
 				actortest.Configure(func(c *actor.Config) { c.OnEvent = count }),
 				actortest.Allow(event.DeadLetter))
 		})
 	}
+}
+
+// runs returns n, or a fifth of it if tests are to be short: those under the race detector, on
+// other numbers of processors, and with checks after each step.
+func runs(n int) int {
+	if testing.Short() {
+		return n / 5
+	}
+	return n
 }

@@ -29,8 +29,12 @@ func (x *Extension[S]) Check(f func(*System, S) error) {
 }
 
 // Wants reports whether the log or OnEvent of s takes events of kind k. If not, a program can avoid
-// the cost of making one. Wants may be called from any goroutine.
+// the cost of making one, and calls Skip instead. Wants may be called from any goroutine.
 func (x *Extension[S]) Wants(s *System, k event.Kind) bool { return s.wants(k) }
+
+// Skip counts an event of kind k that was not made because Wants has returned false, so that
+// package actor/stats knows of it. It may be called from any goroutine.
+func (x *Extension[S]) Skip(s *System, k event.Kind) { s.counts.events[k].Add(1) }
 
 // Emit gives e its place in the order of events, like System.Emit, but never waits, so that the
 // caller may hold a lock that OnEvent needs. The caller must call tell after it has released the

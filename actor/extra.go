@@ -8,6 +8,8 @@ import (
 
 	"go.uber.org/zap"
 
+	"github.com/gotasklet/tasklet/internal/far"
+	"github.com/gotasklet/tasklet/internal/gauge"
 	"github.com/gotasklet/tasklet/internal/list"
 )
 
@@ -103,6 +105,9 @@ type rareOptions struct {
 	// keepSource.
 	source any
 	meter  *meter // nil if the handler is not measured
+	// waited has the times that messages were in the mailbox; nil until one was measured. Atomic:
+	// made by the scheduler, which owns the histogram, and read by any goroutine.
+	waited atomic.Pointer[gauge.Histogram]
 }
 
 // set returns the rare options, to be changed. It must be called only at the start.
@@ -115,11 +120,13 @@ func (x *extra) set() *rareOptions {
 
 // followers are the waits that the end of a tasklet must end. extra.mu protects them.
 type followers struct {
-	bells    bells             // of joiners on other schedulers
-	starters bells             // of callers of Started
-	began    chan struct{}     // closed when the goroutines in Started must check again
-	watchers list.List[*watch] // the watches that get a notice
-	delegate []delegation      // the calls that the tasklet must answer by delegation
+	bells    bells                             // of joiners on other schedulers
+	starters bells                             // of callers of Started
+	began    chan struct{}                     // closed when goroutines in Started must check again
+	watchers list.List[*watch]                 // the watches that get a notice
+	delegate []delegation                      // the calls that the tasklet must answer
+	left     func(far.Call)                    // see far.OnLeft
+	labels   func(add func(key, value string)) // see far.ShowLabels
 }
 
 // follow returns the followers, to add one.
@@ -137,13 +144,14 @@ func (x *extra) followed() *followers {
 	return x.followers
 }
 
-// as returns i as a T. It looks through the wrapper that limits the waits of an instance.
-func as[T any](i instance) (v T, ok bool) {
+// inner returns i without the wrapper that limits its waits. The caller converts what it returns to
+// the interface that it asks for: in generic code such a conversion searches the runtime's table
+// each time, which was 4 % of the start of a child.
+func inner(i instance) instance {
 	if w, limited := i.(*idling); limited {
-		i = w.instance
+		return w.instance
 	}
-	v, ok = i.(T)
-	return v, ok
+	return i
 }
 
 // dropHand forgets the message in hand of a tasklet that continues after it failed.

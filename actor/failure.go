@@ -79,7 +79,7 @@ func (t *Tasklet) takeKill() {
 // lose is called when t ends because it failed on a message, or was killed while it handled one.
 // The next incarnation handles that message again, or it is reported as lost.
 func (t *Tasklet) lose(err error) {
-	h, ok := as[interface{ inHand() int }](t.inst)
+	h, ok := inner(t.inst).(interface{ inHand() int })
 	if !ok || t.isIdle() || t.phase != living {
 		return
 	}
@@ -88,7 +88,7 @@ func (t *Tasklet) lose(err error) {
 		return
 	}
 	t.marks.Or(markInHand)
-	if r, ok := as[retrier](t.inst); ok && t.supervised && r.putBack() {
+	if r, ok := inner(t.inst).(retrier); ok && t.supervised && r.putBack() {
 		return
 	}
 	if l := t.inst.lineage(); l != nil && own.Is(l.message()) {

@@ -83,7 +83,10 @@ func (i *idling) step(t *Tasklet) (bool, error) {
 }
 
 // handsEmpty implements emptyHanded.
-func (i *idling) handsEmpty() bool { return i.calling }
+func (i *idling) handsEmpty() bool {
+	e, ok := i.instance.(emptyHanded)
+	return i.calling || ok && e.handsEmpty()
+}
 
 // waits reports whether a message will wake the reader. It must be called on home.
 func (l *lineage[M]) waits() bool { return l.box.Awaited() }

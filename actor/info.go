@@ -63,20 +63,30 @@ func (t *Tasklet) Info() Info {
 				i.Labels[l.key] = l.value
 			}
 		}
+		var more func(add func(key, value string))
+		if x.followers != nil {
+			more = x.followers.labels
+		}
 		x.mu.Unlock()
+		if more != nil {
+			more(i.addLabel)
+		}
 	}
-	if l, ok := as[withLabels](t.inst); ok {
-		l.addLabels(func(key, value string) {
-			if _, set := i.Labels[key]; set {
-				return
-			}
-			if i.Labels == nil {
-				i.Labels = make(map[string]string)
-			}
-			i.Labels[key] = value
-		})
+	if l, ok := inner(t.inst).(withLabels); ok {
+		l.addLabels(i.addLabel)
 	}
 	return i
+}
+
+// addLabel adds a label, unless one with the key was set.
+func (i *Info) addLabel(key, value string) {
+	if _, set := i.Labels[key]; set {
+		return
+	}
+	if i.Labels == nil {
+		i.Labels = make(map[string]string)
+	}
+	i.Labels[key] = value
 }
 
 // Glance returns the part of Info that needs no allocation.

@@ -222,7 +222,7 @@ func TestKillCauseInTheLog(t *testing.T) {
 // were pending at once wins.
 func TestKillCauseOrders(t *testing.T) {
 	outcomes := make(map[string]bool)
-	actortest.Explore(t, 300, func(t0 *actor.Tasklet) {
+	actortest.Explore(t, runs(300), func(t0 *actor.Tasklet) {
 		tb := actortest.TB(t0)
 		var kills, seen []string
 		v := actor.Go(t0, func(t *actor.Tasklet) error {

@@ -80,7 +80,7 @@ func (t *Tasklet) handOverInHand(err error) {
 	if t.sys.letters.Load() == nil {
 		return
 	}
-	if i, ok := as[interface{ eachInHand(*Tasklet, func(any)) }](t.inst); ok {
+	if i, ok := inner(t.inst).(interface{ eachInHand(*Tasklet, func(any)) }); ok {
 		path := t.Path()
 		i.eachInHand(t, func(m any) {
 			t.sys.handOver(DeadLetter{To: path, Kind: event.MessageLost, Err: err, Message: m})

@@ -80,7 +80,7 @@ func (t *Tasklet) begin() error {
 			}
 		}
 	}
-	if i, ok := as[initer](t.inst); ok {
+	if i, ok := inner(t.inst).(initer); ok {
 		return i.init(t)
 	}
 	return nil

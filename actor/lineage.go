@@ -96,6 +96,9 @@ func (l *lineage[M]) open(t *Tasklet) {
 		l.box.Reopen()
 	}
 	l.box.Open(&t.task)
+	if t.sys.measure && !own.Is(l.message()) {
+		l.box.MeasureWaits(l, t.sys.meters.Add(1), !t.sys.real)
+	}
 	l.tellJoiners() // they wait for t now
 }
 

@@ -569,7 +569,7 @@ func (g *linkGame) check(t testing.TB, all []*actor.Tasklet) {
 
 // Links, unlinks, kills and ends in every order, on one scheduler.
 func TestExploreLinks(t *testing.T) {
-	actortest.Explore(t, 500, func(t0 *actor.Tasklet) {
+	actortest.Explore(t, runs(500), func(t0 *actor.Tasklet) {
 		r := t0.System().Rand()
 		(&linkGame{}).play(actortest.TB(t0), t0, r.IntN, func(int) []actor.Option { return nil })
 	})
@@ -577,7 +577,7 @@ func TestExploreLinks(t *testing.T) {
 
 // The same on three schedulers, where the order is that of the machine.
 func TestLinksOverSchedulers(t *testing.T) {
-	for seed := range uint64(300) {
+	for seed := range uint64(runs(300)) {
 		r := rand.New(rand.NewPCG(seed, 42))
 		cfg := actor.Config{Schedulers: 3, Logger: zap.NewNop(), Clock: scheduler.NewVirtualClock(time.Time{})}
 		require.NoError(t, actor.Run(t.Context(), cfg, func(t0 *actor.Tasklet) error {

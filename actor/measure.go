@@ -4,8 +4,9 @@ import (
 	"github.com/gotasklet/tasklet/internal/gauge"
 )
 
-// This file measures handlers, if Config.Measure is set. A handler is wrapped when its tasklet
-// starts, as by a hook, so a system that does not measure pays nothing.
+// This file measures handlers and mailboxes, if Config.Measure is set. A handler is wrapped when
+// its tasklet starts, as by a hook, and a mailbox samples its messages itself. So a system that
+// does not measure pays nothing.
 
 // meter measures the handler of one tasklet. Owned by its scheduler.
 type meter struct {
@@ -26,6 +27,25 @@ func (t *Tasklet) newMeter() *meter {
 	return m
 }
 
+// MessageWaited implements queue.WaitReporter.
+func (l *lineage[M]) MessageWaited(ns int64, weight uint64) {
+	t := l.cur.Load()
+	r := t.rareOptions()
+	h := r.waited.Load()
+	if h == nil {
+		h = new(gauge.Histogram)
+		r.waited.Store(h)
+	}
+	h.Add(ns, weight)
+	switch {
+	case r.meter == nil:
+		t.host().total(t.kindName()).Waits.Add(ns, weight)
+	case r.meter.total != nil:
+		r.meter.total.Waits.Add(ns, weight)
+	default: // the first call may set its kind; see end
+	}
+}
+
 // begin returns the time at which a call begins.
 func (m *meter) begin(t *Tasklet) int64 { return t.task.Scheduler().Nanotime() }
 
@@ -34,6 +54,9 @@ func (m *meter) end(t *Tasklet, from int64) {
 	d := t.task.Scheduler().Nanotime() - from
 	if m.total == nil {
 		m.total = t.host().total(t.kindName())
+		if h := t.rareOptions().waited.Load(); h != nil {
+			h.AddTo(&m.total.Waits)
+		}
 	}
 	calls, weight := m.Done(d)
 	m.total.Calls += calls

@@ -128,7 +128,7 @@ type withLabels interface {
 // stateFields returns the labels of t's instance as fields of the log. Few instances have any, and
 // others allocate nothing.
 func (t *Tasklet) stateFields() []zap.Field {
-	l, ok := as[withLabels](t.inst)
+	l, ok := inner(t.inst).(withLabels)
 	if !ok {
 		return nil
 	}

@@ -1,6 +1,8 @@
 package actor
 
 import (
+	"fmt"
+	"reflect"
 	"slices"
 	"time"
 
@@ -16,6 +18,7 @@ type Option struct {
 	n     int64
 	start func(*Tasklet) error
 	hook  Hook
+	is    any // a func(M) bool
 }
 
 // optionSet is a set of options, one bit each.
@@ -38,6 +41,7 @@ const (
 	optSpread
 	optIdle
 	optAround
+	optUrgent
 
 	anyBody = optName | optDaemon | optShutdown | optStop | optEscalate | optOnStart | optOnScheduler |
 		optStopTogether | optSpread
@@ -45,7 +49,7 @@ const (
 	boxOptions    = optMailboxLen | optOverflow
 	refOptions    = optionSet(0) // for a body whose ref already exists
 	// for a body that handles one message after the other
-	messageOptions = optRetry | optIdle
+	messageOptions = optRetry | optIdle | optUrgent
 )
 
 var optionNames = map[optionSet]string{
@@ -53,7 +57,7 @@ var optionNames = map[optionSet]string{
 	optShutdown: "Shutdown", optResume: "OnFailure(Resume)", optStop: "OnFailure(End)", optEscalate: "OnFailure(Escalate)",
 	optOnStart: "OnStart", optOnScheduler: "OnScheduler",
 	optRetry: "Retry", optStopTogether: "StopTogether", optSpread: "Spread",
-	optIdle: "IdleAfter", optAround: "Around",
+	optIdle: "IdleAfter", optAround: "Around", optUrgent: "Urgent",
 }
 
 // Name sets the name of the tasklet, or of the ref and so of the tasklets that read it. Names need
@@ -227,6 +231,11 @@ func (t *Tasklet) apply(op string, opts []Option, allowed optionSet) (daemon boo
 			}
 		case optIdle:
 			idle = o
+		case optUrgent:
+			if why := noUrgent(t.inst.lineage(), o.is); why != "" {
+				misuse("%s can't use the option Urgent: %s", op, why)
+			}
+			t.inst = t.inst.(sorter).sorted(o.is)
 		}
 	}
 	if idle != nil {
@@ -239,6 +248,17 @@ func (t *Tasklet) apply(op string, opts []Option, allowed optionSet) (daemon boo
 		t.onFailure = End
 	}
 	return daemon, where
+}
+
+// noUrgent returns why the reader of l cannot have the option Urgent with is, or "".
+func noUrgent(l anyLineage, is any) string {
+	switch typ := reflect.TypeOf(is).In(0); {
+	case typ != l.message():
+		return fmt.Sprintf("it is for messages of type %v, and those of the tasklet are of type %v", typ, l.message())
+	case l.overflow() == mailbox.DropOldest:
+		return "the mailbox has the policy DropOldest, and would drop an urgent message first"
+	}
+	return ""
 }
 
 // shutdown returns the time that t has for its stop.

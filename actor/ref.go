@@ -8,6 +8,7 @@ import (
 
 	"github.com/gotasklet/tasklet/actor/event"
 	"github.com/gotasklet/tasklet/internal/core"
+	"github.com/gotasklet/tasklet/internal/far"
 	"github.com/gotasklet/tasklet/internal/list"
 	"github.com/gotasklet/tasklet/internal/own"
 	"github.com/gotasklet/tasklet/internal/queue"
@@ -71,6 +72,9 @@ type lineageExtra struct {
 
 	// work is the function given to own.Work, or nil. Set before the first start, then read-only.
 	work func() int
+	// proxy stands for the tasklet of a ref on another node, or is nil. Set before the first use,
+	// then read-only.
+	proxy far.Proxy
 
 	lives        list.List[*lifeWatch] // those who follow all incarnations
 	livesWatched atomic.Bool           // there was one; set before a tasklet is looked for
@@ -116,6 +120,7 @@ type anyLineage interface {
 	stats() mailbox.Stats
 	overflow() mailbox.Policy
 	queued() int
+	busy() bool
 	left() uint64
 	countCaller(n int32)
 	outside() (callers, joiners int)
@@ -235,8 +240,15 @@ func (r Ref[M]) TrySend(ctx context.Context, m M) error {
 
 // Close lets no more messages in. The tasklet handles the queued messages, and then ends with nil.
 // Closing a closed ref has no effect. Close never parks.
+//
+// The close of a ref to another node goes there, after the messages that this node has sent to the
+// ref.
 func (r Ref[M]) Close() {
 	l := r.must("Close")
+	if p := l.elsewhere(); p != nil {
+		p.Close()
+		return
+	}
 	if l.box.Closed() {
 		return
 	}
@@ -246,22 +258,34 @@ func (r Ref[M]) Close() {
 	}
 }
 
-// Kill kills the current tasklet; see [Tasklet.Kill]. It has no effect if there is none.
+// Kill kills the current tasklet; see [Tasklet.Kill]. It has no effect if there is none. The kill
+// of a ref to another node goes there.
 func (r Ref[M]) Kill() {
-	if t := r.must("Kill").current(); t != nil {
+	l := r.must("Kill")
+	if p := l.elsewhere(); p != nil {
+		p.Kill("", nil)
+	} else if t := l.current(); t != nil {
 		t.Kill()
 	}
 }
 
 // KillCause kills the current tasklet, with a cause and a sender; see [Tasklet.KillCause]. It has
-// no effect if there is none.
+// no effect if there is none. To another node the text of the cause is sent.
 func (r Ref[M]) KillCause(ctx context.Context, cause error) {
-	if t := r.must("KillCause").current(); t != nil {
+	l := r.must("KillCause")
+	if p := l.elsewhere(); p != nil {
+		by := ""
+		if t := Current(ctx); t != nil {
+			by = t.Path()
+		}
+		p.Kill(by, cause)
+	} else if t := l.current(); t != nil {
 		t.KillCause(ctx, cause)
 	}
 }
 
 // Tasklet returns the current tasklet. It is nil before the start, and between two incarnations.
+// For a ref to another node it is the tasklet that passes the messages on.
 func (r Ref[M]) Tasklet() *Tasklet { return r.must("Tasklet").current() }
 
 // Name returns the ref's own name, or else that of its tasklet, or "".
@@ -350,6 +374,14 @@ func (l *lineage[M]) changeUnless(over func() bool) <-chan struct{} {
 func (l *lineage[M]) gone() <-chan struct{} {
 	if s := l.scheduler(); s != nil {
 		return s.Gone().Done()
+	}
+	return nil
+}
+
+// elsewhere returns what stands for the tasklet of a ref on another node, or nil.
+func (l *lineage[M]) elsewhere() far.Proxy {
+	if x := l.more.Load(); x != nil {
+		return x.proxy
 	}
 	return nil
 }
@@ -477,5 +509,8 @@ func (l *lineage[M]) queued() int {
 	}
 	return 0
 }
+
+// busy reports whether the reader has messages of users in hand.
+func (l *lineage[M]) busy() bool { return !own.Is(l.message()) && l.box.Busy() }
 
 func (l *lineage[M]) identity() any { return l }

@@ -36,7 +36,7 @@ func (t *Tasklet) lostInHand() int {
 	if t.marks.Load()&markLostHand == 0 {
 		return 0
 	}
-	h, _ := as[interface{ inHand() int }](t.inst)
+	h, _ := inner(t.inst).(interface{ inHand() int })
 	return h.inHand()
 }
 
@@ -81,7 +81,7 @@ func (t *Tasklet) reportFailure(err error) {
 	if p, ok := err.(*PanicError); ok {
 		e.Stack = p.Stack
 	}
-	if b, ok := as[interface{ inHand() int }](t.inst); ok && !t.isIdle() {
+	if b, ok := inner(t.inst).(interface{ inHand() int }); ok && !t.isIdle() {
 		e.Count = b.inHand()
 	}
 	e.Fields = t.stateFields()
@@ -147,7 +147,7 @@ func typeInHand(i instance) reflect.Type {
 	if e, ok := i.(emptyHanded); ok && e.handsEmpty() {
 		return nil
 	}
-	if h, ok := as[interface{ typeInHand() reflect.Type }](i); ok {
+	if h, ok := inner(i).(interface{ typeInHand() reflect.Type }); ok {
 		if t := h.typeInHand(); t != nil {
 			return t
 		}

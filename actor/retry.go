@@ -40,6 +40,9 @@ type retrying[M any] struct {
 	first bool         // no message was taken yet
 	typed bool         // M is an interface
 	hand  reflect.Type // the type of m, also when m was put back; nil if not typed
+
+	is     func(M) bool // that of Urgent, or nil
+	asking bool         // is is being called, or has failed
 }
 
 func (r *retrying[M]) withRetry(n int) instance { r.max = n; return r }
@@ -99,7 +102,14 @@ func (r *retrying[M]) step(t *Tasklet) (bool, error) {
 
 func (r *retrying[M]) take(box *queue.Queue[M]) (ok bool) {
 	r.drop() // the last message may have been left by a panic after which the tasklet resumed
-	if r.m, ok = box.Take(); ok {
+	if r.is == nil {
+		r.m, ok = box.Take()
+	} else {
+		r.asking = true
+		r.m, ok = box.TakeUrgent(r.is)
+		r.asking = false
+	}
+	if ok {
 		r.took()
 	}
 	return ok

@@ -168,6 +168,10 @@ func (s *Slot) checkOptions() error {
 			return fmt.Errorf("the option %s can't be used here", optionNames[o.set])
 		case o.set == optDaemon:
 			return errors.New("the option Daemon can't be used here: a daemon has no parent")
+		case o.set == optUrgent:
+			if why := noUrgent(s.lineage, o.is); why != "" {
+				return fmt.Errorf("the option Urgent can't be used here: %s", why)
+			}
 		case o.set == optName:
 			s.name = o.name
 		case o.set == optOnScheduler && s.parent != nil:

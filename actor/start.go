@@ -58,7 +58,7 @@ func (t *Tasklet) start(p Spawner, op string, opts []Option, allowed optionSet) 
 	l := t.inst.lineage()
 	h := s.place(op, parent, l, where)
 	t.phase = living
-	if _, ok := as[initer](t.inst); ok {
+	if _, ok := inner(t.inst).(initer); ok {
 		t.phase = starting
 	} else if r := t.rareOptions(); r != nil && r.onStart != nil {
 		t.phase = starting
@@ -235,7 +235,7 @@ func Receiver[M any](p Spawner, f func(*Tasklet, M) error, opts ...Option) Ref[M
 	r.l.init("Receiver", opts)
 	r.h = handling[M]{&r.l, f}
 	r.t.inst = r.h.typed()
-	r.t.start(p, "Receiver", opts, anyBody|repeatOptions|boxOptions|optIdle)
+	r.t.start(p, "Receiver", opts, anyBody|repeatOptions|boxOptions|optIdle|optUrgent)
 	return Ref[M]{&r.l}
 }
 

@@ -174,8 +174,8 @@ func (s *stashing[M]) waitTill(at int64) {
 	}
 }
 
-// awaitsTimer reports whether a timer will wake the tasklet.
-func (s *stashing[M]) awaitsTimer() bool { return s.timer }
+// awaitsOther reports whether a timer will wake the tasklet.
+func (s *stashing[M]) awaitsOther() bool { return s.timer }
 
 // handsEmpty implements emptyHanded.
 func (s *stashing[M]) handsEmpty() bool { return s.empty }

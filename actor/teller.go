@@ -5,7 +5,6 @@ import (
 	"io"
 	"os"
 	"reflect"
-	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -100,33 +99,12 @@ type telling struct {
 	over  chan struct{} // closed when its emitter may continue; nil if the emitter does not wait
 }
 
-// sink is the log or OnEvent.
-type sink struct {
-	broken atomic.Bool  // it is not called again
-	away   atomic.Bool  // it was called and has not returned in time
-	missed atomic.Int64 // the number of events that it missed
-}
-
 const (
 	// queueShare is the number of events of one scheduler that may wait for delivery.
 	queueShare = 64
 	// maxOwn is the number of events emitted by the sinks themselves that may wait for delivery.
 	maxOwn = 1024
 )
-
-// sinkPatience is the time that a sink may take for one event before it is skipped. simPatience is
-// the same in a simulation, whose course must not depend on the load of the machine.
-const (
-	sinkPatience = time.Second
-	simPatience  = 20 * time.Second
-)
-
-func (v *events) patience() time.Duration {
-	if v.sys.sim != nil {
-		return simPatience
-	}
-	return sinkPatience
-}
 
 func (v *events) init(s *System, cfg Config) {
 	v.sys, v.hook = s, cfg.OnEvent
@@ -170,39 +148,6 @@ func (v *events) asks(level zapcore.Level) (yes bool) {
 		return false
 	}
 	return yes
-}
-
-// pureLevel reports whether the core's Enabled calls only code of zap and the standard library.
-func pureLevel(core reflect.Value) bool {
-	for core.Kind() == reflect.Interface {
-		core = core.Elem()
-	}
-	if !core.IsValid() {
-		return true
-	}
-	switch core.Type().String() {
-	case "zapcore.nopCore", "*slog.defaultHandler", "slog.Level", "*slog.LevelVar":
-		return true
-	case "zapcore.Level", "zap.AtomicLevel", "*zap.AtomicLevel":
-		return true
-	case "*zapcore.ioCore", "*observer.contextObserver":
-		return pureLevel(core.Elem().FieldByName("LevelEnabler"))
-	case "zapcore.multiCore":
-		for i := range core.Len() {
-			if !pureLevel(core.Index(i)) {
-				return false
-			}
-		}
-		return true
-	case "actor.clockCore":
-		return pureLevel(core.FieldByName("Core"))
-	case "actor.slogCore":
-		return pureLevel(core.FieldByName("h"))
-	case "*slog.JSONHandler", "*slog.TextHandler":
-		common := core.Elem().FieldByName("commonHandler")
-		return common.IsValid() && pureLevel(common.Elem().FieldByName("opts").FieldByName("Level"))
-	}
-	return false
 }
 
 // Emit writes an event to the system's log and passes it to OnEvent. It fills in Seq, Time and an
@@ -262,44 +207,6 @@ func (v *events) place(e *EventRecord) {
 	e.Seq, e.Time = v.seq, v.sys.Now()
 	if all := v.observers.Load(); all != nil {
 		tellObservers(*all, *e)
-	}
-}
-
-// observer is a function of package supervisor/inspector.
-type observer struct{ f func(record any, level int8) }
-
-// tellObservers is a separate function so that e is on the heap only if there are observers.
-//
-//go:noinline
-func tellObservers(all []*observer, e EventRecord) {
-	level := int8(e.level())
-	for _, o := range all {
-		o.f(&e, level)
-	}
-}
-
-// observe calls f with each event from now on; see vitals.Observe.
-func (v *events) observe(f func(record any, level int8)) (cancel func()) {
-	o := &observer{f}
-	v.setObservers(func(all []*observer) []*observer { return append(all, o) })
-	return func() {
-		v.setObservers(func(all []*observer) []*observer {
-			return slices.DeleteFunc(all, func(other *observer) bool { return other == o })
-		})
-	}
-}
-
-func (v *events) setObservers(change func([]*observer) []*observer) {
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	var all []*observer
-	if p := v.observers.Load(); p != nil {
-		all = slices.Clone(*p)
-	}
-	if all = change(all); len(all) == 0 {
-		v.observers.Store(nil)
-	} else {
-		v.observers.Store(&all)
 	}
 }
 

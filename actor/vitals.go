@@ -17,6 +17,7 @@ func init() {
 	vitals.Starting = func(t any) bool { return t.(*Tasklet).startsNow() }
 	vitals.Parent = func(t any) bool { return t.(*Tasklet).marks.Load()&markParent != 0 }
 	vitals.Ending = func(t any) bool { return t.(*Tasklet).endsNow() }
+	vitals.KindOf = func(t any) string { return t.(*Tasklet).kindName() }
 	vitals.Supervised = func(t any) bool { return t.(*Tasklet).supervised }
 	vitals.Observe = func(s any, f func(record any, level int8)) func() { return s.(*System).events.observe(f) }
 	vitals.DetailsOf = func(t any) vitals.Details { return t.(*Tasklet).details() }

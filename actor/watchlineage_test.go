@@ -160,7 +160,7 @@ func TestWatchLineageSlowWatcher(t *testing.T) {
 // The notice of the end comes before the last one for a ref without a supervisor too, in each order
 // of the tasklets, also if the watch begins in the middle or after the end, and nobody is missed.
 func TestWatchLineageOfUnsupervised(t *testing.T) {
-	actortest.Explore(t, 200, func(t0 *actor.Tasklet) {
+	actortest.Explore(t, runs(200), func(t0 *actor.Tasklet) {
 		tb := actortest.TB(t0)
 		ref := actor.NewRef[int]()
 		var got []string

@@ -270,6 +270,8 @@ func (r *Registry) unlock(kind event.Kind, who func() (*actor.Tasklet, string), 
 	if extension.Wants(r.sys, kind) {
 		t, path := who()
 		tell = extension.Emit(r.sys, actor.EventRecord{Kind: kind, Tasklet: t, Path: path, Fields: []zap.Field{zap.String(key, value)}})
+	} else {
+		extension.Skip(r.sys, kind)
 	}
 	r.mu.Unlock()
 	tell()

@@ -38,13 +38,15 @@ var arrows = map[string][]arrow{
 	"internal/stack":  {},
 	"internal/guard":  {{"internal/stack", "a fault has the stack of its panic."}},
 	"internal/own":    {},
+	"internal/far":    {},
 	"internal/vitals": {},
 	"internal/gauge": {
 		{"internal/core", "it reads counters that a scheduler writes without synchronization."},
 	},
-	"internal/list":    {},
-	"internal/text":    {{"internal/guard", "it calls methods of the user's."}},
-	"internal/backoff": {},
+	"internal/list":       {},
+	"internal/rendezvous": {},
+	"internal/text":       {{"internal/guard", "it calls methods of the user's."}},
+	"internal/backoff":    {},
 	"internal/fields": {
 		{"internal/stack", "the text of a stack is made when a log asks for it."},
 		{"internal/guard", "it calls methods of the user's."},
@@ -57,6 +59,7 @@ var arrows = map[string][]arrow{
 		{"internal/text", "the text of an error is one line, whatever is in it."},
 	},
 	"internal/queue": {
+		{"internal/gauge", "it samples the messages whose wait is measured, as handlers are sampled."},
 		{"internal/guard", "what it calls of the user's is guarded."},
 		{"internal/core", "a sender without room and a reader without messages park, and parking is the engine's."},
 	},
@@ -80,9 +83,11 @@ var arrows = map[string][]arrow{
 		{"internal/fields", "no field of a log entry has what can't be printed."},
 		{"internal/vitals", "it answers what supervisor/health and supervisor/inspector ask."},
 		{"internal/gauge", "it keeps the counters that actor/stats shows."},
+		{"internal/far", "refs and replies travel in messages to other nodes, which registry/cluster carries."},
 	},
 	"internal/view": {
 		{"actor", "what supervisor/inspector sees of a tree are tasklets."},
+		{"mailbox", "and the numbers of their mailboxes."},
 	},
 	"supervisor/tree": { // It knows supervisors by its own interface, so users can write others.
 		{"internal/guard", "supervisors, errors and loggers are the user's, and what they do is guarded."},
@@ -91,7 +96,7 @@ var arrows = map[string][]arrow{
 		{"mailbox", "a row has the numbers of a mailbox."},
 		{"internal/text", "no cell of a row has what can't be printed."},
 		{"internal/fields", "no field of a log entry has what can't be printed."},
-		{"internal/vitals", "it remembers for supervisor/health the supervisors that have given up."},
+		{"internal/vitals", "it remembers for supervisor/health the supervisors that have given up, and asks for the kinds of tasklets."},
 		{"internal/gauge", "a row compares counters of two moments."},
 		{"actor/stats", "a row has the times of a handler."},
 		{"internal/view", "it is the source of the rows that supervisor/inspector shows."},
@@ -132,6 +137,7 @@ var arrows = map[string][]arrow{
 		{"internal/fields", "no field of a log entry has what can't be printed."},
 	},
 	"registry": {
+		{"internal/rendezvous", "a key chooses a member as on every node of a cluster."},
 		{"internal/text", "no text has what can't be printed."},
 		{"internal/vitals", "it answers what supervisor/inspector asks."},
 		{"internal/guard", "what it calls of the user's is guarded, with nothing that users could not write themselves."},
@@ -184,6 +190,7 @@ var testArrows = map[string][]arrow{
 	"supervisor": {
 		{"scheduler", "a test picks the clock."},
 		{"internal/core", "the test of all times of the API covers the engine too."},
+		{"actor/stats", "a test counts what is not logged."},
 		{"actor/actortest", "a test runs on the virtual clock."},
 	},
 	"registry": {

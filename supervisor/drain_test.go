@@ -24,7 +24,7 @@ import (
 func TestDrainLosesNothing(t *testing.T) {
 	for _, strategy := range []supervisor.Strategy{supervisor.OneForOne, supervisor.RestForOne, supervisor.OneForAll} {
 		t.Run(strategy.String(), func(t *testing.T) {
-			actortest.Explore(t, 150, func(t *actor.Tasklet) {
+			actortest.Explore(t, runs(150), func(t *actor.Tasklet) {
 				drainOnce(t, strategy, time.Duration(t.System().Rand().IntN(3))*time.Millisecond)
 			}, actortest.Allow(event.Exit), actortest.Allow(event.MessageLost), actortest.Allow(supervisor.EventRestart))
 		})

@@ -126,7 +126,7 @@ func TestDrainOfAPoolThatEnds(t *testing.T) {
 func TestDrainAmidEverything(t *testing.T) {
 	for _, strategy := range []supervisor.Strategy{supervisor.OneForOne, supervisor.RestForOne, supervisor.OneForAll} {
 		t.Run(strategy.String(), func(t *testing.T) {
-			actortest.Explore(t, 200, func(t *actor.Tasklet) { drainAmid(t, strategy) },
+			actortest.Explore(t, runs(200), func(t *actor.Tasklet) { drainAmid(t, strategy) },
 				append(drainEvents, actortest.Allow(event.CallTimeout), actortest.Allow(event.Close), actortest.Allow(event.KillRecovered), actortest.Allow(event.ReplyLate))...)
 		})
 	}

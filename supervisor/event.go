@@ -78,6 +78,7 @@ func (c *core) report(kind event.Kind, ch *child, err error) *report {
 		wants = EventGiveUp // a panic is an error
 	}
 	if !extension.Wants(c.t.System(), wants) {
+		extension.Skip(c.t.System(), kind)
 		return nil
 	}
 	r := &report{kind: kind, sup: c.t, id: c.name(ch), path: c.path(ch), last: ch.last, err: err}

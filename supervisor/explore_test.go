@@ -36,7 +36,7 @@ func TestExploreSparesSupervisors(t *testing.T) {
 func TestExploreSupervisor(t *testing.T) {
 	for _, strategy := range []supervisor.Strategy{supervisor.OneForOne, supervisor.OneForAll, supervisor.RestForOne} {
 		t.Run(strategy.String(), func(t *testing.T) {
-			actortest.Explore(t, 150, func(t *actor.Tasklet) { surviving(t, strategy) },
+			actortest.Explore(t, runs(150), func(t *actor.Tasklet) { surviving(t, strategy) },
 				actortest.Faults(actortest.Kill, actortest.HandlerPanic, actortest.FullMailbox, actortest.LateTimer),
 				actortest.Allow(event.DeadLetter), // StopChild gives up what is queued
 				actortest.Allow(event.Deadlock))   // a full mailbox in a cycle of calls

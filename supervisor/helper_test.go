@@ -155,3 +155,12 @@ func (e *events) kinds() (names []string) {
 	}
 	return names
 }
+
+// runs returns n, or a fifth of it if tests are to be short: those under the race detector, on
+// other numbers of processors, and with checks after each step.
+func runs(n int) int {
+	if testing.Short() {
+		return n / 5
+	}
+	return n
+}

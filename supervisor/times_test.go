@@ -535,7 +535,7 @@ func rate(hz float64) time.Duration {
 	return max(tick(time.Duration(1e9/hz)), time.Millisecond)
 }
 
-// told are the fields in which the library says a time, and takesElsewhere what has its test in
+// told is where the library says a time, and takesElsewhere what has its test in
 // another package, which may be imported from here as little as this one from there, or needs a
 // test that fails.
 var (
@@ -543,6 +543,7 @@ var (
 		"core.Stall.For", "core.View.Since", "core.View.Until", "actor.EventRecord.Time", "actor.DeadLetter.Time", "actor.Glance.For",
 		"actor.Glance.Until", "actor.Glance.KilledFor", "tree.Row.For", "tree.Row.Until", "tree.Row.Killed", "tree.Row.Over", "tree.Row.Oldest", "tree.Row.Rate", "tree.Row.Busy",
 		"tree.Row.LastAgo", "tree.Supervision.Up", "flow.BreakerChange.At", "flow.OpenError.Until", "entity.FailedError.Until", "actor.Slot.Restarting", "actor.SlotGlance.Until", "actor.SlotGlance.LastAt",
+		"actor.lineage.MessageWaited",
 	}
 	// Numbers that are no times.
 	counts = []string{

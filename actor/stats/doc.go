@@ -29,5 +29,14 @@
 // Counts and sums are right on average, and a rare slow call among fast ones may be missed by Max.
 // With a virtual clock all calls are measured.
 //
+// # Times in the mailbox
+//
+// The time of a message in the mailbox begins when the send puts it there, from whatever goroutine,
+// and ends when the tasklet takes it. The wait of a sender for room in a full mailbox does not
+// count, and neither does a message that is dropped, taken back, or put back to be handled again.
+// All mailboxes are measured, also those of tasklets without a handler. If more than one message
+// comes in 32 µs, only a part is measured: one in a block of up to 256, as for calls. The first
+// messages of a ref that no tasklet has read yet are not measured.
+//
 // The times are kept in a histogram whose buckets are at most half as wide as their lower limit.
 package stats

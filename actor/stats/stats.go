@@ -13,10 +13,12 @@ import (
 	"github.com/gotasklet/tasklet/internal/gauge"
 )
 
-// Times are the times of a number of calls. The zero Times has none.
+// Times are the times of a number of calls, or the waits of a number of messages, to which what is
+// said of calls applies too. The zero Times has none.
 type Times struct {
 	// Count is the number of calls that the times stand for. If only a part of the calls is
-	// measured, it differs from the number of calls by less than 64 for each tasklet.
+	// measured, it differs from the number of calls by less than 64 for each tasklet. For messages
+	// it is less than 512.
 	Count uint64
 	Sum   time.Duration // of all of them
 	Max   time.Duration // the longest that was measured
@@ -72,28 +74,35 @@ func timesOf(h *gauge.Histogram) Times {
 	return t
 }
 
-// Timing has the numbers of the handler of one tasklet since its start. A restart makes a new
-// tasklet, which begins with 0.
+// Timing has the numbers of the handler and of the mailbox of one tasklet since its start. A
+// restart makes a new tasklet, which begins with 0.
 type Timing struct {
 	Calls   uint64 // the number of calls that have begun
 	Handler Times  // the times of the calls
+	Mailbox Times  // the times that messages were in the mailbox before the tasklet took them
 }
 
-// Of returns the times of t. It returns false if the handler of t is not measured: because the
-// system was made without Config.Measure, or because Config.Around would not apply to t either. It
-// keeps the numbers of a tasklet that has ended. Of may be called from any goroutine. It panics if
-// t is nil.
+// Of returns the times of t. It returns false if nothing of t is measured: because the system was
+// made without Config.Measure, or because t has no messages so far, and no handler to which
+// Config.Around would apply. It keeps the numbers of a tasklet that has ended. Of may be called
+// from any goroutine. It panics if t is nil.
 func Of(t *actor.Tasklet) (Timing, bool) {
 	if t == nil {
 		misuse("Of with a nil *Tasklet")
 	}
-	m := gauge.MeterOf(t)
-	if m == nil {
-		return Timing{}, false
+	m, w := gauge.MeterOf(t), gauge.WaitsOf(t)
+	var n Timing
+	if m != nil {
+		var h gauge.Histogram
+		n.Calls = m.Read(&h)
+		n.Handler = timesOf(&h)
 	}
-	var h gauge.Histogram
-	calls := m.Read(&h)
-	return Timing{Calls: calls, Handler: timesOf(&h)}, true
+	if w != nil {
+		var h gauge.Histogram
+		w.AddTo(&h)
+		n.Mailbox = timesOf(&h)
+	}
+	return n, m != nil || w != nil
 }
 
 // System has the numbers of a system since its start.
@@ -112,8 +121,8 @@ type System struct {
 	Events map[event.Kind]uint64
 	// Schedulers has the numbers of each scheduler, in their order.
 	Schedulers []Scheduler
-	// Kinds has the sums of the handlers by the kind of their tasklets, sorted by name. It is empty
-	// without Config.Measure.
+	// Kinds has the sums of the handlers and mailboxes by the kind of their tasklets, sorted by
+	// name. It is empty without Config.Measure.
 	Kinds []Kind
 }
 
@@ -123,6 +132,7 @@ type Lost struct {
 	Closed  uint64 // queued in a mailbox that nobody was to read any more
 	Full    uint64 // messages of timers and watches, and dead letters, that found no room
 	InHand  uint64 // in the hand of a tasklet that ended by a failure or a kill
+	Between uint64 // on the way to another node, which is lost or has refused them
 }
 
 // Scheduler has the numbers of one scheduler.
@@ -135,13 +145,15 @@ type Scheduler struct {
 	Busy time.Duration
 }
 
-// Kind has the sums of the handlers of all tasklets of one kind, also of those that have ended.
+// Kind has the sums of the handlers and mailboxes of all tasklets of one kind, also of those that
+// have ended.
 type Kind struct {
 	// Name is the kind as in actor.Info. The first 64 kinds have sums of their own, and all others
 	// share the sums with the name "other".
 	Name    string
 	Calls   uint64 // the number of calls; up to 64 of each running tasklet are not counted yet
 	Handler Times  // the times of the calls
+	Mailbox Times  // the times that messages were in the mailbox before they were taken
 }
 
 // Read returns the numbers of s. It may be called from any goroutine. It panics if s is nil.
@@ -157,6 +169,7 @@ func Read(s *actor.System) System {
 		Lost: Lost{
 			Dropped: n.Lost[gauge.LostDropped], Closed: n.Lost[gauge.LostClosed],
 			Full: n.Lost[gauge.LostFull], InHand: n.Lost[gauge.LostInHand],
+			Between: n.Lost[gauge.LostBetween],
 		},
 	}
 	for k, v := range n.Ended {
@@ -171,7 +184,7 @@ func Read(s *actor.System) System {
 		sys.Schedulers = append(sys.Schedulers, Scheduler{h.Tasklets, h.Ready, max(0, h.Busy)})
 	}
 	for name, k := range n.Kinds {
-		sys.Kinds = append(sys.Kinds, Kind{Name: name, Calls: k.Calls, Handler: timesOf(&k.Times)})
+		sys.Kinds = append(sys.Kinds, Kind{Name: name, Calls: k.Calls, Handler: timesOf(&k.Times), Mailbox: timesOf(&k.Waits)})
 	}
 	slices.SortFunc(sys.Kinds, func(a, b Kind) int { return strings.Compare(a.Name, b.Name) })
 	return sys

@@ -256,6 +256,45 @@ func TestQuantiles(t *testing.T) {
 	require.Zero(t, stats.Times{}.Quantile(math.NaN()))
 }
 
+// The time in the mailbox is that of messages, whatever reads them: a handler, a batch or a body of
+// its own. It counts for the kind that the tasklet has after its first call.
+func TestMailbox(t *testing.T) {
+	run(t, func(root *actor.Tasklet) {
+		slow := actor.Receiver(root, func(t *actor.Tasklet, _ int) error {
+			t.SetLabel("kind", "slow")
+			t.Sleep(time.Second)
+			return nil
+		})
+		batches := actor.BatchReceiver(root, 2, time.Minute, func(*actor.Tasklet, []int) error { return nil })
+		own := actor.Spawn(root, func(t *actor.Tasklet, box *mailbox.Mailbox[int]) error {
+			for range box.Receive() {
+				t.Sleep(time.Minute)
+			}
+			return nil
+		})
+		for _, r := range []actor.Ref[int]{slow, batches, own} {
+			require.NoError(t, r.Send(root, 1))
+			root.Sleep(time.Millisecond)
+			require.NoError(t, r.Send(root, 2))
+		}
+		root.Sleep(time.Hour)
+		for _, c := range []struct {
+			of   actor.Ref[int]
+			kind string
+			max  time.Duration
+		}{{slow, "slow", time.Second}, {batches, "batch receiver", time.Millisecond}, {own, "reader", time.Minute}} {
+			n, ok := stats.Of(c.of.Tasklet())
+			require.True(t, ok, c.kind)
+			require.EqualValues(t, 2, n.Mailbox.Count, c.kind)
+			require.InDelta(t, c.max, n.Mailbox.Max, float64(time.Millisecond), c.kind)
+			require.Equal(t, n.Mailbox.Max, n.Mailbox.Sum, c.kind)
+			i := slices.IndexFunc(stats.Read(root.System()).Kinds, func(k stats.Kind) bool { return k.Name == c.kind })
+			require.GreaterOrEqual(t, i, 0, "%s in %v", c.kind, stats.Read(root.System()).Kinds)
+			require.Equal(t, n.Mailbox, stats.Read(root.System()).Kinds[i].Mailbox, c.kind)
+		}
+	})
+}
+
 // The sums of a kind outlive its tasklets, and there are not more than 65 of them.
 func TestKinds(t *testing.T) {
 	run(t, func(root *actor.Tasklet) {
@@ -378,6 +417,7 @@ func TestRead(t *testing.T) {
 				reason.Normal: 2, reason.Shutdown: 1, reason.Killed: 1, reason.Error: 1, reason.Panic: 1,
 			}, s.Ended)
 			require.Equal(t, stats.Lost{Dropped: 5, Closed: 2, Full: 1, InHand: 2}, s.Lost)
+			require.Zero(t, s.Lost.Between, "there is no other node")
 			require.EqualValues(t, 1, s.Events[event.CallTimeout])
 			require.EqualValues(t, 5, s.Events[event.Overflow])
 			require.Equal(t, []stats.Scheduler{{Tasklets: 2}}, s.Schedulers)

@@ -68,71 +68,95 @@ func (h *Histogram) AddTo(sum *Histogram) {
 	sum.Max = max(sum.Max, core.Peek(&h.Max))
 }
 
-// Meter decides which calls of a function are measured, and keeps their times. To measure all of
-// them would cost a call that takes 50 ns as much again. So the calls are divided into blocks, one
-// call at random of each is measured, and counts as often as its block has calls. The size of a
-// block depends only on the call that was measured before, so the expected sums are right,
-// whatever the calls do.
+// Sampler decides which of many equal things are measured, such as the calls of a function. To
+// measure a call that takes 50 ns would cost as much again. So the calls are divided into blocks,
+// one call at random of each is measured, and counts as often as its block has calls. The size of a
+// block depends only on the calls before it, so the expected sums are right, whatever the calls do.
 //
-//   - Each call does Left--. When that makes it 0, the call is measured, and Done is called.
-//   - A call is never measured while another one is.
-type Meter struct {
+//   - Each call does Left--. When that makes it 0, the call is measured, and Next is called.
+//   - Next is called before the next call.
+type Sampler struct {
 	// Left is the number of calls up to the next one that is measured, that one included.
 	Left  uint32
 	step  uint32 // Left as it was set
 	block uint32 // the size of the block
 	place uint32 // the place in the block of the call that is measured
 	draw  uint32 // the state of the random generator
-	exact bool   // all calls are measured
-	calls uint64 // the number of calls before Left was set
-	times Histogram
+	most  uint32 // the largest size of a block, a power of two; 1 if all calls are measured
 }
 
-const (
-	// worth is the time in ns that a block of calls must take, so that measuring one of them costs
-	// little in comparison.
-	worth = 4000
-	// maxBlock is the largest size of a block. It is a power of two.
-	maxBlock = 64
-)
+// worth is the time in ns that a call of the largest block must take, on average, so that to
+// measure one of the block costs little in comparison.
+const worth = 62.5
 
-// Init makes m measure the first call. seed is any number. exact makes it measure all calls.
-func (m *Meter) Init(seed uint32, exact bool) {
-	m.Left, m.step, m.block, m.exact = 1, 1, 1, exact
-	m.draw = seed*0x9e3779b9 | 1
+// Init makes s measure the first call. seed is any number. most is the largest size of a block, a
+// power of two, or 1 to measure all calls.
+func (s *Sampler) Init(seed, most uint32) {
+	*s = Sampler{Left: 1, step: 1, block: 1, draw: seed*0x9e3779b9 | 1, most: most}
 }
 
-// Done records that the call that was to be measured has taken ns. It returns the number of calls
-// since the last Done, and how often the time counts.
-func (m *Meter) Done(ns int64) (calls, weight uint64) {
-	calls, weight = uint64(m.step), uint64(m.block)
-	m.times.Add(ns, weight)
-	rest := m.block - 1 - m.place
-	m.block, m.place = 1, 0
-	if !m.exact {
-		m.block = blockFor(ns)
-		m.draw ^= m.draw << 13 // xorshift
-		m.draw ^= m.draw >> 17
-		m.draw ^= m.draw << 5
-		m.place = m.draw >> 8 & (m.block - 1)
+// Next chooses the next call that is measured. ns is the time of a call, as far as it is known.
+// Next returns the number of calls since the last Next, and how often the measured call counts.
+func (s *Sampler) Next(ns int64) (calls, weight uint64) {
+	calls, weight = uint64(s.step), uint64(s.block)
+	rest := s.block - 1 - s.place
+	s.block, s.place = 1, 0
+	if s.most > 1 {
+		s.block = blockFor(ns, s.most)
+		s.draw ^= s.draw << 13 // xorshift
+		s.draw ^= s.draw >> 17
+		s.draw ^= s.draw << 5
+		s.place = s.draw >> 8 & (s.block - 1)
 	}
-	m.calls += calls
-	m.step = rest + m.place + 1
-	m.Left = m.step
+	s.step = rest + s.place + 1
+	s.Left = s.step
 	return calls, weight
 }
 
-// blockFor returns the size of the block after a call that took ns.
-func blockFor(ns int64) uint32 {
-	n := uint32(maxBlock)
-	for n > 1 && ns >= 2*worth/int64(n) {
+// blockFor returns the size of the block, at most most, after a call that took ns.
+func blockFor(ns int64, most uint32) uint32 {
+	n := most
+	for n > 1 && float64(ns)*float64(n) >= 2*worth*float64(most) {
 		n /= 2
 	}
 	return n
 }
 
-// Open returns the number of calls since the last Done. Only the owner may call it.
-func (m *Meter) Open() uint64 { return uint64(m.step - m.Left) }
+// Open returns the number of calls since the last Next. Only the owner may call it.
+func (s *Sampler) Open() uint64 { return uint64(s.step - s.Left) }
+
+// Step returns the number of calls from the last one that was measured to the next one. Only the
+// owner may call it.
+func (s *Sampler) Step() int64 { return int64(s.step) }
+
+// maxBlock is the largest size of a block of calls of a handler.
+const maxBlock = 64
+
+// Meter measures some of the calls of a function, and keeps their times. A call is never measured
+// while another one is.
+type Meter struct {
+	Sampler
+	calls uint64 // the number of calls before Left was set
+	times Histogram
+}
+
+// Init makes m measure the first call. seed is any number. exact makes it measure all calls.
+func (m *Meter) Init(seed uint32, exact bool) {
+	most := uint32(maxBlock)
+	if exact {
+		most = 1
+	}
+	m.Sampler.Init(seed, most)
+}
+
+// Done records that the call that was to be measured has taken ns. It returns the number of calls
+// since the last Done, and how often the time counts.
+func (m *Meter) Done(ns int64) (calls, weight uint64) {
+	calls, weight = m.Next(ns)
+	m.times.Add(ns, weight)
+	m.calls += calls
+	return calls, weight
+}
 
 // Sum returns the sum of the times. It may be called from any goroutine.
 func (m *Meter) Sum() time.Duration { return time.Duration(core.Peek(&m.times.Sum)) }
@@ -148,10 +172,11 @@ func (m *Meter) Read(sum *Histogram) (calls uint64) {
 	return core.Peek(&m.calls) + uint64(step-left)
 }
 
-// Total has the sums of the calls of all tasklets of one kind on one scheduler.
+// Total has the sums of the calls and messages of all tasklets of one kind on one scheduler.
 type Total struct {
 	Calls uint64
 	Times Histogram
+	Waits Histogram // of messages in the mailbox
 }
 
 // Reasons are the reasons for which messages are lost.
@@ -160,6 +185,7 @@ const (
 	LostClosed         // not read before the mailbox was closed
 	LostFull           // a message of a timer or a dead letter for which there was no room
 	LostInHand         // in hand when the tasklet ended
+	LostBetween        // on the way to another node
 	Losses
 )
 
@@ -185,6 +211,9 @@ type Scheduler struct {
 var (
 	// MeterOf returns the meter of a tasklet, or nil if it has none.
 	MeterOf func(tasklet any) *Meter
+	// WaitsOf returns the times that messages were in the mailbox of a tasklet, or nil if it has
+	// none.
+	WaitsOf func(tasklet any) *Histogram
 	// LeftOf returns at least the number of messages that have left the mailbox of a tasklet:
 	// handled, dropped or taken back. It returns 0 if the tasklet has none.
 	LeftOf func(tasklet any) uint64

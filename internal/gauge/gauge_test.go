@@ -99,6 +99,6 @@ func TestMeterExact(t *testing.T) {
 // The cost of measuring is small: blocks take at least about 4 us, or have 64 calls.
 func TestBlockFor(t *testing.T) {
 	for ns, want := range map[int64]uint32{0: 64, 20: 64, 124: 64, 125: 32, 500: 8, 3999: 2, 4000: 1, math.MaxInt64: 1} {
-		require.Equal(t, want, blockFor(ns), "%d", ns)
+		require.Equal(t, want, blockFor(ns, maxBlock), "%d", ns)
 	}
 }

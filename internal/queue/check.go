@@ -22,6 +22,7 @@ import (
 //   - The stashed messages are queued, and there is a reader that skips them.
 //   - Tickets are at the same indexes as their messages. A free place has neither a message nor a
 //     ticket.
+//   - Stamps belong to different messages that are queued, in their order.
 func (m *Queue[M]) Check() error {
 	var c check
 	n, granted := m.queue.n, m.granted
@@ -35,6 +36,8 @@ func (m *Queue[M]) Check() error {
 		c.bad("%d of %d messages are stashed", m.stashed(), n)
 	case m.stashed() > 0 && m.reader.Holder == nil:
 		c.bad("%d messages are stashed without a reader", m.stashed())
+	case m.lanesOut():
+		c.bad("%d of the first %d messages are urgent, and %d are queued", m.ext.Load().lanes.front, m.ext.Load().lanes.seen, n)
 	case m.need != never && m.reader.Holder == nil:
 		c.bad("%d messages are waited for without a reader", m.need)
 	}
@@ -78,6 +81,15 @@ func (m *Queue[M]) Check() error {
 		c.bad("there is room for %d and nothing is promised", m.cap-n)
 	}
 	return c.err()
+}
+
+// lanesOut reports whether the borders between the kinds of messages are out of their order.
+func (m *Queue[M]) lanesOut() bool {
+	x := m.ext.Load()
+	if x == nil || x.lanes == nil || x.lanes.handled != m.handled {
+		return false
+	}
+	return x.lanes.front > x.lanes.seen || x.lanes.seen > m.queue.n
 }
 
 // limit returns the largest number of messages that may be queued.
@@ -136,17 +148,39 @@ func ringProblem[M any](r *ring[M]) string {
 		return fmt.Sprintf("%d places", size)
 	case r.n > size || size > 0 && r.head >= size:
 		return fmt.Sprintf("%d messages from place %d of %d on", r.n, r.head, size)
-	case r.tickets != nil && len(r.tickets.slots) != len(r.buf):
-		return fmt.Sprintf("%d tickets beside %d messages", len(r.tickets.slots), size)
+	case r.ticketed() && len(r.aside.slots) != len(r.buf):
+		return fmt.Sprintf("%d tickets beside %d messages", len(r.aside.slots), size)
 	}
-	if size > zeroLimit {
-		return ""
+	if text := r.aside.problem(r.n); text != "" || size > zeroLimit {
+		return text
 	}
 	for i := r.n; i < size; i++ {
 		at := r.index(i)
-		if !reflect.ValueOf(&r.buf[at]).Elem().IsZero() || r.tickets != nil && r.tickets.slots[at] != nil {
+		if !reflect.ValueOf(&r.buf[at]).Elem().IsZero() || r.ticketed() && r.aside.slots[at] != nil {
 			return fmt.Sprintf("the free place %d holds something", at)
 		}
+	}
+	return ""
+}
+
+// problem returns what is wrong with the stamps, if there are n messages.
+func (k *aside) problem(n uint32) string {
+	if k == nil {
+		return ""
+	}
+	next := uint64(none)
+	for i, s := range k.stamps[k.gone:] {
+		switch {
+		case s.number < k.head || s.number >= k.head+uint64(n) || s.weight == 0:
+			return fmt.Sprintf("stamp %d is for message %d from %d on, of %d", i, s.number, k.head, n)
+		case i == 0:
+			next = s.number
+		case s.number <= k.stamps[k.gone+i-1].number:
+			return fmt.Sprintf("stamp %d is not behind the one before it", i)
+		}
+	}
+	if k.next != next {
+		return fmt.Sprintf("the first stamp is that of %d, not of %d", next, k.next)
 	}
 	return ""
 }

@@ -58,8 +58,8 @@ func TestCheckFindsFaults(t *testing.T) {
 			{"decided, and in line", "decided on", func() { e.err = nil }, func() { e.err = errUndecided }},
 			{"a leak", "holds something", func() { half.queue.buf[half.queue.index(half.queue.n)] = 5 },
 				func() { half.queue.buf[half.queue.index(half.queue.n)] = 0 }},
-			{"tickets", "tickets beside", func() { half.queue.tickets.slots = append(half.queue.tickets.slots, nil) },
-				func() { half.queue.tickets.slots = half.queue.tickets.slots[:len(half.queue.buf)] }},
+			{"tickets", "tickets beside", func() { half.queue.aside.slots = append(half.queue.aside.slots, nil) },
+				func() { half.queue.aside.slots = half.queue.aside.slots[:len(half.queue.buf)] }},
 			{"room that nobody has asked for", "without a sender", func() { one.granted++ }, func() { one.granted-- }},
 		} {
 			f.do()

@@ -6,6 +6,7 @@ import (
 	"sync/atomic"
 
 	"github.com/gotasklet/tasklet/internal/core"
+	"github.com/gotasklet/tasklet/internal/gauge"
 )
 
 // ext is the part of a Queue that is needed by foreign senders and by senders that wait.
@@ -49,10 +50,11 @@ type ext[M any] struct {
 	// evicted is the number of messages that home dropped. It can be in ext, because ext is needed
 	// to find out that there is no room.
 	evicted uint64
-	pretend pretence // see PretendFull
-	revoked uint64   // the number of messages that were taken out of the middle; see Revoke
-	putBack bool     // a message was put back, so one may be above the capacity
-	stashed uint32   // the number of messages at the front that the reader skips; see Stash
+	pretend pretence  // see PretendFull
+	revoked uint64    // the number of messages that were taken out of the middle; see Revoke
+	putBack bool      // a message was put back, so one may be above the capacity
+	stashed uint32    // the number of messages at the front that the reader skips; see Stash
+	lanes   *lanes[M] // nil until a call of TakeUrgent
 
 	// waiting is the number of senders in line and in queue. Atomic: written by the owners of
 	// these, and read by Load.
@@ -72,6 +74,11 @@ type ext[M any] struct {
 	early   bool      // m was not opened yet, and all of its capacity was promised
 	knocked bool      // home was notified that it has something to do
 	dropped uint64    // the number of messages that foreign sends lost to the overflow policy
+	// measured says that foreign chooses the messages whose time in the mailbox is measured. The
+	// last one of them came at the time last. in has an aside then.
+	measured bool
+	foreign  gauge.Sampler
+	last     int64 // ns
 
 	_ [64]byte // so that callers is in another cache line than mu
 	// callers is the number of goroutines that wait for the answer to a message; see CountCaller.
@@ -165,17 +172,22 @@ func (m *Queue[M]) enterQuickly(v M, ticket Ticket) bool {
 	}
 	x.mu.Lock()
 	q := &x.in
-	if !x.knocked || x.credits == 0 || m.state.Load() != stateOpen || q.n == uint32(len(q.buf)) || ticket != nil && q.tickets == nil {
+	if !x.knocked || x.credits == 0 || m.state.Load() != stateOpen || q.n == uint32(len(q.buf)) || ticket != nil && !q.ticketed() {
 		x.mu.Unlock()
 		return false
 	}
 	x.credits--
 	i := q.index(q.n)
 	q.buf[i] = v
-	if q.tickets != nil {
-		q.tickets.slots[i] = ticket
-	}
 	q.n++
+	if k := q.aside; k != nil {
+		if k.slots != nil {
+			k.slots[i] = ticket
+		}
+		if x.measured {
+			m.sampleForeign(x)
+		}
+	}
 	x.mu.Unlock()
 	return true
 }
@@ -225,14 +237,22 @@ func (m *Queue[M]) enter(v M, ticket Ticket, onFull Policy) (wait *ext[M], err e
 		// older, must go.
 		x.dropped++
 		old, oldTicket := x.in.popTicket()
-		x.in.push(v, ticket)
+		m.transit(x, v, ticket)
 		x.mu.Unlock()
 		m.drop(old, oldTicket)
 		return nil, nil
 	}
-	x.in.push(v, ticket)
+	m.transit(x, v, ticket)
 	x.mu.Unlock()
 	return nil, nil
+}
+
+// transit puts v in transit. mu must be held.
+func (m *Queue[M]) transit(x *ext[M], v M, ticket Ticket) {
+	x.in.push(v, ticket)
+	if x.measured {
+		m.sampleForeign(x)
+	}
 }
 
 // enqueue makes e wait for room. mu must be held, and is unlocked. It returns home, or the reason
@@ -355,6 +375,9 @@ func (m *Queue[M]) takeIn() {
 	in, over := x.in, x.over
 	x.in, x.spare = x.spare, ring[M]{}
 	x.over, x.knocked = 0, false
+	if x.measured && x.in.aside == nil {
+		x.in.aside = newAside()
+	}
 	if over > 0 {
 		m.granted -= x.credits
 		x.credits = 0
@@ -377,8 +400,12 @@ func (m *Queue[M]) takeIn() {
 		if over > 0 && m.full() {
 			m.dropOldest() // there is one, because no room is promised now
 		}
-		v, ticket := in.popTicket()
-		m.put(v, ticket)
+		v, ticket, s := in.popAll()
+		m.queue.push(v, ticket)
+		if s.weight > 0 {
+			m.queue.aside.add(m.queue.n-1, s.at, s.weight)
+		}
+		m.arrived()
 	}
 	x.spare = in
 	m.endPretence(x)

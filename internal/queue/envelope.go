@@ -124,7 +124,7 @@ func (m *Queue[M]) refuse(on *core.Scheduler, l *core.Line) (lost Loss, vs []M) 
 	lost.Reason = ErrClosed
 	for !l.Empty() {
 		e := l.First().Item().(*Envelope[M])
-		alone, v := e.alone(), e.msg
+		alone, v := e.alone() && e.ticket == nil, e.msg
 		if e.decide(on, ErrClosed) && alone {
 			if lost.Count++; lost.Count == 1 {
 				lost.Type = typeOf(&v)
@@ -158,27 +158,41 @@ func (m *Queue[M]) Deliver(on *core.Scheduler, e *Envelope[M], v M, mustWait boo
 	if mustWait && (onFull == Fail || onFull == DropNewest) {
 		onFull = Block
 	}
-	var err error
-	if m.home.Load() == on {
-		waits, err = m.offer(v, nil, onFull)
-		if waits {
-			e.msg, e.away = v, nil
-			e.place.SetItem(e)
-			m.extra().stand(e)
-		}
-	} else {
-		var x *ext[M]
-		if x, err = m.enter(v, nil, onFull); x != nil {
-			e.msg, e.away = v, &away{}
-			_, err = m.enqueue(x, e)
-			waits = err == nil
-		}
-	}
+	waits, err := m.deliver(on, e, v, nil, onFull)
 	if err != nil {
 		m.lose(v, err)
 	}
 	return waits
 }
+
+// DeliverTicket is like Deliver, for a message whose sender needs to know its outcome. A message
+// that is not accepted is not reported: it is for the caller to do that. A message with a ticket
+// that is refused while it waits is not reported either, and its ticket is not settled: Decided is
+// told, and Refused returns the reason.
+func (m *Queue[M]) DeliverTicket(on *core.Scheduler, e *Envelope[M], v M, ticket Ticket) (waits bool, err error) {
+	return m.deliver(on, e, v, ticket, m.policy)
+}
+
+func (m *Queue[M]) deliver(on *core.Scheduler, e *Envelope[M], v M, ticket Ticket, onFull Policy) (waits bool, err error) {
+	if m.home.Load() == on {
+		if waits, err = m.offer(v, ticket, onFull); waits {
+			e.msg, e.ticket, e.away = v, ticket, nil
+			e.place.SetItem(e)
+			m.extra().stand(e)
+		}
+		return waits, err
+	}
+	x, err := m.enter(v, ticket, onFull)
+	if x != nil {
+		e.msg, e.ticket, e.away = v, ticket, &away{}
+		_, err = m.enqueue(x, e)
+		waits = err == nil
+	}
+	return waits, err
+}
+
+// Refused returns why a message that waited was not moved in, or nil. It may be called by Decided.
+func (e *Envelope[M]) Refused() error { return e.err }
 
 // Withdraw takes e, which was given to Deliver on the same scheduler, out of the line. It returns
 // false if e was decided already, which Decided reports. If e was sent to another scheduler, it
@@ -216,11 +230,11 @@ func (m *Queue[M]) tellWaiters(t *core.Task, first bool) {
 			})
 		}
 	}
-	if m.queue.tickets == nil {
+	if !m.queue.ticketed() {
 		return
 	}
 	for i := range m.queue.n {
-		if w, ok := m.queue.tickets.slots[m.queue.index(i)].(ReaderWaiter); ok {
+		if w, ok := m.queue.aside.slots[m.queue.index(i)].(ReaderWaiter); ok {
 			w.ReadBy(t)
 		}
 	}

@@ -239,3 +239,28 @@ func TestNoAllocations(t *testing.T) {
 		})
 	}
 }
+
+// Memory is freed also while the reader has a message with a ticket in hand, which it may put back.
+func TestMemoryWithATicketInHand(t *testing.T) {
+	bubble(t, func(d *core.Task, _ *core.Scheduler, _ func()) {
+		m := opened[int](d, Config{})
+		tickets := make([]ticketCount, 41)
+		for i := range 40 {
+			wantErr("SendTicket", m.SendTicket(d, i, &tickets[i]), nil)
+		}
+		want("read", len(queued(m)), 40)
+		want("awaits", m.Await(1), true) // and so begins to wait for the second
+		m.StopAwait()
+		wantErr("SendTicket", m.SendTicket(d, 40, &tickets[40]), nil)
+		v, _ := m.TryNext()
+		d.Sleep(2 * time.Second)
+		want("memory", len(m.queue.buf), 0)
+		wantErr("Check", m.Check(), nil)
+		m.PutBack(v)
+		wantErr("Send", m.Send(d, 41), nil)
+		wantErr("Check", m.Check(), nil)
+		want("settled", tickets[40], 0)
+		want("read", queued(m), []int{40, 41}) // and settled
+		want("settled", tickets[40], 1)
+	})
+}

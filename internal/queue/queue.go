@@ -319,8 +319,10 @@ func (m *Queue[M]) CloseEmpty() {
 			taker.MessageLost(v, ErrClosed)
 		}
 	}
-	m.queue = ring[M]{}
-	m.Unstash()
+	m.queue.clear()
+	if x := m.ext.Load(); x != nil {
+		x.stashed, x.lanes = 0, nil
+	}
 	m.report(lost)
 	m.wakeReader()
 }
@@ -379,6 +381,9 @@ func (m *Queue[M]) revoked() uint64 {
 	return 0
 }
 
+// Empty reports whether no message is queued. It must be called on home.
+func (m *Queue[M]) Empty() bool { return m.queue.n == 0 }
+
 // Cap returns the capacity, or 0 for Unbounded.
 func (m *Queue[M]) Cap() int {
 	if m.policy == Unbounded {
@@ -417,6 +422,10 @@ func (m *Queue[M]) Load() int {
 	}
 	return n
 }
+
+// Busy reports whether the reader has taken messages since it last asked for more. It may be called
+// from any goroutine, and may lag behind as Len does.
+func (m *Queue[M]) Busy() bool { return core.Peek(&m.taken) > 0 }
 
 // Stats are counters for a log.
 type Stats struct {

@@ -33,12 +33,13 @@ func (m *Queue[M]) pop() (v M) {
 	}
 	m.handled++
 	m.taken = 1
-	if m.queue.tickets == nil {
+	if k := m.queue.aside; k == nil {
+		v = m.queue.pop()
+	} else if k.slots == nil && k.head != k.next {
+		k.head++
 		v = m.queue.pop()
 	} else {
-		var ticket Ticket
-		v, ticket = m.queue.popTicket()
-		m.inHand(ticket)
+		v = m.popAside()
 	}
 	if x := m.ext.Load(); x != nil && m.queue.n < x.low {
 		m.letIn(x)
@@ -46,10 +47,18 @@ func (m *Queue[M]) pop() (v M) {
 	return v
 }
 
+// popAside is the part of pop for a message that may have a ticket or a stamp.
+func (m *Queue[M]) popAside() M {
+	v, ticket, s := m.queue.popAll()
+	m.inHand(ticket)
+	m.waited(s)
+	return v
+}
+
 // inHand records the ticket of a message that was taken. It also records nil, so that PutBack finds
 // the right ticket.
 func (m *Queue[M]) inHand(ticket Ticket) {
-	if k := m.queue.tickets; k != nil {
+	if k := m.queue.aside; k != nil && k.slots != nil {
 		k.taken = append(k.taken, ticket)
 	}
 }
@@ -58,22 +67,31 @@ func (m *Queue[M]) inHand(ticket Ticket) {
 // if the reader has handled them, or its failure. Asking for the next message settles with nil.
 // After TryNext and TakeBatch the caller must call Settle. Settle must be called on home.
 func (m *Queue[M]) Settle(err error) {
-	if k := m.queue.tickets; k != nil {
+	if k := m.queue.aside; k != nil {
 		k.settle(err)
 	}
 }
 
 // InHand reports whether there is any message to settle.
-func (m *Queue[M]) InHand() bool { return m.queue.tickets != nil && len(m.queue.tickets.taken) > 0 }
+func (m *Queue[M]) InHand() bool { return m.queue.aside != nil && len(m.queue.aside.taken) > 0 }
+
+// TicketInHand returns the ticket of the message that was taken last and is not settled, or nil. It
+// must be called on home.
+func (m *Queue[M]) TicketInHand() Ticket {
+	if k := m.queue.aside; k != nil && len(k.taken) > 0 {
+		return k.taken[len(k.taken)-1]
+	}
+	return nil
+}
 
 // SettleBy is Settle for the reader t. It does nothing if another task reads m now.
 func (m *Queue[M]) SettleBy(t *core.Task, err error) {
-	if k := m.queue.tickets; k != nil && m.reader.Holder == t {
+	if k := m.queue.aside; k != nil && m.reader.Holder == t {
 		k.settle(err)
 	}
 }
 
-func (k *ticketing) settle(err error) {
+func (k *aside) settle(err error) {
 	for i, ticket := range k.taken {
 		k.taken[i] = nil
 		if ticket != nil {
@@ -327,8 +345,9 @@ func (m *Queue[M]) take(i uint32) M {
 	m.peak = max(m.peak, m.queue.n)
 	m.handled++
 	m.taken = 1
-	v, ticket := m.queue.remove(i)
+	v, ticket, s := m.queue.remove(i)
 	m.inHand(ticket)
+	m.waited(s)
 	if x := m.ext.Load(); x != nil && m.queue.n < x.low {
 		m.letIn(x)
 	}

@@ -18,8 +18,8 @@ type revocation[M any] struct {
 func (r *revocation[M]) Do() {
 	m := r.m
 	m.collect() // it may be in transit
-	k := m.queue.tickets
-	if k == nil {
+	k := m.queue.aside
+	if k == nil || k.slots == nil {
 		return
 	}
 	for i := range m.queue.n {
@@ -32,6 +32,7 @@ func (r *revocation[M]) Do() {
 		if i < x.stashed {
 			x.stashed--
 		}
+		x.lanes.gone(i)
 		r.ticket.Settled(ErrDropped)
 		if m.queue.n < x.low {
 			m.letIn(x)

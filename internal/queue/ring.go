@@ -20,17 +20,11 @@ type ReaderWaiter interface {
 	ReadBy(t *core.Task)
 }
 
-// ticketing is the part of a ring whose messages have tickets.
-type ticketing struct {
-	slots []Ticket // at the same indexes as the messages in the ring's buf
-	taken []Ticket // the tickets of messages that the reader has taken and not settled
-}
-
 // ring is a queue of messages in a buffer that grows by doubling. The zero ring is empty and owns
 // no memory.
 type ring[M any] struct {
-	buf     []M        // its length is a power of two, or 0
-	tickets *ticketing // nil until a message with a ticket comes
+	buf     []M    // its length is a power of two, or 0
+	aside   *aside // nil as long as there are only messages
 	head, n uint32
 }
 
@@ -45,32 +39,46 @@ func (r *ring[M]) push(v M, ticket Ticket) {
 	i := r.index(r.n)
 	r.buf[i] = v
 	r.n++
-	if ticket != nil || r.tickets != nil {
+	if ticket != nil || r.ticketed() {
 		r.setTicket(i, ticket)
 	}
 }
 
+// ticketed reports whether messages of r have tickets.
+func (r *ring[M]) ticketed() bool { return r.aside != nil && r.aside.slots != nil }
+
 func (r *ring[M]) setTicket(i uint32, ticket Ticket) {
-	if r.tickets == nil {
-		r.tickets = &ticketing{slots: make([]Ticket, len(r.buf))}
+	if r.aside == nil {
+		r.aside = newAside()
 	}
-	r.tickets.slots[i] = ticket
+	if r.aside.slots == nil {
+		r.aside.slots = make([]Ticket, len(r.buf))
+	}
+	r.aside.slots[i] = ticket
 }
 
 // pushFront puts v before all other messages.
 func (r *ring[M]) pushFront(v M, ticket Ticket) {
+	r.front(v, ticket)
+	if r.aside != nil {
+		r.aside.inserted(0)
+	}
+}
+
+// front is pushFront without stamps.
+func (r *ring[M]) front(v M, ticket Ticket) {
 	if r.n == uint32(len(r.buf)) {
 		r.grow()
 	}
 	r.head = r.index(uint32(len(r.buf)) - 1)
 	r.buf[r.head] = v
 	r.n++
-	if ticket != nil || r.tickets != nil {
+	if ticket != nil || r.ticketed() {
 		r.setTicket(r.head, ticket)
 	}
 }
 
-// pop takes the oldest message. n must not be 0. Use popTicket for a ring that may have tickets.
+// pop takes the oldest message. n must not be 0. Use popTicket for a ring that may have an aside.
 func (r *ring[M]) pop() M {
 	p := &r.buf[r.head]
 	v := *p
@@ -81,22 +89,43 @@ func (r *ring[M]) pop() M {
 	return v
 }
 
+// popTicket is pop with the ticket of the message.
 func (r *ring[M]) popTicket() (M, Ticket) {
+	v, ticket, _ := r.popAll()
+	return v, ticket
+}
+
+// popAll is pop with everything that belongs to the message.
+func (r *ring[M]) popAll() (v M, ticket Ticket, s stamp) {
+	if r.aside != nil {
+		s = r.aside.leave()
+	}
+	v, ticket = r.popFront()
+	return v, ticket, s
+}
+
+// popFront is popTicket without stamps.
+func (r *ring[M]) popFront() (M, Ticket) {
 	var ticket Ticket
-	if r.tickets != nil {
-		ticket = r.tickets.slots[r.head]
-		r.tickets.slots[r.head] = nil
+	if r.ticketed() {
+		ticket = r.aside.slots[r.head]
+		r.aside.slots[r.head] = nil
 	}
 	return r.pop(), ticket
 }
 
-// remove takes out the i-th message from the head. The others keep their order.
-func (r *ring[M]) remove(i uint32) (M, Ticket) {
+// remove takes out the i-th message from the head, with everything that belongs to it. The others
+// keep their order.
+func (r *ring[M]) remove(i uint32) (M, Ticket, stamp) {
 	at := r.index(i)
 	v := r.buf[at]
 	var ticket Ticket
-	if r.tickets != nil {
-		ticket = r.tickets.slots[at]
+	var s stamp
+	if r.aside != nil {
+		s = r.aside.removed(i)
+	}
+	if r.ticketed() {
+		ticket = r.aside.slots[at]
 	}
 	// The shorter part moves: the messages in front of it one place towards the tail, or those
 	// behind it one place towards the head.
@@ -107,17 +136,17 @@ func (r *ring[M]) remove(i uint32) (M, Ticket) {
 		var zero M
 		last := r.index(r.n - 1)
 		r.buf[last] = zero
-		if r.tickets != nil {
-			r.tickets.slots[last] = nil
+		if r.ticketed() {
+			r.aside.slots[last] = nil
 		}
 		r.n--
-		return v, ticket
+		return v, ticket, s
 	}
 	for ; i > 0; i-- {
 		r.move(i-1, i)
 	}
-	_, _ = r.popTicket()
-	return v, ticket
+	_, _ = r.popFront()
+	return v, ticket, s
 }
 
 // insert puts v, with its ticket, before the i-th message from the head, or behind all of them if
@@ -129,15 +158,23 @@ func (r *ring[M]) insert(i uint32, v M, ticket Ticket) {
 			r.move(k-1, k)
 		}
 	} else {
-		r.pushFront(v, ticket)
+		r.front(v, ticket)
 		for k := range i {
 			r.move(k+1, k)
 		}
 	}
+	r.set(i, v, ticket)
+	if r.aside != nil {
+		r.aside.inserted(i)
+	}
+}
+
+// set puts v, with its ticket, at place i, counted from the head.
+func (r *ring[M]) set(i uint32, v M, ticket Ticket) {
 	at := r.index(i)
 	r.buf[at] = v
-	if r.tickets != nil {
-		r.tickets.slots[at] = ticket
+	if r.ticketed() {
+		r.aside.slots[at] = ticket
 	}
 }
 
@@ -145,8 +182,8 @@ func (r *ring[M]) insert(i uint32, v M, ticket Ticket) {
 func (r *ring[M]) move(from, to uint32) {
 	src, dst := r.index(from), r.index(to)
 	r.buf[dst] = r.buf[src]
-	if r.tickets != nil {
-		r.tickets.slots[dst] = r.tickets.slots[src]
+	if r.ticketed() {
+		r.aside.slots[dst] = r.aside.slots[src]
 	}
 }
 
@@ -158,30 +195,48 @@ func (r *ring[M]) grow() {
 	buf := make([]M, size)
 	k := copy(buf, r.buf[r.head:])
 	copy(buf[k:], r.buf[:r.head])
-	if r.tickets != nil {
+	if r.ticketed() {
 		tickets := make([]Ticket, size)
-		k := copy(tickets, r.tickets.slots[r.head:])
-		copy(tickets[k:], r.tickets.slots[:r.head])
-		r.tickets.slots = tickets
+		k := copy(tickets, r.aside.slots[r.head:])
+		copy(tickets[k:], r.aside.slots[:r.head])
+		r.aside.slots = tickets
 	}
 	r.buf, r.head = buf, 0
 }
 
-// swap exchanges the queued messages of two rings. The tickets of taken messages stay with r.
+// swap exchanges the queued messages of two rings. What belongs to the reader stays with r: the
+// tickets of taken messages, and waits.
 func (r *ring[M]) swap(with *ring[M]) {
-	if r.tickets != nil && with.tickets == nil {
-		with.tickets = &ticketing{slots: make([]Ticket, len(with.buf))}
+	if r.aside != nil && with.aside == nil {
+		with.aside = newAside()
+	}
+	if r.ticketed() && !with.ticketed() {
+		with.aside.slots = make([]Ticket, len(with.buf))
 	}
 	*r, *with = *with, *r
-	if r.tickets != nil && with.tickets != nil {
-		r.tickets.taken, with.tickets.taken = with.tickets.taken, r.tickets.taken
+	if r.aside != nil && with.aside != nil {
+		r.aside.taken, with.aside.taken = with.aside.taken, r.aside.taken
+		r.aside.waits, with.aside.waits = with.aside.waits, nil
 	}
 }
 
 // release frees the memory of an empty ring.
 func (r *ring[M]) release() {
 	r.buf, r.head = nil, 0
-	if r.tickets != nil {
-		r.tickets.slots = nil
+	if k := r.aside; k != nil {
+		k.stamps, k.slots = nil, nil
+		if len(k.taken) > 0 {
+			k.slots = []Ticket{} // the tickets of the next messages are recorded behind these
+		}
+	}
+}
+
+// clear makes r empty, which has no messages any more, and frees its memory. waits stays.
+func (r *ring[M]) clear() {
+	k := r.aside
+	*r = ring[M]{}
+	if k != nil && k.waits != nil {
+		r.aside = newAside()
+		r.aside.waits = k.waits
 	}
 }

@@ -12,6 +12,7 @@ type slowRing []slowEntry
 type slowEntry struct {
 	v      int
 	ticket Ticket
+	at     int64 // of its stamp; 0 means that it has none
 }
 
 type mark int
@@ -26,10 +27,10 @@ func ringStep(t *testing.T, r *ring[int], s *slowRing, op byte, next, limit int)
 	if op&0x80 != 0 {
 		ticket = mark(next)
 	}
-	take := func(i int, v int, got Ticket) {
+	take := func(i int, v int, got Ticket, at stamp) {
 		t.Helper()
-		if want := (*s)[i]; v != want.v || got != want.ticket {
-			t.Fatalf("took %d with ticket %v, want %v", v, got, want)
+		if want := (*s)[i]; v != want.v || got != want.ticket || at.at != want.at || (at.weight > 0) != (at.at > 0) {
+			t.Fatalf("took %d with ticket %v and stamp %v, want %v", v, got, at, want)
 		}
 		*s = slices.Delete(*s, i, i+1)
 	}
@@ -37,26 +38,47 @@ func ringStep(t *testing.T, r *ring[int], s *slowRing, op byte, next, limit int)
 	case 0, 1, 2:
 		if len(*s) < limit {
 			r.push(next, ticket)
-			*s = append(*s, slowEntry{next, ticket})
+			*s = append(*s, slowEntry{next, ticket, 0})
+			if op&0x40 != 0 {
+				if r.aside == nil {
+					r.aside = newAside()
+				}
+				i := int(op>>3&7) % len(*s) // not always the last, as when lanes move it
+				if (*s)[i].at == 0 {
+					r.aside.add(uint32(i), int64(next), 1)
+					(*s)[i].at = int64(next)
+				}
+			}
 		}
 	case 3:
 		i := int(op>>3&15) % (len(*s) + 1)
 		r.insert(uint32(i), next, ticket)
-		*s = slices.Insert(*s, i, slowEntry{next, ticket})
+		*s = slices.Insert(*s, i, slowEntry{next, ticket, 0})
 	case 4, 5:
 		if len(*s) > 0 {
-			v, got := r.popTicket()
-			take(0, v, got)
+			v, got, at := r.popAll()
+			take(0, v, got, at)
 		}
 	case 6:
 		if len(*s) > 0 {
 			i := int(op>>3) % len(*s)
-			v, got := r.remove(uint32(i))
-			take(i, v, got)
+			v, got, at := r.remove(uint32(i))
+			take(i, v, got, at)
 		}
 	case 7:
-		if len(*s) > 0 && r.tickets == nil {
-			take(0, r.pop(), nil)
+		switch {
+		case len(*s) == 0:
+		case r.aside == nil:
+			take(0, r.pop(), nil, stamp{})
+		default: // a message moves, as an urgent one does
+			from, to := int(op>>3)%len(*s), 0
+			v, ticket, at := (*s)[from].v, (*s)[from].ticket, (*s)[from]
+			_, _, k := r.remove(uint32(from))
+			r.insert(uint32(to), v, ticket)
+			if k.weight > 0 {
+				r.aside.add(uint32(to), k.at, k.weight)
+			}
+			*s = slices.Insert(slices.Delete(*s, from, from+1), to, at)
 		}
 	}
 	checkRing(t, r, *s)
@@ -75,8 +97,8 @@ func checkRing(t *testing.T, r *ring[int], s slowRing) {
 			t.Fatalf("message %d is %d, want %d", i, r.buf[at], want.v)
 		}
 		var got Ticket
-		if r.tickets != nil {
-			got = r.tickets.slots[at]
+		if r.ticketed() {
+			got = r.aside.slots[at]
 		}
 		if got != want.ticket {
 			t.Fatalf("message %d has ticket %v, want %v", i, got, want.ticket)
@@ -86,12 +108,15 @@ func checkRing(t *testing.T, r *ring[int], s slowRing) {
 		if used[uint32(at)] {
 			continue
 		}
-		if r.buf[at] != 0 || (r.tickets != nil && r.tickets.slots[at] != nil) {
+		if r.buf[at] != 0 || (r.ticketed() && r.aside.slots[at] != nil) {
 			t.Fatalf("place %d is free but holds on to its message", at)
 		}
 	}
-	if r.tickets != nil && len(r.tickets.slots) != len(r.buf) {
-		t.Fatalf("%d places for tickets of %d messages", len(r.tickets.slots), len(r.buf))
+	if text := ringProblem(r); text != "" {
+		t.Fatal(text)
+	}
+	if r.ticketed() && len(r.aside.slots) != len(r.buf) {
+		t.Fatalf("%d places for tickets of %d messages", len(r.aside.slots), len(r.buf))
 	}
 }
 

@@ -59,7 +59,14 @@ func (m *Queue[M]) Put(t *core.Task, v M) bool {
 		return false
 	}
 	q := &m.queue
-	if q.n == uint32(len(q.buf)) || q.tickets != nil {
+	if k := q.aside; k != nil {
+		w := k.waits
+		if k.slots != nil || w == nil || w.local.Left == 1 || q.n == uint32(len(q.buf)) {
+			m.put(v, nil)
+			return true
+		}
+		w.local.Left--
+	} else if q.n == uint32(len(q.buf)) {
 		m.put(v, nil)
 		return true
 	}
@@ -128,6 +135,9 @@ func (m *Queue[M]) full() bool { return m.queue.n+m.granted >= m.cap }
 // put appends v to the queue, which must have room. It must be called on home.
 func (m *Queue[M]) put(v M, ticket Ticket) {
 	m.queue.push(v, ticket)
+	if k := m.queue.aside; k != nil && k.waits != nil {
+		m.sample(k)
+	}
 	m.arrived()
 }
 
@@ -141,8 +151,10 @@ func (m *Queue[M]) arrived() {
 // PutBack makes v, which the reader took last, the next message to be read, because it must be
 // handled again. It may exceed the capacity. It must be called on home.
 func (m *Queue[M]) PutBack(v M) {
-	m.extra().putBack = true
-	m.Unstash()
+	x := m.extra()
+	x.putBack = true
+	x.stashed = 0
+	x.lanes.back(m.handled)
 	m.taken = 0
 	m.queue.pushFront(v, m.handTicket())
 	m.arrived()

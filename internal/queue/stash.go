@@ -83,7 +83,7 @@ func (m *Queue[M]) DrainedFresh() bool {
 
 // handTicket takes the ticket of the message that the reader took last out of its hand.
 func (m *Queue[M]) handTicket() (ticket Ticket) {
-	if k := m.queue.tickets; k != nil && len(k.taken) > 0 {
+	if k := m.queue.aside; k != nil && len(k.taken) > 0 {
 		last := len(k.taken) - 1
 		ticket, k.taken = k.taken[last], k.taken[:last]
 	}

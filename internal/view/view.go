@@ -10,6 +10,7 @@ import (
 	"go.uber.org/zap/zapcore"
 
 	"github.com/gotasklet/tasklet/actor"
+	"github.com/gotasklet/tasklet/mailbox"
 )
 
 // Look surveys t and all tasklets below it, and below the root of a system the daemons too. It may
@@ -26,6 +27,10 @@ type Survey interface {
 	Task(i int) *actor.Tasklet // as Place has it
 	Load(i int) Load
 	Name(i int) string
+	Kind(i int) string
+	Oldest(i int) time.Duration // as Load has it, without the cost of the others
+	// Mailbox returns nil if it has none, and for a supervisor, whose requests are not shown.
+	Mailbox(i int) *mailbox.Stats
 	Path(i int) string
 
 	// Row adds the fields of the row of the i-th place, as the log has them.

@@ -41,6 +41,8 @@ var (
 	Parent func(tasklet any) bool
 	// Ending reports whether a tasklet was killed or is certain to end, and has not finished.
 	Ending func(tasklet any) bool
+	// KindOf returns the kind of a tasklet, as actor.Info has it.
+	KindOf func(tasklet any) string
 	// Supervised reports whether a tasklet is in a slot.
 	Supervised func(tasklet any) bool
 )
@@ -85,6 +87,66 @@ var (
 
 // MaxMembers is the largest number of members of a group that are named.
 const MaxMembers = 20
+
+// Set by package registry/cluster. They are nil in a program without it.
+var (
+	// ClusterNodes returns what the nodes of a system know, sorted by name: usually of one.
+	ClusterNodes func(system any) []ClusterNode
+	// ClusterNames calls yield for each name that a node of the system knows, in no order.
+	ClusterNames func(system any, yield func(ClusterName) bool)
+	// ClusterCountsOf returns the counts of all nodes that a system has had, since its start.
+	ClusterCountsOf func(system any) ClusterCounts
+)
+
+// ClusterNode is a node of a cluster, in this process.
+type ClusterNode struct {
+	Name, Incarnation string
+	Labels            map[string]string
+	State             string        // member, shut_out or left
+	Since             time.Time     // of its Join
+	Lease             time.Duration // for which it may still count on its session; 0 if it may not
+	Links             []ClusterLink // to the other nodes, by name
+	// Names, Singletons and Shards are the numbers of claims by kind.
+	Names, Singletons, Shards int
+}
+
+// ClusterLink is what a node knows of another one; see cluster.LinkInfo.
+type ClusterLink struct {
+	Node, Incarnation string
+	Labels            map[string]string
+	State             string // up, suspect or down
+	For               time.Duration
+	Cause             string // why it is down
+	Outboxes, Waiting int
+	Unconfirmed       int
+	UnconfirmedBytes  int
+	Calls, Queued     int
+	Again, Refused    uint64
+	Sent, Received    ClusterTraffic
+}
+
+// ClusterTraffic counts what was sent to other nodes, or what has come.
+type ClusterTraffic struct{ Messages, Frames, Bytes uint64 }
+
+// ClusterName is a name as a node knows it.
+type ClusterName struct {
+	At     string // the node that knows it
+	Name   string
+	Node   string // that has it
+	Type   string // of its messages, on the wire
+	Token  uint64
+	Member bool // Node is a member, in that incarnation
+}
+
+// ClusterCounts are counts of all links.
+type ClusterCounts struct {
+	Sent, Received ClusterTraffic
+	Again          uint64 // frames that were sent once more
+	Refused        [len(ClusterReasons)]uint64
+}
+
+// ClusterReasons are the reasons for which frames are refused.
+var ClusterReasons = [7]string{"version", "session", "frame", "protocol", "overrun", "unknown_node", "flood"}
 
 // Set by package supervisor/tree.
 var (

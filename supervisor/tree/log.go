@@ -411,6 +411,11 @@ func (o *rowObject) MarshalLogObject(enc zapcore.ObjectEncoder) error {
 			enc.AddFloat64("busy_ratio", digits(r.Busy))
 		}
 	}
+	if t := r.Timing; t != nil && t.Mailbox.Max > 0 {
+		duration("mailbox_wait_p50", t.Mailbox.Quantile(0.5))
+		duration("mailbox_wait_p99", t.Mailbox.Quantile(0.99))
+		duration("mailbox_wait_max", t.Mailbox.Max)
+	}
 	if s := r.Supervision; s != nil {
 		if s.Strategy != "" {
 			value("strategy", s.Strategy)

@@ -1,12 +1,12 @@
 package tree
 
 import (
-	"cmp"
 	"reflect"
 	"time"
 
 	"github.com/gotasklet/tasklet/actor"
 	"github.com/gotasklet/tasklet/actor/stats"
+	"github.com/gotasklet/tasklet/internal/vitals"
 	"github.com/gotasklet/tasklet/mailbox"
 )
 
@@ -30,8 +30,8 @@ type Row struct {
 	// Callers and Joiners are the numbers of ordinary goroutines that wait for it, in a Call or a
 	// Join; see actor.Glance. Those that wait to send are in Mailbox.Waiting.
 	Callers, Joiners int
-	// Timing has the times of the handler, or is nil if they are not measured; see package
-	// actor/stats.
+	// Timing has the times of the handler and of the mailbox, or is nil if they are not measured;
+	// see package actor/stats.
 	Timing *stats.Timing
 
 	// The following are known from the second look with a [Rates] on.
@@ -143,11 +143,11 @@ func (w *survey) row(i int) Row {
 			}
 		}
 	} else {
-		r.Name = c.ID
+		r.Name, r.Kind = c.ID, n.kind()
 		r.Path = w.path(int(n.parent)) + "/" + c.ID
 		if last := c.Last.Tasklet; last != nil {
 			info := last.Info()
-			g.Mailbox, r.Kind = info.Mailbox, info.Kind
+			g.Mailbox = info.Mailbox
 			if c.ID == "" {
 				r.Name, r.Path = info.Name, info.Path
 			}
@@ -156,7 +156,6 @@ func (w *survey) row(i int) Row {
 		if c.slot != nil {
 			info := c.slot.Info()
 			r.Name, r.Path, r.Message, g.Mailbox = info.Name, info.Path, info.Message, info.Mailbox
-			r.Kind = cmp.Or(r.Kind, info.Kind)
 		}
 		if r.Name == "" {
 			r.Name = "(unnamed)"
@@ -191,6 +190,23 @@ func (w *survey) row(i int) Row {
 		r.Supervision = &s
 	}
 	return r
+}
+
+// kind returns the kind of n.
+func (n *node) kind() (kind string) {
+	switch {
+	case n.collected:
+		return "daemons"
+	case n.task != nil:
+		return vitals.KindOf(n.task)
+	}
+	if last := n.child.Last.Tasklet; last != nil {
+		kind = vitals.KindOf(last)
+	}
+	if kind == "" && n.child.slot != nil {
+		kind = n.child.slot.Info().Kind
+	}
+	return kind
 }
 
 // path returns the path of the i-th place, which must have a tasklet; for -1 that of the place

@@ -13,6 +13,7 @@ import (
 	"github.com/gotasklet/tasklet/actor/stats"
 	"github.com/gotasklet/tasklet/internal/fields"
 	"github.com/gotasklet/tasklet/internal/view"
+	"github.com/gotasklet/tasklet/mailbox"
 )
 
 func init() {
@@ -61,6 +62,17 @@ func (v viewed) Load(i int) (l view.Load) {
 	return l
 }
 
+func (v viewed) Oldest(i int) time.Duration {
+	n := &v.w.nodes[i]
+	if n.task == nil || n.over != nil || v.w.rates == nil {
+		return 0
+	}
+	if c := v.w.rates.now.tasks[n.task]; c != nil {
+		return c.oldest
+	}
+	return 0
+}
+
 func (v viewed) Name(i int) string {
 	n := &v.w.nodes[i]
 	switch {
@@ -72,6 +84,19 @@ func (v viewed) Name(i int) string {
 		return n.child.slot.Info().Name
 	}
 	return n.child.ID
+}
+
+func (v viewed) Kind(i int) string { return v.w.nodes[i].kind() }
+
+func (v viewed) Mailbox(i int) *mailbox.Stats {
+	switch n := &v.w.nodes[i]; {
+	case n.collected || n.over != nil:
+		return nil
+	case n.task != nil:
+		return n.task.Glance().Mailbox
+	default:
+		return n.child.mailbox()
+	}
 }
 
 func (v viewed) Task(i int) *actor.Tasklet { return v.w.nodes[i].task }

@@ -9,8 +9,6 @@ import (
 	"strconv"
 	"strings"
 	"time"
-	"unicode"
-	"unicode/utf8"
 
 	"github.com/gotasklet/tasklet/actor"
 	"github.com/gotasklet/tasklet/internal/guard"
@@ -249,8 +247,8 @@ func (l *layout) textRows(w *survey, s shown, table bool) []textRow {
 // describe fills t with the words for r.
 func (l *layout) describe(t *textRow, r Row) {
 	t.name = cell(r.Name, 200)
-	// Only the line of the daemons and those of folds begin with a parenthesis.
-	if r.Tasklet != nil && strings.HasPrefix(t.name, "(") {
+	// Only the line of the daemons and those of folds begin like this.
+	if r.Tasklet != nil && (strings.HasPrefix(t.name, "(+") || strings.HasPrefix(t.name, "(daemons)")) {
 		t.name = `\x28` + t.name[1:]
 	}
 	t.kind = cell(r.Kind, 40)
@@ -347,6 +345,9 @@ func (l *layout) describe(t *textRow, r Row) {
 		if m.Handler.Count > 0 {
 			add(3, piece{pre: "calls p50 " + short(m.Handler.Quantile(0.5)) + " p99 " + short(m.Handler.Quantile(0.99))})
 		}
+	}
+	if m := r.Timing; m != nil && m.Mailbox.Max > 0 {
+		add(3, piece{pre: "waits p50 " + short(m.Mailbox.Quantile(0.5)) + " p99 " + short(m.Mailbox.Quantile(0.99))})
 	}
 	if r.showsLast() {
 		rank := int8(0)
@@ -563,141 +564,8 @@ func (l *layout) breakWords(s, indent string) string {
 	return s
 }
 
-// span returns the length of a wait as text: 820ms, 12.4s, 3m7s.
-func span(d time.Duration) string {
-	switch {
-	case d < time.Second:
-		return strconv.FormatInt((d+time.Millisecond-1).Milliseconds(), 10) + "ms"
-	case d < time.Minute:
-		return strings.TrimSuffix(strconv.FormatFloat(d.Round(100*time.Millisecond).Seconds(), 'f', 1, 64), ".0") + "s"
-	}
-	return ago(d)
-}
-
-// short returns the length of a call as text, with two digits: 96ns, 1.5µs, 2.3s.
-func short(d time.Duration) string {
-	unit := time.Duration(1)
-	for d/unit >= 100 {
-		unit *= 10
-	}
-	return d.Round(unit).String()
-}
-
-// digits returns v with three digits, or all of those before the point.
-func digits(v float64) float64 {
-	if v >= 100 {
-		return math.Round(v)
-	}
-	v, _ = strconv.ParseFloat(strconv.FormatFloat(v, 'g', 3, 64), 64)
-	return v
-}
-
 // showsRate reports whether the rate of r is shown. That of a tasklet that had nothing to do is
 // not.
 func (r *Row) showsRate() bool {
 	return r.Over > 0 && r.Mailbox != nil && (r.Rate > 0 || r.Mailbox.Len > 0)
-}
-
-// ago returns the time since something as text: 41s, 2h14m.
-func ago(d time.Duration) string {
-	s := int64(d / time.Second)
-	switch {
-	case d < 10*time.Second:
-		return span(d)
-	case s < 60:
-		return fmt.Sprintf("%ds", s)
-	case s < 3600:
-		return fmt.Sprintf("%dm%ds", s/60, s%60)
-	case s < 24*3600:
-		return fmt.Sprintf("%dh%dm", s/3600, s/60%60)
-	}
-	return fmt.Sprintf("%dd%dh", s/86400, s/3600%24)
-}
-
-// period returns the length of a window as text: 60s, 10m.
-func period(d time.Duration) string {
-	if d%time.Second == 0 && d <= 2*time.Minute {
-		return strconv.FormatInt(int64(d/time.Second), 10) + "s"
-	}
-	s := d.String()
-	if strings.HasSuffix(s, "m0s") {
-		s = strings.TrimSuffix(s, "0s")
-	}
-	if strings.HasSuffix(s, "h0m") {
-		s = strings.TrimSuffix(s, "0m")
-	}
-	return s
-}
-
-// cell returns s as a part of a row, cut to limit columns. Its characters cannot look like another
-// row, or like two columns.
-func cell(s string, limit int) string { return cutEnd(text.Cell(text.Cut(s, text.MaxError)), limit) }
-
-// cutEnd cuts s to n columns, and keeps its beginning.
-func cutEnd(s string, n int) string {
-	if textWidth(s) <= n {
-		return s
-	}
-	return takeStart(s, n-1) + "…"
-}
-
-// cutStart cuts s to n columns, and keeps its end.
-func cutStart(s string, n int) string {
-	if textWidth(s) <= n {
-		return s
-	}
-	return "…" + takeEnd(s, n-1)
-}
-
-// cutMiddle cuts s to n columns, and keeps both ends: the kind of a name is at its beginning, and
-// what distinguishes it is at its end.
-func cutMiddle(s string, n int) string {
-	if textWidth(s) <= n {
-		return s
-	}
-	end := (n - 1) / 2
-	return takeStart(s, n-1-end) + "…" + takeEnd(s, end)
-}
-
-func takeStart(s string, n int) string {
-	for i, r := range s {
-		if n -= runeWidth(r); n < 0 {
-			return s[:i]
-		}
-	}
-	return s
-}
-
-func takeEnd(s string, n int) string {
-	for i := len(s); i > 0; {
-		r, size := utf8.DecodeLastRuneInString(s[:i])
-		if n -= runeWidth(r); n < 0 {
-			return s[i:]
-		}
-		i -= size
-	}
-	return s
-}
-
-// textWidth returns the number of columns that s takes on a terminal.
-func textWidth(s string) int {
-	n := 0
-	for _, r := range s {
-		n += runeWidth(r)
-	}
-	return n
-}
-
-func runeWidth(r rune) int {
-	switch {
-	case r < 0x300:
-		return 1
-	case unicode.In(r, unicode.Mn, unicode.Me):
-		return 0
-	case r >= 0x1100 && r <= 0x115f, r >= 0x2e80 && r <= 0xa4cf, r >= 0xac00 && r <= 0xd7a3, r >= 0xf900 && r <= 0xfaff,
-		r >= 0xfe30 && r <= 0xfe6f, r >= 0xff00 && r <= 0xff60, r >= 0xffe0 && r <= 0xffe6, r >= 0x1f300 && r <= 0x1faff,
-		r >= 0x20000 && r <= 0x3fffd: // East Asian wide, and emoji
-		return 2
-	}
-	return 1
 }

@@ -17,6 +17,7 @@ import (
 	"go.uber.org/zap/zaptest/observer"
 
 	"github.com/gotasklet/tasklet/actor"
+	"github.com/gotasklet/tasklet/actor/actortest"
 	"github.com/gotasklet/tasklet/actor/event"
 	"github.com/gotasklet/tasklet/actor/flow"
 	"github.com/gotasklet/tasklet/mailbox"
@@ -252,7 +253,22 @@ func TestSpecErrors(t *testing.T) {
 		require.EqualError(t, err, "supervisor: "+want)
 		require.Panics(t, func() { work.New(spec) })
 	}
-	require.Panics(t, func() { _ = work.New(work.Spec[int]{Handle: h}).Drain(context.Background()) })
+}
+
+func TestMisuse(t *testing.T) {
+	h := func(*actor.Tasklet, int) error { return nil }
+	require.PanicsWithValue(t, "work: Drain of a queue that was not started", func() { _ = work.New(work.Spec[int]{Handle: h}).Drain(t.Context()) })
+	actortest.Run(t, func(t *actor.Tasklet) {
+		for text, spec := range map[string]work.Spec[int]{
+			"work: Spec.Init has returned no handler": {Init: func(*actor.Tasklet) (actor.Handler[int], error) { return nil, nil }},
+			"work: Batch.Init has returned no handler": {Batch: &work.Batch[int]{Max: 2, Init: func(*actor.Tasklet) (func(*actor.Tasklet, []int) error, error) {
+				return nil, nil
+			}}},
+		} {
+			_, err := work.Start(t, spec)
+			require.ErrorContains(actortest.TB(t), err, text)
+		}
+	}, actortest.Allow(event.Exit))
 }
 
 // Odd times are refused, or have their meaning.

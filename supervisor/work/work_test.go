@@ -349,7 +349,7 @@ func TestExploreAccounts(t *testing.T) {
 		t.Run(fmt.Sprint("batch ", batch), func(t *testing.T) {
 			var lost int
 			var started bool
-			actortest.Explore(t, 300, func(t *actor.Tasklet) {
+			actortest.Explore(t, runs(300), func(t *actor.Tasklet) {
 				lost, started = 0, false
 				accounts(t, batch, &lost, &started)
 			}, faults, actortest.Allow(event.DeadLetter), actortest.Allow(event.Exit), actortest.Allow(event.Failure), actortest.Limit(100*time.Hour),
@@ -529,3 +529,12 @@ func TestHooksAndCarriers(t *testing.T) {
 
 // noted has what the handlers and hooks of TestHooksAndCarriers have seen.
 var noted *strings.Builder
+
+// runs returns n, or a fifth of it if tests are to be short: those under the race detector, on
+// other numbers of processors, and with checks after each step.
+func runs(n int) int {
+	if testing.Short() {
+		return n / 5
+	}
+	return n
+}
