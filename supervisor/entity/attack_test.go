@@ -296,12 +296,15 @@ func TestMisuse(t *testing.T) {
 				_, _ = entity.Call(ctx, es, key, func(actor.Reply[int]) int { return 1 })
 			},
 		}
+		unused := entity.New(entity.Spec[int, int]{Init: func(*actor.Tasklet, int) (actor.Handler[int], error) { return nil, nil }})
+		require.PanicsWithValue(tb, "entity: Drain of a set that was not started", func() { _ = unused.Drain(t) })
 		for name, call := range calls {
 			require.Panics(tb, func() { call(other, 1) }, name+" with another tasklet's context")
 			require.Panics(tb, func() { call(nil, 1) }, name+" with a nil context")
 			require.Panics(tb, func() { call(t, []int{1}) }, name+" with a key that has no hash")
 			if name != "Stop" {
-				require.Panics(tb, func() { call(t, math.NaN()) }, name+" with NaN")
+				require.PanicsWithValue(tb, "entity: a send to the key NaN, which is not equal to itself, so that its entity could not be found again",
+					func() { call(t, math.NaN()) }, name)
 			}
 			require.Zero(tb, es.Len(), name)
 		}

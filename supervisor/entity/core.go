@@ -372,9 +372,15 @@ type describer[K comparable, M any] struct {
 	c        *core[K, M]
 }
 
-// Describe implements tree.Supervisor.
-func (d describer[K, M]) Describe(func(tree.Child)) tree.Supervision {
+// Describe implements tree.Supervisor. The keys that are put aside are children without a tasklet.
+func (d describer[K, M]) Describe(child func(tree.Child)) tree.Supervision {
 	d.c.es.mu.RLock()
 	defer d.c.es.mu.RUnlock()
+	now := d.c.now()
+	for _, a := range d.c.asides {
+		if f := d.c.aside[a.key]; f != nil && f.Until.Equal(a.until) && now.Before(f.Until) {
+			child(tree.Child{ID: f.Name, Restarts: d.c.es.spec.Intensity, Last: f.last(), LastAt: f.Until.Add(-d.c.es.spec.Backoff)})
+		}
+	}
 	return tree.Supervision{Max: math.MaxInt, Restarts: d.c.restarts, Total: d.c.restarts}
 }

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/gotasklet/tasklet/actor"
+	"github.com/gotasklet/tasklet/internal/own"
 	"github.com/gotasklet/tasklet/internal/text"
 	"github.com/gotasklet/tasklet/mailbox"
 	"github.com/gotasklet/tasklet/supervisor"
@@ -43,6 +44,9 @@ type Spec[K comparable, M any] struct {
 	Evict bool
 	// MailboxLen is the capacity of the mailbox of each entity. 0 means mailbox.DefaultCap.
 	MailboxLen int
+	// Overflow is what a send does if the mailbox of the entity is full. The default is
+	// mailbox.Block. With mailbox.Unbounded, MailboxLen must be 0.
+	Overflow mailbox.Policy
 
 	// Intensity is the number of restarts of one entity that are allowed within Period, as in
 	// supervisor.Spec, with supervisor.NoRestart and supervisor.Unlimited. 0 means 1.
@@ -82,6 +86,10 @@ func (s Spec[K, M]) checked() (Spec[K, M], error) {
 		return bad("MailboxLen", "is negative")
 	case s.MailboxLen > mailbox.MaxCap:
 		return bad("MailboxLen", fmt.Sprintf("is more than %d", mailbox.MaxCap))
+	case s.Overflow > mailbox.Unbounded:
+		return bad("Overflow", "is not a policy")
+	case s.Overflow == mailbox.Unbounded && s.MailboxLen > 0:
+		return bad("MailboxLen", "is positive with mailbox.Unbounded, which has no capacity")
 	case s.Intensity < supervisor.NoRestart:
 		return bad("Intensity", "is negative")
 	case s.Period < 0:
@@ -104,7 +112,7 @@ func (s Spec[K, M]) checked() (Spec[K, M], error) {
 	s.Period = cmp.Or(s.Period, defaultPeriod)
 	s.Backoff = cmp.Or(s.Backoff, defaultPeriod)
 	s.Shutdown = cmp.Or(s.Shutdown, defaultPeriod)
-	probe := actor.ReceiverInitBody(actor.NewRef[M](), func(*actor.Tasklet) (actor.Handler[M], error) { return nil, nil })
+	probe := actor.ReceiverInitBody(actor.NewRef[M](actor.Overflow(s.Overflow)), func(*actor.Tasklet) (actor.Handler[M], error) { return nil, nil })
 	if _, err := actor.CheckSlot(probe, s.options()...); err != nil {
 		return bad("Options", "are invalid: "+err.Error())
 	}
@@ -176,6 +184,7 @@ func newEntities[K comparable, M any](spec Spec[K, M]) (*Entities[K, M], error) 
 		opts = append(opts, actor.Name(spec.Name))
 	}
 	es := &Entities[K, M]{spec: spec, options: spec.options(), ref: actor.NewRef[request[K, M]](opts...)}
+	own.Work(es.ref, es.notStarted)
 	es.body = actor.Supervise(es.ref, actor.Family{Kind: "entities", StopTogether: spec.Shutdown, Drain: es.drain}, es.init)
 	return es, nil
 }
@@ -240,6 +249,21 @@ func (es *Entities[K, M]) Get(key K) *actor.Tasklet {
 		return nil
 	}
 	return e.ref.Tasklet()
+}
+
+// notStarted returns the number of messages whose entities have not started: each of them waits for
+// the end of another one. The other entities count theirs themselves.
+func (es *Entities[K, M]) notStarted() (n int) {
+	es.mu.RLock()
+	defer es.mu.RUnlock()
+	if es.core != nil {
+		for e := range es.core.all.All() {
+			if !e.started {
+				n += e.ref.Len()
+			}
+		}
+	}
+	return n
 }
 
 // limit returns the limit of live entities, as the tree shows it.

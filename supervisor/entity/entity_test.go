@@ -210,8 +210,15 @@ func TestFailures(t *testing.T) {
 		require.ErrorIs(tb, err, errCrash)
 		require.Equal(tb, "a", failed.Name)
 		require.Equal(tb, `entity: "a" is put aside because it has failed too often: /test/set/a: crash`, err.Error())
+		// The tree shows it for that time.
+		rows := tree.Snapshot(es.Tasklet())
+		require.Len(tb, rows, 3)
+		require.Equal(tb, "a", rows[2].Name)
+		require.Nil(tb, rows[2].Tasklet)
+		require.ErrorIs(tb, rows[2].Last, errCrash)
 		require.NoError(tb, es.Send(t, "b", message{text: "2"}))
 		t.Sleep(time.Minute)
+		require.Len(tb, tree.Snapshot(es.Tasklet()), 2)
 		require.NoError(tb, es.Send(t, "a", message{text: "6"}))
 		settle(t)
 		require.Equal(tb, "b:2, start a, a:6", b.took())
@@ -250,6 +257,90 @@ func TestDrain(t *testing.T) {
 		require.Nil(tb, es.Get("a"))
 		require.Empty(tb, es.Keys())
 	}, actortest.Allow(event.Failure))
+}
+
+// A drain that is cut counts the messages of entities that have not started.
+func TestDrainIsCut(t *testing.T) {
+	actortest.Run(t, func(t *actor.Tasklet) {
+		tb := actortest.TB(t)
+		es, _ := start(t, entity.Spec[string, message]{Name: "set", MaxLive: 2, Evict: true})
+		require.NoError(tb, es.Send(t, "a", message{sleep: time.Hour}))
+		settle(t)
+		actor.Go(t, func(t *actor.Tasklet) error { return es.Stop(t, "a") })
+		settle(t)
+		for range 3 { // for the next incarnation
+			require.NoError(tb, es.Send(t, "a", message{}))
+		}
+		ctx, cancel := actor.WithTimeout(t, time.Second)
+		defer cancel()
+		var left *actor.DrainError
+		require.ErrorAs(tb, es.Drain(ctx), &left)
+		require.Equal(tb, map[string]int{"/test/set": 3, "/test/set/a": 0}, left.Left)
+	}, actortest.Allow(event.DeadLetter))
+}
+
+// A context that has ended starts no entity, and a call with it says so.
+func TestEndedContext(t *testing.T) {
+	actortest.Run(t, func(t *actor.Tasklet) {
+		tb := actortest.TB(t)
+		es, b := start(t, entity.Spec[string, message]{})
+		cause := errors.New("enough")
+		inside, cancel := context.WithCancelCause(t)
+		cancel(cause)
+		outside, cancel := context.WithCancelCause(context.Background())
+		cancel(cause)
+		late, stop := actor.WithTimeout(t, time.Millisecond)
+		defer stop()
+		t.Sleep(time.Second)
+		request := func(r actor.Reply[string]) message { return message{call: true, reply: r} }
+		check := func(ctx context.Context, want error) {
+			require.ErrorIs(tb, es.Send(ctx, "a", message{}), want)
+			require.ErrorIs(tb, es.TrySend(ctx, "a", message{}), want)
+			_, err := entity.Call(ctx, es, "a", request)
+			require.ErrorIs(tb, err, want)
+		}
+		check(inside, cause)
+		check(late, actor.ErrTimeout)
+		_, err := actor.Await(t, func(context.Context) (int, error) { check(outside, cause); return 0, nil })
+		require.NoError(tb, err)
+		settle(t)
+		require.Zero(tb, es.Len())
+		require.Empty(tb, b.took())
+
+		// A live entity takes what it has room for, as a ref does.
+		require.NoError(tb, es.Send(t, "a", message{text: "1"}))
+		require.NoError(tb, es.Send(inside, "a", message{text: "2"}))
+		settle(t)
+		require.Equal(tb, "start a, a:1, a:2", b.took())
+	})
+}
+
+// Spec.Overflow is the policy of each entity's mailbox.
+func TestOverflow(t *testing.T) {
+	actortest.Run(t, func(t *actor.Tasklet) {
+		tb := actortest.TB(t)
+		for p, want := range map[mailbox.Policy]string{
+			mailbox.Fail: "0:, 0:1, 0:2", mailbox.DropNewest: "1:, 1:1, 1:2", mailbox.DropOldest: "2:, 2:2, 2:3", mailbox.Unbounded: "3:, 3:1, 3:2, 3:3",
+		} {
+			key := strings.Split(want, ":")[0]
+			spec := entity.Spec[string, message]{Overflow: p, MailboxLen: 2}
+			if p == mailbox.Unbounded {
+				spec.MailboxLen = 0
+			}
+			es, b := start(t, spec)
+			require.NoError(tb, es.Send(t, key, message{sleep: time.Second}))
+			settle(t)
+			for _, text := range []string{"1", "2", "3"} {
+				if err := es.Send(t, key, message{text: text}); p == mailbox.Fail && text == "3" {
+					require.ErrorIs(tb, err, mailbox.ErrFull)
+				} else {
+					require.NoError(tb, err)
+				}
+			}
+			t.Sleep(time.Minute)
+			require.Equal(tb, "start "+key+", "+want, b.took())
+		}
+	}, actortest.Allow(event.DeadLetter))
 }
 
 // A set that is killed stops all its entities. Nothing that was accepted is lost in silence, also
@@ -382,6 +473,8 @@ func TestSpec(t *testing.T) {
 		"MaxLive is negative":         {Init: init, MaxLive: -1},
 		"Idle is negative":            {Init: init, Idle: -1},
 		"MailboxLen is negative":      {Init: init, MailboxLen: -1},
+		"Overflow is not a policy":    {Init: init, Overflow: 9},
+		"MailboxLen is positive with": {Init: init, Overflow: mailbox.Unbounded, MailboxLen: 1},
 		"MailboxLen is more than":     {Init: init, MailboxLen: mailbox.MaxCap + 1},
 		"Intensity is negative":       {Init: init, Intensity: -2},
 		"Period is negative":          {Init: init, Period: -1},
@@ -494,4 +587,39 @@ func TestOddTimes(t *testing.T) {
 			require.Equal(tb, !short, es.Get("b") != nil)
 		}, actortest.Allow(event.Failure), actortest.Limit(time.Hour))
 	}
+}
+
+// A ref of an entity lives over restarts, and is closed when the entity stops. Then Ref makes the
+// next one.
+func TestRef(t *testing.T) {
+	actortest.Run(t, func(t *actor.Tasklet) {
+		es, b := start(t, entity.Spec[string, message]{Idle: time.Minute})
+		ref, err := es.Ref(t, "a")
+		require.NoError(b.tb, err)
+		again, err := es.Ref(t, "a")
+		require.NoError(b.tb, err)
+		require.Equal(b.tb, ref, again)
+		require.NoError(b.tb, ref.Send(t, message{text: "1", err: errCrash}))
+		require.NoError(b.tb, ref.Send(t, message{text: "2"}))
+		t.Sleep(time.Second)
+		require.Equal(b.tb, "start a, a:1, end a, start a, a:2", b.took())
+		again, err = es.Ref(t, "a")
+		require.NoError(b.tb, err)
+		require.Equal(b.tb, ref, again)
+		t.Sleep(2 * time.Minute)
+		require.True(b.tb, ref.IsClosed())
+		next, err := es.Ref(t, "a")
+		require.NoError(b.tb, err)
+		require.NotEqual(b.tb, ref, next)
+		require.NoError(b.tb, next.Send(t, message{text: "3"}))
+		require.NoError(b.tb, es.Stop(t, "a"))
+		require.Equal(b.tb, "end a, start a, a:3, end a", b.took())
+		closed := next
+		next, err = es.Ref(t, "a")
+		require.NoError(b.tb, err)
+		require.NotEqual(b.tb, closed, next)
+		require.NoError(b.tb, es.Drain(t))
+		_, err = es.Ref(t, "a")
+		require.ErrorIs(b.tb, err, mailbox.ErrClosed)
+	}, actortest.Allow(supervisor.EventRestart))
 }

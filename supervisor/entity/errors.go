@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/gotasklet/tasklet/actor"
+	"github.com/gotasklet/tasklet/actor/reason"
 	"github.com/gotasklet/tasklet/internal/guard"
 	"github.com/gotasklet/tasklet/internal/text"
 	"github.com/gotasklet/tasklet/mailbox"
@@ -40,6 +42,14 @@ type FailedError struct {
 // escaped.
 func (e *FailedError) Error() string {
 	return text.Line(fmt.Sprintf("entity: %q is put aside because it has failed too often: %s", e.Name, guard.Text(e.Cause)))
+}
+
+// last returns the end of the last tasklet of the entity.
+func (e *FailedError) last() actor.Exit {
+	if j, ok := e.Cause.(*actor.JoinError); ok && j.Tasklet != nil {
+		return actor.Exit{Tasklet: j.Tasklet, Path: j.Tasklet.Path(), Kind: actor.KindOf(j.Cause), Err: j.Cause}
+	}
+	return actor.Exit{Kind: reason.Error, Err: e.Cause}
 }
 
 // Unwrap returns e.Cause.

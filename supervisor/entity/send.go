@@ -16,11 +16,12 @@ import (
 //
 // Send returns a *FullError if the set is full, a *FailedError while the key is put aside,
 // mailbox.ErrClosed if the set drains or has ended, and the errors of actor.Ref.Send. If the error
-// is not nil, m was not sent. Inside a tasklet, ctx must belong to it.
+// is not nil, m was not sent. A context that has ended starts no entity: then Send returns
+// ErrTimeout or the cause of ctx. Inside a tasklet, ctx must belong to it.
 func (es *Entities[K, M]) Send(ctx context.Context, key K, m M) error {
 	e, err := es.get(ctx, key)
 	for err == nil {
-		if err = e.ref.Send(ctx, m); err != mailbox.ErrClosed || ctx.Err() != nil {
+		if err = e.ref.Send(ctx, m); err != mailbox.ErrClosed {
 			return err
 		}
 		e, err = es.next(ctx, key, e)
@@ -32,7 +33,7 @@ func (es *Entities[K, M]) Send(ctx context.Context, key K, m M) error {
 func (es *Entities[K, M]) TrySend(ctx context.Context, key K, m M) error {
 	e, err := es.get(ctx, key)
 	for err == nil {
-		if err = e.ref.TrySend(ctx, m); err != mailbox.ErrClosed || ctx.Err() != nil {
+		if err = e.ref.TrySend(ctx, m); err != mailbox.ErrClosed {
 			return err
 		}
 		e, err = es.next(ctx, key, e)
@@ -57,7 +58,7 @@ func Call[K comparable, M, R any](ctx context.Context, es *Entities[K, M], key K
 			reply = r
 			return msg(r)
 		})
-		if err != mailbox.ErrClosed || ctx.Err() != nil {
+		if err != mailbox.ErrClosed {
 			return v, err
 		}
 		if !own.Refused(reply) { // the request was queued, or the handler has given this error
@@ -102,6 +103,21 @@ func (es *Entities[K, M]) Stop(ctx context.Context, key K) error {
 	return err
 }
 
+// Ref returns the ref of the entity of key, and makes the entity if there is none, as
+// [Entities.Send] does: it is started, or about to be. It never parks. The ref lives over restarts.
+// It is closed when the entity stops; then Ref returns another one. Send and [Call] do that by
+// themselves. Ref returns the errors of Send, except those of a full mailbox.
+func (es *Entities[K, M]) Ref(ctx context.Context, key K) (actor.Ref[M], error) {
+	e, err := es.get(ctx, key)
+	if err == nil && e.ref.IsClosed() {
+		e, err = es.next(ctx, key, e)
+	}
+	if err != nil {
+		return actor.Ref[M]{}, err
+	}
+	return e.ref, nil
+}
+
 // get returns the entity of key, and makes it if there is none. It is the fast path of a send.
 func (es *Entities[K, M]) get(ctx context.Context, key K) (*entity[K, M], error) {
 	checkHash(key)
@@ -130,6 +146,9 @@ func (es *Entities[K, M]) next(ctx context.Context, key K, closed *entity[K, M])
 	own.MustSend(ctx)
 	if key != key {
 		panic(fmt.Sprintf("entity: a send to the key %v, which is not equal to itself, so that its entity could not be found again", key))
+	}
+	if err := own.Ended(ctx); err != nil {
+		return nil, err // nobody would wait for the entity
 	}
 	name := es.name(key)
 	if es.ref.IsClosed() {
@@ -192,7 +211,7 @@ func (es *Entities[K, M]) make(key K, name string, closed *entity[K, M]) (e, vic
 		before.heirs = append(before.heirs, e)
 		e.waits++
 	}
-	opts := []actor.Option{actor.Name(name)}
+	opts := []actor.Option{actor.Name(name), actor.Overflow(es.spec.Overflow)}
 	if n := es.spec.MailboxLen; n > 0 {
 		opts = append(opts, actor.MailboxLen(n))
 	}
