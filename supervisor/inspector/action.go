@@ -23,10 +23,48 @@ import (
 )
 
 const (
-	// actionLimit is how long an action may wait for a supervisor, in real time.
+	// actionLimit is how long a request waits for an action, in real time. The action continues.
 	actionLimit = 10 * time.Second
 	maxBody     = 4 << 10
 )
+
+// doing has the actions that are not over, one for each tasklet and child.
+type doing struct {
+	mu  sync.Mutex
+	now map[target]string // the name of the action
+}
+
+// target is what an action is about: a tasklet, or the child of a supervisor that does not run.
+type target struct {
+	t     *actor.Tasklet
+	child string
+}
+
+// begin starts f on a goroutine of its own, unless an action on the same target is not over; then
+// it returns nil and that action. The channel gets the error of f.
+func (d *doing) begin(on target, action string, f func() error) (over <-chan error, other string) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if other := d.now[on]; other != "" {
+		return nil, other
+	}
+	if d.now == nil {
+		d.now = make(map[target]string)
+	}
+	d.now[on] = action
+	end := make(chan error, 1)
+	go func() {
+		var err error
+		if fault := guard.Call(func() { err = f() }); fault != nil {
+			err = errors.New(fault.String())
+		}
+		d.mu.Lock()
+		delete(d.now, on)
+		d.mu.Unlock()
+		end <- err
+	}()
+	return end, ""
+}
 
 // act answers a POST.
 func (h *handler) act(w http.ResponseWriter, r *http.Request, what, who string) {
@@ -35,9 +73,8 @@ func (h *handler) act(w http.ResponseWriter, r *http.Request, what, who string) 
 		return
 	}
 	var body struct{ Level, Child string }
-	b := http.MaxBytesReader(w, r.Body, maxBody)
-	if err := json.NewDecoder(b).Decode(&body); err != nil && err != io.EOF {
-		fail(w, http.StatusBadRequest, "the body must be a JSON object of at most 4 KiB, or empty")
+	if !decode(http.MaxBytesReader(w, r.Body, maxBody), &body) {
+		fail(w, http.StatusBadRequest, "the body must be a JSON object with level or child, of at most 4 KiB, or empty")
 		return
 	}
 	if what == "loglevel" {
@@ -55,27 +92,69 @@ func (h *handler) act(w http.ResponseWriter, r *http.Request, what, who string) 
 		fail(w, bad.code, bad.text)
 		return
 	}
-	by := &actionError{action, who}
-	h.report(r, t, action, who, zap.String("child", body.Child))
-	err := error(nil)
-	switch action {
-	case "kill":
-		t.KillCause(context.Background(), by)
-	case "drain":
-		// It takes as long as the work that is left.
-		guard.Go(func() { _ = t.Drain(context.Background()) })
-	case "restart", "start":
-		ctx, cancel := context.WithTimeout(r.Context(), actionLimit)
-		defer cancel()
-		err = restart(ctx, t, action, body.Child)
-	}
-	if err != nil {
-		fail(w, http.StatusConflict, text.Line(text.Cut(guard.Text(err), text.MaxError)))
+	if t.HasFinished() {
+		fail(w, http.StatusNotFound, "no tasklet has this ID now") // it has ended since the survey
 		return
 	}
-	send(w, r, "application/json", append(encode(map[string]any{
-		"action": action, "tasklet": t.ID().String(), "path": fields.Name(t.Path()),
+	if action == "kill" {
+		h.report(r, t, action, who, zap.String("child", body.Child))
+		t.KillCause(context.Background(), &actionError{action, who})
+		h.answer(w, r, http.StatusOK, t, action)
+		return
+	}
+	// These take as long as the work of other tasklets. They go on when the request is over, so
+	// that a child is not left stopped because a browser has gone in the middle of its restart.
+	ctx := context.Background()
+	over, other := h.doing.begin(target{t, body.Child}, action, func() error {
+		h.report(r, t, action, who, zap.String("child", body.Child))
+		switch {
+		case action == "drain" && t == h.sys.Root():
+			return h.sys.Drain(ctx)
+		case action == "drain":
+			return t.Drain(ctx)
+		}
+		return restart(ctx, t, action, body.Child)
+	})
+	if over == nil {
+		fail(w, http.StatusConflict, "the action "+other+" is not over yet")
+		return
+	}
+	if action == "drain" {
+		h.answer(w, r, http.StatusOK, t, action)
+		return
+	}
+	limit := time.NewTimer(actionLimit)
+	defer limit.Stop()
+	select {
+	case err := <-over:
+		if err != nil {
+			fail(w, http.StatusConflict, text.Line(text.Cut(guard.Text(err), text.MaxError)))
+			return
+		}
+		h.answer(w, r, http.StatusOK, t, action)
+	case <-limit.C:
+		h.answer(w, r, http.StatusAccepted, t, action)
+	case <-r.Context().Done():
+	}
+}
+
+// answer says what was done with t, or with http.StatusAccepted what is being done.
+func (h *handler) answer(w http.ResponseWriter, r *http.Request, code int, t *actor.Tasklet, action string) {
+	reply(w, r, code, "application/json", append(encode(map[string]any{
+		"action": action, "tasklet": t.ID().String(), "path": fields.Name(t.Path()), "pending": code == http.StatusAccepted,
 	}), '\n'))
+}
+
+// decode reads a body into v. It reports whether the body is empty or one object with the fields of
+// v. An unknown field is refused, because it is probably a known one with a mistake in its name.
+func decode(r io.Reader, v any) bool {
+	d := json.NewDecoder(r)
+	d.DisallowUnknownFields()
+	if err := d.Decode(v); err != nil {
+		return err == io.EOF
+	}
+	_, err := d.Token()
+	return err == io.EOF
 }
 
 // actionError is the cause of a kill.
@@ -117,12 +196,12 @@ func restart(ctx context.Context, t *actor.Tasklet, action, child string) error 
 		if c.Tasklet != t {
 			continue
 		}
+		if c.Restart == supervisor.Temporary {
+			return errors.New("the child is temporary, so its supervisor would not start it again; see kill")
+		}
 		if err := s.StopChild(ctx, c.ID); err != nil {
 			return err
 		}
-		// The child must not stay stopped because the request is over.
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), actionLimit)
-		defer cancel()
 		_, err := s.RestartChild(ctx, c.ID)
 		return err
 	}
@@ -152,20 +231,29 @@ type stacks struct {
 // stackEvery is the least time between two stacks.
 const stackEvery = 200 * time.Millisecond
 
+// take reports whether a stack may be taken now, and counts it. It holds no lock afterwards,
+// because the browser that gets the stack may be slow.
+func (s *stacks) take() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if time.Since(s.last) < stackEvery {
+		return false
+	}
+	s.last = time.Now()
+	return true
+}
+
 func (h *handler) serveStack(w http.ResponseWriter, r *http.Request, id string) {
 	t, bad := h.tasklet(id)
 	if bad != nil {
 		fail(w, bad.code, bad.text)
 		return
 	}
-	h.stacks.mu.Lock()
-	defer h.stacks.mu.Unlock()
-	if time.Since(h.stacks.last) < stackEvery {
+	if !h.stacks.take() {
 		w.Header().Set("Retry-After", "1")
 		fail(w, http.StatusTooManyRequests, "a stack was taken a moment ago")
 		return
 	}
-	h.stacks.last = time.Now()
 	stack := vitals.StackOf(t)
 	if stack == nil {
 		fail(w, http.StatusConflict, "the tasklet is not running now")

@@ -1,12 +1,15 @@
 package inspector_test
 
 import (
+	"context"
 	"errors"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/require"
@@ -208,4 +211,120 @@ func TestActionDoesNotHang(t *testing.T) {
 	go func() { code, _ := post(h, "tasklet/"+id(w)+"/kill", ""); done <- code }()
 	require.Equal(t, 200, <-done)
 	require.Equal(t, "/shop/s", get(t, h, "tasklet/"+id(a.sup.Tasklet()))["path"])
+}
+
+// slow runs f in a bubble with a supervised child that takes 20 seconds to end.
+func slow(t *testing.T, f func(t *testing.T, h http.Handler, child *actor.Tasklet, starts *atomic.Int32)) {
+	inBubble(t, func(t *testing.T, sys *actor.System, _ http.Handler) {
+		var starts atomic.Int32
+		s, err := supervisor.Start(sys, supervisor.Spec{Name: "s", Children: []supervisor.Child{
+			{ID: "slow", Shutdown: time.Minute, Body: actor.GoBody(func(t *actor.Tasklet) error {
+				starts.Add(1)
+				t.Defer(func() { t.Sleep(20 * time.Second) })
+				return waiting(t)
+			})},
+			{ID: "once", Restart: supervisor.Temporary, Body: actor.GoBody(waiting)},
+		}})
+		require.NoError(t, err)
+		synctest.Wait()
+		f(t, inspector.Handler(sys, inspector.AllowActions()), s.Tasklet().Children()[0], &starts)
+	})
+}
+
+// A restart goes on when its request is over, because the browser has gone or the child takes long
+// to end. Otherwise the child would stay stopped.
+func TestRestartOutlivesItsRequest(t *testing.T) {
+	for _, gone := range []bool{true, false} {
+		slow(t, func(t *testing.T, h http.Handler, child *actor.Tasklet, starts *atomic.Int32) {
+			r := request(http.MethodPost, mount+"api/tasklet/"+id(child)+"/restart")
+			ctx, cancel := context.WithCancel(t.Context())
+			defer cancel()
+			w := make(chan *httptest.ResponseRecorder, 1)
+			go func() { w <- do(h, r.WithContext(ctx)) }()
+			time.Sleep(time.Second)
+			// The same once more is refused as long as it goes on.
+			code, body := post(h, "tasklet/"+id(child)+"/restart", "")
+			require.Equal(t, 409, code)
+			require.Contains(t, body, "restart is not over")
+			if gone {
+				cancel()
+				<-w
+			} else {
+				answer := <-w
+				require.Equal(t, 202, answer.Code)
+				require.Equal(t, true, object(t, answer.Body.Bytes())["pending"])
+			}
+			require.EqualValues(t, 1, starts.Load())
+			time.Sleep(25 * time.Second)
+			synctest.Wait()
+			require.EqualValues(t, 2, starts.Load(), "the child stays stopped")
+			code, body = post(h, "tasklet/"+id(child)+"/restart", "")
+			require.Equal(t, 404, code)
+			require.Contains(t, body, "no tasklet has this ID")
+		})
+	}
+}
+
+// What has ended is not killed once more, and a child that would not be started again is not
+// stopped.
+func TestActionsOnWhatHasEnded(t *testing.T) {
+	slow(t, func(t *testing.T, h http.Handler, child *actor.Tasklet, _ *atomic.Int32) {
+		once := child.Parent().Children()[1]
+		code, body := post(h, "tasklet/"+id(once)+"/restart", "")
+		require.Equal(t, 409, code)
+		require.Contains(t, body, "temporary")
+		require.False(t, once.HasFinished())
+		once.Kill()
+		synctest.Wait()
+		for _, action := range []string{"kill", "drain", "restart", "start"} {
+			code, body = post(h, "tasklet/"+id(once)+"/"+action, "")
+			require.Equal(t, 404, code, action)
+			require.Contains(t, body, "no tasklet has this ID", action)
+		}
+		// While it ends, it can be killed again, and drained once at a time.
+		for range 3 {
+			code, _ = post(h, "tasklet/"+id(child)+"/kill", "")
+			require.Equal(t, 200, code)
+		}
+		code, _ = post(h, "tasklet/"+id(child)+"/drain", "")
+		require.Equal(t, 200, code)
+		code, _ = post(h, "tasklet/"+id(child)+"/drain", "")
+		require.Equal(t, 409, code)
+	})
+}
+
+// The root of a system without a main is drained with all that is below it.
+func TestDrainOfTheRoot(t *testing.T) {
+	inBubble(t, func(t *testing.T, sys *actor.System, _ http.Handler) {
+		h := inspector.Handler(sys, inspector.AllowActions())
+		handled := 0
+		ref := actor.Receiver(sys, func(t *actor.Tasklet, _ int) error { t.Sleep(time.Second); handled++; return nil })
+		for i := range 5 {
+			require.NoError(t, ref.Send(t.Context(), i))
+		}
+		code, body := post(h, "tasklet/"+id(sys.Root())+"/drain", "")
+		require.Equal(t, 200, code, body)
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		require.Equal(t, 5, handled)
+		require.True(t, sys.Root().HasFinished())
+	})
+}
+
+// A body that is not understood is refused, rather than done without what was not understood.
+func TestActionBody(t *testing.T) {
+	sys := system(t, actor.Config{})
+	level := zap.NewAtomicLevel()
+	h := inspector.Handler(sys, inspector.AllowActions(), inspector.LogLevel(level))
+	for _, bad := range []string{
+		`[]`, `"debug"`, `1`, `{"level":1}`, `{"levle":"debug"}`, `{"level":"debug","x":1}`, `{"level":"debug"}{"level":"error"}`,
+		`{"level":"debug"}x`, `level=debug`, `{"level":"debug"` + strings.Repeat(" ", 5000) + `}`, "\xff", `{"level":"debug"}` + strings.Repeat(" ", 5000),
+	} {
+		code, body := post(h, "loglevel", bad, "Content-Type", "text/plain")
+		require.Equal(t, 400, code, bad)
+		require.Contains(t, body, "JSON object", bad)
+	}
+	require.Equal(t, zap.InfoLevel, level.Level())
+	code, _ := post(h, "loglevel", " {\"level\":\"debug\"}\n")
+	require.Equal(t, 200, code)
 }

@@ -7,11 +7,15 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/url"
 	"runtime"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/stretchr/testify/require"
 	"go.uber.org/zap"
@@ -520,6 +524,135 @@ func TestHostileNames(t *testing.T) {
 		o := get(tb, h, "tasklet/"+id(w))
 		require.Contains(tb, o["path"], "<img src=x")
 	})
+}
+
+// hostile has what could forge a line, an event of a stream, a colour or a direction.
+const hostile = "a\n\nevent: snapshot\ndata: {}\r\u0085\u009b31m\u202e\u2066\u2028\x1b[2J\x7f\xff\U000e0001<b>é🙂"
+
+type hostileText struct{}
+
+func (hostileText) MarshalJSON() ([]byte, error) {
+	return []byte("{ \"x\" :\n\"\xff\u202e\u0085\"}"), nil
+}
+
+// Whatever comes from code or input of users, an answer is one line of characters that can be
+// printed, and so is each field of a stream.
+func TestPrintable(t *testing.T) {
+	actortest.Run(t, func(t *actor.Tasklet) {
+		tb := actortest.TB(t)
+		h := inspector.Handler(t.System())
+		ref := actor.NewRef[int]()
+		w := actor.StartTasklet(t, actor.ReceiverBody(ref, func(*actor.Tasklet, int) error { return nil }), actor.Name(strings.ReplaceAll(hostile, "/", "")))
+		w.SetLabel(hostile, hostile)
+		p := actor.Go(t, func(t *actor.Tasklet) error {
+			inspector.Publish(t, func() any { return []any{hostile, hostileText{}, map[string]int{hostile: 1}} })
+			return waiting(t)
+		})
+		bidi := "<b>\u202eeman\u200b"
+		require.NoError(tb, registry.Register(registry.Of(t.System()), bidi, ref))
+		g, err := registry.NewGroup[int](registry.Of(t.System()), bidi)
+		require.NoError(tb, err)
+		require.NoError(tb, g.Join(ref))
+		t.System().Emit(actor.EventRecord{Kind: event.TicksMissed, Path: hostile, Err: errors.New(hostile), Fields: []zap.Field{zap.String(hostile, hostile)}})
+		t.Yield()
+		var views []string
+		for _, view := range []string{"tree", "tasklets", "tasklet/" + id(w), "tasklet/" + id(p), "events", "system", "stuck", "deadletters", "tree?under=" + hostile, hostile, "tree?state=" + hostile} {
+			views = append(views, url.QueryEscape(view))
+			path, query, _ := strings.Cut(view, "?")
+			r := request(http.MethodGet, mount+"api/x")
+			r.URL.Path = mount + "api/" + path
+			if key, value, ok := strings.Cut(query, "="); ok {
+				r.URL.RawQuery = key + "=" + url.QueryEscape(value)
+			}
+			body := do(h, r).Body.String()
+			require.NotContains(tb, body, "<b>", view)
+			for _, c := range strings.TrimSuffix(body, "\n") {
+				require.True(tb, unicode.IsPrint(c), "%s has %q: %s", view, c, body)
+			}
+			require.True(tb, json.Valid([]byte(body)))
+			require.True(tb, utf8.ValidString(body))
+		}
+		names := get(tb, h, "system")
+		require.Equal(tb, `<b>\u202eeman\u200b`, list(names, "name_list")[0]["name"])
+		require.Equal(tb, `<b>\u202eeman\u200b`, list(names, "group_list")[0]["name"])
+		// JSON that is read has what was published, except for what was no UTF-8.
+		published := get(tb, h, "tasklet/"+id(p))["published"].([]any)
+		require.Equal(tb, strings.ToValidUTF8(hostile, "\ufffd"), published[0])
+		require.Equal(tb, map[string]any{"x": "\ufffd\u202e\u0085"}, published[1])
+
+		ctx, cancel := context.WithCancel(context.Background())
+		cancel()
+		for part := range slices.Chunk(views, 8) {
+			body := do(h, request(http.MethodGet, mount+"api/stream?view="+strings.Join(part, "&view=")).WithContext(ctx)).Body.String()
+			for _, c := range body {
+				require.True(tb, c == '\n' || unicode.IsPrint(c), "%q", c)
+			}
+			blocks := strings.Split(strings.TrimSuffix(body, "\n\n"), "\n\n")
+			require.Len(tb, blocks, len(part)+1, "%s", body)
+			for _, b := range blocks[1:] {
+				l := strings.Split(b, "\n")
+				require.Len(tb, l, 3)
+				require.Regexp(tb, `^id: [A-Z2-7]{8}-[0-9:.]+$`, l[0])
+				require.Regexp(tb, `^event: (snapshot|problem)$`, l[1])
+				require.Regexp(tb, `^data: \{.*\}$`, l[2])
+			}
+		}
+	}, actortest.Allow(event.TicksMissed))
+}
+
+// Each row leads to the part of the tree below it, however deep it is and whatever its name, by the
+// path that it shows.
+func TestUnderEachRow(t *testing.T) {
+	actortest.Run(t, func(t *actor.Tasklet) {
+		tb := actortest.TB(t)
+		h := inspector.Handler(t.System())
+		var grow func(t *actor.Tasklet, depth int)
+		grow = func(t *actor.Tasklet, depth int) {
+			for _, name := range []string{strings.Repeat("é", 70), strings.Repeat("long", 400), "a\nb", `a\nb`, "x", "x y", "…"} {
+				if depth == 0 && name != "x" {
+					continue
+				}
+				actor.Go(t, func(t *actor.Tasklet) error {
+					if depth > 0 {
+						grow(t, depth-1)
+					}
+					return waiting(t)
+				}, actor.Name(name))
+			}
+		}
+		actor.Go(t, func(t *actor.Tasklet) error { grow(t, 3); return waiting(t) })
+		t.Sleep(time.Second)
+		rows := list(get(tb, h, "tree?rows=1000"), "tree")
+		require.Greater(tb, len(rows), 500)
+		paths := map[any]int{}
+		for _, r := range rows {
+			paths[r["path"]]++
+		}
+		cut := 0
+		for i, r := range rows {
+			path := r["path"].(string)
+			if strings.Contains(path, "…") {
+				cut++
+			}
+			if i%7 > 0 || paths[path] > 1 {
+				continue // two that are cut to the same
+			}
+			top := list(get(tb, h, "tree?rows=50&under="+url.QueryEscape(path)), "tree")[0]
+			require.Equal(tb, r["tasklet"], top["tasklet"], "%s", path)
+		}
+		require.Greater(tb, cut, 100)
+	})
+}
+
+// Each state that a row can have can be asked for.
+func TestStates(t *testing.T) {
+	h := inspector.Handler(system(t, actor.Config{}))
+	n := 0
+	for s := tree.State(0); s.String() != "state(?)"; s++ {
+		get(t, h, "tasklets?state="+s.String())
+		n++
+	}
+	require.Equal(t, 11, n)
 }
 
 // No answer has the contents of a message.

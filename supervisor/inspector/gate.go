@@ -86,12 +86,19 @@ func isLoopback(remote string) bool {
 
 // forwarded reports whether a proxy has added its headers.
 func forwarded(h http.Header) bool {
-	for _, key := range []string{"Forwarded", "Via", "X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto", "X-Real-Ip"} {
-		if len(h.Values(key)) > 0 {
+	for key := range h {
+		if strings.HasPrefix(key, "X-Forwarded") || slices.Contains(proxyHeaders, key) {
 			return true
 		}
 	}
 	return false
+}
+
+// proxyHeaders are the other headers by which proxies say for whom they ask. A proxy that adds none
+// cannot be told from a program on this machine.
+var proxyHeaders = []string{
+	"Forwarded", "Via", "X-Real-Ip", "X-Client-Ip", "X-Cluster-Client-Ip", "X-Original-Forwarded-For", "X-Original-Host",
+	"X-Envoy-External-Address", "X-Amzn-Trace-Id", "X-Proxyuser-Ip", "True-Client-Ip", "Cf-Connecting-Ip", "Fastly-Client-Ip",
 }
 
 // sameSite reports whether r comes from a page of the handler, from somebody who has typed the

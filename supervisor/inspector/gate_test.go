@@ -51,6 +51,13 @@ func TestOnlyLoopback(t *testing.T) {
 		{[]string{"Forwarded", "for=10.0.0.7"}, false},
 		{[]string{"X-Real-Ip", "10.0.0.7"}, false},
 		{[]string{"Via", "1.1 proxy"}, false},
+		{[]string{"Via", ""}, false},
+		{[]string{"X-Forwarded-Server", "proxy"}, false},
+		{[]string{"x-forwarded-port", "443"}, false},
+		{[]string{"X-Forwarded", "for=10.0.0.7"}, false},
+		{[]string{"CF-Connecting-IP", "10.0.0.7"}, false},
+		{[]string{"X-Client-IP", "127.0.0.1"}, false},
+		{[]string{"X-Envoy-External-Address", "10.0.0.7"}, false},
 	} {
 		for _, path := range []string{"", "app.js", "api/tree", "api/stream", "api/tasklet/x/stack"} {
 			w := do(h, request(http.MethodGet, mount+path, c.header...))
@@ -182,8 +189,12 @@ func TestHeaders(t *testing.T) {
 func TestRoutes(t *testing.T) {
 	h := inspector.Handler(system(t, actor.Config{}))
 	for path, code := range map[string]int{
-		"/debug/tasklets/": 200, "/": 200, "/api/": 404, "/x/api/": 404, "/x/app.js": 200, "/api/tasklets/api/tree": 200,
+		"/debug/tasklets/": 200, "/": 200, "/api/": 200, "/x/api/": 200, "/api": 404, "/api/nothing": 404, "/x/app.js": 200, "/api/tasklets/api/tree": 200,
 		"/api/tree": 200, "/x/api/tree": 200, "/x/nothing": 404, "/x/web/app.js": 200, "/x/inspector.go": 404,
+		"/api/v1/tasklets/": 200, "/api/v1/tasklets/app.js": 200, "/api/v1/tasklets/api/tree": 200, "/api/tasklets/": 200,
+		"/api/tasklets/api/stuck": 200, "/api/v1/tasklets/nothing": 404, "/x/api//tree": 404, "/x/api/../tree": 404, "/x/api/tree%2F": 200,
+		"/x/api/tasklet/../tree": 400, "/x/api/tasklet//stack": 400, "/x/api/tasklet/../stack": 400, "/x/api/event/-1": 400,
+		"/x/api/event/18446744073709551616": 400, "/x/api/tasklet/%00": 400, "/x/api/tasklet/%ff": 400, "/x/api/event/1/stack": 400,
 		"/x/api/tree/": 200, "/x/api/tree/y": 404, "/x/api/tasklet": 404, "/x/api/tasklet/y": 400, "/x/api/event/y": 400,
 		"/x/api/tasklet/00000000-0000-0000-0000-000000000000": 404, "/x/api/event/99999": 404,
 	} {
@@ -194,7 +205,9 @@ func TestRoutes(t *testing.T) {
 	require.Equal(t, 405, do(h, request(http.MethodDelete, "/api/tree")).Code)
 	require.Empty(t, do(h, request(http.MethodHead, "/api/tree")).Body.String())
 	require.Equal(t, 414, do(h, request(http.MethodGet, "/api/tree?q="+strings.Repeat("x", 5000))).Code)
-	for _, bad := range []string{"tree?rows=1", "tree?rows=x", "tree?rows=1001", "tree?format=xml", "tree?skip=-1", "tasklets?sort=x", "events?level=loud", "tree?width=-1"} {
+	for _, bad := range []string{"tree?rows=1", "tree?rows=x", "tree?rows=1001", "tree?format=xml", "tree?skip=-1", "tasklets?sort=x", "events?level=loud", "tree?width=-1",
+		"tree?row=5", "tree?rows=5&rows=6", "tree?state=lost", "tasklets?limit=5", "stuck?q=x", "events?state=idle", "system?rows=5",
+		"deadletters?x", "stream?view=tree&x=1", "tree?q=%zz", "tree?q=a;b", "tree?rows=50&q=%", "stream?view=tree%", "events?rows=99999999999999999999", "events?rows=-0x1", "tasklets?rows=1e2"} {
 		require.NotEmpty(t, refused(t, h, request(http.MethodGet, "/api/"+bad), 400), bad)
 	}
 	require.NotEmpty(t, refused(t, h, request(http.MethodGet, "/api/tree?under=/nobody"), 404))

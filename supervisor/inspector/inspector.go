@@ -4,7 +4,7 @@ import (
 	"embed"
 	"fmt"
 	"net/http"
-	"path"
+	"net/url"
 	"strconv"
 	"strings"
 	"sync"
@@ -81,7 +81,7 @@ func Handler(sys *actor.System, opts ...Option) http.Handler {
 	if sys == nil {
 		misuse("Handler of a nil *actor.System")
 	}
-	h := &handler{sys: sys, rec: recorderOf(sys)}
+	h := &handler{sys: sys, rec: recorderOf(sys), rates: new(tree.Rates)}
 	for _, o := range opts {
 		if o == nil {
 			misuse("Handler with a nil Option")
@@ -99,12 +99,14 @@ type handler struct {
 	rec    *recorder
 	hub    hub
 	stacks stacks
-	rates  tree.Rates // compares the surveys
+	doing  doing
 
 	// mu protects the following, and is held during a survey, so that requests wait for the one
 	// that surveys and share its result.
-	mu  sync.Mutex
-	now *moment // the last survey, or nil
+	mu    sync.Mutex
+	now   *moment     // the last survey, or nil
+	rates *tree.Rates // compares the surveys
+	drop  *time.Timer // calls forget; nil before the first survey
 }
 
 //go:embed web
@@ -142,7 +144,6 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h.hub.server(r)
 	what, isAPI := route(r.URL.Path)
 	page, isPage := pages[what]
-	isPage = isPage && !isAPI
 	who, ok := h.admit(w, r, isPage && what == "")
 	switch {
 	case !ok:
@@ -160,8 +161,11 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 }
 
 // route returns the part of a path that names a page, or an endpoint below api/. What stands before
-// it is where the handler is mounted.
+// it is where the handler is mounted, which may be below an api/ too. No endpoint ends as a page.
 func route(p string) (what string, isAPI bool) {
+	if last := p[strings.LastIndexByte(p, '/')+1:]; pages[last].file != "" {
+		return last, false
+	}
 	if i := strings.LastIndex(p, "/api/"); i >= 0 {
 		return p[i+len("/api/"):], true
 	}
@@ -171,11 +175,15 @@ func route(p string) (what string, isAPI bool) {
 	return p[strings.LastIndexByte(p, '/')+1:], false
 }
 
-// send answers a GET or a HEAD.
+// send answers a request that has succeeded.
 func send(w http.ResponseWriter, r *http.Request, kind string, body []byte) {
+	reply(w, r, http.StatusOK, kind, body)
+}
+
+func reply(w http.ResponseWriter, r *http.Request, code int, kind string, body []byte) {
 	w.Header().Set("Content-Type", kind)
 	w.Header().Set("Content-Length", strconv.Itoa(len(body)))
-	w.WriteHeader(http.StatusOK)
+	w.WriteHeader(code)
 	if r.Method != http.MethodHead {
 		_, _ = w.Write(body) // the client has gone if it fails
 	}
@@ -192,19 +200,31 @@ func (h *handler) serveAPI(w http.ResponseWriter, r *http.Request, what, who str
 		fail(w, http.StatusMethodNotAllowed, "the method must be GET, HEAD or POST")
 		return
 	}
+	q, err := url.ParseQuery(r.URL.RawQuery)
+	if err != nil {
+		// A part of it would be ignored.
+		fail(w, http.StatusBadRequest, "the query is not well-formed")
+		return
+	}
 	if what == "stream" {
-		h.hub.serve(w, r)
+		for key := range q {
+			if key != "view" {
+				fail(w, http.StatusBadRequest, "the query of a stream may have view only")
+				return
+			}
+		}
+		h.hub.serve(w, r, q["view"])
 		return
 	}
 	name, arg, _ := strings.Cut(what, "/")
 	if strings.HasSuffix(arg, "/stack") && name == "tasklet" {
-		h.serveStack(w, r, path.Dir(arg))
+		h.serveStack(w, r, strings.TrimSuffix(arg, "/stack"))
 		return
 	}
-	res, err := h.view(name, arg, r.URL.Query())
+	res, bad := h.view(name, arg, q)
 	switch {
-	case err != nil:
-		fail(w, err.code, err.text)
+	case bad != nil:
+		fail(w, bad.code, bad.text)
 	case res.text != nil:
 		send(w, r, "text/plain; charset=utf-8", res.text)
 	default:
@@ -242,4 +262,7 @@ const (
 const (
 	fresh = 500 * time.Millisecond
 	share = 5
+	// keep is how long the last survey, and the changes of streams, are kept when nobody looks any
+	// more. A survey holds all tasklets of its moment, also those that have ended.
+	keep = time.Minute
 )

@@ -3,10 +3,14 @@ package inspector
 import (
 	"bytes"
 	"encoding/json"
+	"fmt"
 	"reflect"
 	"strconv"
 	"strings"
 	"time"
+	"unicode"
+	"unicode/utf16"
+	"unicode/utf8"
 
 	"go.uber.org/zap/zapcore"
 
@@ -53,8 +57,9 @@ func (r *result) json() []byte {
 	return encode(all)
 }
 
-// encode returns v as JSON. v consists of maps, slices, texts and numbers. A float that JSON cannot
-// have becomes null.
+// encode returns v as JSON. v consists of maps, slices, texts, finite numbers, and JSON that its
+// author has made. Whatever is in a text, the result has only characters that can be printed, so it
+// is one line, which turns around or colours nothing in a terminal.
 func encode(v any) []byte {
 	var b bytes.Buffer
 	e := json.NewEncoder(&b)
@@ -62,7 +67,33 @@ func encode(v any) []byte {
 	if err := e.Encode(v); err != nil {
 		return []byte(`{"error":"this cannot be written as JSON"}`)
 	}
-	return bytes.TrimSuffix(b.Bytes(), []byte("\n"))
+	return printable(bytes.TrimSuffix(b.Bytes(), []byte("\n")))
+}
+
+// printable returns JSON with escapes for all characters that cannot be printed. They can only be
+// in a string.
+func printable(b []byte) []byte {
+	var out []byte
+	from := 0 // what is before is in out
+	for i := 0; i < len(b); {
+		if b[i] >= ' ' && b[i] <= '~' {
+			i++
+			continue
+		}
+		r, size := utf8.DecodeRune(b[i:])
+		if r == utf8.RuneError && size == 1 || !unicode.IsPrint(r) {
+			out = append(out, b[from:i]...)
+			for _, u := range utf16.AppendRune(nil, r) {
+				out = fmt.Appendf(out, `\u%04x`, u)
+			}
+			from = i + size
+		}
+		i += size
+	}
+	if from == 0 {
+		return b
+	}
+	return append(out, b[from:]...)
 }
 
 // keyOf returns the key of the i-th place.
@@ -105,7 +136,7 @@ var (
 	past = []string{
 		"for_seconds", "last_ago_seconds", "killed_ago_seconds", "up_seconds", "full_seconds", "oldest_at_least_seconds",
 	}
-	future = []string{"until_seconds"}
+	future = []string{"until_seconds", "lease_seconds"}
 )
 
 // jitter is by how much two surveys may differ about one moment.

@@ -10,6 +10,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/gotasklet/tasklet/internal/guard"
 )
 
 // A stream of server-sent events has the views that a browser shows, in all of its tabs: for each
@@ -69,11 +71,13 @@ type channel struct {
 	name  string
 	arg   string
 	q     url.Values
+	birth uint64 // hub.clock when it was made; no two channels of a hub have the same
 	used  uint64 // hub.mu protects it
 
 	// mu protects the following. It is held while the view is made.
 	mu      sync.Mutex
-	version uint64 // of last; 0 if there is none
+	over    *problem // why the view will never be made again, or nil
+	version uint64   // of last; 0 if there is none
 	last    *result
 	made    time.Time
 	changes []change // the newest is at the end
@@ -86,17 +90,8 @@ type change struct {
 	data    []byte
 }
 
-// channel returns the channel for a query.
-func (b *hub) channel(query string) (*channel, *problem) {
-	path, raw, _ := strings.Cut(query, "?")
-	q, err := url.ParseQuery(raw)
-	if err != nil {
-		return nil, problemf(http.StatusBadRequest, "the query of a view is wrong")
-	}
-	name, arg, _ := strings.Cut(path, "/")
-	if q.Get("format") != "" || name == "event" {
-		return nil, problemf(http.StatusBadRequest, "there is no such view")
-	}
+// channel returns the channel for a query. If the query is wrong, that is all that it has.
+func (b *hub) channel(query string) *channel {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.clock++
@@ -111,11 +106,26 @@ func (b *hub) channel(query string) (*channel, *problem) {
 			}
 			delete(b.channels, old.query) // a stream that uses it keeps it
 		}
-		c = &channel{query: query, name: name, arg: arg, q: q}
+		c = &channel{query: query, birth: b.clock}
+		c.parse()
 		b.channels[query] = c
 	}
 	c.used = b.clock
-	return c, nil
+	return c
+}
+
+// parse sets what the query says, before c is used.
+func (c *channel) parse() {
+	path, raw, _ := strings.Cut(c.query, "?")
+	q, err := url.ParseQuery(raw)
+	c.name, c.arg, _ = strings.Cut(path, "/")
+	c.q = q
+	switch {
+	case err != nil:
+		c.over = problemf(http.StatusBadRequest, "the query of a view is wrong")
+	case q.Get("format") != "" || c.name == "event":
+		c.over = problemf(http.StatusBadRequest, "there is no such view")
+	}
 }
 
 // since returns what a stream with a version must write, and the version that it then has. The
@@ -141,20 +151,22 @@ func (c *channel) since(h *handler, version uint64) (event string, data [][]byte
 	return "snapshot", [][]byte{encode(all)}, c.version, nil
 }
 
-// check makes the view, to see whether there is such a view.
-func (c *channel) check(h *handler) *problem {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.renew(h)
-}
-
 // renew makes the view again, unless another stream has done so a moment ago. mu must be held.
 func (c *channel) renew(h *handler) *problem {
+	if c.over != nil {
+		if c.last == nil {
+			return c.over
+		}
+		return nil
+	}
 	if c.last != nil && !h.sys.Virtual() && time.Since(c.made) < tick/2 {
 		return nil
 	}
 	r, bad := h.view(c.name, c.arg, c.q)
 	if bad != nil {
+		if bad.code == http.StatusNotFound && c.name == "tasklet" {
+			c.over = bad // an ID is used once, and to search for it takes a survey each time
+		}
 		if c.last != nil && bad.code == http.StatusNotFound {
 			// It has ended while somebody looks at it.
 			r = &result{head: map[string]any{"gone": bad.text}}
@@ -196,6 +208,15 @@ func (c *channel) renew(h *handler) *problem {
 	return nil
 }
 
+// forget drops the channels if there is no stream.
+func (b *hub) forget() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.streams == 0 {
+		clear(b.channels)
+	}
+}
+
 // subscription is a view of a stream.
 type subscription struct {
 	c       *channel
@@ -203,29 +224,16 @@ type subscription struct {
 	problem string // that the browser was told last; "" if there is none
 }
 
-// serve answers a GET of stream.
-func (b *hub) serve(w http.ResponseWriter, r *http.Request) {
+// serve answers a GET of stream with views.
+func (b *hub) serve(w http.ResponseWriter, r *http.Request, queries []string) {
 	if r.Method != http.MethodGet {
 		w.Header().Set("Allow", "GET")
 		fail(w, http.StatusMethodNotAllowed, "the method of a stream must be GET")
 		return
 	}
-	queries := r.URL.Query()["view"]
 	if len(queries) == 0 || len(queries) > maxViews {
 		fail(w, http.StatusBadRequest, fmt.Sprintf("a stream must have 1 to %d views", maxViews))
 		return
-	}
-	var subs []*subscription
-	for _, q := range queries {
-		c, bad := b.channel(q)
-		if bad == nil {
-			bad = c.check(b.h)
-		}
-		if bad != nil {
-			fail(w, bad.code, bad.text)
-			return
-		}
-		subs = append(subs, &subscription{c: c})
 	}
 	end, leave := b.join(b.server(r))
 	if leave == nil {
@@ -234,11 +242,20 @@ func (b *hub) serve(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	defer leave()
+	// A view that cannot be made does not end the stream: its other views are of other pages.
+	subs := make([]*subscription, len(queries))
+	for i, q := range queries {
+		subs[i] = &subscription{c: b.channel(q)}
+	}
 	b.resume(subs, r.Header.Get("Last-Event-ID"))
 
 	w.Header().Set("Content-Type", "text/event-stream")
 	w.Header().Set("X-Accel-Buffering", "no") // for nginx
 	s := &stream{b: b, subs: subs, to: http.NewResponseController(w), w: w}
+	if err := s.to.Flush(); guard.Is(err, http.ErrNotSupported) {
+		fail(w, http.StatusInternalServerError, "a handler around the inspector's has a ResponseWriter that cannot flush")
+		return
+	}
 	if !s.write("retry: 2000\n\n") {
 		return
 	}
@@ -293,7 +310,9 @@ func (b *hub) join(c *closing) (end <-chan struct{}, leave func()) {
 }
 
 // resume sets the versions that the browser has, as the ID of the last event that it got says:
-// "boot-3.7" for two views, in the order of the request.
+// "boot-5:3.6:7" for two views, in the order of the request, with the birth of the channel and the
+// version of each. The birth tells a channel from an earlier one with the same query, which had
+// other versions.
 func (b *hub) resume(subs []*subscription, id string) {
 	boot, versions, ok := strings.Cut(id, "-")
 	parts := strings.Split(versions, ".")
@@ -301,7 +320,10 @@ func (b *hub) resume(subs []*subscription, id string) {
 		return
 	}
 	for i, s := range subs {
-		s.version, _ = strconv.ParseUint(parts[i], 10, 64) // 0 if it is wrong
+		birth, version, _ := strings.Cut(parts[i], ":")
+		if n, err := strconv.ParseUint(version, 10, 64); err == nil && birth == strconv.FormatUint(s.c.birth, 10) {
+			s.version = n
+		}
 	}
 }
 
@@ -343,6 +365,8 @@ func (s *stream) id() string {
 	b.WriteString(s.b.boot)
 	for i, sub := range s.subs {
 		b.WriteByte("-."[min(i, 1)])
+		b.WriteString(strconv.FormatUint(sub.c.birth, 10))
+		b.WriteByte(':')
 		b.WriteString(strconv.FormatUint(sub.version, 10))
 	}
 	return b.String()

@@ -7,8 +7,10 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -18,7 +20,9 @@ import (
 
 	"github.com/gotasklet/tasklet/actor"
 	"github.com/gotasklet/tasklet/actor/event"
+	"github.com/gotasklet/tasklet/supervisor"
 	"github.com/gotasklet/tasklet/supervisor/inspector"
+	"github.com/gotasklet/tasklet/supervisor/tree"
 )
 
 // browser is a stream as a browser has it.
@@ -86,9 +90,9 @@ func parse(tb testing.TB, text string) (all []message) {
 func open(h http.Handler, last string, views ...string) *browser {
 	ctx, cancel := context.WithCancel(context.Background())
 	b := &browser{ResponseRecorder: httptest.NewRecorder(), cancel: cancel, over: make(chan struct{})}
-	target := mount + "api/stream?x=1"
+	target := mount + "api/stream?"
 	for _, v := range views {
-		target += "&view=" + strings.NewReplacer("?", "%3F", "&", "%26", "=", "%3D").Replace(v)
+		target += "&view=" + url.QueryEscape(v)
 	}
 	r := request(http.MethodGet, target).WithContext(ctx)
 	if last != "" {
@@ -283,6 +287,126 @@ func TestStreamResumes(t *testing.T) {
 	})
 }
 
+// A page of a tasklet that has ended costs no survey for itself.
+func TestStreamOfTheEnded(t *testing.T) {
+	inBubble(t, func(t *testing.T, sys *actor.System, h http.Handler) {
+		var surveys counting
+		actor.Go(sys, func(t *actor.Tasklet) error {
+			tree.Register(t, &surveys)
+			return waiting(t)
+		})
+		w := actor.Go(sys, waiting)
+		w.Kill()
+		synctest.Wait()
+		b := open(h, "", "tasklet/"+id(w))
+		time.Sleep(time.Second)
+		synctest.Wait()
+		before := surveys.Load()
+		require.NotZero(t, before)
+		time.Sleep(time.Minute)
+		b.close()
+		require.Equal(t, before, surveys.Load())
+	})
+}
+
+// counting counts the surveys that see its tasklet.
+type counting struct{ atomic.Int32 }
+
+func (c *counting) Describe(func(tree.Child)) tree.Supervision {
+	c.Add(1)
+	return tree.Supervision{}
+}
+
+// However many pages are open, and however long it takes to make them, the survey behind them is
+// renewed.
+func TestSurveyIsRenewed(t *testing.T) {
+	for name, slow := range map[string]func(sys *actor.System, i int) (view string){
+		"the author takes long": func(sys *actor.System, _ int) string {
+			w := actor.Go(sys, func(t *actor.Tasklet) error {
+				inspector.Publish(t, func() any { time.Sleep(90 * time.Millisecond); return 1 })
+				return waiting(t)
+			})
+			synctest.Wait()
+			return "tasklet/" + id(w)
+		},
+		"a row takes long": func(sys *actor.System, i int) string {
+			_, err := supervisor.Start(sys, supervisor.Spec{
+				Name: fmt.Sprint("s", i), Intensity: supervisor.Unlimited, Backoff: supervisor.Backoff{Min: time.Hour},
+				Children: []supervisor.Child{{ID: "f", Body: actor.GoBody(func(*actor.Tasklet) error { return slowError{} })}},
+			})
+			require.NoError(t, err)
+			return fmt.Sprint("tree?under=/shop/s", i)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			inBubble(t, func(t *testing.T, sys *actor.System, h http.Handler) {
+				var all []*browser
+				for i := range 7 {
+					all = append(all, open(h, "", slow(sys, i)))
+				}
+				all = append(all, open(h, "", "tasklets?sort=name"))
+				for i := range 5 {
+					time.Sleep(10 * time.Second)
+					all[7].text()
+					name := fmt.Sprint("late", i)
+					actor.Go(sys, waiting, actor.Name(name))
+					time.Sleep(3 * time.Second)
+					synctest.Wait()
+					require.Contains(t, all[7].text(), name)
+				}
+				for _, b := range all {
+					b.close()
+				}
+			})
+		})
+	}
+}
+
+type slowError struct{}
+
+func (slowError) Error() string { time.Sleep(90 * time.Millisecond); return "slow" }
+
+// A channel that makes place for others, and is made anew, does not continue a page that has the
+// rows of the old one.
+func TestStreamResumesOnlyItsChannel(t *testing.T) {
+	inBubble(t, func(t *testing.T, sys *actor.System, h http.Handler) {
+		emit := func() {
+			sys.Emit(actor.EventRecord{Kind: event.TicksMissed, Path: "/x", Count: 1})
+			time.Sleep(time.Second)
+			synctest.Wait()
+		}
+		last := func(b *browser) message {
+			all := parse(t, b.text())
+			require.NotEmpty(t, all)
+			return all[len(all)-1]
+		}
+		b := open(h, "", "events")
+		emit()
+		id := last(b).id
+		b.close()
+		for i := range 100 {
+			b = open(h, "", fmt.Sprintf("events?rows=%d", i+1))
+			synctest.Wait()
+			b.close()
+		}
+		b = open(h, "", "events")
+		for range 3 {
+			emit()
+		}
+		b.close()
+		b = open(h, id, "events")
+		synctest.Wait()
+		require.Equal(t, "snapshot", last(b).kind)
+		b.close()
+	})
+}
+
+// A stream that cannot be flushed is refused with the reason, instead of ending again and again.
+func TestStreamNeedsFlush(t *testing.T) {
+	h := http.TimeoutHandler(inspector.Handler(system(t, actor.Config{})), time.Minute, "")
+	require.Contains(t, refused(t, h, request(http.MethodGet, mount+"api/stream?view=tree"), 500), "cannot flush")
+}
+
 // There are at most eight streams, and the ninth is told when to come again.
 func TestStreamLimit(t *testing.T) {
 	inBubble(t, func(t *testing.T, _ *actor.System, h http.Handler) {
@@ -339,16 +463,32 @@ func TestSlowBrowser(t *testing.T) {
 	})
 }
 
-// A view that is wrong refuses the stream, and one that ends while somebody looks is shown as
-// ended.
+// A view that is wrong, or of something that is not there, has its problem and does not hold up the
+// other views of the stream. One that ends while somebody looks is shown as ended.
 func TestStreamViews(t *testing.T) {
 	inBubble(t, func(t *testing.T, sys *actor.System, h http.Handler) {
-		for _, bad := range []string{"", "view=", "view=nothing", "view=tree%3Frows%3Dx", "view=tree%3Fformat%3Dtext", "view=event/1", "view=tasklet/x", strings.Repeat("view=tree&", 9)} {
+		for _, bad := range []string{"", "x=1", strings.Repeat("view=tree&", 9)} {
 			w := do(h, request(http.MethodGet, mount+"api/stream?"+bad))
-			require.GreaterOrEqual(t, w.Code, 400, bad)
-			require.Less(t, w.Code, 500, bad)
+			require.Equal(t, 400, w.Code, bad)
 		}
-		require.Equal(t, 405, do(h, request(http.MethodHead, mount+"api/stream?view=tree")).Code)
+		nobody := "tasklet/00000000-0000-0000-0000-000000000000"
+		wrong := map[string]string{
+			"": "no such endpoint", "nothing": "no such endpoint", "tree?rows=x": "rows must be", "tree?format=text": "no such view",
+			"event/1": "no such view", "tasklet/x": "not the ID", nobody: "no tasklet has this ID", "tree?under=/x": "no tasklet has this path",
+			"tree?q=%zz": "query of a view is wrong", "tree?a;b": "query of a view is wrong", "tree\n\nevent: snapshot\ndata: {}": "no such endpoint",
+		}
+		for view, why := range wrong {
+			b := open(h, "", view, "events")
+			time.Sleep(5 * time.Second)
+			synctest.Wait()
+			all := parse(t, b.text())
+			require.Len(t, all, 2, "%q: it is said once", view)
+			require.Equal(t, "problem", all[0].kind, view)
+			require.Equal(t, view, all[0].data["view"])
+			require.Contains(t, all[0].data["error"], why, view)
+			require.Equal(t, "snapshot", all[1].kind, view)
+			b.close()
+		}
 		w := actor.Go(sys, waiting, actor.Name("w"))
 		synctest.Wait()
 		b := open(h, "", "tasklet/"+id(w), "tree?under=/shop/w")
@@ -361,6 +501,17 @@ func TestStreamViews(t *testing.T) {
 		require.Contains(t, text, `"gone":"no tasklet has this ID now"`)
 		require.Contains(t, text, `"gone":"no tasklet has this path now"`)
 		require.Less(t, len(parse(t, text)), 6, "it is said once: %s", text)
+		b.close()
+
+		// A path that is not there may come, also if nothing else changes.
+		b = open(h, "", "tree?under=/shop/late")
+		time.Sleep(3 * time.Second)
+		actor.Go(sys, waiting, actor.Name("late"))
+		time.Sleep(3 * time.Second)
+		synctest.Wait()
+		all := parse(t, b.text())
+		require.Equal(t, "problem", all[0].kind)
+		require.Equal(t, "snapshot", all[1].kind)
 		b.close()
 	})
 }

@@ -2,6 +2,7 @@ package inspector
 
 import (
 	"encoding/binary"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -9,14 +10,20 @@ import (
 
 	"github.com/gotasklet/tasklet/actor"
 	"github.com/gotasklet/tasklet/actor/stats"
+	"github.com/gotasklet/tasklet/internal/fields"
 	"github.com/gotasklet/tasklet/internal/view"
+	"github.com/gotasklet/tasklet/supervisor/tree"
 )
 
 // moment is a survey that requests share, with what was computed from it.
 type moment struct {
 	view.Survey
-	at   time.Time    // real time, when the survey was made
-	cost atomic.Int64 // ns that it took, with what was computed from it since
+	at   time.Time     // real time, when the survey was made
+	cost time.Duration // that it took
+	// most is the longest time in ns for which something was computed from it. It is not the sum:
+	// that grows with the number of pages, and faster than the survey ages, so the survey would be
+	// used for ever. Atomic: written and read by all requests.
+	most atomic.Int64
 	read stats.System
 	load []float64 // of each scheduler since the survey before, from 0 to 1; nil if it is not known
 }
@@ -30,18 +37,34 @@ func (h *handler) look() *moment { return h.lookAfter(fresh, share) }
 func (h *handler) lookAfter(least, times time.Duration) *moment {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if m := h.now; m != nil && !h.sys.Virtual() && time.Since(m.at) < max(least, times*time.Duration(m.cost.Load())) {
+	if m := h.now; m != nil && !h.sys.Virtual() && time.Since(m.at) < max(least, times*(m.cost+time.Duration(m.most.Load()))) {
 		return m
 	}
 	begin := time.Now()
-	m := &moment{Survey: view.Look(h.sys.Root(), &h.rates), at: begin}
+	m := &moment{Survey: view.Look(h.sys.Root(), h.rates), at: begin}
 	m.read = stats.Read(h.sys)
 	if h.now != nil {
 		m.load = loadSince(m.read, h.now.read)
 	}
-	m.cost.Store(int64(time.Since(begin)))
+	m.cost = time.Since(begin)
 	h.now = m
+	if h.drop == nil {
+		h.drop = time.AfterFunc(keep, h.forget)
+	} else {
+		h.drop.Reset(keep)
+	}
 	return m
+}
+
+// forget drops what is kept of the past, unless somebody has looked since.
+func (h *handler) forget() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if time.Since(h.now.at) < keep {
+		return
+	}
+	h.now, h.rates = nil, new(tree.Rates)
+	h.hub.forget()
 }
 
 // loadSince returns the load of each scheduler between two readings, or nil if it is not measured.
@@ -60,8 +83,14 @@ func loadSince(now, before stats.System) (load []float64) {
 	return load
 }
 
-// pays adds the time since begin to the cost of m.
-func (m *moment) pays(begin time.Time) { m.cost.Add(int64(time.Since(begin))) }
+// pays counts the time since begin, in which something was computed from m.
+func (m *moment) pays(begin time.Time) {
+	for now := int64(time.Since(begin)); ; {
+		if most := m.most.Load(); now <= most || m.most.CompareAndSwap(most, now) {
+			return
+		}
+	}
+}
 
 // number returns the number of a tasklet in its ID.
 func number(id uuid.UUID) uint64 { return binary.BigEndian.Uint64(id[8:]) }
@@ -110,6 +139,9 @@ func under(m view.Survey, path string) int {
 	if m.Path(0) == path {
 		return 0
 	}
+	if strings.ContainsAny(path, "…\\") {
+		return underShown(m, path)
+	}
 	at := -1
 	// The places on the way, each with its path as a prefix.
 	for i := 0; i < m.Len(); i++ {
@@ -123,6 +155,26 @@ func under(m view.Survey, path string) int {
 		}
 		if len(path) > len(name) && path[:len(name)] == name && path[len(name)] == '/' {
 			at = i
+		}
+	}
+	return -1
+}
+
+// longPath is a number of bytes that no path needs to be cut for.
+const longPath = 240
+
+// underShown is like under, for a path as a row shows it. The path of a row is cut if it is long,
+// and has escapes for what cannot be printed.
+func underShown(m view.Survey, path string) int {
+	for i := range m.Len() {
+		p := m.Path(i)
+		if p == path {
+			return i
+		}
+		if shown := fields.Name(p); len(p) > longPath || shown != p {
+			if shown == path || rowOf(m, i).fields["path"] == path {
+				return i
+			}
 		}
 	}
 	return -1

@@ -15,7 +15,6 @@ import (
 	"go.uber.org/zap/zapcore"
 
 	"github.com/gotasklet/tasklet/actor"
-	"github.com/gotasklet/tasklet/actor/event"
 	"github.com/gotasklet/tasklet/internal/fields"
 	"github.com/gotasklet/tasklet/internal/view"
 	"github.com/gotasklet/tasklet/internal/vitals"
@@ -24,8 +23,12 @@ import (
 // view returns the answer of the endpoint name, with the rest of its path and its query. Each
 // endpoint always has the same lists.
 func (h *handler) view(name, arg string, q url.Values) (*result, *problem) {
-	if (arg != "") != (name == "tasklet" || name == "event") {
+	known, ok := queries[name]
+	if !ok || (arg != "") != (name == "tasklet" || name == "event") {
 		return nil, problemf(http.StatusNotFound, "there is no such endpoint")
+	}
+	if bad := known.check(q); bad != nil {
+		return nil, bad
 	}
 	switch name {
 	case "tree":
@@ -44,53 +47,10 @@ func (h *handler) view(name, arg string, q url.Values) (*result, *problem) {
 		return h.lettersView(), nil
 	case "system":
 		return h.systemView(q), nil
+	case "cluster":
+		return h.clusterView(q), nil
 	}
 	return nil, problemf(http.StatusNotFound, "there is no such endpoint")
-}
-
-// whole returns the number in a query, between least and most, or def if it is not there.
-func whole(q url.Values, key string, def, least, most int) (int, *problem) {
-	s := q.Get(key)
-	if s == "" {
-		return def, nil
-	}
-	n, err := strconv.Atoi(s)
-	if err != nil || n < least || n > most {
-		return 0, problemf(http.StatusBadRequest, "%s must be a number from %d to %d", key, least, most)
-	}
-	return n, nil
-}
-
-// matcher returns a function that selects the places with the text of q in their name, and the
-// state of it. It returns nil if all are selected.
-func matcher(m view.Survey, q url.Values) func(i int) bool {
-	part, state := strings.ToLower(q.Get("q")), q.Get("state")
-	if part == "" && state == "" {
-		return nil
-	}
-	return func(i int) bool {
-		if state != "" && !inState(m.Place(i), state) {
-			return false
-		}
-		return part == "" || strings.Contains(strings.ToLower(m.Name(i)), part)
-	}
-}
-
-// inState reports whether a place is in a state, or has the fact that state names.
-func inState(p view.Place, state string) bool {
-	switch state {
-	case "full":
-		return p.Full
-	case "dropping":
-		return p.Dropping
-	case "restarted":
-		return p.Restarted
-	case "killed":
-		return p.Killed
-	case "attention":
-		return p.Noise > quietNoise
-	}
-	return p.State == state
 }
 
 // rowsOf returns the rows of places.
@@ -401,133 +361,12 @@ func shutdownText(d time.Duration) string {
 	return d.String()
 }
 
-// maxStuck is the largest number of rows of a list of the page Stuck.
-const maxStuck = 50
-
-func (h *handler) stuckView() *result {
-	m := h.look()
-	defer m.pays(time.Now())
-	r := &result{head: map[string]any{"system": fields.Name(h.sys.Name())}}
-	pick := func(name string, value func(p view.Place) float64) []int {
-		places := best(m, maxStuck, func(i int) float64 { return value(m.Place(i)) }, func(x float64) bool { return x > 0 })
-		r.add(name, rowsOf(m, places))
-		return places
-	}
-	is := func(ok bool, x float64) float64 {
-		if ok {
-			return x
-		}
-		return 0
-	}
-	pick("stalled", func(p view.Place) float64 { return is(p.State == "stalled", 1) })
-	r.add("rings", h.rings(m))
-	full := pick("full", func(p view.Place) float64 { return is(p.Full, 1) })
-	// The senders in line are among the tasklets that wait for the owner of a full mailbox.
-	rows := r.lists[len(r.lists)-1].rows
-	at := map[*actor.Tasklet]map[string]any{}
-	for k, i := range full {
-		if t := m.Task(i); t != nil {
-			at[t] = rows[k].fields
-		}
-	}
-	senders := map[*actor.Tasklet][]map[string]any{}
-	for i, on := range m.Waits() {
-		if at[on] != nil && len(senders[on]) < 20 {
-			senders[on] = append(senders[on], briefOf(m.Task(i)))
-		}
-	}
-	for t, s := range senders {
-		at[t]["senders"] = s
-	}
-	pick("waiting", func(p view.Place) float64 { return is(p.Noise == waitingNoise, 1) })
-	pick("ending", func(p view.Place) float64 { return is(p.Killed && p.State != "finished" && p.Noise > waitingNoise, 1) })
-	pick("restarting", func(p view.Place) float64 {
-		return is(p.Restarted || p.State == "restarting", 1+float64(p.Restarts))
-	})
-	r.add("stalls", h.stalls())
-	return r
-}
-
 // waitingNoise is the attention that a tasklet needs which has waited for another one for long, and
 // quietNoise that of one which has waited for something else.
 const (
 	waitingNoise = 40
 	quietNoise   = 20
 )
-
-// rings returns the rings of tasklets that wait for each other now, and the deadlocks that were
-// reported.
-func (h *handler) rings(m *moment) (rows []row) {
-	next := map[*actor.Tasklet]*actor.Tasklet{}
-	place := map[*actor.Tasklet]int{}
-	for i, on := range m.Waits() {
-		t := m.Task(i)
-		next[t], place[t] = on, i
-	}
-	walked := map[*actor.Tasklet]*actor.Tasklet{} // from which tasklet it was walked
-	for i := range m.Waits() {
-		start := m.Task(i)
-		t := start
-		for t != nil && walked[t] == nil {
-			walked[t] = start
-			t = next[t]
-		}
-		if t == nil || walked[t] != start || len(rows) == maxStuck {
-			continue
-		}
-		var links []map[string]any
-		for u := t; len(links) == 0 || u != t; u = next[u] {
-			link := briefOf(u)
-			if _, known := place[u]; known {
-				link["wait"] = u.Glance().Wait
-			}
-			links = append(links, link)
-		}
-		rows = append(rows, row{"now " + t.ID().String(), map[string]any{"links": links, "now": true}})
-	}
-	all, _, _ := h.rec.last()
-	for _, e := range all {
-		d, ok := e.event.Err.(*actor.DeadlockError)
-		if !ok || e.event.Kind != event.Deadlock || len(rows) == maxStuck {
-			continue
-		}
-		var links []map[string]any
-		for _, l := range d.Chain[:min(len(d.Chain), 20)] {
-			link := map[string]any{"path": fields.Name(l.Task), "wait": strings.TrimSpace(l.Kind.String())}
-			if l.On != "" {
-				link["on"] = fields.Name(l.On)
-			}
-			links = append(links, link)
-		}
-		rows = append(rows, row{"event " + strconv.FormatUint(e.event.Seq, 10), map[string]any{
-			"links": links, "more": len(d.Chain) - len(links), "time_ms": e.event.Time.UnixMilli(),
-			"soft": e.event.Soft, "ring": !d.Quiescent,
-		}})
-	}
-	return rows
-}
-
-// stalls returns the tasklets that were reported because they kept their schedulers, with how
-// often.
-func (h *handler) stalls() (rows []row) {
-	at := map[string]int{}
-	all, _, _ := h.rec.last()
-	for _, e := range all {
-		if e.event.Kind != event.Stall {
-			continue
-		}
-		path := fields.Name(e.event.Path)
-		if k, ok := at[path]; ok {
-			rows[k].fields["stalls"] = rows[k].fields["stalls"].(int) + 1
-		} else if len(rows) < maxStuck {
-			at[path] = len(rows)
-			rows = append(rows, row{path, map[string]any{
-				"path": path, "stalls": 1, "last_ms": e.event.Time.UnixMilli(), "seq": e.event.Seq,
-			}})
-		}
-	}
-	return rows
-}
 
 func (h *handler) eventsView(q url.Values) (*result, *problem) {
 	limit, bad := whole(q, "rows", maxEvents, 1, maxEvents)
@@ -645,7 +484,7 @@ func (h *handler) systemView(q url.Values) *result {
 	if vitals.Names != nil {
 		vitals.Names(h.sys, func(name, path string, message reflect.Type) bool {
 			if n++; strings.Contains(strings.ToLower(name), part) {
-				names = append(names, row{name, map[string]any{"name": name, "path": fields.Name(path), "message": fields.Name(message.String())}})
+				names = append(names, row{name, map[string]any{"name": fields.Name(name), "path": fields.Name(path), "message": fields.Name(message.String())}})
 			}
 			return true
 		})
@@ -655,7 +494,7 @@ func (h *handler) systemView(q url.Values) *result {
 			}
 			if strings.Contains(strings.ToLower(name), part) {
 				groups = append(groups, row{name, map[string]any{
-					"name": name, "message": fields.Name(message.String()), "members": members, "paths": paths,
+					"name": fields.Name(name), "message": fields.Name(message.String()), "members": members, "paths": paths,
 				}})
 			}
 			return true

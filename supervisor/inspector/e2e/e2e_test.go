@@ -167,6 +167,7 @@ func pages(t *testing.T, url string) map[string]string {
 		"events":                             "restart",
 		"deadletters":                        "/demo/shop/payments",
 		"system":                             "Log level",
+		"cluster":                            "shop.mail",
 	}
 }
 
@@ -175,6 +176,7 @@ func pages(t *testing.T, url string) map[string]string {
 func TestPages(t *testing.T) {
 	s, url := serve(t)
 	s.trouble()
+	require.NoError(t, s.cluster())
 	require.Eventually(t, func() bool { return s.orders.Len() == 0 }, 10*time.Second, 10*time.Millisecond)
 	all := pages(t, url)
 	browser := chromium(t)
@@ -222,6 +224,42 @@ func TestOneStream(t *testing.T) {
 		require.NoError(t, chromedp.Cancel(p.ctx))
 	}
 	require.Eventually(t, func() bool { return s.streams.Load() == 0 }, 5*time.Second, 10*time.Millisecond)
+}
+
+// A tab with what is not there any more says so for as long as it is open. The other tabs, which
+// have the same stream, do not notice.
+func TestEndedTasklet(t *testing.T) {
+	s, url := serve(t)
+	browser := chromium(t)
+	tree := open(t, browser, url, "light", 600, 400)
+	tree.until(10*time.Second, row("Tree", "payments"))
+	problem := `document.querySelector('main [role=alert]').textContent`
+	for page, why := range map[string]string{
+		"tasklet/00000000-0000-0000-0000-000000000000": "no tasklet has this ID now",
+		"tree?under=/demo/nobody":                      "no tasklet has this path now",
+		"tasklets?sort=nothing":                        "sort must be",
+	} {
+		p := open(t, browser, url+"#/"+page, "light", 600, 400)
+		p.until(5*time.Second, problem+fmt.Sprintf(`.includes(%q)`, why))
+		time.Sleep(1500 * time.Millisecond) // the page draws itself each second
+		require.Contains(t, eval[string](p, problem), why)
+		require.NoError(t, chromedp.Cancel(p.ctx))
+	}
+	other := open(t, browser, url+"#/tree?under=/demo/nobody", "light", 600, 400)
+	other.until(5*time.Second, problem)
+	name := "zzz"
+	late := actor.Go(s.sys, func(t *actor.Tasklet) error { t.Sleep(time.Hour); return nil }, actor.Name(name))
+	tree.until(within, row("Tree", name))
+	require.Empty(t, eval[string](tree, problem))
+
+	// One that ends while it is shown, and a path that comes back.
+	other.run(fmt.Sprintf("location.hash = %q", "#/tree?under=/demo/"+name))
+	other.until(5*time.Second, row("Tree", name))
+	require.Empty(t, eval[string](other, problem))
+	late.Kill()
+	other.until(within, problem+`.includes('no tasklet has this path now')`)
+	actor.Go(s.sys, func(t *actor.Tasklet) error { t.Sleep(time.Hour); return nil }, actor.Name(name))
+	other.until(within, problem+` === ''`)
 }
 
 // With the keyboard only: Tab goes through the links and the fields, and each has a visible mark.

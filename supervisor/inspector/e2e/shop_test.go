@@ -9,6 +9,8 @@ import (
 
 	"github.com/gotasklet/tasklet/actor"
 	"github.com/gotasklet/tasklet/registry"
+	"github.com/gotasklet/tasklet/registry/cluster"
+	"github.com/gotasklet/tasklet/registry/cluster/clustertest"
 	"github.com/gotasklet/tasklet/supervisor"
 	"github.com/gotasklet/tasklet/supervisor/inspector"
 )
@@ -23,6 +25,52 @@ type shop struct {
 	seller actor.Ref[int]
 
 	streams atomic.Int32 // that browsers have open
+}
+
+// letter is a message between the nodes of cluster.
+type letter struct{ Text string }
+
+func init() { cluster.Type[letter]("shop.letter", 1) }
+
+// cluster makes the system a cluster of two nodes on a simulated network.
+func (s *shop) cluster() error {
+	done := make(chan error, 1)
+	actor.Go(s.sys, func(t *actor.Tasklet) error {
+		net := clustertest.New(t, clustertest.Faults{})
+		err := s.join(t, net)
+		done <- err
+		if err == nil {
+			t.Sleep(time.Hour)
+		}
+		return err
+	}, actor.Name("cluster"))
+	return <-done
+}
+
+// join joins the nodes. One has a name, and the other one has sent to it.
+func (s *shop) join(t *actor.Tasklet, net *clustertest.Network) error {
+	a, err := cluster.Join(t, t, cluster.Config{Name: "shop-1", Connect: net})
+	if err != nil {
+		return err
+	}
+	b, err := cluster.Join(t, t, cluster.Config{Name: "shop-2", Connect: net})
+	if err != nil {
+		return err
+	}
+	slow := actor.Receiver(t, func(t *actor.Tasklet, _ letter) error { t.Sleep(time.Hour); return nil }, actor.Name("letters"))
+	if _, err := cluster.Claim(t, a, "shop.mail", slow); err != nil {
+		return err
+	}
+	ref, err := cluster.WaitFor[letter](t, b, "shop.mail")
+	if err != nil {
+		return err
+	}
+	for range 10 {
+		if err := ref.Send(t, letter{"hello"}); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 var errCard = errors.New("the card was refused")

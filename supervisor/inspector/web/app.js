@@ -46,9 +46,11 @@ function got(m) {
   const d = m.data;
   if (!page || d.view !== page.view) return;
   if (m.kind === 'problem') {
+    page.trouble = d.error;
     page.problem(d.error);
     return;
   }
+  page.trouble = '';
   if (m.kind === 'snapshot') {
     state = {head: d.head, lists: {}, now: d.now, base: performance.now()};
     for (const [name, rows] of Object.entries(d.lists)) {
@@ -71,7 +73,7 @@ function got(m) {
 
 function draw() {
   if (!page || !state) return;
-  page.problem('');
+  page.problem(page.trouble || state.head.gone || '');
   document.getElementById('system').textContent = state.head.system || '';
   page.draw(state.head, (name) => {
     const l = state.lists[name];
@@ -89,6 +91,16 @@ const url = (name, q = {}) => {
   const p = new URLSearchParams(Object.entries(q).filter(([, v]) => v));
   return '#/' + name + (String(p) ? '?' + p : '');
 };
+
+// ask returns what read makes of an answer, or why there is none. With a body it is a POST.
+async function ask(path, body, read) {
+  try {
+    const r = await fetch('api/' + path, body ? {method: 'POST', headers: {'Content-Type': 'application/json'}, body: JSON.stringify(body)} : {});
+    return r.ok ? await read(r) : (await r.json()).error;
+  } catch (e) {
+    return 'no answer: ' + e.message;
+  }
+}
 
 // Cells.
 
@@ -178,6 +190,19 @@ function tools(q, fields) {
 const states = ['', 'attention', 'stalled', 'restarting', 'full', 'dropping', 'restarted', 'killed', 'stopping', 'starting', 'running', 'ready', 'parked', 'sleeping', 'idle', 'stopped'];
 const query = (name, q, keys) => name + url('', Object.fromEntries(keys.map((k) => [k, q[k]]))).slice(2);
 
+const text = (title, key, cls) => ({title, cls: cls || 'wrap', draw: (r) => r[key]});
+const count = (title, key, cls) => ({title, cls: cls || 'num wide', draw: (r) => num(r[key])});
+
+// sections returns parts, and functions that add and show lists.
+function sections(...parts) {
+  const shows = [];
+  return [parts, (name, title, columns, empty) => {
+    const [box, show] = table(title, columns, {empty: empty || 'None.'});
+    parts.push(el('h2', {text: title}), box);
+    shows.push([name, show]);
+  }, (list) => shows.forEach(([name, show]) => show(list(name)))];
+}
+
 const pages = {
   tree(q) {
     const [bar] = tools(q, [['q', 'Filter'], ['state', 'State', states], ['rows', 'Rows', ['200', '50', '500', '1000']]]);
@@ -261,8 +286,7 @@ const pages = {
     const pre = el('pre', {hidden: true, tabindex: 0});
     const post = async (action, body) => {
       done.textContent = action + ' ...';
-      const r = await fetch('api/tasklet/' + id + '/' + action, {method: 'POST', headers: {'Content-Type': 'application/json'}, body: JSON.stringify(body || {})});
-      done.textContent = r.ok ? action + ': done' : (await r.json()).error;
+      done.textContent = await ask('tasklet/' + id + '/' + action, body || {}, (r) => action + (r.status === 202 ? ': goes on' : ': done'));
     };
     // sure asks for a second click.
     const sure = (action) => {
@@ -278,9 +302,8 @@ const pages = {
       return b;
     };
     const stack = el('button', {type: 'button', text: 'stack', onclick: async () => {
-      const r = await fetch('api/tasklet/' + id + '/stack');
       pre.hidden = false;
-      pre.textContent = r.ok ? await r.text() : (await r.json()).error;
+      pre.textContent = await ask('tasklet/' + id + '/stack', null, (r) => r.text());
     }});
     const [below, showBelow] = table('Children', [cols.path, cols.kind, cols.state, cols.mailbox, cols.restarts]);
     const [waiters, showWaiters] = table('Waits for it', [cols.path, cols.state]);
@@ -302,6 +325,7 @@ const pages = {
           ['Oldest message', h.oldest_at_least_at && since(h.oldest_at_least_at)],
           ['Handled', h.handled && num(h.handled) + (rate(h) && ', ' + rate(h))],
           ['Handler time', h.handler_p99_seconds && ['p50', 'p99', 'max'].map((k) => k + ' ' + fine(h['handler_' + k + '_seconds'])).join(', ')], ['Busy', busy(h)],
+          ['Time in mailbox', h.mailbox_wait_p99_seconds && ['p50', 'p99', 'max'].map((k) => k + ' ' + fine(h['mailbox_wait_' + k + '_seconds'])).join(', ')],
           ['Goroutines waiting', (h.callers_waiting || 0) + (h.joiners_waiting || 0)],
           ['Dropped', h.dropped && num(h.dropped)],
           ['Restarts', h.restarts], ['Last end', h.last_error && h.last_error + (h.last_ago_at ? ', ' + since(h.last_ago_at) + ' ago' : '')],
@@ -326,28 +350,22 @@ const pages = {
   stuck() {
     const wide = [cols.path, cols.state, cols.mailbox, cols.restarts, cols.notes];
     const senders = {title: 'Senders in line', cls: 'wrap', draw: (r) => [JSON.stringify(r.senders || []), () => (r.senders || []).flatMap((s) => [link(s, s.path), ' '])]};
-    const parts = [];
-    const shows = [];
-    const add = (name, title, columns, empty) => {
-      const [box, show] = table(title, columns, {empty});
-      parts.push(el('h2', {text: title}), box);
-      shows.push([name, show]);
-    };
+    const [parts, add, show] = sections();
     add('stalled', 'Keep their scheduler', [cols.path, cols.state], 'No tasklet keeps its scheduler.');
     parts.push(el('h2', {text: 'Wait for each other'}));
     const rings = el('div');
     parts.push(rings);
     add('full', 'Full mailboxes', [cols.path, cols.mailbox, senders], 'No mailbox is full.');
-    add('waiting', 'Wait for another tasklet for long', [cols.path, cols.state], 'None.');
-    add('ending', 'Killed, and have not ended', wide, 'None.');
+    add('waiting', 'Wait for another tasklet for long', [cols.path, cols.state]);
+    add('ending', 'Killed, and have not ended', wide);
     add('restarting', 'Restarts', wide, 'Nothing was restarted in the last minute.');
-    add('stalls', 'Were reported as stalled', [cols.path, {title: 'Stalls', cls: 'num', draw: (r) => num(r.stalls)}, {title: 'Last', draw: (r) => since(r.last_ms) + ' ago'},
-      {title: 'Stack', draw: (r) => [r.seq, () => [el('a', {href: url('event/' + r.seq), text: 'event ' + r.seq})]]}], 'None.');
+    add('stalls', 'Were reported as stalled', [cols.path, count('Stalls', 'stalls', 'num'), {title: 'Last', draw: (r) => since(r.last_ms) + ' ago'},
+      {title: 'Stack', draw: (r) => [r.seq, () => [el('a', {href: url('event/' + r.seq), text: 'event ' + r.seq})]]}]);
     return {
       parts,
       query: () => 'stuck',
       draw(head, list) {
-        for (const [name, show] of shows) show(list(name));
+        show(list);
         const all = list('rings');
         const sig = JSON.stringify(all);
         if (rings.sig === sig) return;
@@ -377,18 +395,18 @@ const pages = {
 
   event(q, seq) {
     const pre = el('pre', {tabindex: 0});
-    fetch('api/event/' + seq).then(async (r) => {
+    ask('event/' + encodeURIComponent(seq), null, async (r) => {
       const e = await r.json();
-      pre.textContent = Object.entries(e).filter(([k]) => k !== 'stack').map(([k, v]) => k + ': ' + (typeof v === 'object' ? JSON.stringify(v) : v)).join('\n') + (typeof e.stack === 'string' ? '\n\n' + e.stack : '');
-    });
+      return Object.entries(e).filter(([k]) => k !== 'stack').map(([k, v]) => k + ': ' + (typeof v === 'object' ? JSON.stringify(v) : v)).join('\n') + (typeof e.stack === 'string' ? '\n\n' + e.stack : '');
+    }).then((text) => { pre.textContent = text; });
     return {parts: [el('h2', {text: 'Event ' + seq}), pre], query: () => 'events?rows=1', draw() {}};
   },
 
   deadletters() {
     const sum = el('p', {class: 'soft', id: 'summary'});
     const [box, show] = table('Dead letters', [
-      {title: 'To', cls: 'wrap', draw: (r) => r.to}, {title: 'Reason', cls: 'wrap', draw: (r) => r.reason}, {title: 'Type', cls: 'wrap', draw: (r) => r.message},
-      {title: 'Count', cls: 'num', draw: (r) => num(r.count)}, {title: 'First', cls: 'wide', draw: (r) => clock(r.first_ms)}, {title: 'Last', draw: (r) => since(r.last_ms) + ' ago'},
+      text('To', 'to'), text('Reason', 'reason'), text('Type', 'message'),
+      count('Count', 'count', 'num'), {title: 'First', cls: 'wide', draw: (r) => clock(r.first_ms)}, {title: 'Last', draw: (r) => since(r.last_ms) + ' ago'},
     ], {empty: 'No message was lost.'});
     return {
       parts: [el('h2', {text: 'Dead letters'}), sum, box],
@@ -404,12 +422,11 @@ const pages = {
     const [bar] = tools(q, [['q', 'Filter names']]);
     const sum = el('p', {class: 'soft', id: 'summary'});
     const level = el('p');
-    const text = (title, key, cls) => ({title, cls: cls || 'wrap', draw: (r) => r[key]});
-    const [schedulers, showSchedulers] = table('Schedulers', [text('Scheduler', 'scheduler', 'num'), {title: 'Tasklets', cls: 'num', draw: (r) => num(r.tasklets)},
-      {title: 'Load', cls: 'num', draw: (r) => (r.load === undefined ? '' : (100 * r.load).toFixed(1) + ' %')}, {title: 'Ready', cls: 'num wide', draw: (r) => num(r.ready)}, {title: 'In I/O', cls: 'num wide', draw: (r) => num(r.in_io)},
+    const [schedulers, showSchedulers] = table('Schedulers', [text('Scheduler', 'scheduler', 'num'), count('Tasklets', 'tasklets', 'num'),
+      {title: 'Load', cls: 'num', draw: (r) => (r.load === undefined ? '' : (100 * r.load).toFixed(1) + ' %')}, count('Ready', 'ready'), count('In I/O', 'in_io'),
       {title: 'Now', draw: (r) => (r.stalled_seconds ? 'stalled ' + span(r.stalled_seconds * 1000) : r.busy ? 'awake' : 'sleeps')}]);
     const [names, showNames] = table('Names', [text('Name', 'name'), text('Path', 'path'), text('Type', 'message')]);
-    const [groups, showGroups] = table('Groups', [text('Group', 'name'), {title: 'Members', cls: 'num', draw: (r) => num(r.members)}, text('Type', 'message'), {title: 'First members', cls: 'wrap wide', draw: (r) => (r.paths || []).join('  ')}]);
+    const [groups, showGroups] = table('Groups', [text('Group', 'name'), count('Members', 'members', 'num'), text('Type', 'message'), {title: 'First members', cls: 'wrap wide', draw: (r) => (r.paths || []).join('  ')}]);
     return {
       parts: [el('h2', {text: 'System'}), sum, level, el('h2', {text: 'Schedulers'}), schedulers, el('h2', {text: 'Names'}), bar, names, el('h2', {text: 'Groups'}), groups],
       query: (q) => query('system', q, ['q']),
@@ -417,13 +434,41 @@ const pages = {
         sum.textContent = head.phase + ', ' + num(head.tasklets) + ' tasklets, ' + num(head.names) + ' names, ' + num(head.groups) + ' groups, actions ' + (head.actions ? 'allowed' : 'not allowed');
         if (head.log_level && level.sig !== head.log_level) {
           level.sig = head.log_level;
-          const pick = el('select', {name: 'level', disabled: !head.actions, onchange: () => fetch('api/loglevel', {method: 'POST', headers: {'Content-Type': 'application/json'}, body: JSON.stringify({level: pick.value})})},
+          const pick = el('select', {name: 'level', disabled: !head.actions, onchange: async () => { said.textContent = await ask('loglevel', {level: pick.value}, () => ''); }},
             ...['debug', 'info', 'warn', 'error'].map((l) => el('option', {value: l, text: l, selected: l === head.log_level})));
-          level.replaceChildren(el('label', {}, 'Log level ', pick));
+          const said = el('span', {class: 'bad', role: 'status'});
+          level.replaceChildren(el('label', {}, 'Log level ', pick), ' ', said);
         }
         showSchedulers(list('schedulers'));
         showNames(list('name_list'));
         showGroups(list('group_list'));
+      },
+    };
+  },
+
+  cluster(q) {
+    const [bar] = tools(q, [['q', 'Filter names']]);
+    const sum = el('p', {class: 'soft', id: 'summary'});
+    const [parts, add, show] = sections(sum);
+    const at = text('Seen by', 'at', 'wide');
+    const node = {title: 'Node', cls: 'wrap', draw: (r) => r.node + (r.member === false ? ' (down)' : '')};
+    const state = {title: 'State', cls: 'wrap', draw: (r) => {
+      const t = [r.state, r.for_at && since(r.for_at), r.error].filter(Boolean).join(' ');
+      return [t, () => [el('span', {class: {down: 'bad', shut_out: 'bad', suspect: 'warn'}[r.state], text: t})]];
+    }};
+    add('node_list', 'This process', [node, state, {title: 'Lease', cls: 'num', draw: (r) => span(r.lease_at - now())},
+      count('Names', 'names'), count('Singletons', 'singletons'), count('Shards', 'shards')], 'It is no node of a cluster.');
+    add('link_list', 'Links', [node, state, count('Outboxes', 'outboxes'), count('Waiting', 'waiting', 'num'), count('Unconfirmed', 'unconfirmed', 'num'),
+      count('Queued', 'queued', 'num'), count('Calls', 'calls'), count('Sent', 'sent_messages'), count('Received', 'received_messages'), count('Again', 'again'), count('Refused', 'refused'), at]);
+    add('shard_list', 'Shards', [text('Kind', 'kind'), node, count('Shards', 'shards', 'num'), at]);
+    parts.push(bar);
+    add('name_list', 'Names of the cluster', [text('Name', 'name'), text('Kind', 'kind', 'wide'), node, text('Type', 'message'), at]);
+    return {
+      parts,
+      query: (q) => query('cluster', q, ['q']),
+      draw(head, list) {
+        sum.textContent = ['nodes', 'links', 'names'].map((k) => num(head[k]) + ' ' + k).join(', ');
+        show(list);
       },
     };
   },
@@ -448,6 +493,7 @@ function go() {
   page.view = page.query(params);
   page.problem = (text) => { if (problem.textContent !== text) problem.textContent = text; };
   page.change = (next) => {
+    page.trouble = '';
     page.params = next;
     page.view = page.query(next);
     watch();
