@@ -20,6 +20,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/gotasklet/tasklet/actor"
+	"github.com/gotasklet/tasklet/actor/actortest"
 	"github.com/gotasklet/tasklet/actor/event"
 	"github.com/gotasklet/tasklet/actor/flight"
 )
@@ -196,4 +197,45 @@ func TestMisuse(t *testing.T) {
 	require.PanicsWithValue(t, "flight: NewWriter with a nil recorder or a nil function", func() { flight.NewWriter(nil, open) })
 	require.Panics(t, func() { flight.NewWriter(trace.NewFlightRecorder(trace.FlightRecorderConfig{}), nil) })
 	require.PanicsWithValue(t, "flight: Files to keep 0 recordings: the number must be positive", func() { flight.Files("", 0) })
+}
+
+type parcel struct{}
+
+// While a trace is recorded, each call of a handler is a region of the message's type with the path
+// of its tasklet, also one that panics or is killed. Otherwise Regions only calls next.
+func TestRegions(t *testing.T) {
+	var calls int
+	run := func() {
+		calls = 0
+		actortest.Run(t, func(t *actor.Tasklet) {
+			packer := actor.Receiver(t, func(t *actor.Tasklet, m any) error {
+				calls++
+				if _, ok := m.(error); ok {
+					return m.(error)
+				}
+				t.Kill()
+				t.Yield() // it ends here
+				return nil
+			}, actor.Name("packer"), actor.OnFailure(actor.Resume))
+			actor.Interval(t, time.Second, func(t *actor.Tasklet) error {
+				calls++
+				return actor.ErrStop
+			}, actor.Name("clock"))
+			for _, m := range []any{io.ErrNoProgress, parcel{}} {
+				require.NoError(actortest.TB(t), packer.Send(t, m))
+			}
+			_ = packer.Join(t)
+			_, _ = t.JoinChildren(t)
+		}, actortest.Allow(event.Failure), actortest.Allow(event.Exit), actortest.Configure(func(c *actor.Config) { c.Around = flight.Regions }))
+		require.Equal(t, 3, calls)
+	}
+	run() // nothing is recorded
+
+	var recorded bytes.Buffer
+	require.NoError(t, trace.Start(&recorded))
+	run()
+	trace.Stop()
+	for _, text := range []string{"*errors.errorString", "flight_test.parcel", "tick", "/packer", "/clock", "tasklet"} {
+		require.True(t, bytes.Contains(recorded.Bytes(), []byte(text)), text)
+	}
 }

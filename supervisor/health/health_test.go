@@ -499,7 +499,8 @@ func TestMisuse(t *testing.T) {
 			require.PanicsWithValue(tb, want, func() { health.Ready(t.System(), o) })
 		}
 		require.PanicsWithValue(tb, "health: Live of a nil *actor.System", func() { health.Live(nil, health.Options{}) })
-		require.Panics(tb, func() { health.Live(t.System(), checks(health.Check{Name: "a", Func: pass})) })
+		const live = "health: Live with Options.Checks: they belong to Ready, because a restart does not repair what they find"
+		require.PanicsWithValue(tb, live, func() { health.Live(t.System(), checks(health.Check{Name: "a", Func: pass})) })
 		for _, d := range []time.Duration{1, time.Hour, math.MaxInt64} {
 			o := health.Options{Hold: d, Grace: d}
 			if d > 1 {

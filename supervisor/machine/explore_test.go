@@ -32,7 +32,7 @@ func TestExploreStash(t *testing.T) {
 			reported += e.Count
 		}
 	}
-	actortest.Explore(t, 200, func(t *actor.Tasklet) {
+	actortest.Explore(t, runs(200), func(t *actor.Tasklet) {
 		tb := actortest.TB(t)
 		reported = 0
 		accepted, handled, calls, ended := 0, 0, 0, 0
@@ -139,4 +139,13 @@ func TestExploreStash(t *testing.T) {
 		actortest.Victims(func(t *actor.Tasklet) bool { return t.Name() == "m" }),
 		actortest.Configure(func(c *actor.Config) { c.OnEvent = count }),
 		actortest.Allow(event.DeadLetter), actortest.Allow(event.Exit))
+}
+
+// runs returns n, or a fifth of it if tests are to be short: those under the race detector, on
+// other numbers of processors, and with checks after each step.
+func runs(n int) int {
+	if testing.Short() {
+		return n / 5
+	}
+	return n
 }

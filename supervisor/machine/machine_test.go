@@ -55,6 +55,7 @@ func TestMisuse(t *testing.T) {
 		"machine: Body with a nil function":                                                                   func() { machine.Body(ref, machine.Config{}, nil) },
 		"machine: Config.Stash is -1: it must not be negative":                                                func() { machine.Body(ref, machine.Config{Stash: -1}, first) },
 		"machine: Config.Stash is 10: it must be smaller than the capacity of the mailbox, 10":                func() { machine.Body(ref, machine.Config{Stash: 10}, first) },
+		"actor: StartTasklet can't use the option Urgent":                                                     start(actor.Urgent(func(int) bool { return false })),
 		"actor: StartTasklet can't use the option IdleAfter":                                                  start(actor.IdleAfter(1, nil)),
 		"actor: StartTasklet can't use the option MailboxLen":                                                 start(actor.MailboxLen(1)),
 		"machine: Become in /test/m with a nil State":                                                         inside(func(m *machine.Machine[int]) { m.Become(nil) }),
