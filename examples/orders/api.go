@@ -39,6 +39,7 @@ const (
 //	GET  /customers/{name}
 //	POST /debug/crash-worker, with -debug
 //	GET  /debug/tasklets/, the pages of package inspector, for this machine
+//	GET  /metrics, for Prometheus
 //
 // A POST with the header Idempotency-Key can be sent again, whatever happened to the first one: a
 // customer has one order for each key.
@@ -59,12 +60,13 @@ type api struct {
 	slots     chan struct{} // as many as requests are being handled
 }
 
-func newAPI(sys *actor.System, o options, s *store, p *payments, customers *entity.Entities[string, newOrder]) *api {
+func newAPI(sys *actor.System, o options, s *store, p *payments, customers *entity.Entities[string, newOrder], metrics http.Handler) *api {
 	a := &api{addr: o.addr, store: s, customers: customers, slots: make(chan struct{}, maxRequests)}
 	mux := http.NewServeMux()
 	mux.HandleFunc("POST /orders", a.limited(a.postOrder))
 	mux.HandleFunc("GET /orders/{id}", a.limited(a.getOrder))
 	mux.HandleFunc("GET /customers/{name}", a.limited(a.getCustomer))
+	mux.Handle("GET /metrics", metrics)
 	var allowed []inspector.Option
 	if o.debug {
 		allowed = append(allowed, inspector.AllowActions())

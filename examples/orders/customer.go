@@ -38,6 +38,7 @@ func newCustomers(s *store) *entity.Entities[string, newOrder] {
 		Idle:    time.Minute,
 		Evict:   true,
 		Init: func(t *actor.Tasklet, name string) (actor.Handler[newOrder], error) {
+			t.SetLabel("kind", "customer") // in trees, in the log and in metrics
 			a, err := actor.Await(t, func(ctx context.Context) (account, error) { return s.account(ctx, name) })
 			c := &customer{store: s, account: a}
 			return c.place, err

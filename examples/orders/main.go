@@ -24,7 +24,8 @@
 // are not paid by then are paid after the next start.
 //
 // The state of all tasklets is written to the log every 5 s, and at once with kill -USR1. A browser
-// on the same machine sees it at http://localhost:8080/debug/tasklets/.
+// on the same machine sees it at http://localhost:8080/debug/tasklets/, and Prometheus scrapes
+// http://localhost:8080/metrics.
 package main
 
 import (
@@ -133,12 +134,19 @@ func serve(o options) (code int, err error) {
 // reverse, so each of them can still use those above it.
 func shop(t *actor.Tasklet, o options, store *store, provider *provider) error {
 	defer tree.OnSignal(t.System(), t.Log())()
+	metrics, scraped, err := newMetrics()
+	if err != nil {
+		return err
+	}
+	if err := metrics.Add(t.System()); err != nil {
+		return err
+	}
 	payments, err := newPayments(t.System(), store, provider, o.workers)
 	if err != nil {
 		return err
 	}
 	customers := newCustomers(store)
-	api := newAPI(t.System(), o, store, payments, customers)
+	api := newAPI(t.System(), o, store, payments, customers, scraped)
 
 	top, err := supervisor.Start(t, supervisor.Spec{
 		Name:      "shop",

@@ -304,6 +304,7 @@ func TestRequests(t *testing.T) {
 		{"GET", "/orders/ada-1", "", 200, `"item":"tea"`},
 		{"GET", "/debug/tasklets/", "", 200, "Tasklets"},
 		{"GET", "/debug/tasklets/api/tree?format=text", "", 200, "payments"},
+		{"GET", "/metrics", "", 200, `tasklet_handler_calls_total{kind="customer",system="orders"} `},
 		{"GET", "/orders/ada-3", "", 404, "no such order"},
 		{"GET", "/customers/ada", "", 200, `"orders":2`},
 		{"GET", "/customers/bob", "", 200, `"orders":0`},
@@ -331,7 +332,7 @@ func TestOverload(t *testing.T) {
 	sys, err := actor.Start(actor.Config{Logger: zap.NewNop()})
 	require.NoError(t, err)
 	defer func() { _ = sys.Stop(context.Background()) }()
-	a := newAPI(sys, options{}, store, nil, nil)
+	a := newAPI(sys, options{}, store, nil, nil, http.NotFoundHandler())
 	get := func() *httptest.ResponseRecorder {
 		w := httptest.NewRecorder()
 		a.handler.ServeHTTP(w, httptest.NewRequestWithContext(context.Background(), "GET", "/customers/ada", nil))
