@@ -18,11 +18,13 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/gotasklet/tasklet/registry/cluster/embedded/real/internal/between"
 )
 
 func main() {
-	if role := os.Getenv(roleEnv); role != "" {
-		if err := play(role); err != nil {
+	if role := os.Getenv(between.RoleEnv); role != "" {
+		if err := between.Play(role); err != nil {
 			fmt.Fprintln(os.Stderr, role+":", err)
 			os.Exit(1)
 		}
@@ -40,11 +42,53 @@ func main() {
 	}
 }
 
+// work is a kind of work.
+type work struct {
+	name  string
+	base  int // the place in works of what it is compared with
+	first int // how many in the first round
+	n     int // how many in each other one
+	run   func(d *between.Driver, n int) error
+}
+
+var works = []work{
+	{name: "stream, nats.go publish to callback", base: 0, first: 200000, run: (*between.Driver).PlainStream},
+	{name: "stream, binary message", base: 0, first: 200000, run: (*between.Driver).Packed},
+	{name: "stream, CBOR with integer keys", base: 0, first: 200000, run: (*between.Driver).Encoded},
+	{name: "call, nats.go request, 1 caller", base: 3, first: 2000, run: from(1, (*between.Driver).PlainCalls)},
+	{name: "call, 1 caller", base: 3, first: 2000, run: from(1, (*between.Driver).Calls)},
+	{name: "call, nats.go request, 64 callers", base: 5, first: 10000, run: from(64, (*between.Driver).PlainCalls)},
+	{name: "call, 64 callers", base: 5, first: 10000, run: from(64, (*between.Driver).Calls)},
+}
+
+func from(callers int, calls func(d *between.Driver, n, callers int) error) func(*between.Driver, int) error {
+	return func(d *between.Driver, n int) error { return calls(d, n, callers) }
+}
+
+// do does some work and measures it.
+func do(d *between.Driver, k work, n int) (result, error) {
+	before, err := d.CPU()
+	if err != nil {
+		return result{}, err
+	}
+	begin := time.Now()
+	if err := k.run(d, n); err != nil {
+		return result{}, err
+	}
+	took := time.Since(begin)
+	after, err := d.CPU()
+	r := result{n: n, took: took}
+	for i := range after {
+		r.cpu[i] = after[i] - before[i]
+	}
+	return r, err
+}
+
 // result is what one kind of work needed in a round.
 type result struct {
 	n    int              // messages or calls
 	took time.Duration    // until the last one was handled or answered
-	cpu  [3]time.Duration // as driver.cpu returns it
+	cpu  [3]time.Duration // as Driver.CPU returns it
 }
 
 func (r result) each() float64    { return float64(r.took.Nanoseconds()) / float64(r.n) }
@@ -71,14 +115,14 @@ func choose(text string) {
 
 // measure runs the rounds, and writes a table. The last round is profiled, if there is a folder.
 func measure(w io.Writer, rounds int, each time.Duration, folder string) error {
-	d, err := newDriver()
+	d, err := between.NewDriver()
 	if err != nil {
 		return err
 	}
-	defer d.close()
+	defer d.Close()
 	all := make([][]result, len(works))
 	for i, k := range works { // a round that does not count finds out how much is to be done
-		r, err := d.work(k, k.first)
+		r, err := do(d, k, k.first)
 		if err != nil {
 			return fmt.Errorf("%s: %w", k.name, err)
 		}
@@ -87,11 +131,11 @@ func measure(w io.Writer, rounds int, each time.Duration, folder string) error {
 	for round := range rounds {
 		for i, k := range works {
 			if round == rounds-1 && folder != "" {
-				if err := d.profile(filepath.Join(folder, strconv.Itoa(i))); err != nil {
+				if err := d.Profile(filepath.Join(folder, strconv.Itoa(i))); err != nil {
 					return err
 				}
 			}
-			r, err := d.work(k, k.n)
+			r, err := do(d, k, k.n)
 			if err != nil {
 				return fmt.Errorf("%s: %w", k.name, err)
 			}
@@ -99,7 +143,7 @@ func measure(w io.Writer, rounds int, each time.Duration, folder string) error {
 		}
 	}
 	if folder != "" {
-		if err := d.profile(""); err != nil {
+		if err := d.Profile(""); err != nil {
 			return err
 		}
 	}
@@ -118,17 +162,9 @@ func measure(w io.Writer, rounds int, each time.Duration, folder string) error {
 				of[j] = append(of[j], r.cpuOf(j))
 			}
 		}
-		fmt.Fprintf(w, "| %s | %.0f | %s | %.0f | %s | %.0f, %.0f, %.0f |\n", k.name, median(took), spread(rate), median(cpu), spread(cpuRate),
-			median(of[0]), median(of[1]), median(of[2]))
+		fmt.Fprintf(w, "| %s | %.0f | %s | %.0f | %s | %.0f, %.0f, %.0f |\n", k.name,
+			between.Median(took), between.Spread(rate), between.Median(cpu), between.Spread(cpuRate),
+			between.Median(of[0]), between.Median(of[1]), between.Median(of[2]))
 	}
 	return nil
-}
-
-func median(x []float64) float64 {
-	x = slices.Sorted(slices.Values(x))
-	return (x[(len(x)-1)/2] + x[len(x)/2]) / 2
-}
-
-func spread(x []float64) string {
-	return fmt.Sprintf("%.2f (%.2f to %.2f)", median(x), slices.Min(x), slices.Max(x))
 }

@@ -10,10 +10,12 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/gotasklet/tasklet/registry/cluster/embedded/real/internal/between"
 )
 
 func TestMain(m *testing.M) {
-	if os.Getenv(roleEnv) != "" {
+	if os.Getenv(between.RoleEnv) != "" {
 		main()
 		return
 	}
@@ -45,9 +47,4 @@ func TestChoose(t *testing.T) {
 	works = slices.Clone(all)
 	choose("")
 	assert.Len(t, works, len(all))
-}
-
-func TestMedian(t *testing.T) {
-	assert.Equal(t, 2.0, median([]float64{3, 1, 2}))
-	assert.Equal(t, 2.5, median([]float64{4, 1, 2, 3}))
 }

@@ -1,14 +1,12 @@
-package main
+package between
 
 import (
-	"bufio"
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"os"
-	"runtime/pprof"
 	"strings"
-	"sync/atomic"
 	"time"
 
 	"github.com/nats-io/nats-server/v2/server"
@@ -19,20 +17,16 @@ import (
 	"github.com/gotasklet/tasklet/registry/cluster"
 )
 
-// roleEnv is the environment variable that says what a process is: "server", or "there" and the URL
-// of the server.
-const roleEnv = "TASKLET_BETWEEN_ROLE"
+// Size is the size of all messages.
+const Size = 128
 
-// size is the size of all messages.
-const size = 128
+// packed is a message that is written as it is.
+type packed struct{ data [Size]byte }
 
-// binary is a message that is written as it is.
-type binary struct{ data [size]byte }
+func (p packed) AppendBinary(to []byte) ([]byte, error) { return append(to, p.data[:]...), nil }
 
-func (b binary) AppendBinary(to []byte) ([]byte, error) { return append(to, b.data[:]...), nil }
-
-func (b *binary) UnmarshalBinary(from []byte) error {
-	if copy(b.data[:], from) != size || len(from) != size {
+func (p *packed) UnmarshalBinary(from []byte) error {
+	if copy(p.data[:], from) != Size || len(from) != Size {
 		return errors.New("wrong size")
 	}
 	return nil
@@ -45,9 +39,8 @@ type encoded struct {
 	Data []byte `cbor:"3,keyasint"`
 }
 
-func newEncoded() encoded {
-	return encoded{ID: 1 << 40, Name: "the name of something", Data: make([]byte, 91)}
-}
+// firstID is the ID of the first message of a stream: all have the same size.
+const firstID = 1 << 40
 
 // question is the request of a call, with about as many bytes.
 type question struct {
@@ -58,16 +51,17 @@ type question struct {
 
 func filler() []byte { return zeros[:] }
 
-var zeros [size - 10]byte
+var zeros [Size - 10]byte
 
 func init() {
-	cluster.Type[binary]("between.binary", 1)
+	cluster.Type[packed]("between.packed", 1)
 	cluster.Type[encoded]("between.encoded", 1)
 	cluster.Type[question]("between.question", 1)
 }
 
-// play is what the processes do that the driver starts.
-func play(role string) error {
+// Play is what the processes do that a Driver has started: a program that uses it calls Play first
+// if RoleEnv is set.
+func Play(role string) error {
 	role, url, _ := strings.Cut(role, " ")
 	if role == "server" {
 		return serve()
@@ -93,7 +87,7 @@ func serve() error {
 		return errors.New("the server does not start")
 	}
 	fmt.Println(s.ClientURL())
-	orders(nil)
+	Obey(nil, nil)
 	s.Shutdown()
 	s.WaitForShutdown()
 	return nil
@@ -101,18 +95,13 @@ func serve() error {
 
 // there is the process that messages are sent to.
 func there(url string) error {
-	var left atomic.Int64
-	counted := func() {
-		if left.Add(-1) == 0 {
-			fmt.Println("handled")
-		}
-	}
+	var c Counter
 	nc, err := nats.Connect(url)
 	if err != nil {
 		return err
 	}
 	defer nc.Close()
-	sub, err := nc.Subscribe("plain.stream", func(*nats.Msg) { counted() })
+	sub, err := nc.Subscribe("plain.stream", func(m *nats.Msg) { c.Got(binary.BigEndian.Uint64(m.Data)) })
 	if err != nil {
 		return err
 	}
@@ -133,8 +122,8 @@ func there(url string) error {
 		return err
 	}
 	err = errors.Join(
-		receive(ctx, sys, node, "binary", func(*actor.Tasklet, binary) error { counted(); return nil }),
-		receive(ctx, sys, node, "encoded", func(*actor.Tasklet, encoded) error { counted(); return nil }),
+		receive(ctx, sys, node, "packed", func(_ *actor.Tasklet, m packed) error { c.Got(binary.BigEndian.Uint64(m.data[:])); return nil }),
+		receive(ctx, sys, node, "encoded", func(_ *actor.Tasklet, m encoded) error { c.Got(m.ID - firstID); return nil }),
 		receive(ctx, sys, node, "question", func(t *actor.Tasklet, q question) error { return q.Reply.Send(t, q.N) }),
 		nc.Flush(),
 	)
@@ -142,7 +131,7 @@ func there(url string) error {
 		return err
 	}
 	fmt.Println("ready")
-	orders(&left)
+	Obey(&c, nil)
 	return nil
 }
 
@@ -150,48 +139,4 @@ func there(url string) error {
 func receive[M any](ctx context.Context, sys *actor.System, node *cluster.Node, name string, f func(*actor.Tasklet, M) error) error {
 	_, err := cluster.Claim(ctx, node, name, actor.Receiver(sys, f))
 	return err
-}
-
-// orders carries out what the driver says, until it ends. left is how many messages are to be
-// counted. Atomic: written here, and counted down where messages come in.
-func orders(left *atomic.Int64) {
-	for s := bufio.NewScanner(os.Stdin); s.Scan(); {
-		var n int64
-		if _, err := fmt.Sscanf(s.Text(), "count %d", &n); err == nil {
-			left.Store(n)
-			fmt.Println("ok")
-			continue
-		}
-		if path, ok := strings.CutPrefix(s.Text(), "profile "); ok {
-			if err := profile(path); err != nil {
-				fmt.Println(err)
-				continue
-			}
-			fmt.Println("ok")
-			continue
-		}
-		fmt.Println(used().Nanoseconds())
-	}
-}
-
-// profiled is the file of the profile that is being written, or nil.
-var profiled *os.File
-
-// profile ends the profile that is being written, and begins another one unless path is empty.
-func profile(path string) error {
-	if profiled != nil {
-		pprof.StopCPUProfile()
-		if err := profiled.Close(); err != nil {
-			return err
-		}
-		profiled = nil
-	}
-	if path == "" {
-		return nil
-	}
-	var err error
-	if profiled, err = os.Create(path); err != nil {
-		return err
-	}
-	return pprof.StartCPUProfile(profiled)
 }
