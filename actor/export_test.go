@@ -87,3 +87,15 @@ const (
 	MaxLabelSets  = maxLabelSets
 	MaxLabelPath  = maxLabelPath
 )
+
+// AgeCalls makes the calls of the log and of OnEvent that are under way look as if they had begun d
+// earlier, as after a stop of the whole process.
+func AgeCalls(s *System, d time.Duration) {
+	v := &s.events
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.wait.begin = v.wait.begin.Add(-d)
+	if v.teller != nil {
+		v.teller.call.begin = v.teller.call.begin.Add(-d)
+	}
+}

@@ -74,7 +74,7 @@ type events struct {
 	// shares holds a token for each event in queue, by the number of the emitter's scheduler, or 0.
 	shares map[uint32]chan struct{}
 	waiter *telling    // the event whose emitter started the teller and waits
-	since  time.Time   // the start of that wait
+	wait   span        // of that wait
 	watch  *time.Timer // calls look; nil until it is needed
 	looks  bool        // watch is running
 
@@ -84,8 +84,22 @@ type events struct {
 // teller is a goroutine that delivers events. It is replaced when events.teller is another one.
 type teller struct {
 	// Protected by events.mu.
-	at    *sink     // the sink that it calls or is about to call, or nil
-	since time.Time // the start of that call
+	at   *sink // the sink that it calls or is about to call, or nil
+	call span  // of that call
+}
+
+// span measures how long something takes, for look.
+type span struct {
+	begin time.Time
+	seen  int // the number of times that look has seen it
+}
+
+// exceeds reports whether it takes longer than patience. Each call counts as one more look. Real
+// time alone is not enough: while the whole process is stopped, or waits for a processor, it passes
+// although nobody is slow.
+func (s *span) exceeds(patience time.Duration) bool {
+	s.seen++
+	return s.seen >= samples && time.Since(s.begin) >= patience
 }
 
 // telling is an event to be delivered, or a job for the teller.
@@ -102,6 +116,8 @@ type telling struct {
 const (
 	// queueShare is the number of events of one scheduler that may wait for delivery.
 	queueShare = 64
+	// samples is the number of looks in the time that a sink may take.
+	samples = 4
 	// maxOwn is the number of events emitted by the sinks themselves that may wait for delivery.
 	maxOwn = 1024
 )
@@ -238,7 +254,7 @@ func (v *events) put(it *telling) {
 		return
 	}
 	it.over = make(chan struct{})
-	v.waiter, v.since = it, time.Now()
+	v.waiter, v.wait = it, span{begin: time.Now()}
 	v.begin()
 	v.mu.Unlock()
 	<-it.over
@@ -267,10 +283,10 @@ func (v *events) begin() {
 	case v.looks:
 	case v.watch == nil:
 		v.looks = true
-		v.watch = time.AfterFunc(v.patience()/2, v.look)
+		v.watch = time.AfterFunc(v.patience()/samples, v.look)
 	default:
 		v.looks = true
-		v.watch.Reset(v.patience() / 2)
+		v.watch.Reset(v.patience() / samples)
 	}
 }
 
@@ -354,7 +370,7 @@ func (v *events) calls(me *teller, k *sink, wants bool) bool {
 		}
 		return false
 	}
-	me.at, me.since = k, time.Now()
+	me.at, me.call = k, span{begin: time.Now()}
 	return true
 }
 
@@ -521,16 +537,16 @@ func (v *events) look() {
 		return
 	}
 	patience := v.patience()
-	if v.waiter != nil && time.Since(v.since) >= patience {
+	if v.waiter != nil && v.wait.exceeds(patience) {
 		v.release()
 	}
 	k := t.at
-	stuck := k != nil && time.Since(t.since) >= patience
+	stuck := k != nil && t.call.exceeds(patience)
 	if stuck {
 		k.away.Store(true)
 		v.begin()
 	}
-	v.watch.Reset(patience / 2)
+	v.watch.Reset(patience / samples)
 	v.mu.Unlock()
 	switch {
 	case !stuck:
@@ -552,14 +568,21 @@ func (v *events) do(job func()) {
 		v.begin()
 	}
 	v.mu.Unlock()
-	limit := time.NewTimer(2 * v.patience()) // longer than it takes to detect that a sink blocks
-	defer limit.Stop()
-	select {
-	case <-it.over:
-	case <-limit.C:
-		v.cut()
-		<-it.over
+	// The limit is longer than it takes to detect that a sink blocks. It is counted in short waits,
+	// as in exceeds.
+	period := v.patience() / samples
+	timer := time.NewTimer(period)
+	defer timer.Stop()
+	for range 2 * samples {
+		select {
+		case <-it.over:
+			return
+		case <-timer.C:
+			timer.Reset(period)
+		}
 	}
+	v.cut()
+	<-it.over
 }
 
 // later makes the teller do job, after everything that is in the queue, and does not wait. The job

@@ -203,6 +203,41 @@ func TestSinksThatBlock(t *testing.T) {
 	}
 }
 
+// The time in which the whole process did not run does not count as time of a sink.
+func TestSinkOfAStoppedProcess(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		goOn := make(chan struct{})
+		var written []string
+		sys, err := actor.Start(actor.Config{StallAfter: -1, Logger: zap.New(testCore{
+			zap.DebugLevel, func(_ zapcore.Entry, m map[string]any) {
+				written = append(written, m["event"].(string))
+				if m["event"] == "close" {
+					<-goOn
+				}
+			}})})
+		require.NoError(t, err)
+		over := make(chan struct{})
+		go func() {
+			defer close(over)
+			sys.Emit(actor.EventRecord{Kind: event.Close, Tasklet: sys.Root()})
+		}()
+		synctest.Wait()
+		actor.AgeCalls(sys, time.Hour)
+		time.Sleep(600 * time.Millisecond) // the process runs again
+		select {
+		case <-over:
+			t.Fatal("the caller does not wait")
+		default:
+		}
+		close(goOn)
+		<-over
+		require.NoError(t, sys.Stop(context.Background()))
+		require.NotContains(t, written, "log_stall")
+		require.NotContains(t, written, "events_dropped")
+		require.Contains(t, written, "system_stop")
+	})
+}
+
 // OnEvent can't park a tasklet: that is refused, with the name of the tasklet and of OnEvent, and
 // OnEvent is called on. No kill is swallowed.
 func TestOnEventThatParks(t *testing.T) {
