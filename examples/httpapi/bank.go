@@ -27,6 +27,7 @@ type bank struct {
 	top      *supervisor.Supervisor
 	accounts *supervisor.Pool[*account]
 	desk     actor.Ref[transfer]
+	writing  func(*actor.Tasklet) // returns when a posting is written; a test has its own
 
 	// Owned by the scheduler.
 	books   *books
@@ -59,6 +60,7 @@ type request struct {
 //	transfers       a reader, with a child for each transfer under way
 func openBank(s *actor.System, o options) (*bank, error) {
 	b := &bank{options: o, sys: s, names: registry.Of(s), books: newBooks(), open: make(map[*account]struct{})}
+	b.writing = func(t *actor.Tasklet) { t.Sleep(o.write) }
 	b.accounts = supervisor.NewPool(supervisor.PoolSpec[*account]{
 		// Crashes of single accounts should not end the pool.
 		Intensity: 1000, Period: time.Second,
@@ -113,7 +115,7 @@ func (b *bank) serve(t *actor.Tasklet, a *account) (func(*actor.Tasklet, request
 		b.mayCrash("before it was written")
 		// A real database would be called in actor.Await. Other tasklets run during the call,
 		// but no other request for this account.
-		t.Sleep(b.write)
+		b.writing(t)
 		balance += q.amount
 		b.books.write(q.id, posting{a.name, q.amount, balance})
 		b.mayCrash("after it was written")

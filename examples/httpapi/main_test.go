@@ -184,7 +184,11 @@ func TestAPI(t *testing.T) {
 // What waits too long is 504, what finds no room 503 with Retry-After, at once; and what nobody
 // waits for any more is skipped.
 func TestBackpressure(t *testing.T) {
-	s := open(t, options{mailbox: 1, write: time.Second, timeout: 500 * time.Millisecond, idle: time.Minute})
+	s := open(t, options{mailbox: 1, timeout: 3 * time.Second, idle: time.Minute})
+	written := make(chan struct{})
+	s.writing = func(t *actor.Tasklet) {
+		_, _ = actor.Await(t, func(context.Context) (struct{}, error) { <-written; return struct{}{}, nil })
+	}
 	const deposit = "/accounts/ada/deposit"
 	status, _, _ := s.do(t, "GET", "/accounts/ada", "")
 	require.Equal(t, 200, status)
@@ -208,6 +212,7 @@ func TestBackpressure(t *testing.T) {
 	require.Equal(t, 503, status, answer)
 	require.Equal(t, "1", header.Get("Retry-After"))
 	two.Wait()
+	close(written)
 	for ada.Len() > 0 || ada.Tasklet().Info().State == "parked" {
 		runtime.Gosched()
 	}
