@@ -114,7 +114,7 @@ func (l *leaving) Do() {
 	}
 	t.loseInHand()
 	if path := t.Path(); t.marks.Or(markLeaked)&markLeaked == 0 {
-		t.sys.takeAway(t, path)
+		t.sys.takeAway(t, path, nil)
 		t.reportLeak(nil)
 	}
 	t.answersNobody()

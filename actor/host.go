@@ -109,14 +109,20 @@ func (s *System) leastLoaded() *host {
 type stuck struct {
 	word  uint64
 	since time.Time
+	seen  int // the number of checks since then
 }
+
+// stuckLooks is the number of checks in the time that a tasklet may hold a host. Real time alone is
+// not enough: it also passes while the whole process is stopped.
+const stuckLooks = 8
 
 // look checks again, and reports whether the same tasklet has held h for at least d.
 func (k *stuck) look(h *host, now time.Time, d time.Duration) bool {
 	_, word := h.sched.Busy()
 	if word == 0 || word != k.word {
-		k.word, k.since = word, now
+		*k = stuck{word: word, since: now}
 		return false
 	}
-	return now.Sub(k.since) >= d
+	k.seen++
+	return k.seen >= stuckLooks && now.Sub(k.since) >= d
 }

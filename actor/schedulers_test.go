@@ -3,6 +3,7 @@ package actor_test
 import (
 	"context"
 	"fmt"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -620,6 +621,43 @@ func TestHogOverSchedulers(t *testing.T) {
 			_ = s.Stop(context.Background()) // it ends at last
 		})
 	}
+}
+
+// The time in which the whole process did not run does not count as time of a tasklet.
+func TestHogOfAStoppedProcess(t *testing.T) {
+	s, err := actor.Start(actor.Config{Logger: zap.NewNop(), StallAfter: -1})
+	require.NoError(t, err)
+	release, holds := make(chan struct{}), make(chan struct{})
+	actor.Go(s, func(*actor.Tasklet) error { close(holds); <-release; return nil })
+	<-holds
+	second := slices.Repeat([]time.Duration{time.Second}, 8)
+	require.True(t, actor.HeldAfter(s, 8*time.Second, second...))
+	require.False(t, actor.HeldAfter(s, 8*time.Second, second[:7]...))
+	require.False(t, actor.HeldAfter(s, 8*time.Second, append(second[:6:6], time.Hour)...))
+	close(release)
+	require.NoError(t, s.Stop(context.Background()))
+}
+
+// A tasklet that holds its scheduler is named with its stack also if its parent, on another one,
+// has given it up before.
+func TestDetachedHog(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		release, holds := make(chan struct{}), make(chan struct{})
+		s, err := actor.Start(actor.Config{Schedulers: 2, Logger: zap.NewNop(), StallAfter: -1})
+		require.NoError(t, err)
+		actor.Go(s, func(*actor.Tasklet) error { close(holds); <-release; return nil }, actor.Name("hog"),
+			actor.OnScheduler(1))
+		<-holds
+		err = s.Stop(context.Background())
+		var stop *actor.StopError
+		require.ErrorAs(t, err, &stop)
+		require.Len(t, stop.Leaked, 1)
+		require.Equal(t, "/tasklet/hog", stop.Leaked[0].Path)
+		require.Contains(t, string(stop.Leaked[0].Stack), "TestDetachedHog")
+		require.EqualError(t, err, "actor: did not stop: /tasklet/hog (holds its scheduler)")
+		close(release)
+		_ = s.Stop(context.Background())
+	})
 }
 
 // Rule 29 over schedulers: a cycle of firm waits is found though others go on working, and the

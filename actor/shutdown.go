@@ -69,7 +69,7 @@ func (s *System) wait(ctx context.Context) error {
 			return s.giveUp(ctx)
 		case <-over:
 			over = nil
-			tick := time.NewTicker(hogPatience / 8)
+			tick := time.NewTicker(hogPatience / stuckLooks)
 			defer tick.Stop()
 			look = tick.C
 		case now := <-look:
@@ -187,9 +187,8 @@ func (s *System) unfinished() (left []*Tasklet, stacks map[*Tasklet][]byte) {
 			if t == s.daemons || t.HasFinished() {
 				continue
 			}
-			sched := t.task.Scheduler()
-			if id, _ := sched.Busy(); t.task.ID() == id && id != 0 {
-				stacks[t] = sched.Hog()
+			if where := t.hogStack(); where != nil {
+				stacks[t] = where
 			}
 			left = append(left, t)
 		}

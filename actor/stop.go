@@ -273,7 +273,13 @@ func (t *Tasklet) detach() {
 	if t.marks.Or(markLeaked)&markFinished != 0 {
 		return // it has finished at the last moment
 	}
-	t.sys.takeAway(t, path)
+	var where []byte
+	if !t.near(t.parent) { // otherwise the parent would not run while t holds its scheduler
+		if where = t.hogStack(); len(where) == 0 {
+			where = nil // it has just given up control
+		}
+	}
+	t.sys.takeAway(t, path, where)
 	t.answersNobody()
 	t.sys.emit(EventRecord{Kind: event.StopTimeout, Tasklet: t, Path: path})
 }

@@ -89,13 +89,23 @@ func (s *System) leave(t *Tasklet, exit Exit, tell bool) (before uint32) {
 	return before
 }
 
-// takeAway removes t, which does not end, from the tree, and records it with its path for
-// StopError. The tasklets below it stay there.
-func (s *System) takeAway(t *Tasklet, path string) {
+// hogStack returns the stack of t if it holds its scheduler, or nil. It may be called from any
+// goroutine.
+func (t *Tasklet) hogStack() []byte {
+	sched := t.task.Scheduler()
+	if id, _ := sched.Busy(); id == 0 || id != t.task.ID() {
+		return nil
+	}
+	return sched.Hog()
+}
+
+// takeAway removes t, which does not end, from the tree, and records it with its path and its
+// stack, if any, for StopError. The tasklets below it stay there.
+func (s *System) takeAway(t *Tasklet, path string, where []byte) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.takeOut(t)
-	s.leaked = append(s.leaked, Leak{Path: path})
+	s.leaked = append(s.leaked, Leak{Path: path, Stack: where})
 	if t.parent != nil && !t.HasFinished() { // it may have finished at the last moment
 		s.detached = append(s.detached, t)
 	}
