@@ -8,6 +8,7 @@ import (
 	"runtime"
 	"runtime/pprof"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -200,9 +201,17 @@ func leave(c chan int) { <-c }
 
 // A tasklet that keeps the scheduler is a stall.
 func TestRunFailsOnStall(t *testing.T) {
+	seen := make(chan struct{})
+	var once sync.Once
 	// blocks the scheduler: that is what is tested
-	text := fails(t, func(t *actor.Tasklet) { time.Sleep(200 * time.Millisecond) },
-		actortest.Configure(func(c *actor.Config) { c.StallAfter = 20 * time.Millisecond }))
+	text := fails(t, func(t *actor.Tasklet) { <-seen }, actortest.Configure(func(c *actor.Config) {
+		c.StallAfter = 20 * time.Millisecond
+		c.OnEvent = func(e actor.EventRecord) {
+			if e.Kind == event.Stall {
+				once.Do(func() { close(seen) })
+			}
+		}
+	}))
 	require.Contains(t, text, "stall /test")
 	require.Contains(t, text, "TestRunFailsOnStall")
 }
@@ -212,8 +221,8 @@ func TestRunLimit(t *testing.T) {
 	text := fails(t, func(t *actor.Tasklet) {
 		actor.Loop(t, func(t *actor.Tasklet) error { return nil }, actor.Name("busy"))
 		t.Sleep(time.Hour)
-	}, actortest.Limit(50*time.Millisecond))
-	require.Contains(t, text, "the run is not over after 50ms")
+	}, actortest.Limit(500*time.Millisecond))
+	require.Contains(t, text, "the run is not over after 500ms")
 	require.Contains(t, text, "/test: parked in sleep")
 	require.Contains(t, text, "/test/busy: ")
 }
@@ -226,7 +235,7 @@ func TestRunLeavesBehind(t *testing.T) {
 	defer close(release)
 	text := fails(t, func(t *actor.Tasklet) {
 		_, _ = actor.Await(t, func(context.Context) (int, error) { <-release; return 0, nil })
-	}, actortest.Limit(50*time.Millisecond))
+	}, actortest.Limit(500*time.Millisecond))
 	require.Contains(t, text, "the system does not stop, and is left behind")
 	require.Contains(t, text, "/test: parked in await")
 }
