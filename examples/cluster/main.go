@@ -255,15 +255,39 @@ func start(out *printer, c nodeConfig) (*process, error) {
 	return p, nil
 }
 
-// freePorts returns addresses of the loopback that nobody uses now.
+// freePorts returns addresses of the loopback whose ports nobody else gets for a minute.
 func freePorts(n int) (all []string, err error) {
 	for range n {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
+		addr, err := freePort()
 		if err != nil {
 			return nil, err
 		}
-		defer l.Close()
-		all = append(all, l.Addr().String())
+		all = append(all, addr)
 	}
 	return all, nil
+}
+
+// freePort makes a connection that the listener ends. The kernel remembers that for a minute, and
+// gives the port only to those who ask for it.
+func freePort() (string, error) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return "", err
+	}
+	defer l.Close()
+	client, err := net.Dial("tcp", l.Addr().String())
+	if err != nil {
+		return "", err
+	}
+	defer client.Close()
+	server, err := l.Accept()
+	if err != nil {
+		return "", err
+	}
+	server.Close()
+	_, err = client.Read(make([]byte, 1)) // the end
+	if err != io.EOF {
+		return "", fmt.Errorf("no end of a connection: %w", err)
+	}
+	return l.Addr().String(), nil
 }
