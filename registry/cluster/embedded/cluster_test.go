@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"testing"
 	"time"
 
@@ -62,18 +61,15 @@ func system(t *testing.T, name string, c cluster.Connector) (*actor.System, *clu
 // and failures come through, and go on over a restart of the server.
 func TestCluster(t *testing.T) {
 	key, public := user(t)
-	l, err := net.Listen("tcp", "127.0.0.1:0") // b needs the same port after the restart
-	require.NoError(t, err)
-	l.Close()
-	e := embedded.Server(embedded.Config{
-		Dir: t.TempDir(), Listen: l.Addr().String(), Nodes: map[string]string{"b": public},
+	e := embedded.Server(embedded.Config{ // b needs the same port after the restart
+		Dir: t.TempDir(), Listen: reserve(t), Nodes: map[string]string{"b": public},
 	})
 	t.Cleanup(e.Close)
 	_, a := system(t, "a", e)
 	sys, b := system(t, "b", cluster.NATS(e.URL(), nats.Nkey(public, key.Sign)))
 
 	ctx := limit(t, 60*time.Second)
-	_, err = cluster.Claim(ctx, b, "account/42", actor.Receiver(sys, account()))
+	_, err := cluster.Claim(ctx, b, "account/42", actor.Receiver(sys, account()))
 	require.NoError(t, err)
 	ref, err := cluster.WaitFor[deposit](ctx, a, "account/42")
 	require.NoError(t, err)
@@ -112,10 +108,7 @@ func TestStartMakesTheDirectory(t *testing.T) {
 
 	var seeds []string
 	for range 3 {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		require.NoError(t, err)
-		seeds = append(seeds, l.Addr().String())
-		l.Close()
+		seeds = append(seeds, reserve(t))
 	}
 	var all []*embedded.Engine
 	for _, self := range seeds {

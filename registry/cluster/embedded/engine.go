@@ -186,6 +186,7 @@ func (e *Engine) options() (*server.Options, error) {
 		MaxPingsOut:                2,
 		TLSConfig:                  c.TLS,
 		TLSTimeout:                 5,
+		AuthTimeout:                5, // as long as package cluster waits
 	}
 	if len(c.Seeds) > 0 {
 		// Routing waits for the port of clients. Check lets nobody in there.
@@ -376,7 +377,7 @@ func (c Config) permissions(account, node string) *server.Permissions {
 
 // bucket makes the bucket of the directory, unless it is there.
 func (e *Engine) bucket(ctx context.Context) error {
-	nc, err := nats.Connect("", e.connect(directoryAccount, "")...)
+	nc, err := nats.Connect("", append(e.connect(directoryAccount, ""), nats.Timeout(startTime))...)
 	if err != nil {
 		return err
 	}

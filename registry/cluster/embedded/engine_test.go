@@ -9,7 +9,9 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"crypto/x509/pkix"
+	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"math/big"
 	"net"
@@ -33,6 +35,25 @@ func start(t *testing.T, c embedded.Config) *embedded.Engine {
 	require.NoError(t, e.Start())
 	t.Cleanup(e.Close)
 	return e
+}
+
+// reserve returns an address of the loopback whose port nobody else gets for a minute: its last
+// connection was ended by the listener, which the kernel remembers. It gives such a port to those
+// only who ask for it.
+func reserve(t *testing.T) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	defer l.Close()
+	client, err := net.Dial("tcp", l.Addr().String())
+	require.NoError(t, err)
+	defer client.Close()
+	server, err := l.Accept()
+	require.NoError(t, err)
+	require.NoError(t, server.Close())
+	_, err = client.Read(make([]byte, 1))
+	require.ErrorIs(t, err, io.EOF)
+	return l.Addr().String()
 }
 
 func user(t *testing.T) (nkeys.KeyPair, string) {
@@ -112,7 +133,7 @@ func TestRefusedConfigs(t *testing.T) {
 // as returns the options of a node that connects by an address.
 func as(account, node string, key nkeys.KeyPair, more ...nats.Option) []nats.Option {
 	o := append([]nats.Option{nats.Name(account + "/" + node),
-		nats.CustomInboxPrefix("_INBOX." + cmp.Or(strings.Trim(node, "*"), "x")), nats.Timeout(5 * time.Second)}, more...)
+		nats.CustomInboxPrefix("_INBOX." + cmp.Or(strings.Trim(node, "*"), "x")), nats.Timeout(20 * time.Second)}, more...)
 	if key != nil {
 		public, _ := key.PublicKey()
 		o = append(o, nats.Nkey(public, key.Sign))
@@ -194,7 +215,7 @@ func (v *violations) option() nats.Option {
 func (v *violations) take(t *testing.T, nc *nats.Conn) string {
 	t.Helper()
 	require.NoError(t, nc.Flush())
-	deadline := time.Now().Add(5 * time.Second)
+	deadline := time.Now().Add(20 * time.Second)
 	for time.Now().Before(deadline) {
 		v.mu.Lock()
 		s := strings.Join(v.all, "\n")
@@ -231,7 +252,7 @@ func TestNodeSpeaksForItselfOnly(t *testing.T) {
 	require.NoError(t, err)
 	require.NoError(t, nb.Flush())
 	require.NoError(t, na.Publish("tasklet.default.n.b.a", []byte("hello")))
-	m, err := got.NextMsg(5 * time.Second)
+	m, err := got.NextMsg(20 * time.Second)
 	require.NoError(t, err)
 	assert.Equal(t, "tasklet.default.n.b.a", m.Subject)
 
@@ -273,16 +294,16 @@ func TestNodeSpeaksForItselfOnly(t *testing.T) {
 	stream := "KV_tasklet-default"
 	_, _ = js.CreateOrUpdateConsumer(ctx, stream, jetstream.ConsumerConfig{})
 	req := `{"stream_name":"KV_tasklet-default","config":{"name":"forge","deliver_subject":"tasklet.default.n.b.c","deliver_policy":"all","ack_policy":"none"}}`
-	answer, err := da.Request("$JS.API.CONSUMER.CREATE."+stream+".forge", []byte(req), 5*time.Second)
+	answer, err := da.Request("$JS.API.CONSUMER.CREATE."+stream+".forge", []byte(req), 20*time.Second)
 	require.NoError(t, err)
 	assert.NotContains(t, string(answer.Data), `"error"`, "the server lets it: that is why there are two accounts")
 	require.NoError(t, na.Publish("tasklet.default.n.b.a", []byte("last")))
-	m, err = got.NextMsg(5 * time.Second)
+	m, err = got.NextMsg(20 * time.Second)
 	require.NoError(t, err)
 	assert.Equal(t, "last", string(m.Data), "and nothing before it")
 	// Nor does it write sessions.
 	req = strings.Replace(strings.Replace(req, "forge", "cycle", 1), "tasklet.default.n.b.c", "$KV.tasklet-default.node.b", 1)
-	answer, err = da.Request("$JS.API.CONSUMER.CREATE."+stream+".cycle", []byte(req), 5*time.Second)
+	answer, err = da.Request("$JS.API.CONSUMER.CREATE."+stream+".cycle", []byte(req), 20*time.Second)
 	require.NoError(t, err)
 	assert.Contains(t, string(answer.Data), "cycle")
 }
@@ -347,10 +368,7 @@ func TestPortInUse(t *testing.T) {
 func TestSeeds(t *testing.T) {
 	var seeds []string
 	for range 3 {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		require.NoError(t, err)
-		seeds = append(seeds, l.Addr().String())
-		l.Close()
+		seeds = append(seeds, reserve(t))
 	}
 	secure, trusting := certificates(t)
 	config := func(self int, secret string) embedded.Config {
@@ -377,11 +395,13 @@ func TestSeeds(t *testing.T) {
 	defer nc.Close()
 	js, err := jetstream.New(nc)
 	require.NoError(t, err)
-	s, err := js.Stream(ctx, "KV_tasklet-default")
+	var s jetstream.Stream
+	for err = jetstream.ErrStreamNotFound; errors.Is(err, jetstream.ErrStreamNotFound); {
+		// If the seeds have just chosen a new leader, it may answer before it knows all.
+		s, err = js.Stream(ctx, "KV_tasklet-default")
+	}
 	require.NoError(t, err)
-	info, err := s.Info(ctx)
-	require.NoError(t, err)
-	assert.Equal(t, 3, info.Config.Replicas)
+	assert.Equal(t, 3, s.CachedInfo().Config.Replicas)
 }
 
 func insecureTLS() *tls.Config { return &tls.Config{InsecureSkipVerify: true} }

@@ -13,7 +13,9 @@ const (
 )
 
 // Options returns the options of a connection of this process.
-func (e *Engine) Options(account, node string) []nats.Option { return e.connect(account, node) }
+func (e *Engine) Options(account, node string) []nats.Option {
+	return append(e.connect(account, node), nats.Timeout(startTime))
+}
 
 // Bucket makes the bucket of the directory.
 func (e *Engine) Bucket(ctx context.Context) error { return e.bucket(ctx) }
