@@ -9,6 +9,7 @@ import (
 
 	"github.com/gotasklet/tasklet/actor/event"
 	"github.com/gotasklet/tasklet/actor/reason"
+	"github.com/gotasklet/tasklet/internal/far"
 	"github.com/gotasklet/tasklet/internal/own"
 )
 
@@ -77,9 +78,12 @@ func exitLevel(t *Tasklet, k reason.Kind) zapcore.Level {
 	return failureLevel(t, k)
 }
 
-// mirrors reports whether i is the body of a tasklet that ends because one on another node does.
+// mirror is the body of a tasklet that ends because one on another node does.
+type mirror interface{ proxy() far.Proxy }
+
+// mirrors reports whether i is a mirror.
 func mirrors(i instance) bool {
-	_, ok := inner(i).(interface{ mirrors() })
+	_, ok := inner(i).(mirror)
 	return ok
 }
 

@@ -226,7 +226,7 @@ type relaying[M any] struct {
 func (k *relaying[M]) instance() instance  { return k }
 func (k *relaying[M]) allows() optionSet   { return anyBody | refOptions }
 func (k *relaying[M]) waitsFirst()         {}
-func (k *relaying[M]) mirrors()            {}
+func (k *relaying[M]) proxy() far.Proxy    { return k.l.elsewhere() }
 func (k *relaying[M]) inHand() int         { return 1 }
 func (k *relaying[M]) handsEmpty() bool    { return !k.passing }
 func (k *relaying[M]) awaitsOther() bool   { return k.full }
@@ -252,6 +252,9 @@ func (k *relaying[M]) step(t *Tasklet) (bool, error) {
 			return true, ErrKilled
 		}
 		if over, err := k.r.Over(); over {
+			if err != ErrShutdown && err != ErrKilled {
+				err = fromOther(err) // it failed, also if err says how yet another one ended
+			}
 			return true, err
 		}
 		if !box.Empty() && !k.r.Room() {

@@ -19,6 +19,10 @@ import "sync/atomic"
 // effect on a tasklet whose body has ended or that is being killed, it may be recovered, and the
 // children of a tasklet that drains continue to drain.
 //
+// A ref to another node stands for the tasklet there, over its restarts: the link kills it with a
+// *cluster.KillError, and it has failed when the ref has. A ref that has just come here may have no
+// tasklet yet.
+//
 // unlink removes the link, and reports whether it was in time. If so, this link kills nobody. Links
 // are independent of each other, also two between the same tasklets.
 //
@@ -93,6 +97,10 @@ func (l *link) ended(e Exit, other *Tasklet) {
 	first, passed := e.Err.(*LinkError)
 	if !passed || first == nil {
 		first = &LinkError{Tasklet: e.Tasklet, Cause: e.Err}
+	}
+	if m, ok := inner(other.inst).(mirror); ok { // its end would end the ref for all on this node
+		m.proxy().Kill(e.Path, first)
+		return
 	}
 	other.killBody(first) // kill would cut a drain of the children
 }
