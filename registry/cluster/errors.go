@@ -109,6 +109,7 @@ func init() {
 	}{
 		{"closed", mailbox.ErrClosed}, {"full", mailbox.ErrFull}, {"dropped", mailbox.ErrDropped}, {"timeout", mailbox.ErrTimeout},
 		{"no_reply", actor.ErrNoReply}, {"killed", actor.ErrKilled}, {"goexit", actor.ErrGoexit}, {"stopped", actor.ErrStopped},
+		{"stop", actor.ErrStop}, {"shutdown", actor.ErrShutdown},
 		{"down", ErrDown}, {"replaced", ErrReplaced}, {"shut_out", ErrShutOut}, {"left", ErrLeft}, {"silent", ErrSilent},
 	} {
 		codec.Default.Error("tasklet."+known.name, known.err)

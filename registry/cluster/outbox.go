@@ -15,6 +15,7 @@ import (
 	"github.com/gotasklet/tasklet/actor"
 	"github.com/gotasklet/tasklet/actor/reason"
 	"github.com/gotasklet/tasklet/internal/far"
+	"github.com/gotasklet/tasklet/mailbox"
 	"github.com/gotasklet/tasklet/registry/cluster/internal/codec"
 	"github.com/gotasklet/tasklet/registry/cluster/internal/wire"
 )
@@ -328,7 +329,7 @@ func (o *outbox) ended() {
 			why := errors.New("cluster: the tasklet has ended")
 			far.Lost(l.t, o.path(), undelivered, why, o.ref.Message(), 1, nil)
 		} else if r := l.forget(o.request); r != nil {
-			r.Fail(l.t, actor.ErrNoTasklet)
+			r.Fail(l.t, mailbox.ErrClosed)
 		}
 		o.waits = false
 	}
