@@ -48,7 +48,12 @@
 // The outbox lives over restarts of the tasklet. It ends as the tasklet has ended when no restart
 // is to come, and with a *[NodeError] when the node is lost; so Join and Watch of the ref hold.
 // Then the ref is dead here, also if a supervisor starts the tasklet again: Find returns a new one.
-// Close and Kill are sent to the tasklet, Close after the messages that are queued here.
+// An error comes as a *[RemoteError], also that of a panic, and a kill comes without its cause.
+// [actor.WatchLineage] tells of the outbox only, which has one incarnation.
+//
+// Close and Kill are sent to the tasklet, Close after the messages that are queued here. What is
+// sent until the end is known here is handled, or is a dead letter. A link ([actor.Link]) with the
+// ref is one with the tasklet, over its restarts.
 //
 // # Replies and refs in messages
 //
@@ -82,6 +87,9 @@
 // has seen.
 //
 // # What is not guaranteed
+//
+// Calls that wait for each other in a ring over several nodes are not refused: nobody knows what
+// the tasklets of another node wait for. Give such calls a limit.
 //
 // A message that was confirmed is lost with the node that it is queued on, as in any process that
 // ends. A reply that a tasklet has passed on in a message, and not delegated, is the concern of
