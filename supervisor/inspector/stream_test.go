@@ -550,8 +550,11 @@ func TestShutdown(t *testing.T) {
 	first, url, over := serve()
 	second, other, overToo := serve()
 	connect := func(url string) (end chan struct{}, resp *http.Response) {
-		resp, err := http.Get(url + "api/stream?view=tree")
-		require.NoError(t, err)
+		eventually(t, func() bool { // it is refused if it takes longer than ReadTimeout
+			var err error
+			resp, err = http.Get(url + "api/stream?view=tree")
+			return err == nil
+		})
 		require.Equal(t, 200, resp.StatusCode)
 		end = make(chan struct{})
 		go func() {

@@ -146,16 +146,19 @@ func eval[T any](p *tab, expr string) T {
 // run evaluates an expression that has no value.
 func (p *tab) run(expr string) { p.t.Helper(); eval[bool](p, "(() => {"+expr+"; return true})()") }
 
-// until waits until an expression is true.
+// until waits until an expression is true. It counts the limit in looks at the page: on a machine
+// that stands still or is busy, each takes longer.
 func (p *tab) until(limit time.Duration, expr string) {
 	p.t.Helper()
-	for begin := time.Now(); ; time.Sleep(20 * time.Millisecond) {
+	const pause = 20 * time.Millisecond
+	for left := limit; ; left -= pause {
 		if eval[bool](p, "(() => { try { return Boolean("+expr+") } catch { return false } })()") {
 			return
 		}
-		if time.Since(begin) > limit {
+		if left < 0 {
 			require.FailNow(p.t, "not within "+limit.String(), "%s\n%s", expr, eval[string](p, `document.body.innerText`))
 		}
+		time.Sleep(pause)
 	}
 }
 

@@ -177,7 +177,7 @@ func TestPages(t *testing.T) {
 	s, url := serve(t)
 	s.trouble()
 	require.NoError(t, s.cluster())
-	require.Eventually(t, func() bool { return s.orders.Len() == 0 }, 10*time.Second, 10*time.Millisecond)
+	require.Eventually(t, func() bool { return s.orders.Len() == 0 }, time.Minute, 10*time.Millisecond)
 	all := pages(t, url)
 	browser := chromium(t)
 	for _, scheme := range []string{"light", "dark"} {
@@ -215,7 +215,7 @@ func TestOneStream(t *testing.T) {
 	for _, p := range tabs {
 		p.until(10*time.Second, `document.getElementById('summary').textContent.includes('by name')`)
 	}
-	require.Eventually(t, func() bool { return s.streams.Load() == 1 }, 5*time.Second, 10*time.Millisecond)
+	require.Eventually(t, func() bool { return s.streams.Load() == 1 }, time.Minute, 10*time.Millisecond)
 	actor.Go(s.sys, func(t *actor.Tasklet) error { t.Sleep(time.Hour); return nil }, actor.Name("aaa"))
 	for _, p := range tabs {
 		p.until(within, row("Tasklets", "/demo/aaa"))
@@ -223,7 +223,7 @@ func TestOneStream(t *testing.T) {
 	for _, p := range append(tabs, system) {
 		require.NoError(t, chromedp.Cancel(p.ctx))
 	}
-	require.Eventually(t, func() bool { return s.streams.Load() == 0 }, 5*time.Second, 10*time.Millisecond)
+	require.Eventually(t, func() bool { return s.streams.Load() == 0 }, time.Minute, 10*time.Millisecond)
 }
 
 // A tab with what is not there any more says so for as long as it is open. The other tabs, which
