@@ -72,7 +72,8 @@ func TestRecordsAStall(t *testing.T) {
 		require.Equal(t, "/s/hog", e.Path)
 		return m, nil
 	})
-	s, reports := system(t, actor.Config{OnEvent: w.OnEvent, StallAfter: 5 * time.Millisecond})
+	// A slow machine has shorter stalls.
+	s, reports := system(t, actor.Config{OnEvent: w.OnEvent, StallAfter: 100 * time.Millisecond})
 	actor.Go(s, func(t *actor.Tasklet) error {
 		for !m.closed.Load() { // the recording is written while the tasklet still stalls
 		}
