@@ -655,6 +655,25 @@ func TestCloseAndKillGoThere(t *testing.T) {
 	})
 }
 
+// What can't be encoded does not keep a close back.
+func TestCloseAfterWhatCannotBeEncoded(t *testing.T) {
+	actortest.Run(t, func(t *actor.Tasklet) {
+		p := newPair(t, clustertest.Faults{})
+		n := 0
+		ref, there := claim(p, "closed", func(*actor.Tasklet, anything) error { n++; return nil })
+		require.NoError(p.tb, ref.Send(t, note{}))
+		t.Sleep(time.Second)
+		for range 100 {
+			require.NoError(p.tb, ref.Send(t, note{}))
+		}
+		require.NoError(p.tb, ref.Send(t, secret{}))
+		ref.Close()
+		t.Sleep(time.Minute)
+		require.Equal(p.tb, 101, n)
+		require.True(p.tb, there.IsDead())
+	}, actortest.Allow(event.DeadLetter))
+}
+
 // A ref to another node lives over restarts there.
 func TestRestartThere(t *testing.T) {
 	actortest.Run(t, func(t *actor.Tasklet) {

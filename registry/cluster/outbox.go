@@ -162,6 +162,9 @@ func (o *outbox) Room() bool { return !o.waits }
 
 // Rest implements far.Relay.
 func (o *outbox) Rest() {
+	if o.shut > 0 && o.idle() { // requests were taken back
+		o.close()
+	}
 	if o.busy {
 		o.busy = false
 		if o.link.busy--; o.link.busy == 0 {
@@ -180,6 +183,7 @@ func (o *outbox) Pass(m any, request far.Call) error {
 		return l.lost
 	}
 	if request != (far.Call{}) && l.silent != nil {
+		o.passed()
 		return l.silent
 	}
 	if !o.busy {
@@ -191,6 +195,7 @@ func (o *outbox) Pass(m any, request far.Call) error {
 		if request == (far.Call{}) {
 			far.Lost(o.t, o.path(), encoding, err, o.ref.Message(), 1, m)
 		}
+		o.passed()
 		return &EncodingError{o.ref.Message().String(), err}
 	}
 	if !o.send(kind, b) {
@@ -231,12 +236,18 @@ func (o *outbox) send(kind wire.Kind, b []byte) bool {
 	} else {
 		l.sent.Messages++
 	}
+	o.passed()
+	return true
+}
+
+// passed counts a message that is gone or was refused, and closes the ref elsewhere if it was the
+// last one before a close.
+func (o *outbox) passed() {
 	if o.shut > 0 {
 		if o.shut--; o.shut == 0 {
 			o.close()
 		}
 	}
-	return true
 }
 
 // wait makes the link call retry when there is room for an entry.
