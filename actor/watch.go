@@ -137,9 +137,9 @@ type Watchable interface {
 // incarnation or between two. For a nil *Tasklet, which Ref.Tasklet returns between two
 // incarnations, the notice comes at once, with ErrNoTasklet.
 //
-// Messages that target has sent to the same ref before its end come before the notice. The notice
-// waits for room if there is none. If to is t's own ref, a notice that comes when t's body has
-// ended is not sent, since it would not be read.
+// Messages that target has sent to the same ref before its end come before the notice, unless it is
+// on another node. The notice waits for room if there is none. If to is t's own ref, a notice that
+// comes when t's body has ended is not sent, since it would not be read.
 //
 // cancel cancels the watch, and reports whether it was in time. If so, the notice was not sent, or
 // still waited for room, and never comes. The end of t cancels the watch unless the notice was

@@ -91,6 +91,9 @@
 // Calls that wait for each other in a ring over several nodes are not refused: nobody knows what
 // the tasklets of another node wait for. Give such calls a limit.
 //
+// The notice of the end of a tasklet on another node may come before messages that it has sent to
+// refs of this node. Each of these waits for room by itself, and the notice waits for none of them.
+//
 // A message that was confirmed is lost with the node that it is queued on, as in any process that
 // ends. A reply that a tasklet has passed on in a message, and not delegated, is the concern of
 // those tasklets, as at home: if the message is lost, nobody answers.

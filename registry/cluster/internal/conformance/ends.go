@@ -207,6 +207,32 @@ var ends = []Behaviour{
 		Want: []string{`["normal nil" "normal nil"]`},
 	},
 	{
+		Name: "messages come before the notice of the end", Rules: "21",
+		Run: func(p *Place) {
+			e := p.start()
+			w := &watcher{}
+			w.ref = actor.Receiver(p.T, func(_ *actor.Tasklet, m msg) error {
+				if m.Do == "" {
+					m.Do = "message"
+				}
+				w.add(m.Do)
+				return nil
+			})
+			actor.Watch(p.T, e.here, w.ref, notice)
+			p.ok(e.here.Send(p.T, msg{Do: "tell and stop", N: 3, To: w.ref}))
+			p.until("all come", func() bool { return len(w.got()) == 4 })
+			got, last := w.got(), "not promised"
+			if p.There.Node == nil {
+				last = got[3]
+			}
+			slices.Sort(got)
+			p.say("%q, the last: %s", got, last)
+		},
+		Want: []string{`["message" "message" "message" "normal nil"], the last: normal nil`},
+		Over: []string{`["message" "message" "message" "normal nil"], the last: not promised`},
+		Why:  "the notice does not wait for messages that go to other refs (cluster, What is not guaranteed)",
+	},
+	{
 		Name: "a ref lives over restarts", Rules: "1, 2",
 		Run: func(p *Place) {
 			e, w := p.startSupervised(supervisor.Transient), p.watcher()
