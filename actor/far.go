@@ -2,6 +2,8 @@ package actor
 
 import (
 	"reflect"
+	"runtime"
+	"weak"
 
 	"go.uber.org/zap"
 
@@ -119,8 +121,82 @@ func (r Ref[M]) farType() far.RefType       { return refType[M]{} }
 func (l *lineage[M]) Message() reflect.Type { return reflect.TypeFor[M]() }
 func (l *lineage[M]) Value() any            { return Ref[M]{l} }
 func (l *lineage[M]) Proxy() far.Proxy      { return l.elsewhere() }
-func (l *lineage[M]) SetProxy(p far.Proxy)  { l.extra().proxy = p }
 func (l *lineage[M]) Shut()                 { l.box.Close() }
+
+// SetProxy implements far.Ref.
+func (l *lineage[M]) SetProxy(p far.Proxy, by any) {
+	t := by.(*Tasklet)
+	l.extra().proxy = p
+	l.box.Sleep(t.task.Scheduler())
+	if t.sys.real {
+		runtime.AddCleanup(l, far.Proxy.Dropped, p)
+	}
+}
+
+// Weak implements far.Ref. On a virtual clock the pointer keeps the ref: what a run does must not
+// depend on the collector.
+func (l *lineage[M]) Weak() far.WeakRef {
+	if !l.system().real {
+		return kept[M]{l}
+	}
+	return weakRef[M](weak.Make(l))
+}
+
+type kept[M any] struct{ l *lineage[M] }
+
+// Ref implements far.WeakRef.
+func (k kept[M]) Ref() far.Ref { return k.l }
+
+type weakRef[M any] weak.Pointer[lineage[M]]
+
+// Ref implements far.WeakRef.
+func (w weakRef[M]) Ref() far.Ref {
+	if l := weak.Pointer[lineage[M]](w).Value(); l != nil {
+		return l
+	}
+	return nil
+}
+
+// Rouse implements queue.Sleeper.
+func (l *lineage[M]) Rouse() { l.rouse(l.more.Load()) }
+
+// rouse gets a tasklet for a ref to another node, so that the end there is noticed here. x is l's,
+// and may be nil.
+func (l *lineage[M]) rouse(x *lineageExtra) {
+	if x != nil && x.proxy != nil && !l.dead.Load() {
+		x.proxy.Rouse(l)
+	}
+}
+
+// sleep makes t, which reads l, end without the end of l, if nobody needs it. It must be called in
+// a step of t.
+func (l *lineage[M]) sleep(t *Tasklet) bool {
+	x := l.more.Load() // SetProxy has made it
+	x.mu.Lock()
+	waited := !x.onEnd.Empty() || !x.watchers.Empty() || !x.lives.Empty() || !x.bells.Empty()
+	x.mu.Unlock()
+	if waited || x.joining.Load() > 0 || t.isAwaited() || !l.box.Sleep(t.task.Scheduler()) {
+		return false
+	}
+	t.marks.Or(markLeft)
+	l.cur.Store(nil) // so that t is not kept
+	return true
+}
+
+// isAwaited reports whether somebody waits for the end of t.
+func (t *Tasklet) isAwaited() bool {
+	if !t.joiners.Empty() {
+		return true
+	}
+	x := t.ex.Load()
+	if x == nil {
+		return false
+	}
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	f := x.followers
+	return x.fin != nil || f != nil && (!f.watchers.Empty() || !f.bells.Empty())
+}
 
 // Retire implements far.Ref.
 func (l *lineage[M]) Retire() { l.retire() }
@@ -256,6 +332,10 @@ func (k *relaying[M]) step(t *Tasklet) (bool, error) {
 				err = fromOther(err) // it failed, also if err says how yet another one ended
 			}
 			return true, err
+		}
+		if k.r.Sleepy() && k.l.sleep(t) {
+			k.r.Slept()
+			return true, nil
 		}
 		if !box.Empty() && !k.r.Room() {
 			box.StopAwait()

@@ -81,6 +81,8 @@ func (w *wire) coder() *far.Coder {
 }
 
 func (w *wire) Over() (bool, error) { return w.over, w.err }
+func (w *wire) Sleepy() bool        { return false }
+func (w *wire) Slept()              {}
 func (w *wire) Room() bool          { return w.room > 0 }
 func (w *wire) Rest()               { w.rests++ }
 func (w *wire) Drained() error      { return w.err }
@@ -409,6 +411,8 @@ type nowhere struct{ n, sum int }
 
 func (*nowhere) Over() (bool, error) { return false, nil }
 func (*nowhere) Room() bool          { return true }
+func (*nowhere) Sleepy() bool        { return false }
+func (*nowhere) Slept()              {}
 func (*nowhere) Rest()               {}
 func (*nowhere) Drained() error      { return nil }
 
@@ -450,7 +454,13 @@ func TestAllocationsOfARelay(t *testing.T) {
 type standIn struct {
 	closed int
 	kills  []string
+	roused int
+	ended  int
 }
+
+func (p *standIn) Rouse(far.Ref) { p.roused++ }
+func (p *standIn) Ended()        { p.ended++ }
+func (p *standIn) Dropped()      {}
 
 func (p *standIn) Close() { p.closed++ }
 func (p *standIn) Kill(by string, cause error) {
@@ -465,7 +475,7 @@ func TestCloseAndKillOfARefToAnotherNode(t *testing.T) {
 		tb := actortest.TB(t)
 		ref, p := actor.NewRef[int](), &standIn{}
 		require.Nil(tb, far.Of(ref).Proxy())
-		far.Of(ref).SetProxy(p)
+		far.Of(ref).SetProxy(p, t)
 		require.Same(tb, p, far.Of(ref).Proxy())
 		ref.Close()
 		require.False(tb, ref.IsClosed(), "others on this node use it too")
@@ -474,6 +484,45 @@ func TestCloseAndKillOfARefToAnotherNode(t *testing.T) {
 		require.Equal(tb, 1, p.closed)
 		require.Equal(tb, []string{"", "/test " + errTest.Error()}, p.kills)
 	})
+}
+
+// A ref to another node asks for a tasklet when it is used, and when somebody waits for its end.
+func TestRefToAnotherNodeIsRoused(t *testing.T) {
+	uses := map[string]func(t *actor.Tasklet, ref actor.Ref[int]){
+		"Send":  func(t *actor.Tasklet, ref actor.Ref[int]) { _ = ref.Send(t, 1) },
+		"OnEnd": func(_ *actor.Tasklet, ref actor.Ref[int]) { ref.OnEnd(func() {}) },
+		"Watch": func(t *actor.Tasklet, ref actor.Ref[int]) {
+			actor.Watch(t, ref, actor.NewRef[int](), func(actor.Exit) int { return 0 })
+		},
+		"WatchLineage": func(t *actor.Tasklet, ref actor.Ref[int]) {
+			actor.WatchLineage(t, ref, actor.NewRef[int](), func(actor.Life) int { return 0 })
+		},
+		"Join": func(t *actor.Tasklet, ref actor.Ref[int]) {
+			actor.Go(t, func(t *actor.Tasklet) error { return ref.Join(t) })
+		},
+	}
+	for name, use := range uses {
+		t.Run(name, func(t *testing.T) {
+			actortest.Run(t, func(t *actor.Tasklet) {
+				tb := actortest.TB(t)
+				ref, p := actor.NewRef[int](), &standIn{}
+				far.Of(ref).SetProxy(p, t)
+				require.Equal(tb, far.Of(ref), far.Of(ref).Weak().Ref())
+				_, _, _ = ref.Len(), ref.IsClosed(), ref.Name()
+				require.Zero(tb, p.roused)
+				use(t, ref)
+				t.Yield()
+				require.Equal(tb, 1, p.roused)
+				require.Zero(tb, p.ended)
+				far.Of(ref).Retire()
+				require.Equal(tb, 1, p.ended)
+				require.True(tb, ref.IsDead())
+				use(t, ref)
+				t.Yield()
+				require.Equal(tb, 1, p.roused, "a dead ref needs no tasklet")
+			}, actortest.Allow(event.DeadLetter))
+		})
+	}
 }
 
 func TestRefsAreEncodedOnlyInMessages(t *testing.T) {

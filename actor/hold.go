@@ -23,6 +23,7 @@ func (r Ref[M]) OnEnd(f func()) (cancel func()) {
 	h := &list.Entry[func()]{V: f}
 	x.onEnd.Add(h)
 	x.mu.Unlock()
+	r.l.rouse(x)
 	return func() {
 		x.mu.Lock()
 		defer x.mu.Unlock()

@@ -178,7 +178,8 @@ func (r Ref[M]) Join(ctx context.Context) error {
 	if ctx == nil {
 		misuse("Join with a nil context")
 	}
-	if t := l.last(); t != nil && !t.supervised { // the usual case, which does not need x
+	// The usual case, which does not need x.
+	if t := l.last(); t != nil && !t.supervised && l.elsewhere() == nil {
 		return t.Join(ctx)
 	}
 	x := l.extra()
@@ -217,6 +218,7 @@ func (l *lineage[M]) waitStopped(ctx context.Context, begun uint32) error {
 			return nil
 		}
 		defer x.bells.takeDown(b, &x.mu) // a kill may be raised
+		l.rouse(x)
 		home := l.scheduler()
 		defer whenGone(t, home, b.V)()
 		w := core.Wait{Kind: core.InJoin, On: l.ReaderResource(), Ctx: limit}
@@ -235,6 +237,7 @@ func (l *lineage[M]) waitStopped(ctx context.Context, begun uint32) error {
 	change := l.changeUnless(over)
 	x.joining.Add(1)
 	defer x.joining.Add(-1)
+	l.rouse(x)
 	select {
 	case <-change:
 		return nil

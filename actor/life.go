@@ -223,7 +223,7 @@ func (t *Tasklet) finish() {
 	if t.marks.Load()&markParent != 0 {
 		t.endSlots()
 	}
-	if l := t.inst.lineage(); l != nil && !t.supervised {
+	if l := t.inst.lineage(); l != nil && !t.supervised && !t.left() {
 		l.ended()
 	}
 	if t.marks.Load()&markAway != 0 {

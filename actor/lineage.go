@@ -222,6 +222,9 @@ func (l *lineage[M]) ended() {
 	l.over.Store(lineageOver)
 	l.tellStopped()
 	l.tellLives()
+	if p := l.elsewhere(); p != nil {
+		p.Ended()
+	}
 }
 
 // giveUp closes the ref of a tasklet whose scheduler is held, and reports the queued messages. If

@@ -285,7 +285,8 @@ func (r Ref[M]) KillCause(ctx context.Context, cause error) {
 }
 
 // Tasklet returns the current tasklet. It is nil before the start, and between two incarnations.
-// For a ref to another node it is the tasklet that passes the messages on.
+// For a ref to another node it is the tasklet that passes the messages on, and nil while the ref is
+// not in use here.
 func (r Ref[M]) Tasklet() *Tasklet { return r.must("Tasklet").current() }
 
 // Name returns the ref's own name, or else that of its tasklet, or "".
@@ -339,7 +340,7 @@ func (r Ref[M]) IsDead() bool { return r.must("IsDead").isDead() }
 // lastForGood returns the tasklet after which none starts by itself, or nil if there never was one.
 // It returns false if one may still start. x.mu must be held.
 func (l *lineage[M]) lastForGood(x *lineageExtra) (t *Tasklet, known bool) {
-	if t = l.last(); t != nil && !t.supervised { // cur is kept when it ends
+	if t = l.last(); t != nil && !t.supervised && x.proxy == nil { // cur is kept when it ends
 		return t, true
 	}
 	if l.over.Load() == lineageOver {

@@ -251,6 +251,7 @@ func (r Ref[M]) watchedBy(w *watch) (over bool, exit Exit) {
 	if !known {
 		x.watchers.Add(&w.inLineage)
 		x.mu.Unlock()
+		l.rouse(x)
 		return false, Exit{}
 	}
 	w.last = t

@@ -74,12 +74,13 @@ func WatchLineage[N, M any](t *Tasklet, target Ref[N], to Ref[M], msg func(Life)
 	t.extra().owned.Add(&w.own)
 	x.livesWatched.Store(true)
 	x.mu.Lock()
-	defer x.mu.Unlock()
 	x.lives.Add(&w.place)
 	w.begin(from.last())
 	if from.over.Load() == lineageOver {
 		w.lineageOver()
 	}
+	x.mu.Unlock()
+	from.rouse(x)
 	return func() bool {
 		inTime := w.end()
 		return waiting != nil && waiting.withdraw() || inTime

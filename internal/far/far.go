@@ -73,9 +73,13 @@ type Ref interface {
 	Value() any
 	// Proxy returns what SetProxy has set, or nil.
 	Proxy() Proxy
-	// SetProxy declares that the tasklet of the ref is on another node. It must be called before
-	// the ref is used.
-	SetProxy(Proxy)
+	// SetProxy declares that the tasklet of the ref is on another node. t is the *actor.Tasklet
+	// below which the tasklets with a Relay for the ref will be; the ref sleeps until there is one.
+	// SetProxy must be called before the ref is used.
+	SetProxy(p Proxy, t any)
+	// Weak returns a pointer that does not keep the ref in memory, except on a virtual clock. It
+	// must be called after SetProxy.
+	Weak() WeakRef
 	// Relay returns the actor.Body of the tasklet that reads the ref and gives what it reads to r.
 	// The body can be started once.
 	Relay(r Relay) (body any)
@@ -100,6 +104,12 @@ type Ref interface {
 	DeliverAt(t any, m any, request Reply, decided func(error)) (waits bool, err error)
 }
 
+// WeakRef is a pointer to a ref that may be gone.
+type WeakRef interface {
+	// Ref returns the ref, or nil if nobody has it any more.
+	Ref() Ref
+}
+
 // RefType makes refs of one type.
 type RefType interface {
 	Message() reflect.Type
@@ -120,6 +130,14 @@ type Proxy interface {
 	Close()
 	// Kill kills the tasklet. by is the path of the tasklet that kills, or "".
 	Kill(by string, cause error)
+	// Rouse is called when the ref needs a tasklet: a message has come, or somebody waits for the
+	// end. It may be called again when there is one.
+	Rouse(Ref)
+	// Ended is called once, when the ref is dead.
+	Ended()
+	// Dropped is called once when nobody has the ref any more. It is not called on a virtual clock,
+	// where a run has to be the same each time.
+	Dropped()
 }
 
 // A Relay gets what the reader of a ref takes out of the mailbox. Its methods are called inside the
@@ -128,6 +146,11 @@ type Relay interface {
 	// Over reports whether the tasklet has to end, and with which result. It is asked each time
 	// before a message is taken.
 	Over() (over bool, err error)
+	// Sleepy reports whether the tasklet should end until the ref needs one again. It does not end
+	// while there is a message, or somebody waits for its end or for that of the ref.
+	Sleepy() bool
+	// Slept is called when it ends for that reason. The ref is not used after that.
+	Slept()
 	// Room reports whether a message may be passed on. If not, the tasklet waits until [Wake].
 	Room() bool
 	// Pass passes on *m, which is valid until Pass returns. request is the call that ends with the

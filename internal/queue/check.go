@@ -38,7 +38,7 @@ func (m *Queue[M]) Check() error {
 		c.bad("%d messages are stashed without a reader", m.stashed())
 	case m.lanesOut():
 		c.bad("%d of the first %d messages are urgent, and %d are queued", m.ext.Load().lanes.front, m.ext.Load().lanes.seen, n)
-	case m.need != never && m.reader.Holder == nil:
+	case m.need != never && m.reader.Holder == nil && !m.sleeps():
 		c.bad("%d messages are waited for without a reader", m.need)
 	}
 	x := m.ext.Load()
@@ -82,6 +82,9 @@ func (m *Queue[M]) Check() error {
 	}
 	return c.err()
 }
+
+// sleeps reports whether m has no reader, and its Sleeper gets one when a message comes.
+func (m *Queue[M]) sleeps() bool { return m.any && m.need == 1 && m.reader.Holder == nil }
 
 // lanesOut reports whether the borders between the kinds of messages are out of their order.
 func (m *Queue[M]) lanesOut() bool {

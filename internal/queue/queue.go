@@ -74,6 +74,13 @@ type ReaderTeller interface {
 	ReaderResource() *core.Resource
 }
 
+// A Sleeper is a LossReporter that knows how to get a reader for a mailbox that sleeps. Rouse is
+// called on home. It must neither park nor use the mailbox.
+type Sleeper interface {
+	LossReporter
+	Rouse()
+}
+
 // A MessageTaker is a LossReporter that may want the lost messages themselves. WantsMessages
 // reports whether it does. It may be called while locks are held, and must not use a mailbox.
 // MessageLost is then called for each lost message, before MessagesLost counts them, on the same
@@ -126,7 +133,8 @@ type Queue[M any] struct {
 	// taken is the number of messages in the reader's hand, at most 255: those taken since it last
 	// asked for more.
 	taken uint8
-	// any says that the reader must be woken by any message, however many are queued.
+	// any says that the reader must be woken by any message, however many are queued, or that m
+	// sleeps without a reader.
 	any     bool
 	policy  Policy
 	handled uint64 // the number of messages read
@@ -204,6 +212,9 @@ func (m *Queue[M]) Open(t *core.Task) {
 		misuse("opened by %v on another scheduler than before", t)
 	}
 	m.reader.Holder = t
+	if m.any { // it slept
+		m.need, m.any = never, false
+	}
 	m.collect()
 	if m.ext.Load() != nil {
 		m.tellWaiters(t, home == nil)
@@ -216,6 +227,21 @@ func (m *Queue[M]) Hold() {
 	m.reader.Holder, m.taken = nil, 0
 	m.need = never
 	m.Unstash()
+}
+
+// Sleep ends the reader, if there is one, and makes the next message or Close call the Sleeper of m
+// once, which gets another reader. It does nothing, and returns false, if there is a message, or a
+// sender waits, or m is closed. It must be called on home, or before the first use; home is then
+// the scheduler of the readers to come.
+func (m *Queue[M]) Sleep(home *core.Scheduler) bool {
+	m.home.CompareAndSwap(nil, home)
+	m.collect()
+	if m.queue.n > 0 || m.Closed() {
+		return false
+	}
+	m.reader.Holder, m.taken = nil, 0
+	m.need, m.any = 1, true
+	return true
 }
 
 // Close lets no more messages in. Queued messages are still read, and after them the reader's calls
@@ -261,10 +287,16 @@ func (m *Queue[M]) collect() {
 
 // wakeReader wakes the reader if it waits for messages. It must be called on home.
 func (m *Queue[M]) wakeReader() {
-	if m.need != never {
-		m.need = never
-		m.reader.Holder.Wake()
+	if m.need == never {
+		return
 	}
+	m.need = never
+	if t := m.reader.Holder; t != nil {
+		t.Wake()
+		return
+	}
+	m.any = false
+	m.losses.(Sleeper).Rouse()
 }
 
 // Reopen lets messages in again after Close, CloseEmpty or Discard. It must be called on home.

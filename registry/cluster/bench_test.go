@@ -107,8 +107,9 @@ func BenchmarkShow(b *testing.B) {
 	}
 }
 
-// BenchmarkIdleOutbox shows the memory of a ref to another node, on both sides.
-func BenchmarkIdleOutbox(b *testing.B) {
+// BenchmarkRefToAnotherNode shows the memory of a ref to another node, on both sides together: one
+// that was never used, one that has just been used, and one that was used and sleeps.
+func BenchmarkRefToAnotherNode(b *testing.B) {
 	two(b, func(t *actor.Tasklet, a, n *cluster.Node, _ actor.Ref[say]) {
 		const refs = 10_000
 		for i := range refs {
@@ -124,14 +125,27 @@ func BenchmarkIdleOutbox(b *testing.B) {
 			return float64(m.HeapAlloc)
 		}
 		before := memory()
+		size := func() float64 { return (memory() - before) / refs }
+		var all []actor.Ref[say]
 		for i := range refs {
-			_, err := cluster.Find[say](t, a, fmt.Sprint("idle/", i))
+			ref, err := cluster.Find[say](t, a, fmt.Sprint("idle/", i))
 			require.NoError(b, err)
+			all = append(all, ref)
 		}
 		t.Sleep(time.Second)
-		size := (memory() - before) / refs
+		known := size()
+		for _, ref := range all {
+			require.NoError(b, ref.Send(t, say{N: 2}))
+		}
+		t.Sleep(time.Second)
+		awake := size()
+		t.Sleep(20 * time.Second)
+		asleep := size()
 		for b.Loop() {
 		}
-		b.ReportMetric(size, "B/ref")
+		b.ReportMetric(known, "B/known")
+		b.ReportMetric(awake, "B/awake")
+		b.ReportMetric(asleep, "B/asleep")
+		runtime.KeepAlive(all)
 	})
 }

@@ -70,13 +70,13 @@ func (c *coder) ReadRef(b []byte, typ far.RefType) (far.Ref, error) {
 	}
 	l.node.mu.Lock()
 	defer l.node.mu.Unlock()
-	if o := l.imports[id]; o != nil && !o.dead() {
-		if o.ref.Message() != typ.Message() {
-			return nil, &TypeError{"", o.ref.Message().String(), typ.Message().String()}
+	if ref := l.imports[id].live(); ref != nil {
+		if ref.Message() != typ.Message() {
+			return nil, &TypeError{"", ref.Message().String(), typ.Message().String()}
 		}
-		return o.ref, nil
+		return ref, nil
 	}
-	return l.imported(id, typ, name(id)).ref, nil
+	return l.imported(id, typ, name(id)), nil
 }
 
 func deadRef(typ far.RefType) far.Ref {

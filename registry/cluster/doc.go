@@ -55,6 +55,11 @@
 // sent until the end is known here is handled, or is a dead letter. A link ([actor.Link]) with the
 // ref is one with the tasklet, over its restarts.
 //
+// The outbox is there while the ref is used: from the first message, or the first wait for the end
+// of the ref, until it was not used for some seconds. Otherwise [actor.Ref.Tasklet] is nil. A ref
+// that nobody on this node has any more is forgotten on both nodes, except one that was passed on
+// to a third node, which stays as long as the tasklet.
+//
 // # Replies and refs in messages
 //
 // An [actor.Reply] or an [actor.Ref] in a message answers and sends to where it came from, also if

@@ -3,6 +3,8 @@ package cluster
 import (
 	"fmt"
 
+	"github.com/gotasklet/tasklet/actor"
+	"github.com/gotasklet/tasklet/internal/far"
 	"github.com/gotasklet/tasklet/registry/cluster/internal/codec"
 )
 
@@ -37,8 +39,21 @@ func (n *Node) Held() string {
 				s += fmt.Sprintf("outbox %s waits %v; ", o.path(), o.waits)
 			}
 		}
-		if len(l.outboxes) != len(l.imports) {
-			s += fmt.Sprintf("%d outboxes for %d imports; ", len(l.outboxes), len(l.imports))
+		awake, open := 0, 0
+		for _, o := range l.imports {
+			if (o.t == nil) != (o.ref == nil) {
+				s += fmt.Sprintf("outbox %s is half awake; ", o.path())
+			}
+			if o.t != nil {
+				awake++
+			}
+			if o.target != nil {
+				open++
+			}
+		}
+		if len(l.outboxes) != awake || len(l.targets) != open || l.rousing.Load() != 0 {
+			s += fmt.Sprintf("%d outboxes and %d targets for %d imports awake and %d open, %d are being roused; ",
+				len(l.outboxes), len(l.targets), awake, open, l.rousing.Load())
 		}
 	}
 	return s
@@ -54,3 +69,30 @@ func (n *Node) ShowLinks() {
 		l.show()
 	}
 }
+
+// Outboxes counts what the node has for refs of others and for others: refs that are known, those
+// of them that are awake, targets at the peers, and inlets for the peers. It must be called on the
+// node's scheduler.
+func (n *Node) Outboxes() (known, awake, targets, inlets int) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	for _, l := range n.links {
+		known += len(l.imports)
+		awake += len(l.outboxes)
+		targets += len(l.targets)
+		inlets += len(l.inlets)
+	}
+	return known, awake, targets, inlets
+}
+
+// Drowse makes all outboxes sleep that can. It must be called on the node's scheduler.
+func (n *Node) Drowse() {
+	for _, l := range n.links {
+		l.drowse() // what was used before it does not count
+		l.drowse()
+	}
+}
+
+// Drop does what the collector does when nobody has the ref any more, which it does not do on a
+// virtual clock. The ref must not be used after it.
+func Drop[M any](ref actor.Ref[M]) { far.Of(ref).Proxy().Dropped() }

@@ -240,11 +240,15 @@ func (g *Group[M]) list() *groupList[M] {
 					ref = e.ref.Value()
 				}
 			} else {
-				x := link.imports[m.ID]
-				if x == nil || x.dead() {
+				x := link.imports[m.ID].live()
+				switch {
+				case x != nil:
+				case link.over != nil:
+					continue
+				default:
 					x = link.imported(m.ID, typ, fmt.Sprintf("%s-%d", label, m.ID))
 				}
-				ref = x.ref.Value()
+				ref = x.Value()
 			}
 			if ref, ok := ref.(actor.Ref[M]); ok {
 				number := rendezvous.Hash(fmt.Sprintf("%s %d", name, m.ID))

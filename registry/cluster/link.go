@@ -1,6 +1,7 @@
 package cluster
 
 import (
+	"cmp"
 	"context"
 	"maps"
 	"reflect"
@@ -37,6 +38,8 @@ const (
 	// silentAfter is how long nothing may come from a peer before calls to it fail. With the time
 	// between two beats, before and after, that is at most 5 s after the peer was killed.
 	silentAfter = 4 * time.Second
+	// sleepAfter is how many beats an outbox is awake, at least, after its last message.
+	sleepAfter = 5
 )
 
 // Kinds of entries beside those of package wire.
@@ -61,7 +64,11 @@ type link struct {
 	// arriving is the number of frames in the mailbox. Atomic: also written by the transport.
 	arriving atomic.Int32
 	imports  map[uint64]*outbox // by the number of the peer's export; Node.mu protects it
-	shown    shown              // what others see of the link
+	over     error              // why there will be no more imports, or nil; Node.mu protects it
+	// rousing is the number of messages in the mailbox that start an outbox. Atomic: also written
+	// by those who send them.
+	rousing atomic.Int32
+	shown   shown // what others see of the link
 	// suspect says that nothing has come from the peer for a while. Atomic: set by the link.
 	suspect atomic.Bool
 
@@ -77,6 +84,7 @@ type link struct {
 	ticking  bool                 // a timer is running
 	going    bool                 // a message to go on is in the mailbox
 	said     bool                 // something was sent since the last beat
+	beats    int                  // so far
 	heard    time.Duration        // when the last frame came, by Node.clock
 	silent   error                // the *NodeError for calls while nothing comes; otherwise nil
 	sent     Traffic              // counted until the next show
@@ -107,8 +115,9 @@ type linkWhat uint8
 
 const (
 	linkFrame    linkWhat = iota // a frame has come
-	linkStart                    // the outbox must be started
-	linkEnded                    // the tasklet of the outbox has ended
+	linkStart                    // the ref of an outbox needs a tasklet
+	linkEnded                    // the ref of the outbox is dead
+	linkDropped                  // nobody has the ref of the outbox
 	linkFlush                    // something was written
 	linkGo                       // there is more to deliver
 	linkTick                     //
@@ -127,7 +136,7 @@ type linkMsg struct {
 	own.Mark
 	what  linkWhat
 	frame []byte
-	of    any // an *outbox, an *inlet, a far.Call, a *kill or an *ending; see linkWhat
+	of    any // an *outbox, a far.Ref, an *inlet, a far.Call, a *kill or an *ending; see linkWhat
 	err   error
 }
 
@@ -191,9 +200,13 @@ func (l *link) handle(t *actor.Tasklet, m linkMsg) error {
 			}
 		}
 	case linkStart:
-		m.of.(*outbox).start()
+		l.rousing.Add(-1)
+		ref := m.of.(far.Ref)
+		ref.Proxy().(*outbox).start(ref)
 	case linkEnded:
 		m.of.(*outbox).ended()
+	case linkDropped:
+		m.of.(*outbox).dropped()
 	case linkFlush:
 		l.flushing = false
 		if l.busy == 0 {
@@ -251,8 +264,27 @@ func (l *link) beat() {
 	if silent >= silentAfter {
 		l.giveUp()
 	}
+	if l.beats++; l.beats%sleepAfter == 0 {
+		l.drowse()
+	}
 	l.show()
 	actor.SendAfter(l.t, beatEvery, l.ref, linkMsg{what: linkBeat})
+}
+
+// drowse makes outboxes sleep that are not in use.
+func (l *link) drowse() {
+	var tired []*outbox
+	for o := range l.outboxes {
+		if o.drowse() {
+			tired = append(tired, o)
+		}
+	}
+	// In the same order in each run.
+	slices.SortFunc(tired, func(a, b *outbox) int { return cmp.Compare(a.id, b.id) })
+	for _, o := range tired {
+		o.sleepy = true
+		far.Wake(o.t)
+	}
 }
 
 // giveUp fails the calls that the peer has not answered, and those that are to come, because the
@@ -517,7 +549,7 @@ func (l *link) report() {
 		}
 		path, typ := l.peer.Name, reflect.Type(nil)
 		if o := l.targets[x.target]; o != nil {
-			path, typ = o.path(), o.ref.Message()
+			path, typ = o.path(), o.typ
 		}
 		far.Lost(l.t, path, why, l.lost, typ, counts[x], nil)
 	}
@@ -544,10 +576,13 @@ func (l *link) end() {
 		l.leaveAsked()
 	}
 	l.show()
+	l.node.mu.Lock()
+	l.over = l.lost
+	l.node.mu.Unlock()
 	for _, o := range l.all() {
 		o.lost(undelivered)
-		if o.t == nil {
-			o.ref.Retire()
+		if ref := o.live(); o.t == nil && ref != nil {
+			ref.Retire()
 		}
 	}
 	for _, in := range l.wire.Inboxes() {
@@ -595,6 +630,9 @@ func (l *link) holds() bool {
 func (l *link) idle() bool {
 	if l.lost != nil {
 		return true
+	}
+	if l.rousing.Load() > 0 {
+		return false
 	}
 	for o := range l.outboxes {
 		if !o.idle() {

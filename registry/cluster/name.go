@@ -186,13 +186,16 @@ func (n *Node) importNamed(name string, o *owner, typ far.RefType) (far.Ref, err
 	if l == nil || l.peer.Incarnation != o.Incarnation {
 		return nil, fmt.Errorf("cluster: %w: %q, whose node %q is not known", registry.ErrNotFound, name, o.Node)
 	}
-	if x := l.imports[o.ID]; x != nil && !x.dead() {
-		return x.ref, nil
+	if ref := l.imports[o.ID].live(); ref != nil {
+		return ref, nil
+	}
+	if l.over != nil {
+		return nil, l.over
 	}
 	if err := n.typeErrors(typ, name, o.Type); err != nil {
 		return nil, err
 	}
-	return l.imported(o.ID, typ, name).ref, nil
+	return l.imported(o.ID, typ, name), nil
 }
 
 // WaitFor is like [Find], but parks the caller until the name is there, as long as ctx allows.

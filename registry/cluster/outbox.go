@@ -20,16 +20,31 @@ import (
 	"github.com/gotasklet/tasklet/registry/cluster/internal/wire"
 )
 
-// outbox stands here for a ref of the peer. Its tasklet reads the mailbox that is the ref on this
-// node, and passes the messages on.
+// outbox stands here for a ref of the peer. While the ref is in use here, the outbox has a tasklet,
+// which reads the mailbox that is the ref on this node, and passes the messages on. Without one the
+// outbox does not keep the ref in memory: it sleeps until the ref is used, and is forgotten when
+// nobody on this node has the ref any more. Otherwise refs that came in messages would pile up.
+//
+//	           Rouse                  not used for sleepAfter beats
+//	asleep ─────────────▶ awake ──────────────────────────────────▶ asleep
+//	   │ Dropped            │ the tasklet elsewhere has ended, or the link is lost
+//	   └──────▶ forgotten ◀─┘
+//
+// The target at the peer is opened when the ref is first used, and stays open while the outbox
+// sleeps, so that the end elsewhere is known here.
 type outbox struct {
 	// Set in imported, then read-only.
 	link *link
 	id   uint64 // of the peer's export
-	ref  far.Ref
+	weak far.WeakRef
+	typ  reflect.Type // of the messages
+	name string
 
 	// Owned by the scheduler.
-	t       *actor.Tasklet // nil before the start
+	ref     far.Ref        // nil while it sleeps
+	t       *actor.Tasklet // nil while it sleeps
+	used    bool           // it has passed on a message since the link has last looked
+	sleepy  bool           // it should sleep, if it can
 	target  *wire.Target   // nil until it was opened
 	busy    bool           // it has more to send
 	stuck   bool           // it is in link.stuck
@@ -47,17 +62,30 @@ type outbox struct {
 	shown atomic.Uint64
 }
 
-// imported returns a new outbox. Node.mu must be held.
-func (l *link) imported(id uint64, typ far.RefType, called string) *outbox {
+// imported returns the ref of a new outbox. Node.mu must be held.
+func (l *link) imported(id uint64, typ far.RefType, called string) far.Ref {
 	if called = strings.ReplaceAll(called, "/", ":"); called == "" {
 		called = name(id)
 	}
-	o := &outbox{link: l, id: id, shut: -1}
-	o.ref = typ.New(called)
-	o.ref.SetProxy(o)
+	o := &outbox{link: l, id: id, typ: typ.Message(), name: called, shut: -1}
+	ref := typ.New(called)
+	ref.SetProxy(o, l.t)
+	o.weak = ref.Weak()
 	l.imports[id] = o
-	l.tell(linkMsg{what: linkStart, of: o})
-	return o
+	return ref
+}
+
+// live returns the ref if somebody on this node has it and it is not dead, and otherwise nil. It
+// may be called on any goroutine.
+func (o *outbox) live() far.Ref {
+	if o == nil {
+		return nil
+	}
+	ref := o.weak.Ref()
+	if ref == nil || ref.Value().(interface{ IsDead() bool }).IsDead() {
+		return nil
+	}
+	return ref
 }
 
 // typeErrors returns why a ref to messages of the type have can't be one of the type of typ. A
@@ -100,8 +128,17 @@ func sorted(m map[uint64]*outbox) []*outbox {
 	return slices.SortedFunc(maps.Values(m), func(a, b *outbox) int { return cmp.Compare(a.id, b.id) })
 }
 
-// dead reports whether the ref takes no messages any more. It may be called on any goroutine.
-func (o *outbox) dead() bool { return o.ref.Value().(interface{ IsDead() bool }).IsDead() }
+// Rouse implements far.Proxy.
+func (o *outbox) Rouse(ref far.Ref) {
+	o.link.rousing.Add(1)
+	o.link.tell(linkMsg{what: linkStart, of: ref})
+}
+
+// Ended implements far.Proxy.
+func (o *outbox) Ended() { o.link.tell(linkMsg{what: linkEnded, of: o}) }
+
+// Dropped implements far.Proxy.
+func (o *outbox) Dropped() { o.link.tell(linkMsg{what: linkDropped, of: o}) }
 
 // Close implements far.Proxy.
 func (o *outbox) Close() { o.link.tell(linkMsg{what: linkClose, of: o}) }
@@ -115,14 +152,22 @@ func (o *outbox) Kill(by string, cause error) {
 	o.link.tell(linkMsg{what: linkKill, of: k})
 }
 
-func (o *outbox) path() string { return o.ref.Value().(fmt.Stringer).String() }
+func (o *outbox) path() string {
+	if o.ref == nil {
+		return o.name
+	}
+	return o.ref.Value().(fmt.Stringer).String()
+}
 
-// start starts the tasklet, as a child of the link.
-func (o *outbox) start() {
+// start starts the tasklet for ref, as a child of the link, unless there is one.
+func (o *outbox) start(ref far.Ref) {
+	if o.t != nil || o.live() == nil {
+		return
+	}
 	l := o.link
+	o.ref, o.used, o.sleepy = ref, true, false
 	o.t = actor.StartTasklet(l.t, o.ref.Relay(o).(actor.Body))
 	l.outboxes[o] = struct{}{}
-	o.ref.Value().(ender).OnEnd(func() { l.tell(linkMsg{what: linkEnded, of: o}) })
 	if l.lost != nil {
 		o.lose()
 	} else if !o.open() { // so that the end elsewhere is known
@@ -133,6 +178,34 @@ func (o *outbox) start() {
 // ender is a ref, of which the type is not known.
 type ender interface {
 	OnEnd(func()) (cancel func())
+}
+
+// drowse reports whether the outbox was not used since the last call, and may sleep.
+func (o *outbox) drowse() bool {
+	used := o.used
+	o.used = false
+	return !used && !o.waits && !o.stuck && o.shut < 0
+}
+
+// Sleepy implements far.Relay.
+func (o *outbox) Sleepy() bool {
+	sleepy := o.sleepy
+	o.sleepy = false
+	return sleepy
+}
+
+// Slept implements far.Relay.
+func (o *outbox) Slept() {
+	o.Rest()
+	delete(o.link.outboxes, o)
+	o.t, o.ref, o.pending = nil, nil, nil
+}
+
+// dropped forgets the outbox, whose ref nobody has.
+func (o *outbox) dropped() {
+	if o.t == nil {
+		o.ended()
+	}
 }
 
 // open opens the target at the peer, and reports whether it is open.
@@ -178,7 +251,7 @@ func (o *outbox) Pass(m any, request far.Call) error {
 	l := o.link
 	if l.lost != nil {
 		if request == (far.Call{}) {
-			far.Lost(o.t, o.path(), undelivered, l.lost, o.ref.Message(), 1, m)
+			far.Lost(o.t, o.path(), undelivered, l.lost, o.typ, 1, m)
 		}
 		return l.lost
 	}
@@ -186,6 +259,7 @@ func (o *outbox) Pass(m any, request far.Call) error {
 		o.passed()
 		return l.silent
 	}
+	o.used = true
 	if !o.busy {
 		o.busy = true
 		l.busy++
@@ -193,10 +267,10 @@ func (o *outbox) Pass(m any, request far.Call) error {
 	kind, b, err := l.encode(m, o, request)
 	if err != nil {
 		if request == (far.Call{}) {
-			far.Lost(o.t, o.path(), encoding, err, o.ref.Message(), 1, m)
+			far.Lost(o.t, o.path(), encoding, err, o.typ, 1, m)
 		}
 		o.passed()
-		return &EncodingError{o.ref.Message().String(), err}
+		return &EncodingError{o.typ.String(), err}
 	}
 	if !o.send(kind, b) {
 		o.waits, o.kind, o.request = true, kind, request
@@ -261,7 +335,7 @@ func (o *outbox) wait() {
 // fail reports a message that was encoded and can't be sent.
 func (o *outbox) fail(kind wire.Kind, err error) {
 	if kind == wire.KindMessage {
-		far.Lost(o.link.t, o.path(), encoding, err, o.ref.Message(), 1, nil)
+		far.Lost(o.link.t, o.path(), encoding, err, o.typ, 1, nil)
 	} else if r := o.link.forget(o.request); r != nil {
 		r.Fail(o.link.t, err)
 	}
@@ -297,7 +371,7 @@ func (o *outbox) cancel(id uint64) {
 // lost reports the pending message, if there is one.
 func (o *outbox) lost(why string) {
 	if o.waits && o.kind == wire.KindMessage {
-		far.Lost(o.link.t, o.path(), why, o.link.lost, o.ref.Message(), 1, nil)
+		far.Lost(o.link.t, o.path(), why, o.link.lost, o.typ, 1, nil)
 	}
 	o.waits = false
 }
@@ -305,9 +379,11 @@ func (o *outbox) lost(why string) {
 // lose makes the outbox end with the link: senders are refused, and what is queued is reported.
 func (o *outbox) lose() {
 	o.lost(undelivered)
-	o.ref.Shut()
 	if o.t != nil {
+		o.ref.Shut()
 		far.Wake(o.t)
+	} else if ref := o.live(); ref != nil && o.queued() == 0 { // otherwise it is being roused
+		ref.Retire()
 	}
 }
 
@@ -329,16 +405,21 @@ func (o *outbox) over(payload []byte) {
 			o.result = err
 		}
 	}
-	far.Wake(o.t)
+	if ref := o.live(); o.t == nil && ref != nil {
+		o.start(ref)
+	}
+	if o.t != nil {
+		far.Wake(o.t)
+	}
 }
 
-// ended forgets the outbox, whose tasklet has ended.
+// ended forgets the outbox, whose ref is dead, or gone.
 func (o *outbox) ended() {
 	l := o.link
 	if o.waits && l.lost == nil { // the tasklet elsewhere has ended, or this one was killed
 		if o.kind == wire.KindMessage {
 			why := errors.New("cluster: the tasklet has ended")
-			far.Lost(l.t, o.path(), undelivered, why, o.ref.Message(), 1, nil)
+			far.Lost(l.t, o.path(), undelivered, why, o.typ, 1, nil)
 		} else if r := l.forget(o.request); r != nil {
 			r.Fail(l.t, mailbox.ErrClosed)
 		}
@@ -360,7 +441,19 @@ func (o *outbox) ended() {
 			l.wire.Close(o.target)
 			l.wrote()
 		}
+		o.target = nil
 	}
+}
+
+// queued returns the number of messages in the mailbox that is the ref.
+func (o *outbox) queued() int {
+	ref := o.ref
+	if ref == nil {
+		if ref = o.live(); ref == nil {
+			return 0
+		}
+	}
+	return ref.Value().(interface{ Len() int }).Len()
 }
 
 // kill sends a kill to the tasklet elsewhere.
@@ -371,7 +464,7 @@ func (o *outbox) kill(by, cause string) {
 
 // close closes the ref elsewhere, after the messages that are queued here now.
 func (o *outbox) close() {
-	n := o.ref.Value().(interface{ Len() int }).Len()
+	n := o.queued()
 	if o.waits {
 		n++
 	}
@@ -385,9 +478,7 @@ func (o *outbox) close() {
 }
 
 // idle reports whether nothing waits to be sent.
-func (o *outbox) idle() bool {
-	return !o.waits && o.ref.Value().(interface{ Len() int }).Len() == 0
-}
+func (o *outbox) idle() bool { return !o.waits && o.queued() == 0 }
 
 func name(id uint64) string { return "ref-" + strconv.FormatUint(id, 10) }
 
