@@ -160,14 +160,6 @@ func (w weakRef[M]) Ref() far.Ref {
 // Rouse implements queue.Sleeper.
 func (l *lineage[M]) Rouse() { l.rouse(l.more.Load()) }
 
-// rouse gets a tasklet for a ref to another node, so that the end there is noticed here. x is l's,
-// and may be nil.
-func (l *lineage[M]) rouse(x *lineageExtra) {
-	if x != nil && x.proxy != nil && !l.dead.Load() {
-		x.proxy.Rouse(l)
-	}
-}
-
 // sleep makes t, which reads l, end without the end of l, if nobody needs it. It must be called in
 // a step of t.
 func (l *lineage[M]) sleep(t *Tasklet) bool {

@@ -1,6 +1,10 @@
 package actor
 
-import "sync/atomic"
+import (
+	"sync/atomic"
+
+	"github.com/gotasklet/tasklet/internal/far"
+)
 
 // Link links two tasklets, so that neither outlives a failure of the other: if one fails, the other
 // is killed, with a *[LinkError] as the cause. A *[Tasklet] stands for itself, and a [Ref] for its
@@ -20,8 +24,7 @@ import "sync/atomic"
 // children of a tasklet that drains continue to drain.
 //
 // A ref to another node stands for the tasklet there, over its restarts: the link kills it with a
-// *cluster.KillError, and it has failed when the ref has. A ref that has just come here may have no
-// tasklet yet.
+// *cluster.KillError, and it has failed when the ref has.
 //
 // unlink removes the link, and reports whether it was in time. If so, this link kills nobody. Links
 // are independent of each other, also two between the same tasklets.
@@ -33,26 +36,30 @@ func Link(a, b Watchable) (unlink func() (inTime bool), err error) {
 	if a == nil || b == nil {
 		misuse("Link of a nil *Tasklet")
 	}
-	t, u := a.incarnation(), b.incarnation()
+	l := &link{}
+	for i, of := range [2]Watchable{a, b} {
+		x := &l.sides[i]
+		if x.target, x.system, x.far = of.linkedAs(); x.target == nil {
+			return func() bool { return false }, ErrNoTasklet
+		}
+		w := &x.end
+		w.now = true
+		w.place.V, w.inLineage.V = w, w
+		w.tell = func(e Exit) { l.ended(e, &l.sides[1-i]) }
+	}
+	x, y := &l.sides[0], &l.sides[1]
 	switch {
-	case t == nil || u == nil:
-		return func() bool { return false }, ErrNoTasklet
-	case t == u:
-		misuse("Link of %s with itself", t.Path())
-	case t.sys != u.sys:
-		misuse("Link of %s with %s, which belongs to another system", t.Path(), u.Path())
+	case x.target == y.target:
+		misuse("Link of %v with itself", x.target)
+	case x.system != y.system:
+		misuse("Link of %v with %v, which belongs to another system", x.target, y.target)
 	}
-	l := &link{of: [2]*Tasklet{t, u}}
-	for i := range l.ends {
-		w := &l.ends[i]
-		w.t, w.now = l.of[1-i], true
-		w.place.V = w
-		w.tell = func(e Exit) { l.ended(e, w.t) }
+	for i := range l.sides {
+		l.sides[i].end.t, _ = l.sides[1-i].target.(*Tasklet)
 	}
-	for i := range l.ends {
-		w := &l.ends[i]
-		if over, exit := l.of[i].watchedBy(w); over {
-			l.ended(exit, w.t)
+	for i := range l.sides {
+		if over, exit := l.sides[i].target.watchedBy(&l.sides[i].end); over {
+			l.ended(exit, &l.sides[1-i])
 		}
 	}
 	if l.over.Load() {
@@ -64,11 +71,17 @@ func Link(a, b Watchable) (unlink func() (inTime bool), err error) {
 // link is a link between two tasklets, with an entry among the watchers of each. Whoever sets over
 // decides how it ends, and removes the entries.
 type link struct {
-	over atomic.Bool
+	over  atomic.Bool
+	sides [2]linkSide
+}
 
-	// Set in Link, then read-only, except what the locks of the watched tasklets protect.
-	of   [2]*Tasklet
-	ends [2]watch // ends[i] watches of[i] for the other
+// linkSide is a side of a link. Set in Link, then read-only, except what the locks of the watched
+// tasklets protect.
+type linkSide struct {
+	target Watchable // a *Tasklet, or a Ref to another node
+	system *System
+	far    far.Proxy // the tasklet that target stands for, if it is on another node; or nil
+	end    watch     // of target, for the other side
 }
 
 // remove ends the link, and reports whether it had not ended before. It may be called from any
@@ -83,30 +96,52 @@ func (l *link) remove() bool {
 
 // leave removes the entries of the link. over must be set.
 func (l *link) leave() {
-	for i := range l.ends {
-		l.of[i].unwatch(&l.ends[i])
+	for i := range l.sides {
+		l.sides[i].target.unwatch(&l.sides[i].end)
 	}
 }
 
 // ended is called with the end of one side, and kills the other if that was a failure. It may be
 // called from any goroutine.
-func (l *link) ended(e Exit, other *Tasklet) {
-	if !l.remove() || !e.Kind.Failure() || e.Tasklet.stoppedInOrder(other) {
+func (l *link) ended(e Exit, other *linkSide) {
+	to, _ := other.target.(*Tasklet)
+	if !l.remove() || !e.Kind.Failure() || e.Tasklet.stoppedInOrder(to) {
 		return
 	}
 	first, passed := e.Err.(*LinkError)
 	if !passed || first == nil {
 		first = &LinkError{Tasklet: e.Tasklet, Cause: e.Err}
 	}
-	if m, ok := inner(other.inst).(mirror); ok { // its end would end the ref for all on this node
-		m.proxy().Kill(e.Path, first)
-		return
+	if other.far != nil {
+		other.far.Kill(e.Path, first)
+	} else {
+		to.killBody(first) // kill would cut a drain of the children
 	}
-	other.killBody(first) // kill would cut a drain of the children
+}
+
+// linkedAs implements Watchable.
+func (t *Tasklet) linkedAs() (Watchable, *System, far.Proxy) {
+	if t == nil {
+		return nil, nil, nil
+	}
+	if m, ok := inner(t.inst).(mirror); ok { // its own end would end the ref for all on this node
+		return t, t.sys, m.proxy()
+	}
+	return t, t.sys, nil
+}
+
+// linkedAs implements Watchable.
+func (r Ref[M]) linkedAs() (Watchable, *System, far.Proxy) {
+	l := r.must("Link")
+	if p := l.elsewhere(); p != nil {
+		return r, l.system(), p
+	}
+	return l.current().linkedAs()
 }
 
 // stoppedInOrder reports whether t, which has ended, was stopped by its parent, and that is no
-// failure for other: it is that parent, or the system stops and other has its own turn.
+// failure for other: it is that parent, or the system stops and other has its own turn. other is
+// nil if it is on another node.
 func (t *Tasklet) stoppedInOrder(other *Tasklet) bool {
 	if t.marks.Load()&(markStopped|markSystem) == 0 {
 		return false

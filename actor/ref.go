@@ -387,6 +387,14 @@ func (l *lineage[M]) elsewhere() far.Proxy {
 	return nil
 }
 
+// rouse gets a tasklet for a ref to another node, so that the end there is noticed here. x is l's,
+// and may be nil.
+func (l *lineage[M]) rouse(x *lineageExtra) {
+	if x != nil && x.proxy != nil && !l.dead.Load() {
+		x.proxy.Rouse(l)
+	}
+}
+
 // scheduler returns the scheduler on which the mailbox is read, or will be read when the first
 // tasklet has arrived there. It returns nil before the start of the first tasklet.
 func (l *lineage[M]) scheduler() *core.Scheduler {

@@ -42,7 +42,9 @@ func (t *Tasklet) details() vitals.Details {
 	if x.followers != nil {
 		for w := range x.followers.watchers.All() {
 			if d.Watched++; d.Watched <= vitals.MaxWatchers {
-				by = append(by, w.t)
+				if w.t != nil {
+					by = append(by, w.t)
+				}
 			}
 		}
 	}

@@ -6,6 +6,7 @@ import (
 
 	"github.com/gotasklet/tasklet/actor/reason"
 	"github.com/gotasklet/tasklet/internal/core"
+	"github.com/gotasklet/tasklet/internal/far"
 	"github.com/gotasklet/tasklet/internal/guard"
 	"github.com/gotasklet/tasklet/internal/list"
 	"github.com/gotasklet/tasklet/internal/queue"
@@ -119,8 +120,9 @@ func (d *delivery[M]) send(m M, mustWait bool) {
 // Watchable is a target of [Watch], or a side of a [Link]: a *[Tasklet], which is one incarnation,
 // or a [Ref], which is the address of its lineage.
 type Watchable interface {
-	// incarnation returns the current tasklet, or nil if there is none.
-	incarnation() *Tasklet
+	// linkedAs returns what a link is with, its system, and the tasklet that it stands for if that
+	// is on another node; or nil if there is nothing.
+	linkedAs() (Watchable, *System, far.Proxy)
 	// mayWatch panics if t may not watch the target.
 	mayWatch(t *Tasklet)
 	// watchedBy makes w be notified of the end. If the end has been already, it returns true and
@@ -169,7 +171,7 @@ func Watch[M any](t *Tasklet, target Watchable, to Ref[M], msg func(Exit) M) (ca
 
 // watch is the request of a tasklet to be notified of the end of another, or of a lineage.
 type watch struct {
-	t     *Tasklet           // the tasklet that watches
+	t     *Tasklet           // the tasklet that watches, or nil if it is on another node
 	tell  func(Exit)         // called on the scheduler of t
 	place list.Entry[*watch] // among the watchers of a tasklet, whose extra.mu protects it
 	now   bool               // tell may be called on any goroutine
@@ -184,14 +186,14 @@ type watch struct {
 // end notifies t. from is the scheduler of the tasklet that has ended, or nil if the caller may be
 // on any goroutine.
 func (w *watch) end(e Exit, from *core.Scheduler) {
-	if s := w.t.task.Scheduler(); s == from || w.now {
+	if w.now {
+		w.tell(e)
+	} else if s := w.t.task.Scheduler(); s == from {
 		w.tell(e)
 	} else {
 		s.InjectFunc(func() { w.tell(e) })
 	}
 }
-
-func (t *Tasklet) incarnation() *Tasklet { return t }
 
 func (t *Tasklet) mayWatch(by *Tasklet) {
 	switch {
@@ -229,8 +231,6 @@ func (t *Tasklet) unwatch(w *watch) {
 		f.watchers.Remove(&w.place)
 	}
 }
-
-func (r Ref[M]) incarnation() *Tasklet { return r.must("Link").current() }
 
 func (r Ref[M]) mayWatch(by *Tasklet) {
 	l := r.must("Watch")

@@ -117,6 +117,13 @@ func TestOutboxIsAwakeForThoseWhoWait(t *testing.T) {
 			t.Yield()
 			return c.Kill
 		},
+		"Link": func(t *actor.Tasklet, ref actor.Ref[say], end func(error)) (cancel func()) {
+			here := actor.Receiver(t, func(*actor.Tasklet, say) error { return nil }, actor.OnFailure(actor.End))
+			unlink, err := actor.Link(ref, here)
+			require.NoError(actortest.TB(t), err)
+			c := actor.Go(t, func(t *actor.Tasklet) error { end(here.Join(t)); return nil })
+			return func() { require.True(actortest.TB(t), unlink()); c.Kill() }
+		},
 	}
 	for name, way := range ways {
 		for _, used := range []bool{false, true} {
