@@ -70,6 +70,17 @@ type memberships struct {
 	token Token // of the key
 }
 
+// valid reports whether a node of this package can have written the table.
+func (m *memberships) valid() bool {
+	count := 0
+	for name, all := range m.Groups {
+		if count += len(all); checkName(name) != nil || count > maxMemberships {
+			return false
+		}
+	}
+	return true
+}
+
 // NewGroup returns the group with this name. A group needs no place: it exists as long as it has
 // members. NewGroup returns a *registry.NameError if name cannot be a name or begins with
 // "(shards)/", and the error of [Type] if M can't be sent to another node.
@@ -414,9 +425,10 @@ func (c *clerk) write(t *actor.Tasklet) error {
 // groupsChanged takes in a change of the memberships of another node.
 func (n *Node) groupsChanged(name string, c Change) {
 	var m memberships
+	ok := !c.Gone && json.Unmarshal(c.Value, &m) == nil && m.valid()
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	if c.Gone || json.Unmarshal(c.Value, &m) != nil {
+	if !ok {
 		delete(n.groups, name)
 	} else {
 		m.token = c.Token

@@ -31,6 +31,12 @@ type claimed struct {
 	Type        string    `json:"type,omitempty"` // on the wire; empty for an interface
 }
 
+// decodeClaimed returns a claim, and false for what no node of this package can have written.
+func decodeClaimed(value []byte) (c claimed, ok bool) {
+	err := json.Unmarshal(value, &c)
+	return c, err == nil && validNode(c.Node) && c.Incarnation != uuid.Nil && c.ID != 0
+}
+
 // owner is a claim in Node.names.
 type owner struct {
 	claimed
@@ -38,8 +44,11 @@ type owner struct {
 }
 
 func (n *Node) nameChanged(name string, c Change) {
-	o := &owner{token: c.Token}
-	if c.Gone || json.Unmarshal(c.Value, &o.claimed) != nil {
+	o, ok := &owner{token: c.Token}, false
+	if !c.Gone {
+		o.claimed, ok = decodeClaimed(c.Value)
+	}
+	if !ok || checkName(name) != nil {
 		n.names.Delete(name)
 		return
 	}
@@ -446,8 +455,8 @@ func (n *Node) removeStray(name string) {
 			t.Sleep(n.cfg.TTL / 5)
 			ctx, cancel := actor.WithTimeout(t, n.cfg.TTL/5)
 			has, token, err := n.dir.Get(ctx, namePrefix+name)
-			var o claimed
-			if err == nil && json.Unmarshal(has, &o) == nil && o.Node == n.cfg.Name {
+			o, ok := decodeClaimed(has)
+			if err == nil && ok && o.Node == n.cfg.Name {
 				n.mu.Lock()
 				c := n.claims[name]
 				wanted := c != nil && c.Token == token || n.claiming[claiming{name, o.ID}] > 0
@@ -490,8 +499,7 @@ func (n *Node) write(ctx context.Context, name string, value []byte, self *Membe
 		if err != nil {
 			return Token{}, err
 		}
-		var old claimed
-		if string(has) != string(value) && json.Unmarshal(has, &old) == nil {
+		if old, ok := decodeClaimed(has); ok && string(has) != string(value) {
 			owns, err := n.lives(ctx, name, old, token, self)
 			if err != nil {
 				return Token{}, err
@@ -554,8 +562,8 @@ func (n *Node) sessionLives(ctx context.Context, m *Member) (bool, error) {
 	if errors.Is(err, ErrNoKey) {
 		return false, nil
 	}
-	var s session
-	return err == nil && json.Unmarshal(value, &s) == nil && s.Incarnation == m.Incarnation, err
+	s, ok := decodeSession(value)
+	return err == nil && ok && s.Incarnation == m.Incarnation, err
 }
 
 // Is makes errors.Is(e, registry.ErrTaken) true.

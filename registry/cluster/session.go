@@ -22,6 +22,12 @@ type session struct {
 	Since       time.Time         `json:"since"`
 }
 
+// decodeSession returns a session, and false for what no node of this package can have written.
+func decodeSession(value []byte) (s session, ok bool) {
+	err := json.Unmarshal(value, &s)
+	return s, err == nil && s.Incarnation != uuid.Nil && !s.Since.IsZero() && labelBytes(s.Labels) <= maxLabelBytes
+}
+
 func (s session) member(name string) Member {
 	return Member{Name: name, Incarnation: s.Incarnation, Labels: s.Labels, Since: s.Since}
 }
@@ -175,7 +181,10 @@ func (n *Node) joinedAnew(j *joined) {
 // sessionChanged takes in a change of the session of another node.
 func (n *Node) sessionChanged(name string, c Change) {
 	var s session
-	there := !c.Gone && json.Unmarshal(c.Value, &s) == nil
+	there := false
+	if !c.Gone {
+		s, there = decodeSession(c.Value)
+	}
 	if there {
 		n.sessions[name] = s
 	} else {
