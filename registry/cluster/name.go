@@ -27,14 +27,15 @@ import (
 type claimed struct {
 	Node        string    `json:"node"`
 	Incarnation uuid.UUID `json:"incarnation"`
-	ID          uint64    `json:"id"`
-	Type        string    `json:"type,omitempty"` // on the wire; empty for an interface
+	// ID is the number of the export. It is 0 if the name has no ref, as that of a singleton.
+	ID   uint64 `json:"id"`
+	Type string `json:"type,omitempty"` // on the wire; empty for an interface
 }
 
 // decodeClaimed returns a claim, and false for what no node of this package can have written.
 func decodeClaimed(value []byte) (c claimed, ok bool) {
 	err := json.Unmarshal(value, &c)
-	return c, err == nil && validNode(c.Node) && c.Incarnation != uuid.Nil && c.ID != 0
+	return c, err == nil && validNode(c.Node) && c.Incarnation != uuid.Nil
 }
 
 // owner is a claim in Node.names.
@@ -96,7 +97,7 @@ func (n *Node) findable(name string) bool {
 	if o.Incarnation == n.self.Load().Incarnation {
 		return n.exported(o.ID) != nil
 	}
-	return n.member(o.Node, o.Incarnation)
+	return o.ID != 0 && n.member(o.Node, o.Incarnation)
 }
 
 // checkName returns a *registry.NameError if name cannot be a name.
@@ -160,7 +161,7 @@ func Find[M any](ctx context.Context, n *Node, name string) (actor.Ref[M], error
 		return none, err
 	}
 	has, ok := n.names.Load(name)
-	if !ok {
+	if !ok || has.(*owner).ID == 0 {
 		return none, fmt.Errorf("cluster: %w: %q", registry.ErrNotFound, name)
 	}
 	o := has.(*owner)
