@@ -25,7 +25,7 @@ func TestAPI(t *testing.T) {
 	for _, pkg := range []string{
 		"scheduler", "scheduler/netio", "mailbox", "actor", "actor/event", "actor/reason", "supervisor/machine", "actor/flight", "actor/stats", "actor/flow", "actor/flow/limiter", "actor/otelactor",
 		"actor/actortest", "supervisor/tree", "supervisor", "supervisor/work", "supervisor/service", "supervisor/entity", "supervisor/health", "supervisor/inspector",
-		"supervisor/schedule", "registry",
+		"supervisor/schedule", "registry", "registry/cluster", "registry/cluster/embedded", "registry/cluster/clustertest",
 	} {
 		fmt.Fprintf(&out, "package %s\n\n", path.Base(pkg))
 		for _, decl := range exported(t, filepath.Join("..", pkg)) {

@@ -254,3 +254,44 @@ func TestJoinAndLeaveOften(t *testing.T) {
 		return nil
 	}))
 }
+
+// A claim that was given up here says so, also when its tasklet has ended.
+func TestReleasedClaim(t *testing.T) {
+	actortest.Run(t, func(t *actor.Tasklet) {
+		p := newPair(t, clustertest.Faults{})
+		ref := actor.Receiver(t, func(*actor.Tasklet, say) error { return nil })
+		c, err := cluster.Claim(t, p.a, "x", ref)
+		require.NoError(p.tb, err)
+		require.NoError(p.tb, c.Err())
+		require.NoError(p.tb, c.Release(t))
+		require.ErrorIs(p.tb, c.Err(), cluster.ErrReleased)
+		c, err = cluster.Claim(t, p.a, "x", ref)
+		require.NoError(p.tb, err)
+		ref.Kill()
+		t.Sleep(time.Second)
+		require.ErrorIs(p.tb, c.Err(), cluster.ErrReleased)
+	})
+}
+
+// A node has a limit for the refs that it has in groups; one that leaves makes room.
+func TestTooManyMemberships(t *testing.T) {
+	actortest.Run(t, func(t *actor.Tasklet) {
+		p := newPair(t, clustertest.Faults{})
+		g, err := cluster.NewGroup[say](p.a, "g")
+		require.NoError(p.tb, err)
+		var first actor.Ref[say]
+		for i := range 5000 {
+			ref := actor.NewRef[say]()
+			if i == 0 {
+				first = ref
+			}
+			actor.Go(t, func(t *actor.Tasklet) error { return g.Join(t, ref) })
+		}
+		t.Sleep(time.Minute)
+		one := actor.NewRef[say]()
+		require.ErrorIs(p.tb, g.Join(t, one), cluster.ErrMemberships)
+		require.NoError(p.tb, g.Join(t, first), "it is a member")
+		require.NoError(p.tb, g.Leave(t, first))
+		require.NoError(p.tb, g.Join(t, one))
+	})
+}
