@@ -318,22 +318,7 @@ func TestOneEntityForEachKey(t *testing.T) {
 		nap(4)
 		for range 2 + rand.IntN(4) {
 			nap(rand.IntN(10))
-			switch name := names[rand.IntN(3)]; rand.IntN(6) {
-			case 0:
-				net.Cut(name, clustertest.Directory)
-			case 1:
-				net.Cut(clustertest.Directory, name)
-			case 2:
-				net.Partition(name)
-			case 3:
-				net.Pause(name, time.Duration(rand.IntN(6000))*time.Millisecond)
-			case 4:
-				net.Unplug(name)
-				hosts[name].Kill()
-			case 5:
-				net.Heal(name, clustertest.Directory)
-				net.Heal(clustertest.Directory, name)
-			}
+			trouble(net, rand, hosts, names[rand.IntN(3)])
 		}
 		net.Calm()
 		nap(30)

@@ -1,6 +1,7 @@
 package cluster_test
 
 import (
+	"math/rand/v2"
 	"testing"
 	"time"
 
@@ -146,22 +147,7 @@ func TestOneSingleton(t *testing.T) {
 					}
 				}
 			}
-			switch name := names[rand.IntN(3)]; rand.IntN(6) {
-			case 0:
-				net.Cut(name, clustertest.Directory)
-			case 1:
-				net.Cut(clustertest.Directory, name)
-			case 2:
-				net.Partition(name)
-			case 3:
-				net.Pause(name, time.Duration(rand.IntN(6000))*time.Millisecond)
-			case 4:
-				net.Unplug(name)
-				hosts[name].Kill()
-			case 5:
-				net.Heal(name, clustertest.Directory)
-				net.Heal(clustertest.Directory, name)
-			}
+			trouble(net, rand, hosts, names[rand.IntN(3)])
 		}
 		net.Calm()
 		t.Sleep(time.Minute)
@@ -174,4 +160,24 @@ func shortened(n int) int {
 		return n / 8
 	}
 	return n
+}
+
+// trouble lets one of six things happen to a node.
+func trouble(net *clustertest.Network, rand *rand.Rand, hosts map[string]*actor.Tasklet, name string) {
+	switch rand.IntN(6) {
+	case 0:
+		net.Cut(name, clustertest.Directory)
+	case 1:
+		net.Cut(clustertest.Directory, name)
+	case 2:
+		net.Partition(name)
+	case 3:
+		net.Pause(name, time.Duration(rand.IntN(6000))*time.Millisecond)
+	case 4:
+		net.Unplug(name)
+		hosts[name].Kill()
+	case 5:
+		net.Heal(name, clustertest.Directory)
+		net.Heal(clustertest.Directory, name)
+	}
 }
