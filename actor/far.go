@@ -129,7 +129,7 @@ func (l *lineage[M]) SetProxy(p far.Proxy, by any) {
 	l.extra().proxy = p
 	l.box.Sleep(t.task.Scheduler())
 	if t.sys.real {
-		runtime.AddCleanup(l, far.Proxy.Dropped, p)
+		runtime.AddCleanup(l, far.Proxy.Ended, p)
 	}
 }
 

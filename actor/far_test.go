@@ -460,7 +460,6 @@ type standIn struct {
 
 func (p *standIn) Rouse(far.Ref) { p.roused++ }
 func (p *standIn) Ended()        { p.ended++ }
-func (p *standIn) Dropped()      {}
 
 func (p *standIn) Close() { p.closed++ }
 func (p *standIn) Kill(by string, cause error) {

@@ -133,11 +133,9 @@ type Proxy interface {
 	// Rouse is called when the ref needs a tasklet: a message has come, or somebody waits for the
 	// end. It may be called again when there is one.
 	Rouse(Ref)
-	// Ended is called once, when the ref is dead.
+	// Ended is called when the ref is dead, and when nobody has it any more. On a virtual clock the
+	// second is left out, because a run has to be the same each time.
 	Ended()
-	// Dropped is called once when nobody has the ref any more. It is not called on a virtual clock,
-	// where a run has to be the same each time.
-	Dropped()
 }
 
 // A Relay gets what the reader of a ref takes out of the mailbox. Its methods are called inside the

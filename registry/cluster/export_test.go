@@ -95,4 +95,4 @@ func (n *Node) Drowse() {
 
 // Drop does what the collector does when nobody has the ref any more, which it does not do on a
 // virtual clock. The ref must not be used after it.
-func Drop[M any](ref actor.Ref[M]) { far.Of(ref).Proxy().Dropped() }
+func Drop[M any](ref actor.Ref[M]) { far.Of(ref).Proxy().Ended() }

@@ -116,8 +116,7 @@ type linkWhat uint8
 const (
 	linkFrame    linkWhat = iota // a frame has come
 	linkStart                    // the ref of an outbox needs a tasklet
-	linkEnded                    // the ref of the outbox is dead
-	linkDropped                  // nobody has the ref of the outbox
+	linkEnded                    // the ref of the outbox is dead, or nobody has it
 	linkFlush                    // something was written
 	linkGo                       // there is more to deliver
 	linkTick                     //
@@ -205,8 +204,6 @@ func (l *link) handle(t *actor.Tasklet, m linkMsg) error {
 		ref.Proxy().(*outbox).start(ref)
 	case linkEnded:
 		m.of.(*outbox).ended()
-	case linkDropped:
-		m.of.(*outbox).dropped()
 	case linkFlush:
 		l.flushing = false
 		if l.busy == 0 {

@@ -27,7 +27,7 @@ import (
 //
 //	           Rouse                  not used for sleepAfter beats
 //	asleep ─────────────▶ awake ──────────────────────────────────▶ asleep
-//	   │ Dropped            │ the tasklet elsewhere has ended, or the link is lost
+//	   │ nobody has it      │ the tasklet elsewhere has ended, or the link is lost
 //	   └──────▶ forgotten ◀─┘
 //
 // The target at the peer is opened when the ref is first used, and stays open while the outbox
@@ -137,9 +137,6 @@ func (o *outbox) Rouse(ref far.Ref) {
 // Ended implements far.Proxy.
 func (o *outbox) Ended() { o.link.tell(linkMsg{what: linkEnded, of: o}) }
 
-// Dropped implements far.Proxy.
-func (o *outbox) Dropped() { o.link.tell(linkMsg{what: linkDropped, of: o}) }
-
 // Close implements far.Proxy.
 func (o *outbox) Close() { o.link.tell(linkMsg{what: linkClose, of: o}) }
 
@@ -199,13 +196,6 @@ func (o *outbox) Slept() {
 	o.Rest()
 	delete(o.link.outboxes, o)
 	o.t, o.ref, o.pending = nil, nil, nil
-}
-
-// dropped forgets the outbox, whose ref nobody has.
-func (o *outbox) dropped() {
-	if o.t == nil {
-		o.ended()
-	}
 }
 
 // open opens the target at the peer, and reports whether it is open.
@@ -413,7 +403,7 @@ func (o *outbox) over(payload []byte) {
 	}
 }
 
-// ended forgets the outbox, whose ref is dead, or gone.
+// ended forgets the outbox, whose ref is dead, or which nobody has. It may be called again.
 func (o *outbox) ended() {
 	l := o.link
 	if o.waits && l.lost == nil { // the tasklet elsewhere has ended, or this one was killed
